@@ -1,0 +1,29 @@
+"""The errors that a user can cause, each told in one line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LabelweaveError(ValueError):
+    """Bad input: one line naming the place, what was found and what was expected.
+
+    The command line prints the message and exits with code 2, without a traceback.
+    """
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on, for example because a loss is no longer finite."""
+
+
+def nearest(name: object, options: Iterable[object]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the option closest to `name`, or an empty string."""
+    texts = {str(option).lower(): str(option) for option in options}
+    found = get_close_matches(str(name).lower(), list(texts), n=1, cutoff=0.5)
+    return f"; did you mean '{texts[found[0]]}'?" if found else ""
+
+
+def listing(options: Iterable[object], limit: int = 8) -> str:
+    """Return ``"'a', 'b', 'c'"``, cut after `limit` names with the count of the rest."""
+    names = [f"'{option}'" for option in options]
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
