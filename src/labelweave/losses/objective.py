@@ -1,0 +1,129 @@
+"""The objective: the supervised losses of all tasks plus the couplings between them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.losses.co_annotation import CoAnnotation
+from labelweave.losses.distribution_matching import DistributionMatching
+from labelweave.losses.stack import Labels, Logits
+from labelweave.losses.supervised import Supervised
+from labelweave.losses.terms import join
+from labelweave.relations import Relation
+from labelweave.tasks import Task
+
+COUPLINGS: dict[str, Callable[..., nn.Module]] = {
+    "distribution_matching": DistributionMatching,
+    "co_annotation": CoAnnotation,
+}
+
+
+class Loss(NamedTuple):
+    """One step's loss.
+
+    Attributes:
+        total: the scalar to be minimised.
+        names: the terms' names, for example ``supervised/species``.
+        raw: (T,) each term before weights, detached.
+        weighted: (T,) each term as it enters the total, detached.
+    """
+
+    total: Tensor
+    names: tuple[str, ...]
+    raw: Tensor
+    weighted: Tensor
+
+
+class Objective(nn.Module):
+    """Sum of the supervised losses and the couplings, each term normalised by its own count.
+
+    Total = sum_t w_t supervised_t + ramp * sum_c w_c coupling_c (Kollias et al., AAAI 2024, with
+    all weights 1). A term whose count is 0 in a batch is 0 there.
+
+    Args:
+        tasks: the tasks to be trained.
+        relations: relations for the couplings.
+        couplings: coupling name (`COUPLINGS`) to its options; ``weight`` (default 1) is the factor
+            of its terms, the rest goes to the loss, for example
+            ``{"distribution_matching": {"form": "js", "weight": 0.5}}``. Ignored without relations.
+        task_weights: factor of a task's supervised loss, default 1.
+        ramp: share of the training over which the couplings grow linearly from 0 to their weight.
+
+    Raises:
+        LabelweaveError: an unknown coupling, option, or task.
+    """
+
+    factors: Tensor
+    ramped: Tensor
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        relations: Sequence[Relation] = (),
+        couplings: Mapping[str, Mapping[str, object]] | None = None,
+        *,
+        task_weights: Mapping[str, float] | None = None,
+        ramp: float = 0.1,
+    ) -> None:
+        super().__init__()
+        weights = dict(task_weights or {})
+        names = [task.name for task in tasks]
+        for name in weights:
+            if name not in names:
+                raise LabelweaveError(
+                    f"weight of task '{name}': no such task, expected {listing(names)}"
+                    f"{nearest(name, names)}"
+                )
+        self.ramp = ramp
+        self.supervised = Supervised(tasks)
+        factors = [weights.get(name, 1.0) for name in names]
+        self.couplings = nn.ModuleList()
+        for name, options in (couplings or {}).items() if relations else ():
+            coupling, weight = _coupling(name, relations, dict(options))
+            self.couplings.append(coupling)
+            factors += [weight] * len(coupling.names)  # type: ignore[arg-type]
+        self.register_buffer("factors", torch.tensor(factors), persistent=False)
+        ramped = torch.arange(len(factors)) >= len(names)
+        self.register_buffer("ramped", ramped, persistent=False)
+
+    def forward(
+        self,
+        logits: Logits,
+        labels: Labels,
+        progress: float | Tensor = 1.0,
+        reduce: Callable[[Tensor], Tensor] | None = None,
+    ) -> Loss:
+        """Return the loss of one batch.
+
+        Args:
+            logits: task name to (n, width) scores of the heads.
+            labels: task name to the codes of `Annotations`, -1 = missing.
+            progress: share of the training that is done, 0 to 1; drives the ramp.
+            reduce: mean over the processes of a data-parallel run, for counts; None = one process.
+        """
+        parts = [self.supervised(logits, labels)]
+        parts += [coupling(logits, labels) for coupling in self.couplings]
+        terms = join(parts)
+        counts = terms.counts if reduce is None else reduce(terms.counts)
+        # a mean over few elements must stay a mean, so only empty terms are guarded
+        raw = torch.where(counts > 0, terms.sums / counts.clamp(min=1e-6), 0.0)
+        ramp = 1.0 if self.ramp <= 0 else min(1.0, progress / self.ramp)
+        weighted = raw * torch.where(self.ramped, self.factors * ramp, self.factors)
+        return Loss(weighted.sum(), terms.names, raw.detach(), weighted.detach())
+
+
+def _coupling(
+    name: str, relations: Sequence[Relation], options: dict[str, object]
+) -> tuple[nn.Module, float]:
+    if name not in COUPLINGS:
+        raise LabelweaveError(
+            f"unknown coupling '{name}', expected {listing(COUPLINGS)}{nearest(name, COUPLINGS)}"
+        )
+    weight = float(options.pop("weight", 1.0))  # type: ignore[arg-type]
+    try:
+        return COUPLINGS[name](relations, **options), weight
+    except TypeError as error:
+        raise LabelweaveError(f"coupling '{name}': {error}") from None

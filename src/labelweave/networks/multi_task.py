@@ -1,0 +1,70 @@
+"""The network: one shared backbone and one linear head a task."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from labelweave.networks.backbones import Backbone
+from labelweave.tasks import Multiclass, Task, check_distinct
+
+
+class MultiTaskNetwork(nn.Module):
+    """Backbone and linear heads; all heads are one matrix product, split by task.
+
+    Args:
+        backbone: a `Backbone`, or any module when `features` is given.
+        tasks: the tasks, classes known.
+        features: number of features of a backbone that does not know it.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, tasks: Sequence[Task], features: int | None = None
+    ) -> None:
+        super().__init__()
+        check_distinct(tasks)
+        if features is None:
+            if not isinstance(backbone, Backbone):
+                raise TypeError("the backbone does not tell its number of features: give features=")
+            features = backbone.features
+        self.backbone = backbone
+        self.tasks = tuple(tasks)
+        self.widths = [task.width for task in self.tasks]
+        self.heads = nn.Linear(features, sum(self.widths))
+
+    def forward(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return the scores of every task: task name to (n, width)."""
+        scores = torch.split(self.heads(self.backbone(inputs)), self.widths, dim=1)
+        return {task.name: part for task, part in zip(self.tasks, scores, strict=True)}
+
+    @torch.no_grad()
+    def probabilities(self, inputs: Tensor, chunk: int = 8192) -> dict[str, Tensor]:
+        """Return P(class) or P(label on) of every task in evaluation mode, (n, width), on the CPU.
+
+        Args:
+            inputs: (n, ...); moved in chunks to the network's device.
+            chunk: rows a pass, to bound memory.
+        """
+        training, device = self.training, self.heads.weight.device
+        self.eval()
+        parts = [
+            {name: part.float().cpu() for name, part in self._chunk(rows.to(device)).items()}
+            for rows in inputs.split(chunk)
+        ]
+        self.train(training)
+        if not parts:
+            return {task.name: torch.empty(0, task.width) for task in self.tasks}
+        return {task.name: torch.cat([p[task.name] for p in parts]) for task in self.tasks}
+
+    def _chunk(self, inputs: Tensor) -> dict[str, Tensor]:
+        return probabilities(self(inputs), self.tasks)
+
+
+def probabilities(logits: Mapping[str, Tensor], tasks: Sequence[Task]) -> dict[str, Tensor]:
+    """Return softmax (multiclass) or sigmoid (multilabel) of every task's scores."""
+    return {
+        task.name: torch.softmax(logits[task.name], dim=1)
+        if isinstance(task, Multiclass)
+        else torch.sigmoid(logits[task.name])
+        for task in tasks
+    }

@@ -1,0 +1,7 @@
+"""Relatedness of tasks: what it is, and where its tables come from."""
+
+from labelweave.relations.counting import count_relation
+from labelweave.relations.knowledge import read_knowledge
+from labelweave.relations.relation import Relation
+
+__all__ = ["Relation", "count_relation", "read_knowledge"]

@@ -1,0 +1,63 @@
+"""Relations counted from rows that carry the labels of both tasks."""
+
+import numpy as np
+
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError
+from labelweave.relations.relation import Relation
+from labelweave.tasks import Multiclass
+
+
+def count_relation(
+    annotations: Annotations,
+    source: str,
+    target: str,
+    *,
+    smoothing: float = 1.0,
+    minimum: int = 1,
+    strength: float = 1.0,
+) -> Relation:
+    """Estimate T = P(target | source) from co-labelled rows, by smoothed counts.
+
+    Every row of the table starts from `smoothing` pseudo-rows spread as the target's base rate
+    among the co-labelled rows (a Dirichlet or Beta prior of that mass; posterior mean).
+
+    Args:
+        annotations: the training rows' labels.
+        source: name of the multiclass source task.
+        target: name of the target task.
+        smoothing: pseudo-counts per row (and, for a multilabel target, per entry), above 0.
+        minimum: a class with fewer co-labelled rows (per label) than this stays unknown.
+        strength: factor on the relation's coupling terms.
+
+    Raises:
+        LabelweaveError: no row carries labels of both tasks, or the source is not multiclass.
+    """
+    speaker, spoken = annotations.task(source), annotations.task(target)
+    if not isinstance(speaker, Multiclass):
+        raise LabelweaveError(
+            f"relation {source}->{target}: the source task is {speaker.kind}, expected multiclass"
+        )
+    both = annotations.labelled(source) & annotations.labelled(target)
+    if not both.any():
+        raise LabelweaveError(
+            f"relation {source}->{target}: no training row carries labels of both tasks; "
+            "give a knowledge table instead"
+        )
+    given = annotations.labels[source][both]
+    wanted = annotations.labels[target][both]
+    if isinstance(spoken, Multiclass):
+        pairs = given * spoken.width + wanted
+        counts = np.bincount(pairs, minlength=speaker.width * spoken.width)
+        hits = counts.reshape(speaker.width, spoken.width).astype(np.float64)
+        support = np.repeat(hits.sum(axis=1, keepdims=True), spoken.width, axis=1)
+    else:
+        rows = np.zeros((speaker.width, spoken.width, 2))
+        np.add.at(rows, given, np.stack([wanted == 1, wanted >= 0], axis=2))
+        hits, support = rows[..., 0], rows[..., 1]
+    seen = support.sum(axis=0)
+    base = hits.sum(axis=0) / np.maximum(seen, 1)
+    table = (hits + smoothing * base) / (support + smoothing)
+    known = support >= minimum
+    origin = f"counted on {int(both.sum())} rows"
+    return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)

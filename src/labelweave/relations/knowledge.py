@@ -1,0 +1,186 @@
+"""Relations written down by an expert: a CSV table, one row a class of the source task."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations.relation import Relation
+from labelweave.tasks import Multiclass, Multilabel, Task
+
+
+def read_knowledge(
+    table: str | Path | pd.DataFrame,
+    source: str,
+    tasks: Sequence[Task],
+    *,
+    targets: Sequence[str] | None = None,
+    strength: float = 1.0,
+) -> list[Relation]:
+    """Read an expert's table and return one relation for every task that it speaks about.
+
+    The first column names a class of `source`; classes may be left out. Every further column is
+
+    - the name of a multiclass or binary task, its cells one of that task's classes (or yes/no): the
+      class has exactly that value. For a binary task a cell may also be a weight in [0, 1];
+    - or a class or label of one task, its cells P(class or label | row's class) in [0, 1]. When two
+      tasks know the name, write ``task=label``.
+
+    An empty cell is unknown. A row of classes of a multiclass target must sum to one.
+
+    Args:
+        table: a CSV file or a data frame.
+        source: the name of the multiclass task whose classes are the rows.
+        tasks: all tasks, classes known.
+        targets: only these target tasks; None = all that the table speaks about.
+        strength: factor on the coupling terms of these relations.
+
+    Raises:
+        LabelweaveError: unknown class, task or label (nearest name given), a class named twice, a
+            cell that is no probability or class; names file, row and column.
+    """
+    place, frame = _frame(table)
+    by_name = {task.name: task for task in tasks}
+    if source not in by_name:
+        raise LabelweaveError(f"{place}: no task '{source}'{nearest(source, by_name)}")
+    speaker = by_name[source]
+    if not isinstance(speaker, Multiclass):
+        raise LabelweaveError(
+            f"{place}: the source task '{source}' is {speaker.kind}, expected multiclass"
+        )
+    rows = _rows(place, frame, speaker)
+    entries: dict[str, NDArray[np.float64]] = {}
+    for column in frame.columns[1:]:
+        task, index = _meaning(place, str(column), tasks, speaker)
+        block = entries.setdefault(task.name, np.full((speaker.width, task.width), np.nan))
+        for position, cell in zip(rows, frame[column], strict=True):
+            where = f"{place}: row '{speaker.names[position]}', column '{column}'"
+            if cell == "":
+                continue
+            if index is None:
+                block[position] = _whole_row(where, task, cell)
+            else:
+                block[position, index] = _weight(where, cell)
+    for name in targets or ():
+        if name not in entries:
+            raise LabelweaveError(
+                f"{place}: says nothing about task '{name}'{nearest(name, entries)}"
+            )
+    wanted = [name for name in entries if targets is None or name in targets]
+    origin = f"knowledge table {place}"
+    return [
+        _relation(place, speaker, by_name[name], entries[name], strength, origin) for name in wanted
+    ]
+
+
+def _frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
+    if isinstance(table, pd.DataFrame):
+        place, frame = "table", table.astype(object).where(table.notna(), "").astype(str)
+    else:
+        path = Path(table)
+        place = path.name
+        try:
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        except FileNotFoundError:
+            raise LabelweaveError(f"{path}: no such file, expected a table of relations") from None
+        except (ValueError, OSError) as error:
+            raise LabelweaveError(f"{path}: cannot be read as CSV: {error}".strip()) from None
+    if frame.shape[1] < 2 or frame.empty:
+        raise LabelweaveError(
+            f"{place}: found {frame.shape[0]} rows and {frame.shape[1]} columns, expected a column "
+            "of classes and at least one column about them"
+        )
+    return place, frame.apply(lambda column: column.str.strip())
+
+
+def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
+    index = {name: i for i, name in enumerate(source.names)}
+    rows: list[int] = []
+    for name in frame.iloc[:, 0]:
+        if name not in index:
+            raise LabelweaveError(
+                f"{place}: row '{name}' is no class of task '{source.name}', "
+                f"expected {listing(source.names)}{nearest(name, index)}"
+            )
+        if index[name] in rows:
+            raise LabelweaveError(f"{place}: class '{name}' has two rows, expected one")
+        rows.append(index[name])
+    return rows
+
+
+def _meaning(
+    place: str, column: str, tasks: Sequence[Task], source: Multiclass
+) -> tuple[Task, int | None]:
+    """Return the task that a column is about, and its class or label (None = the whole task)."""
+    targets = [task for task in tasks if task.name != source.name]
+    if column == source.name:
+        raise LabelweaveError(f"{place}: column '{column}' relates the task to itself")
+    for task in targets:
+        if task.name == column and (isinstance(task, Multiclass) or task.width == 1):
+            return task, None
+    prefix, _, label = column.rpartition("=")
+    owners = [
+        task
+        for task in targets
+        if (column in task.names) or (prefix == task.name and label in task.names)
+    ]
+    if len(owners) > 1:
+        names = listing(f"{task.name}={column}" for task in owners)
+        raise LabelweaveError(f"{place}: column '{column}' is ambiguous, write one of {names}")
+    if not owners:
+        options = [task.name for task in targets] + [n for task in targets for n in task.names]
+        raise LabelweaveError(
+            f"{place}: column '{column}' is no task, class or label{nearest(column, options)}"
+        )
+    owner = owners[0]
+    return owner, owner.names.index(column if column in owner.names else label)
+
+
+def _weight(where: str, cell: str) -> float:
+    try:
+        weight = float(cell)
+    except ValueError:
+        weight = np.nan
+    if not 0 <= weight <= 1:
+        raise LabelweaveError(f"{where}: found '{cell}', expected a probability from 0 to 1")
+    return weight
+
+
+def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
+    if isinstance(task, Multilabel):
+        try:
+            return np.array([_weight(where, cell)])
+        except LabelweaveError:
+            try:
+                return task.encode_label(task.name, [cell]).astype(np.float64)
+            except LabelweaveError as error:
+                raise LabelweaveError(f"{where}: {str(error).partition(': ')[2]}") from None
+    if cell not in task.names:
+        raise LabelweaveError(
+            f"{where}: '{cell}' is no class of task '{task.name}', "
+            f"expected {listing(task.names)}{nearest(cell, task.names)}"
+        )
+    row = np.zeros(task.width)
+    row[task.names.index(cell)] = 1.0
+    return row
+
+
+def _relation(
+    place: str,
+    source: Multiclass,
+    target: Task,
+    entries: NDArray[np.float64],
+    strength: float,
+    origin: str,
+) -> Relation:
+    known = ~np.isnan(entries)
+    if isinstance(target, Multiclass):
+        # classes that a row does not mention have probability zero once the row is known
+        known = np.broadcast_to(known.any(axis=1, keepdims=True), known.shape)
+    try:
+        return Relation(source, target, np.nan_to_num(entries), known, strength, origin)
+    except LabelweaveError as error:
+        raise LabelweaveError(f"{place}: {error}") from None

@@ -1,0 +1,55 @@
+"""The settings of a training run."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class TrainingConfig(BaseModel):
+    """How a network is trained: AdamW with a one-cycle learning rate.
+
+    Attributes:
+        steps: optimiser steps; or give `epochs`.
+        epochs: passes over all training rows, instead of `steps`.
+        batch_size: rows a step, all sources together.
+        sampling: how batches are mixed (`labelweave.balancing`): proportional, equal, temperature.
+        learning_rate: peak of the one-cycle schedule.
+        weight_decay: AdamW's decoupled weight decay.
+        clip: largest norm of the gradient; None = no clipping.
+        ramp: share of the training over which the couplings grow from 0 to their weight.
+        patience: evaluations without a better validation score before training stops and the best
+            weights are taken back; None = train to the end, take the last weights. Needs
+            validation rows.
+        evaluations: evaluations on the validation rows, spread evenly over the training.
+        precision: Lightning Fabric's precision, for example ``32-true`` or ``bf16-mixed``.
+        accelerator: Fabric's accelerator: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        checkpoint_seconds: seconds between checkpoints of a run that has a folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=128, ge=1)
+    sampling: str = "proportional"
+    learning_rate: float = Field(default=5e-3, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = Field(default=1.0, gt=0)
+    ramp: float = Field(default=0.1, ge=0, le=1)
+    patience: int | None = Field(default=None, ge=1)
+    evaluations: int = Field(default=20, ge=1)
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
+    accelerator: str = "auto"
+    checkpoint_seconds: float = Field(default=30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("found both steps and epochs, expected one of them")
+        return self
+
+    def total_steps(self, rows: int) -> int:
+        """Return the number of steps for that many training rows (default: 1000 steps)."""
+        if self.epochs is not None:
+            return max(1, round(self.epochs * rows / self.batch_size))
+        return self.steps or 1000

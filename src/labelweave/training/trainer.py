@@ -1,0 +1,247 @@
+"""The training loop, on Lightning Fabric."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from labelweave.data.batches import Batches
+from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.losses import Objective
+from labelweave.networks import MultiTaskNetwork
+from labelweave.training.checkpoint import (
+    load_tensors,
+    restore_training_state,
+    save_tensors,
+    training_state,
+)
+from labelweave.training.config import TrainingConfig
+from labelweave.training.history import History, Window
+from labelweave.training.progress import StepBar
+from labelweave.training.schedule import one_cycle
+from labelweave.training.stopping import EarlyStopping
+
+Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
+RECORDS = 100  # a run's history has about this many records, whatever its length
+
+
+class Trainer:
+    """Trains a `MultiTaskNetwork` on batches by an objective.
+
+    With a folder, the run writes ``last.safetensors`` (everything needed to go on), with early
+    stopping ``best.safetensors``, and ``log.jsonl``. Started again on the same folder it goes on
+    where it stopped and ends with the weights of an unbroken run; Ctrl-C saves before it stops.
+
+    Args:
+        config: the settings.
+        seed: decides dropout and every other random number of the loop.
+        folder: where to keep checkpoints and log; None = nowhere.
+        fabric: a launched Fabric of your own, for several devices.
+        progress: show a progress bar when on a terminal.
+        title: text before the bar.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        *,
+        seed: int = 0,
+        folder: Path | None = None,
+        fabric: Fabric | None = None,
+        progress: bool = False,
+        title: str = "training",
+    ) -> None:
+        self.config, self.seed, self.folder = config, seed, folder
+        self.fabric = fabric or Fabric(
+            accelerator=config.accelerator, devices=1, precision=config.precision
+        )
+        self.progress, self.title = progress, title
+
+    def fit(
+        self,
+        network: MultiTaskNetwork,
+        objective: Objective,
+        batches: Batches,
+        steps: int,
+        validate: Validate | None = None,
+    ) -> History:
+        """Train the network in place and return the history.
+
+        Args:
+            network: the network; ends with the last weights, or the best ones with `patience`.
+            objective: the loss.
+            batches: step to batch; on the fabric's device.
+            steps: optimiser steps.
+            validate: scores per task on the validation rows, higher is better, None = no label.
+
+        Raises:
+            TrainingError: a loss term is not finite; names term, step and some rows. The last
+                checkpoint is one from before.
+            KeyboardInterrupt: after Ctrl-C, when the state is saved.
+        """
+        if self.config.patience is not None and validate is None:
+            raise LabelweaveError("training: patience needs validation rows, found none")
+        with torch.random.fork_rng(), _Interrupt() as interrupt:
+            torch.manual_seed(self.seed)
+            return _Run(self, network, objective, batches, steps, validate).train(interrupt)
+
+
+class _Run:
+    """One call of `Trainer.fit`: the state of the loop and its steps."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        network: MultiTaskNetwork,
+        objective: Objective,
+        batches: Batches,
+        steps: int,
+        validate: Validate | None,
+    ) -> None:
+        self.trainer, self.config, self.fabric = trainer, trainer.config, trainer.fabric
+        self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
+        self.objective = objective.to(self.fabric.device)
+        optimizer = torch.optim.AdamW(
+            network.parameters(),
+            lr=self.config.learning_rate,
+            weight_decay=self.config.weight_decay,
+            fused=self.fabric.device.type in ("cpu", "cuda"),
+        )
+        self.module, self.optimizer = self.fabric.setup(network, optimizer)
+        self.step = 0
+        self.history = History()
+        self.window = Window(max(1, steps // RECORDS))
+        self.stopping = EarlyStopping(self.config.patience)
+        self.every = max(1, steps // self.config.evaluations)
+        self.saved = time.monotonic()
+        self._resume()
+
+    def train(self, interrupt: "_Interrupt") -> History:
+        with StepBar(self.steps, self.trainer.title, self.trainer.progress) as bar:
+            while self.step < self.steps and not self.stopping.stop:
+                self._train_step()
+                due = self.step % self.every == 0 or self.step == self.steps
+                if self.window.filled == self.window.size or due:
+                    self._record(due)
+                    bar.update(self.step, self.history.records[-1]["raw"])
+                if interrupt.asked:
+                    self._check()
+                    self._save()
+                    raise KeyboardInterrupt
+        self._save()
+        if self.stopping.weights:
+            self.network.load_state_dict(self.stopping.weights)
+        self.network.eval()
+        return self.history
+
+    def _train_step(self) -> None:
+        rate = one_cycle(self.step, self.steps, self.config.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.module.train()
+        batch = self.batches[self.step]
+        logits = self.module(batch.inputs)
+        progress = self.step / self.steps
+        loss = self.objective(logits, batch.labels, progress, self._reduce())
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss.total)
+        if self.config.clip is not None:
+            self.fabric.clip_gradients(
+                self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
+            )
+        self.optimizer.step()
+        self.window.add(loss)
+        self.step += 1
+
+    def _reduce(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
+        if self.fabric.world_size == 1:
+            return None
+        # gradients are averaged over the processes, so counts are averaged too
+        return lambda counts: self.fabric.all_reduce(counts, reduce_op="mean")  # type: ignore[return-value]
+
+    def _check(self) -> None:
+        bad = self.window.first_bad()
+        if bad is None:
+            return
+        place, term, value = bad
+        step = self.step - self.window.filled + place
+        rows = ", ".join(str(row) for row in self.batches.sampler(step)[:8])
+        raise TrainingError(
+            f"step {step + 1}: loss term '{term}' is {value}, expected a finite number "
+            f"(batch of rows {rows}, ...)"
+        )
+
+    def _record(self, evaluate: bool) -> None:
+        self._check()
+        record = {"step": self.step, "learning_rate": self.optimizer.param_groups[0]["lr"]}
+        record |= self.window.means()
+        if evaluate and self.validate is not None:
+            scores = dict(self.validate(self.network))
+            record["validation"] = scores
+            if self.stopping.update(scores, self.network.state_dict()) and self.trainer.folder:
+                best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
+                save_tensors(self.trainer.folder / "best.safetensors", best, {"step": self.step})
+        self.history.records.append(record)
+        if time.monotonic() - self.saved > self.config.checkpoint_seconds:
+            self._save()
+
+    def _save(self) -> None:
+        self.saved = time.monotonic()
+        folder = self.trainer.folder
+        if folder is None or not self.fabric.is_global_zero:
+            return
+        tensors = training_state(self.network, self.optimizer) | self.window.tensors()
+        tensors |= {f"best/{name}": value for name, value in self.stopping.weights.items()}
+        state = {
+            "step": self.step,
+            "steps": self.steps,
+            "names": self.window.names,
+            "records": self.history.records,
+            "best": self.stopping.best if self.stopping.weights else None,
+            "waited": self.stopping.waited,
+        }
+        save_tensors(folder / "last.safetensors", tensors, state)
+        self.history.write(folder / "log.jsonl")
+
+    def _resume(self) -> None:
+        path = self.trainer.folder / "last.safetensors" if self.trainer.folder else None
+        if path is None or not path.exists():
+            return
+        tensors, state = load_tensors(path)
+        if state["steps"] != self.steps:
+            raise LabelweaveError(
+                f"{path}: a checkpoint of a run of {state['steps']} steps, expected {self.steps}; "
+                "remove the folder to start anew"
+            )
+        restore_training_state(tensors, self.network, self.optimizer)
+        self.window.restore(tensors, tuple(state["names"]), self.fabric.device)
+        self.step, self.history = state["step"], History(state["records"])
+        self.stopping.waited = state["waited"]
+        self.stopping.best = float("-inf") if state["best"] is None else state["best"]
+        self.stopping.weights = {k[5:]: v for k, v in tensors.items() if k.startswith("best/")}
+
+
+class _Interrupt:
+    """Turns Ctrl-C into a question that the loop asks between two steps; a second one stops it."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.previous: object = None
+
+    def __enter__(self) -> "_Interrupt":
+        if threading.current_thread() is threading.main_thread():
+            self.previous = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+
+    def __exit__(self, *error: object) -> None:
+        if self.previous is not None:
+            signal.signal(signal.SIGINT, self.previous)  # type: ignore[arg-type]
