@@ -5,7 +5,7 @@ A label is compared by its *key*: the text a person would write for it, so that 
 are encoded as -1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
 
-type_names = {"multiclass", "multilabel", "binary"}
 Label = str | int | bool
 
 ON = frozenset({"1", "true", "yes"})
@@ -36,9 +35,7 @@ def factorize(values: Any) -> tuple[NDArray[np.int64], list[Any]]:
     NaN and ``""`` are missing. Linear in the number of values.
     """
     codes, distinct = pd.factorize(values if hasattr(values, "dtype") else _column(values))
-    uniques = [
-        value.item() if isinstance(value, np.generic) else value for value in list(distinct)
-    ]
+    uniques = [value.item() if isinstance(value, np.generic) else value for value in list(distinct)]
     codes = codes.astype(np.int64, copy=False)
     if "" in uniques:
         empty = uniques.index("")
@@ -247,6 +244,11 @@ class Binary(Multilabel):
 
 
 Task = Multiclass | Multilabel
+KINDS: dict[str, Callable[..., Task]] = {
+    "multiclass": Multiclass,
+    "multilabel": Multilabel,
+    "binary": Binary,
+}
 
 
 def _spellings(value: Label | None) -> frozenset[str]:
@@ -281,3 +283,29 @@ def check_distinct(tasks: Sequence[Task]) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise LabelweaveError(f"tasks named twice: {listing(repeated)}")
+
+
+def task_to_dict(task: Task) -> dict[str, Any]:
+    """Return a JSON-able description of a task, for `task_from_dict`."""
+    if isinstance(task, Binary):
+        switch = {"positive": task.positive, "negative": task.negative}
+        return {"name": task.name, "kind": "binary", **switch}
+    if isinstance(task, Multilabel):
+        return {"name": task.name, "kind": "multilabel", "labels": list(task.labels)}
+    return {"name": task.name, "kind": "multiclass", "classes": list(task.classes or ()) or None}
+
+
+def task_from_dict(description: Mapping[str, Any]) -> Task:
+    """Return the task that `task_to_dict` described.
+
+    Raises:
+        LabelweaveError: an unknown kind, or values that make no task.
+    """
+    values = {name: value for name, value in description.items() if name != "kind"}
+    kind = description.get("kind", "multiclass")
+    if kind not in KINDS:
+        name = description.get("name")
+        raise LabelweaveError(
+            f"task '{name}': unknown kind '{kind}', expected {listing(KINDS)}{nearest(kind, KINDS)}"
+        )
+    return KINDS[kind](**values)

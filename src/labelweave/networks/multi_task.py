@@ -34,7 +34,7 @@ class MultiTaskNetwork(nn.Module):
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the scores of every task: task name to (n, width)."""
-        scores = torch.split(self.heads(self.backbone(inputs)), self.widths, dim=1)
+        scores = torch.split_with_sizes(self.heads(self.backbone(inputs)), self.widths, dim=1)
         return {task.name: part for task, part in zip(self.tasks, scores, strict=True)}
 
     @torch.no_grad()

@@ -1,0 +1,164 @@
+"""A trained model as a folder: weights in safetensors, everything else in JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+import labelweave
+from labelweave.data import TableEncoder
+from labelweave.errors import LabelweaveError
+from labelweave.networks import MultiTaskNetwork, backbone
+from labelweave.tasks import (
+    Binary,
+    Multiclass,
+    Multilabel,
+    Task,
+    task_from_dict,
+    task_to_dict,
+)
+from labelweave.training import load_tensors, save_tensors
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What is needed to build a network's backbone again: its name and options."""
+
+    backbone: str = "mlp"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, inputs: int, tasks: Sequence[Task]) -> MultiTaskNetwork:
+        """Return a new network; its weights come from PyTorch's global random numbers."""
+        return MultiTaskNetwork(backbone(self.backbone, inputs, **self.options), tasks)
+
+
+@dataclass
+class Model:
+    """Raw rows in, probabilities out.
+
+    Args:
+        encoder: turns raw columns into the networks' inputs.
+        spec: how the networks are built.
+        networks: one network for all tasks, or one for each.
+        thresholds: per multilabel task the probability from which a label counts as on, (L,);
+            0.5 for tasks left out.
+    """
+
+    encoder: TableEncoder
+    spec: NetworkSpec
+    networks: list[MultiTaskNetwork]
+    thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the model predicts."""
+        return tuple(task for network in self.networks for task in network.tasks)
+
+    def predict_proba(self, inputs: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
+        """Return per task P(class), (n, K), or P(label on), (n, L), of raw rows."""
+        return self.probabilities(self.encoder.transform(inputs))
+
+    def probabilities(self, encoded: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the same for inputs that are encoded already, (n, d)."""
+        inputs = torch.from_numpy(np.ascontiguousarray(encoded))
+        return {
+            name: values.numpy()
+            for network in self.networks
+            for name, values in network.probabilities(inputs).items()
+        }
+
+    def predict(self, inputs: pd.DataFrame) -> dict[str, NDArray[Any]]:
+        """Return per task the likeliest class, (n,), or the labels that are on, (n, L) of 0 and 1.
+
+        A binary task with named values gives these, (n,).
+        """
+        return self.decide(self.predict_proba(inputs))
+
+    def decide(self, probabilities: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the predictions that belong to probabilities."""
+        return {task.name: self._decide(task, probabilities[task.name]) for task in self.tasks}
+
+    def _decide(self, task: Task, p: NDArray[Any]) -> NDArray[Any]:
+        if isinstance(task, Multiclass):
+            return task.decode(p.argmax(axis=1))
+        on = (p >= self.thresholds.get(task.name, 0.5)).astype(np.int8)
+        return task.decode(on[:, 0]) if isinstance(task, Binary) else on
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``weights.safetensors`` and ``model.json`` to a folder, made where needed.
+
+        Raises:
+            LabelweaveError: the backbone is a module of the user's own, which has no name.
+        """
+        path = Path(folder)
+        description = {
+            "format": FORMAT,
+            "labelweave": labelweave.__version__,
+            "backbone": {"name": self.spec.backbone, "options": dict(self.spec.options)},
+            "encoder": self.encoder.to_dict(),
+            "networks": [
+                [task_to_dict(task) for task in network.tasks] for network in self.networks
+            ],
+            "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
+        }
+        weights = {
+            f"{i}/{name}": value
+            for i, network in enumerate(self.networks)
+            for name, value in network.state_dict().items()
+        }
+        save_tensors(path / "weights.safetensors", weights, {"format": FORMAT})
+        partial = path / "model.json.partial"
+        partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
+        partial.replace(path / "model.json")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Model":
+        """Read a model that `save` wrote.
+
+        Raises:
+            LabelweaveError: the folder holds no model, a damaged one, or one of a newer format.
+        """
+        path = Path(folder) / "model.json"
+        try:
+            description = json.loads(path.read_text(encoding="utf-8"))
+            if description["format"] > FORMAT:
+                raise LabelweaveError(
+                    f"{path}: format {description['format']}, expected at most {FORMAT}; "
+                    "it was written by a newer labelweave"
+                )
+            spec = NetworkSpec(description["backbone"]["name"], description["backbone"]["options"])
+            encoder = TableEncoder.from_dict(description["encoder"])
+            networks = [
+                spec.build(len(encoder.names_), [task_from_dict(task) for task in tasks])
+                for tasks in description["networks"]
+            ]
+            thresholds = {n: np.asarray(t) for n, t in description["thresholds"].items()}
+        except (FileNotFoundError, NotADirectoryError):
+            raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise LabelweaveError(f"{path}: not a model of labelweave ({error!r})") from None
+        weights, _ = load_tensors(Path(folder) / "weights.safetensors")
+        for i, network in enumerate(networks):
+            prefix = f"{i}/"
+            part = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
+            try:
+                network.load_state_dict(part)
+            except RuntimeError:
+                raise LabelweaveError(f"{folder}: the weights do not fit model.json") from None
+            network.eval()
+        return cls(encoder, spec, networks, thresholds)
+
+
+def probability_columns(task: Task) -> list[str]:
+    """Return a column name for every probability of a task: ``task=class`` or the label."""
+    if isinstance(task, Multilabel) and task.width == 1:
+        return [task.name]
+    return [f"{task.name}={name}" for name in task.names]

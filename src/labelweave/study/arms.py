@@ -1,0 +1,77 @@
+"""The arms of a study: what is trained, on which labels, coupled by which relations."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to get predictions for all tasks.
+
+    Attributes:
+        name: the arm's name in study files and results.
+        title: what it is, in one line.
+        kind: ``joint`` trains one network for all tasks, ``single`` one for each task, ``trees``
+            scikit-learn's trees for each task, ``derived`` works on another arm's predictions.
+        couplings: the couplings of its objective (`labelweave.losses.COUPLINGS`).
+        relations: the relations as given, or with their rows shuffled.
+        all_labels: train on labels that the study hides from the other arms.
+        base: the arm whose predictions a derived arm starts from.
+    """
+
+    name: str
+    title: str
+    kind: Literal["joint", "single", "trees", "derived"] = "joint"
+    couplings: tuple[str, ...] = ()
+    relations: Literal["given", "shuffled"] = "given"
+    all_labels: bool = False
+    base: str | None = None
+
+    @property
+    def needs_relations(self) -> bool:
+        """Whether the arm makes no sense without a relation."""
+        return bool(self.couplings) or self.kind == "derived"
+
+
+BASELINE = "single_task"
+
+ARMS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm(BASELINE, "one network per task, same backbone and labels (the baseline)", "single"),
+        Arm("multi_task", "one network for all tasks, supervised losses only"),
+        Arm(
+            "co_annotation",
+            "multi_task + labels of one task teach the others through the table",
+            couplings=("co_annotation",),
+        ),
+        Arm(
+            "distribution_matching",
+            "multi_task + predictions of related tasks are made to agree",
+            couplings=("distribution_matching",),
+        ),
+        Arm(
+            "full",
+            "multi_task + co-annotation + distribution matching",
+            couplings=("co_annotation", "distribution_matching"),
+        ),
+        Arm(
+            "post_hoc",
+            "control: multi_task, the table multiplied in only at prediction",
+            "derived",
+            base="multi_task",
+        ),
+        Arm("oracle", "control: multi_task on all labels, the hidden ones too", all_labels=True),
+        Arm(
+            "shuffled_relations",
+            "control: distribution_matching with the table's rows permuted",
+            couplings=("distribution_matching",),
+            relations="shuffled",
+        ),
+        Arm(
+            "strong_single_task",
+            "control: trees for each task (boosted, or a forest where labels are few)",
+            "trees",
+        ),
+    )
+}
