@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tasks import Multiclass, Multilabel, Task, check_distinct
+from labelweave.tasks import Multiclass, Multilabel, Task, check_distinct, factorize, key
 
 Codes = NDArray[np.int64] | NDArray[np.int8]
 
@@ -108,13 +108,11 @@ class Annotations:
             if task.name == name:
                 return task
         names = [task.name for task in self.tasks]
-        raise LabelweaveError(
-            f"no task '{name}', expected {listing(names)}{nearest(name, names)}"
-        )
+        raise LabelweaveError(f"no task '{name}', expected {listing(names)}{nearest(name, names)}")
 
     def observed(self, name: str) -> NDArray[np.bool_]:
         """Return which elements of a task are known, in the shape of its labels."""
-        return np.asarray(self.labels[name] >= 0)
+        return np.asarray(self.labels[self.task(name).name] >= 0)
 
     def labelled(self, name: str) -> NDArray[np.bool_]:
         """Return which rows carry at least one label of a task, shape (n,)."""
@@ -135,19 +133,25 @@ class Annotations:
         Raises:
             LabelweaveError: the tasks or their classes differ.
         """
+        if not parts:
+            raise LabelweaveError("found no annotations to join, expected at least one")
         first = parts[0]
-        for part in parts[1:]:
+        for number, part in enumerate(parts[1:], start=2):
             if part.tasks != first.tasks:
-                raise LabelweaveError("annotations to be joined must have the same tasks")
+                raise LabelweaveError(
+                    f"annotations {number} of {len(parts)} have other tasks or classes than the "
+                    f"first, expected the same: {listing(task.name for task in first.tasks)}"
+                )
         labels = {
             task.name: np.concatenate([part.labels[task.name] for part in parts])
             for task in first.tasks
         }
-        return Annotations(first.tasks, labels)  # type: ignore[arg-type]
+        return Annotations(first.tasks, labels)
 
     def counts(self, name: str) -> NDArray[np.int64]:
         """Return how often each class is labelled (K,), or each label is off and on (L, 2)."""
-        codes, task = self.labels[name], self.task(name)
+        task = self.task(name)
+        codes = self.labels[name]
         if isinstance(task, Multiclass):
             return np.bincount(codes[codes >= 0], minlength=task.width)
         return np.stack([(codes == 0).sum(axis=0), (codes == 1).sum(axis=0)], axis=1)
@@ -166,10 +170,7 @@ class Annotations:
 
 def _codes(task: Task, given: ArrayLike | None, n: int) -> Codes:
     shape = (n,) if isinstance(task, Multiclass) else (n, task.width)
-    dtype = np.int64 if isinstance(task, Multiclass) else np.int8
-    if given is None:
-        return np.full(shape, -1, dtype=dtype)
-    codes = np.asarray(given)
+    codes = np.full(shape, -1) if given is None else np.asarray(given)
     if codes.shape != shape:
         raise LabelweaveError(
             f"labels of '{task.name}': found shape {codes.shape}, expected {shape}"
@@ -184,7 +185,9 @@ def _codes(task: Task, given: ArrayLike | None, n: int) -> Codes:
             f"labels of '{task.name}': found codes from {codes.min()} to {codes.max()}, "
             f"expected -1 (missing) to {top}"
         )
-    return codes.astype(dtype, copy=False)
+    if isinstance(task, Multiclass):
+        return codes.astype(np.int64, copy=False)
+    return codes.astype(np.int8, copy=False)
 
 
 class _Columns:
@@ -193,16 +196,20 @@ class _Columns:
     def __init__(
         self, columns: Mapping[str, Any] | pd.DataFrame, missing: Sequence[object]
     ) -> None:
-        self.columns, self.missing = columns, list(missing)
+        self.columns, self.missing = columns, {key(value) for value in missing}
 
     def __call__(self, name: str) -> Any | None:
         if name not in self.columns:
             return None
         values = self.columns[name]
-        if self.missing:
-            series = pd.Series(values)
-            return series.mask(series.isin(self.missing))
-        return values
+        if not self.missing:
+            return values
+        block = np.array(values, dtype=object)
+        codes, uniques = factorize(block.ravel())
+        # by key, so that a missing "-9" is also -9 and -9.0
+        gone = [code for code, value in enumerate(uniques) if key(value) in self.missing]
+        block[np.isin(codes, gone).reshape(block.shape)] = None
+        return block
 
 
 def _multilabel_codes(task: Multilabel, read: _Columns, n: int) -> NDArray[np.int8] | None:

@@ -1,8 +1,6 @@
 """Tasks: what is to be predicted, under which names, and how a label becomes an integer.
 
-A label is compared by its *key*: the text a person would write for it, so that ``1``, ``1.0`` and
-``"1"`` are one label whichever file they came from. ``None``, NaN and ``""`` are missing labels and
-are encoded as -1.
+Labels are compared by their key and may be missing: see `labelweave.labels`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,61 +8,52 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.labels import (
+    Label,
+    decode,
+    encode_classes,
+    encode_switch,
+    factorize,
+    key,
+    plain,
+    spellings,
+)
 
-Label = str | int | bool
-
-ON = frozenset({"1", "true", "yes"})
-OFF = frozenset({"0", "false", "no"})
-
-
-def key(value: object) -> str:
-    """Return the text under which a label value is compared: ``1.0`` and ``1`` give ``"1"``."""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
-
-
-def factorize(values: Any) -> tuple[NDArray[np.int64], list[Any]]:
-    """Return a code for every value (-1 = missing) and the distinct values in order of appearance.
-
-    `values` is anything of one dimension: a list, array, pandas series or categorical. ``None``,
-    NaN and ``""`` are missing. Linear in the number of values.
-    """
-    codes, distinct = pd.factorize(values if hasattr(values, "dtype") else _column(values))
-    uniques = [value.item() if isinstance(value, np.generic) else value for value in list(distinct)]
-    codes = codes.astype(np.int64, copy=False)
-    if "" in uniques:
-        empty = uniques.index("")
-        codes[codes == empty] = -1
-        codes[codes > empty] -= 1
-        del uniques[empty]
-    return codes, uniques
+__all__ = [
+    "Binary",
+    "Label",
+    "Multiclass",
+    "Multilabel",
+    "Task",
+    "check_distinct",
+    "factorize",
+    "key",
+    "task_from_dict",
+    "task_to_dict",
+]
 
 
-def _column(values: Sequence[object]) -> NDArray[Any]:
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
+def _listed(values: Any, place: str) -> tuple[Any, ...]:
+    # a text is a sequence too, and would fall apart into its letters
+    if isinstance(values, str):
+        raise LabelweaveError(f"{place}: found the text '{values}', expected a list")
+    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 
 
-def _unknown(task: "Task", value: object, codes: NDArray[np.int64], code: int) -> LabelweaveError:
-    row = int(np.argmax(codes == code)) + 1
-    return LabelweaveError(
-        f"row {row}, column '{task.name}': unknown label '{value}'; "
-        f"expected {listing(task.names)}{nearest(value, task.names)}"
-    )
-
-
-def _check_names(name: str, kind: str, names: Sequence[object]) -> None:
+def _check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
     if not name:
         raise LabelweaveError("a task needs a name, found an empty one")
+    if names is None:
+        return
     keys = [key(value) for value in names]
-    if len(keys) < (2 if kind == "classes" else 1):
-        raise LabelweaveError(f"task '{name}': found {len(keys)} {kind}, expected at least two")
+    least = 2 if kind == "classes" else 1
+    if len(keys) < least:
+        raise LabelweaveError(f"task '{name}': found {len(keys)} {kind}, expected at least {least}")
+    if "" in keys or None in names:
+        raise LabelweaveError(f"task '{name}': {kind} without a name, expected no empty one")
     repeated = sorted({k for k in keys if keys.count(k) > 1})
     if repeated:
         raise LabelweaveError(f"task '{name}': {kind} named twice: {listing(repeated)}")
@@ -89,8 +78,9 @@ class Multiclass:
 
     def __post_init__(self) -> None:
         if self.classes is not None:
-            object.__setattr__(self, "classes", tuple(self.classes))
-            _check_names(self.name, "classes", self.classes or ())
+            classes = _listed(self.classes, f"task '{self.name}': classes")
+            object.__setattr__(self, "classes", classes)
+        _check_names(self.name, "classes", self.classes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -117,13 +107,9 @@ class Multiclass:
             raise LabelweaveError(
                 f"column '{self.name}': found {found}, expected at least two classes"
             )
-        texts = any(isinstance(value, str) for value in by_key.values())
-        order = sorted(by_key) if texts else sorted(by_key, key=lambda k: float(by_key[k]))
-        whole = [
-            int(v) if isinstance(v, float) and v.is_integer() else v
-            for v in (by_key[k] for k in order)
-        ]
-        return type(self)(self.name, tuple(key(v) if isinstance(v, float) else v for v in whole))
+        numbers = all(isinstance(value, int | float) for value in by_key.values())
+        order = sorted(by_key, key=lambda k: float(by_key[k])) if numbers else sorted(by_key)
+        return type(self)(self.name, tuple(plain(by_key[k]) for k in order))
 
     def encode(self, values: Any) -> NDArray[np.int64]:
         """Return the class index of every value, shape (n,), -1 = missing.
@@ -131,22 +117,11 @@ class Multiclass:
         Raises:
             LabelweaveError: a value is no class of the task; names row (from 1), column and value.
         """
-        codes, uniques = factorize(values)
-        index = {name: i for i, name in enumerate(self.names)}
-        lookup = np.full(len(uniques) + 1, -1, dtype=np.int64)
-        for code, value in enumerate(uniques):
-            if key(value) not in index:
-                raise _unknown(self, value, codes, code)
-            lookup[code] = index[key(value)]
-        return lookup[codes]
+        return encode_classes(self.name, values, self.names)
 
     def decode(self, indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Return the classes of indices, shape (n,); -1 becomes None."""
-        classes = np.empty(self.width + 1, dtype=object)
-        classes[: self.width] = self._classes
-        classes[self.width] = None
-        decoded = classes[indices]
-        return decoded if (np.asarray(indices) < 0).any() else np.array(decoded.tolist())
+        return decode(self._classes, indices)
 
 
 @dataclass(frozen=True)
@@ -166,7 +141,7 @@ class Multilabel:
     kind: Literal["multilabel"] = "multilabel"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(self.labels))
+        object.__setattr__(self, "labels", _listed(self.labels, f"task '{self.name}': labels"))
         _check_names(self.name, "labels", self.labels)
 
     @property
@@ -187,18 +162,19 @@ class Multilabel:
         Raises:
             LabelweaveError: any other value; names row (from 1), column and value.
         """
-        return _encode_switch(label, values, ON, OFF)
+        return encode_switch(label, values)
 
     def encode(self, values: Any) -> NDArray[np.int8]:
         """Return the codes of an (n, L) block of values, one column a label."""
-        block = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+        # lists are read as objects, for numpy would turn a 1 beside a text into "1.0"
+        block = np.asarray(values) if hasattr(values, "shape") else np.asarray(values, object)
         if block.ndim != 2 or block.shape[1] != self.width:
             raise LabelweaveError(
                 f"task '{self.name}': found labels of shape {block.shape}, "
                 f"expected (rows, {self.width})"
             )
         columns = [self.encode_label(name, block[:, j]) for j, name in enumerate(self.labels)]
-        return np.stack(columns, axis=1) if columns else np.empty((len(block), 0), np.int8)
+        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)
@@ -220,8 +196,10 @@ class Binary(Multilabel):
     ) -> None:
         if (positive is None) != (negative is None):
             raise LabelweaveError(f"task '{name}': give both positive and negative, or neither")
-        if positive is not None and key(positive) == key(negative):
-            raise LabelweaveError(f"task '{name}': positive and negative are both '{positive}'")
+        if positive is not None and spellings(positive) & spellings(negative):
+            raise LabelweaveError(
+                f"task '{name}': positive '{positive}' and negative '{negative}' are one value"
+            )
         for field, value in {
             "name": name, "labels": (name,), "kind": "multilabel",
             "positive": positive, "negative": negative,
@@ -232,15 +210,14 @@ class Binary(Multilabel):
     def encode_label(self, label: str, values: Any) -> NDArray[np.int8]:
         """Return 1 (positive), 0 (negative) or -1 (missing) for every value of the column."""
         if self.positive is None:
-            return _encode_switch(label, values, ON, OFF)
-        on, off = _spellings(self.positive), _spellings(self.negative)
-        return _encode_switch(label, values, on, off)
+            return encode_switch(label, values)
+        return encode_switch(label, values, spellings(self.positive), spellings(self.negative))
 
     def decode(self, indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
-        """Return positive or negative (1 or 0 when not given) for indices of shape (n,)."""
-        if self.positive is None:
-            return np.asarray(indices)
-        return np.where(np.asarray(indices) == 1, self.positive, self.negative)  # type: ignore[arg-type]
+        """Return positive or negative (1 or 0 when not given), shape (n,); -1 becomes None."""
+        if self.positive is None or self.negative is None:
+            return decode((0, 1), indices)
+        return decode((self.negative, self.positive), indices)
 
 
 Task = Multiclass | Multilabel
@@ -249,30 +226,6 @@ KINDS: dict[str, Callable[..., Task]] = {
     "multilabel": Multilabel,
     "binary": Binary,
 }
-
-
-def _spellings(value: Label | None) -> frozenset[str]:
-    # YAML reads a bare yes as true, so true stands for every spelling of yes
-    text = key(value).lower()
-    return ON if value is True else OFF if value is False else frozenset({text})
-
-
-def _encode_switch(
-    column: str, values: Any, on: frozenset[str], off: frozenset[str]
-) -> NDArray[np.int8]:
-    codes, uniques = factorize(values)
-    lookup = np.full(len(uniques) + 1, -1, dtype=np.int8)
-    for code, value in enumerate(uniques):
-        text = key(value).lower()
-        if text not in on | off:
-            row = int(np.argmax(codes == code)) + 1
-            expected = [*sorted(on), *sorted(off)]
-            raise LabelweaveError(
-                f"row {row}, column '{column}': found '{value}', "
-                f"expected one of {listing(expected)}{nearest(value, expected)}"
-            )
-        lookup[code] = text in on
-    return lookup[codes]
 
 
 def check_distinct(tasks: Sequence[Task]) -> None:
@@ -308,4 +261,8 @@ def task_from_dict(description: Mapping[str, Any]) -> Task:
         raise LabelweaveError(
             f"task '{name}': unknown kind '{kind}', expected {listing(KINDS)}{nearest(kind, KINDS)}"
         )
-    return KINDS[kind](**values)
+    try:
+        return KINDS[kind](**values)
+    except TypeError as error:
+        reason = str(error).partition("() ")[2] or str(error)
+        raise LabelweaveError(f"task '{description.get('name')}' ({kind}): {reason}") from None

@@ -103,8 +103,10 @@ class Temperature:
         """Return how many rows each source has given before a step."""
         while len(self.starts) <= step + 1:
             done = self.starts[-1]
-            due = self.shares * self.batch_size * len(self.starts) - done
-            counts = np.maximum(np.floor(due + 1e-9), 0).astype(np.int64)
+            # a source that is ahead of its share waits, at the cost of all others
+            due = np.maximum(self.shares * self.batch_size * len(self.starts) - done, 0)
+            due *= self.batch_size / due.sum()
+            counts = np.floor(due + 1e-9).astype(np.int64)
             lacking = self.batch_size - int(counts.sum())
             counts[np.argsort(counts - due, kind="stable")[:lacking]] += 1
             self.starts.append(done + counts)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labelweave.errors import LabelweaveError
 from labelweave.losses.stack import Labels, Logits, RelationStack, RelationStacks
 from labelweave.losses.terms import Terms, join
 from labelweave.relations import Relation
@@ -85,6 +86,9 @@ class CoAnnotation(nn.Module):
         forward_labels: teach targets the soft labels of labelled sources.
         backward_labels: teach sources by the marginal likelihood of labelled targets.
         smoothing: see `RelationStack`.
+
+    Raises:
+        LabelweaveError: both directions are turned off.
     """
 
     def __init__(
@@ -95,6 +99,10 @@ class CoAnnotation(nn.Module):
         smoothing: float = 0.01,
     ) -> None:
         super().__init__()
+        if not (forward_labels or backward_labels):
+            raise LabelweaveError(
+                "co-annotation: forward_labels and backward_labels are both off, expected one on"
+            )
         parts: list[SoftLabels | MarginalLikelihood] = []
         if forward_labels:
             parts.append(SoftLabels(relations, smoothing))

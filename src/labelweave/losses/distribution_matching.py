@@ -27,7 +27,8 @@ def _symmetric(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
 
 
 def _jensen_shannon(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
-    log_m = torch.log(0.5 * (p + q))
+    # where both are 0 the logarithm must stay finite: 0 times infinity is no number
+    log_m = torch.log((0.5 * (p + q)).clamp(min=1e-30))
     return 0.5 * (p * (log_p - log_m) + q * (log_q - log_m))
 
 
@@ -79,8 +80,7 @@ class DistributionMatching(nn.Module):
         super().__init__()
         if form not in FORMS:
             raise LabelweaveError(
-                f"distribution matching: unknown form '{form}', expected {listing(FORMS)}"
-                f"{nearest(form, FORMS)}"
+                f"unknown form '{form}', expected {listing(FORMS)}{nearest(form, FORMS)}"
             )
         self.form = form
         self.stacks = RelationStacks(relations, smoothing)

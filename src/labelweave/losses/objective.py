@@ -1,5 +1,7 @@
 """The objective: the supervised losses of all tasks plus the couplings between them."""
 
+import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -53,7 +55,8 @@ class Objective(nn.Module):
         ramp: share of the training over which the couplings grow linearly from 0 to their weight.
 
     Raises:
-        LabelweaveError: an unknown coupling, option, or task.
+        LabelweaveError: an unknown coupling, option, or task, a weight that is no number of 0 or
+            more, or a relation of classes that differ from its task's.
     """
 
     factors: Tensor
@@ -71,20 +74,23 @@ class Objective(nn.Module):
         super().__init__()
         weights = dict(task_weights or {})
         names = [task.name for task in tasks]
-        for name in weights:
+        for name, weight in weights.items():
             if name not in names:
                 raise LabelweaveError(
                     f"weight of task '{name}': no such task, expected {listing(names)}"
                     f"{nearest(name, names)}"
                 )
+            weights[name] = _weight(f"task '{name}'", weight)
+        if couplings:
+            _check_relations(relations, tasks)
         self.ramp = ramp
         self.supervised = Supervised(tasks)
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
         for name, options in (couplings or {}).items() if relations else ():
-            coupling, weight = _coupling(name, relations, dict(options))
+            coupling, factor = _coupling(name, relations, dict(options))
             self.couplings.append(coupling)
-            factors += [weight] * len(coupling.names)  # type: ignore[arg-type]
+            factors += [factor] * len(coupling.names)  # type: ignore[arg-type]
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)
         self.register_buffer("ramped", ramped, persistent=False)
@@ -122,8 +128,38 @@ def _coupling(
         raise LabelweaveError(
             f"unknown coupling '{name}', expected {listing(COUPLINGS)}{nearest(name, COUPLINGS)}"
         )
-    weight = float(options.pop("weight", 1.0))  # type: ignore[arg-type]
+    weight = _weight(f"coupling '{name}'", options.pop("weight", 1.0))
+    known = [*list(inspect.signature(COUPLINGS[name]).parameters)[1:], "weight"]
+    for option in options:
+        if option not in known:
+            raise LabelweaveError(
+                f"coupling '{name}': unknown option '{option}', expected {listing(known)}"
+                f"{nearest(option, known)}"
+            )
     try:
         return COUPLINGS[name](relations, **options), weight
-    except TypeError as error:
+    except (TypeError, LabelweaveError) as error:
         raise LabelweaveError(f"coupling '{name}': {error}") from None
+
+
+def _weight(place: str, value: object) -> float:
+    if isinstance(value, int | float) and 0 <= value < math.inf:
+        return float(value)
+    raise LabelweaveError(f"{place}: found the weight '{value}', expected a number of 0 or more")
+
+
+def _check_relations(relations: Sequence[Relation], tasks: Sequence[Task]) -> None:
+    known = {task.name: task for task in tasks}
+    for relation in relations:
+        for task in (relation.source, relation.target):
+            if task.name not in known:
+                raise LabelweaveError(
+                    f"relation {relation.name}: no task '{task.name}', expected {listing(known)}"
+                    f"{nearest(task.name, known)}"
+                )
+            expected = known[task.name].names
+            if task.names != expected:
+                raise LabelweaveError(
+                    f"relation {relation.name}: task '{task.name}' has the classes or labels "
+                    f"{listing(task.names)}, expected {listing(expected)}"
+                )

@@ -36,7 +36,7 @@ class RelationStack(nn.Module):
         known: (K, W) 1 where the table is known, else 0.
         log_evidence: (K, W) logarithm of the table with unknown entries made neutral, times the
             relation's strength.
-        strength: (W,) the relation's strength, 0 for labels that no class speaks about.
+        strength: (W,) the relation's strength, 0 for labels or tasks that no class speaks about.
         column_weight: (W,) the strength of a multiclass column; that of a multilabel column divided
             by the number of labels that some class speaks about.
         segments: (W, R) 1 where a column belongs to a relation.
@@ -110,7 +110,7 @@ class RelationStack(nn.Module):
 def _columns(relation: Relation, smoothing: float) -> dict[str, NDArray[np.float64]]:
     known, table, filled = relation.mask, relation.table, relation.filled()
     if isinstance(relation.target, Multiclass):
-        strength = np.full((1, relation.target.width), relation.strength)
+        strength = np.full((1, relation.target.width), relation.strength * known.any())
         weight = strength
         element = np.full((1, relation.target.width), 1.0 / relation.target.width)
         uniform = 1.0 / relation.target.width
@@ -142,6 +142,8 @@ class RelationStacks(nn.Module):
         super().__init__()
         if not relations:
             raise LabelweaveError("found no relation to couple tasks by, expected at least one")
+        if not 0 <= smoothing < 1:
+            raise LabelweaveError(f"smoothing {smoothing}, expected from 0 to below 1")
         sources = dict.fromkeys(relation.source.name for relation in relations)
         self.parts = nn.ModuleList(
             RelationStack([r for r in relations if r.source.name == source], smoothing)

@@ -1,5 +1,6 @@
 """Backbones by name: what turns inputs into the features that all heads share."""
 
+import inspect
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
@@ -51,12 +52,19 @@ def backbone(name: str, inputs: int, **options: object) -> Backbone:
     """Return the backbone of that name for `inputs` input features.
 
     Raises:
-        LabelweaveError: an unknown name or option.
+        LabelweaveError: an unknown name or option, or an option's value that makes no sense.
     """
     if name not in BACKBONES:
         raise LabelweaveError(
             f"unknown backbone '{name}', expected {listing(BACKBONES)}{nearest(name, BACKBONES)}"
         )
+    known = list(inspect.signature(BACKBONES[name]).parameters)[1:]
+    for option in options:
+        if option not in known:
+            raise LabelweaveError(
+                f"backbone '{name}': unknown option '{option}', "
+                f"expected {listing(known) or 'none'}{nearest(option, known)}"
+            )
     try:
         return BACKBONES[name](inputs, **options)
     except TypeError as error:

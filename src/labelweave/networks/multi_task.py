@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from labelweave.errors import LabelweaveError
 from labelweave.networks.backbones import Backbone
 from labelweave.tasks import Multiclass, Task, check_distinct
 
@@ -16,6 +17,9 @@ class MultiTaskNetwork(nn.Module):
         backbone: a `Backbone`, or any module when `features` is given.
         tasks: the tasks, classes known.
         features: number of features of a backbone that does not know it.
+
+    Raises:
+        LabelweaveError: no task, tasks of one name, or an unknown number of features.
     """
 
     def __init__(
@@ -25,7 +29,10 @@ class MultiTaskNetwork(nn.Module):
         check_distinct(tasks)
         if features is None:
             if not isinstance(backbone, Backbone):
-                raise TypeError("the backbone does not tell its number of features: give features=")
+                raise LabelweaveError(
+                    f"the backbone, a {type(backbone).__name__}, does not tell its number of "
+                    "features: give features="
+                )
             features = backbone.features
         self.backbone = backbone
         self.tasks = tuple(tasks)
@@ -45,19 +52,22 @@ class MultiTaskNetwork(nn.Module):
             inputs: (n, ...); moved in chunks to the network's device.
             chunk: rows a pass, to bound memory.
         """
-        training, device = self.training, self.heads.weight.device
+        training, weight = self.training, self.heads.weight
         self.eval()
         parts = [
-            {name: part.float().cpu() for name, part in self._chunk(rows.to(device)).items()}
-            for rows in inputs.split(chunk)
+            {name: part.float().cpu() for name, part in self._chunk(_like(rows, weight)).items()}
+            for rows in torch.split(inputs, chunk)
         ]
         self.train(training)
-        if not parts:
-            return {task.name: torch.empty(0, task.width) for task in self.tasks}
         return {task.name: torch.cat([p[task.name] for p in parts]) for task in self.tasks}
 
     def _chunk(self, inputs: Tensor) -> dict[str, Tensor]:
         return probabilities(self(inputs), self.tasks)
+
+
+def _like(inputs: Tensor, weight: Tensor) -> Tensor:
+    # indices, such as a text's tokens, must stay integers
+    return inputs.to(weight if inputs.is_floating_point() else weight.device)
 
 
 def probabilities(logits: Mapping[str, Tensor], tasks: Sequence[Task]) -> dict[str, Tensor]:

@@ -27,12 +27,18 @@ def count_relation(
         source: name of the multiclass source task.
         target: name of the target task.
         smoothing: pseudo-counts per row (and, for a multilabel target, per entry), above 0.
-        minimum: a class with fewer co-labelled rows (per label) than this stays unknown.
+        minimum: a class with fewer co-labelled rows (per label) than this stays unknown; so does a
+            label that no co-labelled row carries.
         strength: factor on the relation's coupling terms.
 
     Raises:
-        LabelweaveError: no row carries labels of both tasks, or the source is not multiclass.
+        LabelweaveError: no row carries labels of both tasks, the source is not multiclass, or the
+            smoothing is not above 0.
     """
+    if not smoothing > 0:
+        raise LabelweaveError(
+            f"relation {source}->{target}: smoothing {smoothing}, expected a number above 0"
+        )
     speaker, spoken = annotations.task(source), annotations.task(target)
     if not isinstance(speaker, Multiclass):
         raise LabelweaveError(
@@ -58,6 +64,6 @@ def count_relation(
     seen = support.sum(axis=0)
     base = hits.sum(axis=0) / np.maximum(seen, 1)
     table = (hits + smoothing * base) / (support + smoothing)
-    known = support >= minimum
+    known = (support >= minimum) & (seen > 0)
     origin = f"counted on {int(both.sum())} rows"
     return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)

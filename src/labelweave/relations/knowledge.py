@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations.relation import Relation
-from labelweave.tasks import Multiclass, Multilabel, Task
+from labelweave.tasks import Multiclass, Multilabel, Task, key
 
 
 def read_knowledge(
@@ -53,8 +53,15 @@ def read_knowledge(
         )
     rows = _rows(place, frame, speaker)
     entries: dict[str, NDArray[np.float64]] = {}
+    said: dict[tuple[str, int | None], str] = {}
     for column in frame.columns[1:]:
-        task, index = _meaning(place, str(column), tasks, speaker)
+        task, index = _meaning(place, column, tasks, speaker)
+        if (task.name, index) in said:
+            raise LabelweaveError(
+                f"{place}: columns '{said[task.name, index]}' and '{column}' mean the same, "
+                "expected one of them"
+            )
+        said[task.name, index] = column
         block = entries.setdefault(task.name, np.full((speaker.width, task.width), np.nan))
         for position, cell in zip(rows, frame[column], strict=True):
             where = f"{place}: row '{speaker.names[position]}', column '{column}'"
@@ -78,7 +85,7 @@ def read_knowledge(
 
 def _frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
     if isinstance(table, pd.DataFrame):
-        place, frame = "table", table.astype(object).where(table.notna(), "").astype(str)
+        place, frame = "table", table.astype(object).where(table.notna(), "").map(key)
     else:
         path = Path(table)
         place = path.name
@@ -93,7 +100,12 @@ def _frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
             f"{place}: found {frame.shape[0]} rows and {frame.shape[1]} columns, expected a column "
             "of classes and at least one column about them"
         )
-    return place, frame.apply(lambda column: column.str.strip())
+    frame = frame.fillna("").apply(lambda column: column.str.strip())
+    frame.columns = pd.Index([key(column).strip() for column in frame.columns])
+    for column, repeated in zip(frame.columns, frame.columns.duplicated(), strict=True):
+        if repeated:
+            raise LabelweaveError(f"{place}: column '{column}' appears twice, expected once")
+    return place, frame
 
 
 def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
@@ -115,28 +127,36 @@ def _meaning(
     place: str, column: str, tasks: Sequence[Task], source: Multiclass
 ) -> tuple[Task, int | None]:
     """Return the task that a column is about, and its class or label (None = the whole task)."""
-    targets = [task for task in tasks if task.name != source.name]
+    targets = {task.name: task for task in tasks if task.name != source.name}
     if column == source.name:
         raise LabelweaveError(f"{place}: column '{column}' relates the task to itself")
-    for task in targets:
-        if task.name == column and (isinstance(task, Multiclass) or task.width == 1):
+    if column in targets:
+        task = targets[column]
+        if isinstance(task, Multiclass) or task.width == 1:
             return task, None
-    prefix, _, label = column.rpartition("=")
-    owners = [
-        task
-        for task in targets
-        if (column in task.names) or (prefix == task.name and label in task.names)
-    ]
-    if len(owners) > 1:
-        names = listing(f"{task.name}={column}" for task in owners)
-        raise LabelweaveError(f"{place}: column '{column}' is ambiguous, write one of {names}")
-    if not owners:
-        options = [task.name for task in targets] + [n for task in targets for n in task.names]
+    meanings = {
+        f"{task.name}={name}": (task, index)
+        for task in targets.values()
+        for index, name in enumerate(task.names)
+    }
+    if column in meanings:
+        return meanings[column]
+    fitting = [full for full, (task, index) in meanings.items() if task.names[index] == column]
+    if len(fitting) > 1:
         raise LabelweaveError(
-            f"{place}: column '{column}' is no task, class or label{nearest(column, options)}"
+            f"{place}: column '{column}' is ambiguous, write one of {listing(fitting)}"
         )
-    owner = owners[0]
-    return owner, owner.names.index(column if column in owner.names else label)
+    if fitting:
+        return meanings[fitting[0]]
+    if column in targets:
+        raise LabelweaveError(
+            f"{place}: column '{column}' is a task of several labels, "
+            f"expected one of them: {listing(targets[column].names)}"
+        )
+    options = [*targets, *(task.names[index] for task, index in meanings.values())]
+    raise LabelweaveError(
+        f"{place}: column '{column}' is no task, class or label{nearest(column, options)}"
+    )
 
 
 def _weight(where: str, cell: str) -> float:
@@ -157,7 +177,8 @@ def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
             try:
                 return task.encode_label(task.name, [cell]).astype(np.float64)
             except LabelweaveError as error:
-                raise LabelweaveError(f"{where}: {str(error).partition(': ')[2]}") from None
+                reason = str(error).partition(": ")[2]
+                raise LabelweaveError(f"{where}: {reason} or a probability from 0 to 1") from None
     if cell not in task.names:
         raise LabelweaveError(
             f"{where}: '{cell}' is no class of task '{task.name}', "

@@ -75,5 +75,5 @@ def _softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _probabilities(target: Task, blocks: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     normed = [block / np.maximum(block.sum(axis=1, keepdims=True), TINY) for block in blocks]
     if isinstance(target, Multiclass):
-        return normed[0]
+        return np.asarray(normed[0])
     return np.stack([block[:, 0] for block in normed], axis=1)

@@ -44,9 +44,9 @@ class Relation:
             )
         if self.source.name == self.target.name:
             raise LabelweaveError(f"relation {self.name}: source and target are the same task")
-        if not self.strength >= 0:
+        if not 0 <= self.strength < np.inf:
             raise LabelweaveError(
-                f"relation {self.name}: strength {self.strength}, expected 0 or more"
+                f"relation {self.name}: strength {self.strength}, expected a number of 0 or more"
             )
         table, known = self._checked(np.array(self.table, dtype=np.float64), self.known)
         table.setflags(write=False)

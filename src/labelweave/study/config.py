@@ -51,6 +51,10 @@ class TaskSection(Section):
             raise ValueError("a multilabel task needs 'labels', the names of its columns")
         return self
 
+    def description(self) -> dict[str, Any]:
+        """Return the section in the form of `labelweave.tasks.task_from_dict`."""
+        return self.model_dump(exclude_none=True)
+
 
 class SourceSection(Section):
     """A table with labels of some tasks.
@@ -198,8 +202,8 @@ class StudyConfig(Section):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    tasks: list[TaskSection] = Field(min_length=1)
-    sources: list[SourceSection] = Field(min_length=1)
+    tasks: list[TaskSection] = []
+    sources: list[SourceSection] = []
     relations: list[RelationSection] = []
     split: SplitSection = SplitSection()
     scatter: list[PartSection] = []

@@ -17,7 +17,8 @@ from labelweave.errors import LabelweaveError
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and a JSON-able state to one file; the old one stays until that is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # copies, for safetensors refuses tensors that share memory, such as tied weights
+    plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         file.write(save(plain, metadata={"state": json.dumps(state)}))
@@ -38,7 +39,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
     except FileNotFoundError:
         raise LabelweaveError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise LabelweaveError(f"{path}: not a checkpoint of labelweave ({error})") from None
 
 

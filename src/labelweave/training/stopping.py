@@ -28,7 +28,7 @@ class EarlyStopping:
         if self.patience is None or not known:
             return False
         mean = sum(known) / len(known)
-        if mean <= self.best:
+        if not mean > self.best:  # a mean that is no number is no better one
             self.waited += 1
             return False
         self.best, self.waited = mean, 0

@@ -1,8 +1,7 @@
 """The training loop, on Lightning Fabric."""
 
-import signal
-import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from lightning_fabric import Fabric
 
 from labelweave.data.batches import Batches
-from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.errors import LabelweaveError, TrainingError, listing
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork
 from labelweave.training.checkpoint import (
@@ -21,6 +20,7 @@ from labelweave.training.checkpoint import (
 )
 from labelweave.training.config import TrainingConfig
 from labelweave.training.history import History, Window
+from labelweave.training.interrupt import Interrupt
 from labelweave.training.progress import StepBar
 from labelweave.training.schedule import one_cycle
 from labelweave.training.stopping import EarlyStopping
@@ -79,13 +79,15 @@ class Trainer:
             validate: scores per task on the validation rows, higher is better, None = no label.
 
         Raises:
-            TrainingError: a loss term is not finite; names term, step and some rows. The last
-                checkpoint is one from before.
+            LabelweaveError: the folder holds the checkpoint of a run of other length or network,
+                or a damaged one.
+            TrainingError: a loss term is not finite; names term, step and some rows. Or a weight
+                is not. The last checkpoint is one from before.
             KeyboardInterrupt: after Ctrl-C, when the state is saved.
         """
         if self.config.patience is not None and validate is None:
             raise LabelweaveError("training: patience needs validation rows, found none")
-        with torch.random.fork_rng(), _Interrupt() as interrupt:
+        with torch.random.fork_rng(), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
             return _Run(self, network, objective, batches, steps, validate).train(interrupt)
 
@@ -116,15 +118,14 @@ class _Run:
         self.history = History()
         self.window = Window(max(1, steps // RECORDS))
         self.stopping = EarlyStopping(self.config.patience)
-        self.every = max(1, steps // self.config.evaluations)
         self.saved = time.monotonic()
         self._resume()
 
-    def train(self, interrupt: "_Interrupt") -> History:
+    def train(self, interrupt: Interrupt) -> History:
         with StepBar(self.steps, self.trainer.title, self.trainer.progress) as bar:
             while self.step < self.steps and not self.stopping.stop:
                 self._train_step()
-                due = self.step % self.every == 0 or self.step == self.steps
+                due = self._evaluated(self.step) > self._evaluated(self.step - 1)
                 if self.window.filled == self.window.size or due:
                     self._record(due)
                     bar.update(self.step, self.history.records[-1]["raw"])
@@ -137,6 +138,9 @@ class _Run:
             self.network.load_state_dict(self.stopping.weights)
         self.network.eval()
         return self.history
+
+    def _evaluated(self, step: int) -> int:
+        return step * self.config.evaluations // self.steps
 
     def _train_step(self) -> None:
         rate = one_cycle(self.step, self.steps, self.config.learning_rate)
@@ -180,7 +184,11 @@ class _Run:
         record = {"step": self.step, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         record |= self.window.means()
         if evaluate and self.validate is not None:
-            scores = dict(self.validate(self.network))
+            scores = {
+                name: None if score is None else float(score)
+                for name, score in self.validate(self.network).items()
+            }
+            self._tell_left_out(scores)
             record["validation"] = scores
             if self.stopping.update(scores, self.network.state_dict()) and self.trainer.folder:
                 best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
@@ -189,7 +197,23 @@ class _Run:
         if time.monotonic() - self.saved > self.config.checkpoint_seconds:
             self._save()
 
+    def _tell_left_out(self, scores: Mapping[str, float | None]) -> None:
+        left_out = [name for name, score in scores.items() if score is None]
+        first = not any("validation" in record for record in self.history.records)
+        if left_out and first and self.config.patience is not None:
+            warnings.warn(
+                f"early stopping leaves out the tasks without validation labels: "
+                f"{listing(left_out)}",
+                stacklevel=2,
+            )
+
     def _save(self) -> None:
+        # a finite loss can have a gradient that is not; such weights must not replace good ones
+        for name, value in self.network.named_parameters():
+            if not bool(torch.isfinite(value).all()):
+                raise TrainingError(
+                    f"step {self.step}: weight '{name}' is no longer finite, though every loss was"
+                )
         self.saved = time.monotonic()
         folder = self.trainer.folder
         if folder is None or not self.fabric.is_global_zero:
@@ -212,36 +236,19 @@ class _Run:
         if path is None or not path.exists():
             return
         tensors, state = load_tensors(path)
-        if state["steps"] != self.steps:
+        if state.get("steps") != self.steps:
             raise LabelweaveError(
-                f"{path}: a checkpoint of a run of {state['steps']} steps, expected {self.steps}; "
-                "remove the folder to start anew"
+                f"{path}: a checkpoint of a run of {state.get('steps')} steps, "
+                f"expected {self.steps}; remove the folder to start anew"
             )
-        restore_training_state(tensors, self.network, self.optimizer)
+        try:
+            restore_training_state(tensors, self.network, self.optimizer)
+        except (RuntimeError, KeyError, ValueError):
+            raise LabelweaveError(
+                f"{path}: a checkpoint of another network; remove the folder to start anew"
+            ) from None
         self.window.restore(tensors, tuple(state["names"]), self.fabric.device)
         self.step, self.history = state["step"], History(state["records"])
         self.stopping.waited = state["waited"]
         self.stopping.best = float("-inf") if state["best"] is None else state["best"]
         self.stopping.weights = {k[5:]: v for k, v in tensors.items() if k.startswith("best/")}
-
-
-class _Interrupt:
-    """Turns Ctrl-C into a question that the loop asks between two steps; a second one stops it."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.previous: object = None
-
-    def __enter__(self) -> "_Interrupt":
-        if threading.current_thread() is threading.main_thread():
-            self.previous = signal.signal(signal.SIGINT, self._ask)
-        return self
-
-    def _ask(self, number: int, frame: object) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = True
-
-    def __exit__(self, *error: object) -> None:
-        if self.previous is not None:
-            signal.signal(signal.SIGINT, self.previous)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""The command line. Heavy imports stay inside the commands, so that --help answers at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import labelweave
+from labelweave.cli.check import check
+from labelweave.cli.demo import demo
+from labelweave.cli.init import init
+from labelweave.cli.predict import predict
+from labelweave.cli.run import run
+from labelweave.cli.schema import schema
+from labelweave.errors import LabelweaveError
+
+app = typer.Typer(
+    name="labelweave",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, init, check, run, predict, schema):
+    app.command()(command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"labelweave {labelweave.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train one network for several tasks from scattered labels, and prove what that gained.
+
+    Start with `labelweave demo`; then `labelweave init your_tables.csv`, `labelweave check
+    study.yaml` and `labelweave run study.yaml`.
+    """
+
+
+def main() -> None:
+    """Run the command line: exit 0 = done, 1 = some runs failed, 2 = bad input, 130 = Ctrl-C."""
+    try:
+        code = app(standalone_mode=False)
+    except LabelweaveError as error:
+        typer.echo(f"labelweave: {error}", err=True)
+        code = 2
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        typer.echo("labelweave: interrupted; the same command goes on where it stopped", err=True)
+        code = 130
+    except OSError as error:
+        typer.echo(f"labelweave: {error.filename or ''}: {error.strerror}", err=True)
+        code = 2
+    except Exception as error:
+        show = getattr(error, "show", None)  # a usage error of the command line itself
+        if show is None:
+            raise
+        show()
+        code = 2
+    sys.exit(code if isinstance(code, int) else 0)

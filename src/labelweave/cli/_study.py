@@ -1,0 +1,30 @@
+"""What the commands that run a study share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from labelweave.study import Study
+
+
+def run_and_print(study: "Study", jobs: int | None) -> None:
+    """Run a study, print its table and where the files are; exit 1 when runs failed."""
+    from labelweave.report import print_results
+
+    results = study.run(jobs=jobs)
+    console = Console()
+    print_results(results, console)
+    for failure in results["failures"]:
+        typer.echo(
+            f"failed: {failure['arm']}, seed {failure['seed']}: {failure['error']}", err=True
+        )
+    console.print(f"\nReport: {_shown(study.output / 'report.html')}", soft_wrap=True)
+    if results["failures"]:
+        raise typer.Exit(1)
+
+
+def _shown(path: Path) -> str:
+    return str(path)

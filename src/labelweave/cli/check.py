@@ -1,0 +1,23 @@
+"""``labelweave check``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def check(study: Annotated[Path, typer.Argument(help="The study file.")]) -> None:
+    """Validate a study file and its data, print the coverage, train nothing.
+
+    **Example**
+
+    - `labelweave check study.yaml`
+    """
+    from labelweave.study import Study
+
+    checked = Study.from_file(study)
+    console = Console()
+    for line in checked.describe():
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    console.print("\nNothing wrong found. Next: labelweave run " + str(study), markup=False)

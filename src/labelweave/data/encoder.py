@@ -1,0 +1,184 @@
+"""The table encoder: raw input columns of any kind become finite float32 features."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave.data.numeric import NumericColumns, Remarks, is_number_column
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tasks import factorize, key
+
+
+class TableEncoder:
+    """Turns raw input columns into features, with what it learnt from training rows only.
+
+    A numeric column is imputed by its median, standardised and clipped; it gets a 0/1 feature
+    "(missing)" when training rows lack it. Values that are infinite or beyond float32 count as
+    missing. Every other column is one-hot encoded, with a feature "(unknown)" that takes missing
+    values and those not seen in training. Columns that say nothing in training are dropped.
+
+    Args:
+        clip: the largest absolute value of a standardised feature.
+        max_categories: the categories kept of a column; the rarest beyond it count as unknown.
+        categorical: numeric columns to be treated as categories.
+
+    Attributes:
+        names_: the names of the d features.
+        notes_: remarks about the training columns, a line each.
+    """
+
+    def __init__(
+        self,
+        *,
+        clip: float = 10.0,
+        max_categories: int = 50,
+        categorical: Sequence[str] = (),
+    ) -> None:
+        self.clip = clip
+        self.max_categories = max_categories
+        self.categorical = categorical
+
+    def fit(self, inputs: pd.DataFrame) -> Self:
+        """Learn medians, means, scales and categories from training rows.
+
+        Args:
+            inputs: the raw input columns of the training rows, and of no others.
+
+        Raises:
+            LabelweaveError: no rows, no column that varies, a column in `categorical` that does
+                not exist, or a parameter out of range.
+        """
+        self._check(inputs)
+        remarks: Remarks = defaultdict(list)
+        numeric = [
+            name
+            for name in inputs.columns
+            if name not in self.categorical and is_number_column(inputs[name])
+        ]
+        self.numeric_ = NumericColumns.fit(inputs[numeric], remarks)
+        self.categories_: dict[str, list[str]] = {}
+        for name in inputs.columns.drop(numeric):
+            categories = _categories(inputs[name], self.max_categories, remarks)
+            if categories:
+                self.categories_[name] = categories
+        self.notes_ = [
+            f"input columns {remark}: {listing(columns)}"
+            for remark, columns in remarks.items()
+            if columns
+        ]
+        if not self.names_:
+            raise LabelweaveError(f"no input column varies, found {listing(inputs.columns)}")
+        return self
+
+    @property
+    def names_(self) -> list[str]:
+        """The names of the features, in order."""
+        names = self.numeric_.features
+        for name, categories in self.categories_.items():
+            names += [*(f"{name}={category}" for category in categories), f"{name} (unknown)"]
+        return names
+
+    def transform(self, inputs: pd.DataFrame) -> NDArray[np.float32]:
+        """Return the features of n rows, shape (n, d): finite, numeric ones within ±clip.
+
+        Columns that `fit` has not seen are ignored.
+
+        Raises:
+            LabelweaveError: a column is missing, or text stands in a numeric one (with its row).
+        """
+        for name in [*self.numeric_.names, *self.categories_]:
+            _require(name, inputs)
+        features = np.zeros((len(inputs), len(self.names_)), dtype=np.float32)
+        self.numeric_.write(inputs, features, self.clip)
+        rows, start = np.arange(len(inputs)), len(self.numeric_.features)
+        for name, categories in self.categories_.items():
+            features[rows, start + _category_codes(inputs[name], categories)] = 1
+            start += len(categories) + 1
+        return features
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the parameters and all that was learnt, ready for JSON."""
+        return {
+            "clip": self.clip,
+            "max_categories": self.max_categories,
+            "categorical": list(self.categorical),
+            "numeric": self.numeric_.to_dict(),
+            "categories": self.categories_,
+            "notes": self.notes_,
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Return the encoder that `to_dict` described.
+
+        Raises:
+            LabelweaveError: an entry is missing.
+        """
+        try:
+            encoder = cls(
+                clip=state["clip"],
+                max_categories=state["max_categories"],
+                categorical=list(state["categorical"]),
+            )
+            encoder.numeric_ = NumericColumns.from_dict(state["numeric"])
+            encoder.categories_ = {name: list(kept) for name, kept in state["categories"].items()}
+            encoder.notes_ = list(state["notes"])
+        except KeyError as error:
+            raise LabelweaveError(f"table encoder: entry {error} is missing") from None
+        return encoder
+
+    def _check(self, inputs: pd.DataFrame) -> None:
+        if not self.clip > 0:
+            raise LabelweaveError(f"clip: found {self.clip}, expected a number above 0")
+        if self.max_categories < 1:
+            raise LabelweaveError(
+                f"max_categories: found {self.max_categories}, expected 1 or more"
+            )
+        if len(inputs) == 0:
+            raise LabelweaveError("table encoder: found no training rows")
+        for name in self.categorical:
+            _require(name, inputs)
+
+
+def _require(name: str, inputs: pd.DataFrame) -> None:
+    if name not in inputs.columns:
+        raise LabelweaveError(
+            f"no input column '{name}', found {listing(inputs.columns)}"
+            f"{nearest(name, inputs.columns)}"
+        )
+
+
+def _categories(column: "pd.Series[Any]", limit: int, remarks: Remarks) -> list[str]:
+    """Return the most frequent categories of a column, sorted; none when it says nothing."""
+    names = sorted({key(value) for value in factorize(column)[1]})
+    if not names:
+        remarks["entirely missing in training, dropped"].append(str(column.name))
+        return []
+    found = _category_codes(column, names)
+    counts = np.bincount(found, minlength=len(names) + 1)
+    if len(names) == 1 and counts[-1] == 0:
+        remarks["constant in training, dropped"].append(str(column.name))
+        return []
+    if counts[-1]:
+        share = counts[-1] / len(column)
+        remarks["with missing values in training"].append(f"{column.name}: {share:.1%}")
+    if len(names) > limit:
+        remarks[f"with over {limit} categories, of which the rarest count as unknown"].append(
+            f"{column.name}: {len(names)}"
+        )
+    kept = np.argsort(-counts[:-1], kind="stable")[:limit]
+    return [names[i] for i in np.sort(kept)]
+
+
+def _category_codes(column: "pd.Series[Any]", categories: list[str]) -> NDArray[np.int64]:
+    """Return the index of every value among the categories; missing and unseen get the last."""
+    codes, uniques = factorize(column)
+    index = {category: i for i, category in enumerate(categories)}
+    lookup = np.full(len(uniques) + 1, len(categories), dtype=np.int64)
+    for code, value in enumerate(uniques):
+        lookup[code] = index.get(key(value), len(categories))
+    return lookup[codes]

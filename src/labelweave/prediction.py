@@ -1,0 +1,83 @@
+"""Predictions of a saved model as a table."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.model import Model, probability_columns
+from labelweave.tasks import Binary, Multiclass
+
+
+def find_model(folder: Path, arm: str | None = None, seed: int | None = None) -> Model:
+    """Return the model of a folder that `Model.save` wrote, or of a study's results folder.
+
+    Args:
+        folder: the model's or the study's folder.
+        arm: the study's arm; None = the one that its report recommends.
+        seed: the seed of the arm's run; None = the first.
+
+    Raises:
+        LabelweaveError: neither a model nor results there, or the arm keeps no model.
+    """
+    if (folder / "model.json").exists():
+        return Model.load(folder)
+    path = folder / "results.json"
+    if not path.exists():
+        raise LabelweaveError(
+            f"{folder}: found neither model.json nor results.json, expected a model's folder or "
+            "the results folder of a study"
+        )
+    from labelweave.report import recommended_arm
+
+    results = json.loads(path.read_text(encoding="utf-8"))
+    chosen = arm or recommended_arm(results)
+    models = {
+        (run["arm"], run["seed"]): folder / "runs" / run["folder"] / "model"
+        for run in results["runs"]
+        if (folder / "runs" / run["folder"] / "model").exists()
+    }
+    arms = sorted({name for name, _ in models})
+    seeds = [s for name, s in models if name == chosen]
+    if not seeds:
+        raise LabelweaveError(
+            f"{folder}: no model of arm '{chosen}', expected {listing(arms)}{nearest(chosen, arms)}"
+        )
+    if seed is not None and seed not in seeds:
+        raise LabelweaveError(f"{folder}: no model of seed {seed}, expected one of {seeds}")
+    return Model.load(models[chosen, seeds[0] if seed is None else seed])
+
+
+def prediction_table(model: Model, inputs: pd.DataFrame, *, labels: bool = True) -> pd.DataFrame:
+    """Return one row per input row: a probability per class or label and, with `labels`, the
+    predicted label of every task under ``<task> predicted``.
+    """  # noqa: D205
+    probabilities = model.predict_proba(inputs)
+    decided = model.decide(probabilities)
+    columns: dict[str, object] = {}
+    for task in model.tasks:
+        if labels and isinstance(task, Multiclass | Binary):
+            columns[f"{task.name} predicted"] = decided[task.name]
+        elif labels:
+            for j, label in enumerate(task.names):
+                columns[f"{task.name}={label} predicted"] = decided[task.name][:, j]
+        for j, name in enumerate(probability_columns(task)):
+            columns[name] = probabilities[task.name][:, j]
+    return pd.DataFrame(columns)
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as .csv or .parquet, whole or not at all.
+
+    Raises:
+        LabelweaveError: another ending.
+    """
+    if path.suffix not in {".csv", ".parquet"}:
+        raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .csv or .parquet")
+    partial = path.with_name(path.name + ".partial")
+    if path.suffix == ".csv":
+        table.to_csv(partial, index=False)
+    else:
+        table.to_parquet(partial, index=False)
+    partial.replace(path)

@@ -1,0 +1,150 @@
+"""The results as a table in the terminal, laid out to fit its width."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from labelweave.errors import listing
+from labelweave.report.tables import (
+    MARKS,
+    arm_names,
+    best_arms,
+    checked,
+    interval_level,
+    printable,
+    score,
+    verdict,
+)
+from labelweave.report.verdict import headline
+
+CODES = {
+    "single_task": "ST",
+    "multi_task": "MT",
+    "co_annotation": "CA",
+    "distribution_matching": "DM",
+    "distillation": "KD",
+    "post_hoc": "PH",
+    "shuffled_relations": "SR",
+    "strong_single_task": "SST",
+}
+STYLES = {"gain": "green", "negative transfer": "red"}
+NAME_WIDTH = 28
+UNBOUNDED = 100_000
+
+
+def print_results(results: Mapping[str, Any], console: Console) -> None:
+    """Print the verdict in words and one table: the main metric of every arm on every task.
+
+    A cell holds the metric in percent, half the width of its interval and the verdict's mark. The
+    layout is the first that fits the console: arms as rows, tasks as rows, tasks as rows with
+    codes for the arms, and last the same in several blocks.
+
+    Args:
+        results: the content of a study's results.json.
+        console: where to print.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results = checked(results)
+    arms = arm_names(results)
+    codes = {
+        arm: CODES.get(arm, arm if len(arm) <= 6 else f"arm{i}") for i, arm in enumerate(arms, 1)
+    }
+    plain = {arm: arm for arm in arms}
+    roomy = [_arms_as_rows(results, arms), _tasks_as_rows(results, arms, plain, " ")]
+    dense = [_tasks_as_rows(results, arms, codes, "\n", padding) for padding in (1, 0)]
+    table = next((table for table in [*roomy, *dense] if _fits(table, console)), None)
+    console.print(Text(printable(headline(results)), style="bold"))
+    for block in _blocks(results, arms, codes, console) if table is None else [table]:
+        console.print(block)
+    if table not in roomy:
+        told = ", ".join(f"{code} = {arm}" for arm, code in codes.items() if code != arm)
+        console.print(Text(printable(told)))
+    for line in _legend(results):
+        console.print(Text(printable(line), style="dim"))
+
+
+def _arms_as_rows(results: Mapping[str, Any], arms: Sequence[str]) -> Table:
+    table = _table("arm", [task["name"] for task in results["tasks"]], 1)
+    for arm in arms:
+        table.add_row(_name(arm), *(_cell(results, arm, task, " ") for task in results["tasks"]))
+    return table
+
+
+def _tasks_as_rows(
+    results: Mapping[str, Any],
+    arms: Sequence[str],
+    names: Mapping[str, str],
+    gap: str,
+    padding: int = 1,
+) -> Table:
+    table = _table("task", [names[arm] for arm in arms], padding)
+    for task in results["tasks"]:
+        table.add_row(_name(task["name"]), *(_cell(results, arm, task, gap) for arm in arms))
+    return table
+
+
+def _blocks(
+    results: Mapping[str, Any], arms: Sequence[str], codes: Mapping[str, str], console: Console
+) -> list[Table]:
+    """Return the fewest tables of about equal width that fit the console, at least one arm each."""
+    tables: list[Table] = []
+    for count in range(1, len(arms) + 1):
+        size = -(-len(arms) // count)
+        parts = [arms[i : i + size] for i in range(0, len(arms), size)]
+        tables = [_tasks_as_rows(results, part, codes, "\n") for part in parts]
+        if all(_fits(table, console) for table in tables):
+            break
+    return tables
+
+
+def _table(corner: str, heads: Sequence[str], padding: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, padding))
+    table.add_column(corner, max_width=NAME_WIDTH, overflow="fold")
+    for head in heads:
+        table.add_column(_name(head), justify="right", no_wrap=True)
+    return table
+
+
+def _fits(table: Table, console: Console) -> bool:
+    # measured without bound: within the console, rich would squeeze the columns first
+    options = console.options.update(max_width=UNBOUNDED)
+    return Measurement.get(console, options, table).maximum <= console.width
+
+
+def _name(text: str) -> Text:
+    return Text(printable(text))
+
+
+def _cell(results: Mapping[str, Any], arm: str, task: Mapping[str, Any], gap: str) -> Text:
+    found, word = score(results, arm, task), verdict(results, arm, task)
+    if found.mean is None:
+        return Text(f"no{gap}data", style="dim")
+    style = "bold" if arm in best_arms(results, task) else ""
+    # a space in place of the mark keeps the figures of a column in line
+    cell = Text(f"{100 * found.mean:.1f}", style=style)
+    cell.append(MARKS[word] if word else " ", style=STYLES.get(word or "", ""))
+    if found.low is not None and found.high is not None:
+        half = f"±{50 * (found.high - found.low):.1f}"
+        cell.append(f"{gap}{half}" + ("" if gap == " " else " "), style="not bold dim")
+    return cell
+
+
+def _legend(results: Mapping[str, Any]) -> list[str]:
+    metrics: dict[str, list[str]] = {}
+    for task in results["tasks"]:
+        metrics.setdefault(task["main_metric"], []).append(task["name"])
+    usual = max(metrics, key=lambda metric: len(metrics[metric]))
+    told = [f"{metric} of {listing(of)}" for metric, of in metrics.items() if metric != usual]
+    return [
+        "  ".join(f"{mark} {word}" for word, mark in MARKS.items())
+        + f"  (against {results['baseline']})",
+        f"{'; '.join([usual, *told])}; in percent, ± half the {interval_level(results)} interval; "
+        "bold = best of the task, oracle aside",
+    ]

@@ -1,0 +1,19 @@
+"""Studies: arms x seeds on the same data, compared in pairs."""
+
+from labelweave.study.arms import ARMS, BASELINE, Arm
+from labelweave.study.config import StudyConfig
+from labelweave.study.loading import StudyData
+from labelweave.study.study import Study, write_results
+from labelweave.study.study_file import parse_study, read_study_file
+
+__all__ = [
+    "ARMS",
+    "BASELINE",
+    "Arm",
+    "Study",
+    "StudyConfig",
+    "StudyData",
+    "parse_study",
+    "read_study_file",
+    "write_results",
+]

@@ -1,0 +1,156 @@
+"""Training one arm on one fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.balancing import sampler
+from labelweave.data.batches import Batches
+from labelweave.errors import LabelweaveError
+from labelweave.evaluation import best_thresholds, evaluate, main_metric
+from labelweave.losses import Objective
+from labelweave.model import Model, NetworkSpec
+from labelweave.networks import MultiTaskNetwork
+from labelweave.relations import Relation
+from labelweave.study.arms import Arm
+from labelweave.study.config import StudyConfig
+from labelweave.study.fold import Fold
+from labelweave.study.trees import fit_trees
+from labelweave.tasks import Multilabel, Task
+from labelweave.training import History, Trainer
+
+Probabilities = dict[str, NDArray[np.float32]]
+
+
+@dataclass
+class Fitted:
+    """What an arm gave on one fold.
+
+    Attributes:
+        probabilities: per task the probabilities of the test rows.
+        thresholds: per multilabel task the thresholds from the validation rows, (L,).
+        model: the trained networks; None where there is none to keep.
+        curve: the loss terms over the steps, of a joint network.
+        parameters: number of trained weights.
+    """
+
+    probabilities: Probabilities
+    thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    model: Model | None = None
+    curve: dict[str, Any] | None = None
+    parameters: int = 0
+
+
+def fit_arm(
+    arm: Arm, fold: Fold, config: StudyConfig, folder: Path | None, *, progress: bool = False
+) -> Fitted:
+    """Train an arm (of any kind but ``derived``) and predict the test rows.
+
+    Args:
+        arm: what to train.
+        fold: the data.
+        config: the study's settings.
+        folder: for checkpoints; an interrupted run on the same folder goes on from there.
+        progress: show a bar over the steps.
+    """
+    labels = fold.train.annotations
+    if arm.all_labels and fold.everything is not None:
+        labels = fold.everything
+    if arm.kind == "trees":
+        return Fitted(fit_trees(fold.train.inputs, labels, fold.test.inputs, fold.seed))
+    relations = fold.relations
+    if arm.relations == "shuffled":
+        relations = tuple(r.permuted(fold.seed + i) for i, r in enumerate(relations))
+    options = {name: config.couplings.get(name, {}) for name in arm.couplings}
+    groups = [[task] for task in labels.tasks] if arm.kind == "single" else [list(labels.tasks)]
+    spec = NetworkSpec(config.network.backbone, config.network.options())
+    networks: list[MultiTaskNetwork] = []
+    for tasks in groups:
+        sub = folder / tasks[0].name if folder and arm.kind == "single" else folder
+        run = _Fit(fold, labels, tasks, relations if options else (), options, config, spec)
+        networks.append(run.train(sub, progress))
+    model = Model(fold.encoder, spec, networks)
+    model.thresholds = _thresholds(model, fold)
+    return Fitted(
+        model.probabilities(fold.test.inputs),
+        model.thresholds,
+        model,
+        run.history.curve() if arm.kind == "joint" else None,
+        sum(p.numel() for network in networks for p in network.parameters()),
+    )
+
+
+class _Fit:
+    """One network on one fold."""
+
+    def __init__(
+        self,
+        fold: Fold,
+        labels: Annotations,
+        tasks: Sequence[Task],
+        relations: Sequence[Relation],
+        couplings: dict[str, dict[str, Any]],
+        config: StudyConfig,
+        spec: NetworkSpec,
+    ) -> None:
+        self.fold, self.tasks, self.config, self.spec = fold, tasks, config, spec
+        self.labels = labels
+        self.objective = Objective(tasks, relations, couplings, ramp=config.training.ramp)
+        # a single-task network sees the rows with its labels; a joint one every row
+        useful = np.zeros(len(labels), np.bool_)
+        for task in tasks:
+            useful |= labels.labelled(task.name)
+        if len(tasks) == len(labels.tasks):
+            useful[:] = True
+        if not useful.any():
+            raise LabelweaveError(f"task '{tasks[0].name}': no training row carries its label")
+        self.sources = [
+            np.flatnonzero(useful & (fold.source == i)) for i in range(len(fold.source_names))
+        ]
+        self.history = History()
+
+    def train(self, folder: Path | None, progress: bool) -> MultiTaskNetwork:
+        training, seed = self.config.training, self.fold.seed
+        title = self.tasks[0].name if len(self.tasks) == 1 else "training"
+        trainer = Trainer(training, seed=seed, folder=folder, progress=progress, title=title)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = self.spec.build(self.fold.train.inputs.shape[1], self.tasks)
+        batches = Batches(
+            self.fold.train.inputs,
+            self.labels,
+            sampler(training.sampling, self.sources, training.batch_size, seed),
+            trainer.fabric.device,
+        )
+        steps = training.total_steps(sum(len(rows) for rows in self.sources))
+        validate = self._validate if len(self.fold.validation.index) else None
+        self.history = trainer.fit(network, self.objective, batches, steps, validate)
+        return network
+
+    def _validate(self, network: MultiTaskNetwork) -> dict[str, float | None]:
+        rows = self.fold.validation
+        given = network.probabilities(torch.from_numpy(rows.inputs))
+        return {
+            task.name: evaluate(task, given[task.name].numpy(), rows.annotations.labels[task.name])[
+                main_metric(task)
+            ]
+            for task in self.tasks
+        }
+
+
+def _thresholds(model: Model, fold: Fold) -> dict[str, NDArray[np.float64]]:
+    if not len(fold.validation.index):
+        return {}
+    given = model.probabilities(fold.validation.inputs)
+    labels = fold.validation.annotations.labels
+    return {
+        task.name: best_thresholds(task, given[task.name], labels[task.name])
+        for task in model.tasks
+        if isinstance(task, Multilabel) and task.width > 1
+    }

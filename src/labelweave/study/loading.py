@@ -1,0 +1,130 @@
+"""From a study file to its data: tables, tasks, collection and the relations of a training set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from labelweave.annotations import Annotations
+from labelweave.data import Collection, Source, infer_tasks, read_table, table_source
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations import Relation, count_relation, read_knowledge
+from labelweave.study.config import RelationSection, SourceSection, StudyConfig
+from labelweave.tasks import Task, task_from_dict
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The data of a study, read and checked.
+
+    Attributes:
+        collection: all sources.
+        known: relations that come from knowledge tables.
+        counted: relations still to be counted on the training rows of each split.
+    """
+
+    collection: Collection
+    known: tuple[Relation, ...]
+    counted: tuple[RelationSection, ...]
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks, classes known."""
+        return self.collection.tasks
+
+    def relations(self, training: Annotations) -> tuple[Relation, ...]:
+        """Return all relations, counting those that come from the training rows' labels.
+
+        Raises:
+            LabelweaveError: a relation is to be counted, but no training row carries both labels.
+        """
+        counted = [
+            count_relation(
+                training,
+                section.source,
+                target,
+                smoothing=section.smoothing,
+                strength=section.strength,
+            )
+            for section in self.counted
+            for target in section.targets or ()
+        ]
+        relations = (*self.known, *counted)
+        names = [relation.name for relation in relations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise LabelweaveError(f"key 'relations': found twice: {listing(twice)}, expected once")
+        return relations
+
+
+def load(config: StudyConfig, folder: Path) -> StudyData:
+    """Read the tables of a study; paths are relative to `folder`.
+
+    Raises:
+        LabelweaveError: whatever is wrong with a table, in one line.
+    """
+    if not config.tasks or not config.sources:
+        missing = "tasks" if not config.tasks else "sources"
+        raise LabelweaveError(f"key '{missing}': found none, expected at least one")
+    tables = [read_table(folder / section.path, section.missing) for section in config.sources]
+    wanted = [task_from_dict(section.description()) for section in config.tasks]
+    tasks = infer_tasks(wanted, tables)
+    _check_names(config, tasks)
+    collection = Collection(
+        [
+            _source(section, table, tasks)
+            for section, table in zip(config.sources, tables, strict=True)
+        ]
+    )
+    known: list[Relation] = []
+    for section in config.relations:
+        if section.table is not None:
+            known += read_knowledge(
+                folder / section.table,
+                section.source,
+                tasks,
+                targets=section.targets,
+                strength=section.strength,
+            )
+    counted = tuple(section for section in config.relations if section.table is None)
+    return StudyData(collection, tuple(known), counted)
+
+
+def _source(section: SourceSection, table: pd.DataFrame, tasks: Sequence[Task]) -> Source:
+    source = table_source(
+        section.name or Path(section.path).stem,
+        table,
+        tasks,
+        inputs=section.inputs,
+        group=section.group,
+        exclude=section.exclude,
+        split=section.split,
+        missing=section.missing,
+        place=section.path,
+    )
+    if section.tasks is None:
+        return source
+    return replace(source, annotations=source.annotations.keep(section.tasks))
+
+
+def _check_names(config: StudyConfig, tasks: Sequence[Task]) -> None:
+    names = [task.name for task in tasks]
+    places = [
+        (f"relations.{i}", name)
+        for i, section in enumerate(config.relations)
+        for name in (section.source, *(section.targets or ()))
+    ]
+    places += [
+        (f"scatter.{i}.tasks", name) for i, part in enumerate(config.scatter) for name in part.tasks
+    ]
+    places += [
+        (f"sources.{i}.tasks", name)
+        for i, section in enumerate(config.sources)
+        for name in section.tasks or ()
+    ]
+    for place, name in places:
+        if name not in names:
+            raise LabelweaveError(
+                f"key '{place}': no task '{name}', expected {listing(names)}{nearest(name, names)}"
+            )

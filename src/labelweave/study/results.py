@@ -1,0 +1,205 @@
+"""From the runs of a study to its results: metrics, paired differences and verdicts."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+import labelweave
+from labelweave.evaluation import (
+    HIGHER_IS_BETTER,
+    Replicates,
+    TestResult,
+    holm,
+    main_metric,
+    metric_names,
+    verdict,
+)
+from labelweave.relations import Relation
+from labelweave.study.arms import ARMS, BASELINE
+from labelweave.study.config import StudyConfig
+from labelweave.study.fold import Fold
+from labelweave.study.runs import Run
+from labelweave.tasks import Task
+
+PACKAGES = ("torch", "lightning-fabric", "numpy", "pandas", "scikit-learn")
+
+
+def collect(
+    config: StudyConfig,
+    folds: Sequence[Fold],
+    runs: Mapping[str, Sequence[Run]],
+    failures: Sequence[Mapping[str, Any]],
+    command: str,
+) -> dict[str, Any]:
+    """Return the results of a study, JSON-able, in the form that the report takes.
+
+    Args:
+        config: the study's settings.
+        folds: one fold a seed.
+        runs: per arm its runs that ended well, in the order of `folds`; an arm that failed on some
+            seed is left out.
+        failures: what went wrong: arm, seed, error.
+        command: how to reproduce the results.
+    """
+    tasks = folds[0].train.annotations.tasks
+    replicates = {
+        arm: {task.name: _replicates(task, list(of_arm), folds, config) for task in tasks}
+        for arm, of_arm in runs.items()
+    }
+    level = config.statistics.level
+    summaries = {
+        arm: {name: _rows(r.summary(level)) for name, r in by_task.items()}
+        for arm, by_task in replicates.items()
+    }
+    differences, verdicts = _against_baseline(tasks, replicates, level)
+    return {
+        "study": config.name,
+        "labelweave": labelweave.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seeds": [fold.seed for fold in folds],
+        "baseline": BASELINE,
+        "tasks": [
+            {
+                "name": task.name,
+                "kind": task.kind,
+                "names": list(task.names),
+                "main_metric": main_metric(task),
+            }
+            for task in tasks
+        ],
+        "arm_titles": {arm: ARMS[arm].title for arm in runs},
+        "arms": summaries,
+        "differences": differences,
+        "verdicts": verdicts,
+        "coverage": folds[0].coverage().to_dict(),
+        "relations": [_relation(relation) for relation in folds[0].relations],
+        "runs": [
+            {"arm": run.arm, "seed": run.seed, "key": run.key, "folder": run.folder.name}
+            for of_arm in runs.values()
+            for run in of_arm
+        ],
+        "curves": {arm: curve for arm, of_arm in runs.items() if (curve := _curve(of_arm))},
+        "costs": {arm: _costs(of_arm) for arm, of_arm in runs.items()},
+        "splits": {
+            side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
+            for side in ("train", "validation", "test")
+        },
+        "settings": config.model_dump(mode="json"),
+        "environment": environment(),
+        "notes": notes(folds),
+        "failures": list(failures),
+        "command": command,
+    }
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that results depend on; nothing that names a person or a machine."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "system": platform.system(), **packages}
+
+
+def _replicates(
+    task: Task, runs: list[Run], folds: Sequence[Fold], config: StudyConfig
+) -> Replicates:
+    results = [
+        TestResult(
+            run.predictions()[task.name],
+            fold.test.annotations.labels[task.name],
+            run.record()["thresholds"].get(task.name),
+        )
+        for run, fold in zip(runs, folds, strict=True)
+    ]
+    return Replicates(task, results, config.statistics.replicates)
+
+
+def _rows(estimates: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {metric: asdict(estimate) for metric, estimate in estimates.items()}
+
+
+def _against_baseline(
+    tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return differences and verdicts of every arm; p-values are adjusted over the tasks."""
+    differences: dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
+    baseline = replicates.get(BASELINE)
+    if baseline is None:
+        return differences, verdicts
+    for arm, by_task in replicates.items():
+        if arm == BASELINE:
+            continue
+        found = {name: r.difference(baseline[name], level) for name, r in by_task.items()}
+        metrics = {metric for task in tasks for metric in metric_names(task)}
+        adjusted = {
+            metric: holm({n: d[metric].p_value for n, d in found.items() if metric in d})
+            for metric in metrics
+        }
+        differences[arm] = {
+            name: {
+                metric: {**asdict(d), "p": d.p_value, "p_adjusted": adjusted[metric].get(name)}
+                for metric, d in by_metric.items()
+            }
+            for name, by_metric in found.items()
+        }
+        verdicts[arm] = {
+            task.name: verdict(
+                found[task.name][main_metric(task)],
+                adjusted[main_metric(task)].get(task.name),
+                lower_is_better=not HIGHER_IS_BETTER[main_metric(task)],
+                level=level,
+            )
+            for task in tasks
+        }
+    return differences, verdicts
+
+
+def _relation(relation: Relation) -> dict[str, Any]:
+    return {
+        "source": relation.source.name,
+        "target": relation.target.name,
+        "origin": relation.origin,
+        "strength": relation.strength,
+        "rows": list(relation.source.names),
+        "columns": list(relation.target.names),
+        "table": relation.table.round(6).tolist(),
+        "known": relation.mask.tolist(),
+    }
+
+
+def _curve(runs: Sequence[Run]) -> dict[str, Any] | None:
+    curves = [curve for run in runs if (curve := run.record()["curve"])]
+    if not curves:
+        return None
+    # early stopping ends seeds at different steps
+    length = min(len(curve["step"]) for curve in curves)
+    terms = {
+        name: np.mean([curve["terms"][name][:length] for curve in curves], axis=0).tolist()
+        for name in curves[0]["terms"]
+    }
+    return {"step": curves[0]["step"][:length], "terms": terms}
+
+
+def _costs(runs: Sequence[Run]) -> dict[str, Any]:
+    records = [run.record() for run in runs]
+    return {
+        "seconds": float(np.mean([record["seconds"] for record in records])),
+        "parameters": records[0]["parameters"],
+        "networks": records[0]["networks"],
+    }
+
+
+def notes(folds: Sequence[Fold]) -> list[str]:
+    """Return every fold's notes once, with the seeds where not all folds have it."""
+    seeds: dict[str, list[int]] = {}
+    for fold in folds:
+        for note in fold.notes:
+            seeds.setdefault(note, []).append(fold.seed)
+    return [
+        note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
+        for note, where in seeds.items()
+    ]

@@ -1,0 +1,143 @@
+"""Runs: one arm on one seed, kept in a folder that is found again by the hash of what made it."""
+
+import hashlib
+import json
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+
+from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.relations import multiply_in
+from labelweave.study.arms import ARMS
+from labelweave.study.config import StudyConfig
+from labelweave.study.fitting import Fitted, fit_arm
+from labelweave.study.fold import Fold
+
+FORMAT = 1  # part of every run's hash: raised when what a run does changes
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm on one seed.
+
+    Attributes:
+        arm: the arm's name.
+        seed: the seed.
+        key: hash of everything that the result depends on.
+        folder: where the result is, or will be.
+    """
+
+    arm: str
+    seed: int
+    key: str
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there, whole."""
+        return (self.folder / "run.json").exists()
+
+    def record(self) -> dict[str, Any]:
+        """Return the run's record: seconds, parameters, curve and thresholds."""
+        record: dict[str, Any] = json.loads((self.folder / "run.json").read_text("utf-8"))
+        return record
+
+    def predictions(self) -> dict[str, NDArray[np.float32]]:
+        """Return the probabilities of the test rows, by task; ``rows`` are their indices."""
+        return load_file(self.folder / "predictions.safetensors")
+
+
+def plan_run(arm: str, fold: Fold, fingerprint: str, config: StudyConfig, folder: Path) -> Run:
+    """Return the run of an arm on a fold, named by its content.
+
+    Args:
+        arm: the arm's name.
+        fold: its data.
+        fingerprint: the fold's hash.
+        config: the study's settings.
+        folder: the study's folder.
+    """
+    spec = ARMS[arm]
+    content = {
+        "format": FORMAT,
+        "arm": arm,
+        "fold": fingerprint,
+        "network": config.network.model_dump(),
+        "training": config.training.model_dump(exclude={"checkpoint_seconds"}),
+        "couplings": {name: config.couplings.get(name, {}) for name in spec.couplings},
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
+    key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    return Run(arm, fold.seed, key, folder / "runs" / f"{arm}-seed{fold.seed}-{key}")
+
+
+def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False) -> str | None:
+    """Train a run and write its folder; return None, or what went wrong in one line.
+
+    A run that was interrupted goes on from its last checkpoint. The folder gets its final name
+    only when everything in it is written.
+    """
+    partial = run.folder.with_name(run.folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        fitted = fit_arm(ARMS[run.arm], fold, config, partial / "training", progress=progress)
+    except (TrainingError, LabelweaveError) as error:
+        return str(error)
+    except Exception as error:  # the other runs of the study must go on
+        (partial / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        return f"{type(error).__name__}: {error} (details in {partial.name}/error.txt)"
+    finally:
+        torch.set_num_threads(threads)
+    _finish(run, partial, fitted, fold, time.perf_counter() - started)
+    return None
+
+
+def derive(run: Run, base: Run, fold: Fold) -> None:
+    """Write a derived run: the base arm's predictions with the tables multiplied in."""
+    partial = run.folder.with_name(run.folder.name + ".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    given = {name: p for name, p in base.predictions().items() if name != "rows"}
+    combined = multiply_in(given, fold.relations)
+    probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
+    record = base.record()
+    fitted = Fitted(probabilities, parameters=record["parameters"])
+    fitted.thresholds = {n: np.asarray(t) for n, t in record["thresholds"].items()}
+    _finish(run, partial, fitted, fold, time.perf_counter() - started + record["seconds"])
+
+
+def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float) -> None:
+    if fitted.model is not None:
+        fitted.model.save(partial / "model")
+    for checkpoint in partial.glob("training/**/*.safetensors"):
+        checkpoint.unlink()
+    tensors = {name: torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()}
+    tensors["rows"] = torch.from_numpy(fold.test.index.copy())
+    save_file(tensors, partial / "predictions.safetensors")
+    record: Mapping[str, Any] = {
+        "arm": run.arm,
+        "seed": run.seed,
+        "key": run.key,
+        "seconds": seconds,
+        "parameters": fitted.parameters,
+        "networks": len(fitted.model.networks) if fitted.model else 0,
+        "thresholds": {name: list(map(float, t)) for name, t in fitted.thresholds.items()},
+        "curve": fitted.curve,
+    }
+    (partial / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    if run.folder.exists():
+        shutil.rmtree(run.folder)
+    partial.replace(run.folder)

@@ -1,0 +1,192 @@
+"""A study: arms x seeds, run in parallel, resumable, with results as files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, cpu_count, delayed
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from labelweave.errors import LabelweaveError, listing
+from labelweave.report import write_csv, write_html
+from labelweave.study.arms import ARMS
+from labelweave.study.config import StudyConfig
+from labelweave.study.fold import Fold, make_fold
+from labelweave.study.loading import StudyData, load
+from labelweave.study.results import collect, notes
+from labelweave.study.runs import Run, derive, execute, plan_run
+from labelweave.study.study_file import parse_study, read_study_file
+
+
+class Study:
+    """A comparison of arms on the same data, splits and seeds.
+
+    Args:
+        config: the settings, or a dictionary of them (the content of a study file).
+        folder: the folder that paths in the settings are relative to.
+        data: the data, instead of the tables that the settings name.
+        command: how to run the study again, for the report.
+
+    Raises:
+        LabelweaveError: settings or data are wrong; one line.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig | Mapping[str, Any],
+        folder: str | Path = ".",
+        *,
+        data: StudyData | None = None,
+        command: str = "Study(config).run()",
+    ) -> None:
+        self.config = config if isinstance(config, StudyConfig) else parse_study(dict(config))
+        self.folder = Path(folder)
+        self.data = data or load(self.config, self.folder)
+        self.command = command
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> "Study":
+        """Return the study of a YAML file."""
+        config = read_study_file(path)
+        return cls(config, Path(path).parent, command=f"labelweave run {Path(path).name}")
+
+    @property
+    def output(self) -> Path:
+        """The folder that holds the study's results."""
+        return self.folder / self.config.output / self.config.name
+
+    def folds(self) -> list[Fold]:
+        """Return the data of every seed."""
+        return [make_fold(self.config, self.data, seed) for seed in self.config.seed_list()]
+
+    def run(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
+        """Run every arm on every seed, compare, and write results and report.
+
+        Runs that are there already, made from the same content, are not repeated. Writes
+        ``results.json``, ``results.csv`` and ``report.html`` to `output`.
+
+        Args:
+            jobs: processes side by side; None = one a core.
+            progress: show a bar when on a terminal.
+
+        Returns:
+            The content of ``results.json``.
+
+        Raises:
+            LabelweaveError: the data do not allow the study, or every run failed.
+        """
+        folds = self.folds()
+        prints = [fold.fingerprint() for fold in folds]
+        arms = self.config.arm_list()
+        plan = {
+            arm: [
+                plan_run(arm, fold, print_, self.config, self.output)
+                for fold, print_ in zip(folds, prints, strict=True)
+            ]
+            for arm in arms
+        }
+        failures = self._train(plan, folds, jobs, progress)
+        self._derive(plan, folds)
+        whole = {arm: runs for arm, runs in plan.items() if all(run.done for run in runs)}
+        if not whole:
+            raise LabelweaveError(f"every run failed, the first: {failures[0]['error']}")
+        results = collect(self.config, folds, whole, failures, self.command)
+        write_results(results, self.output)
+        return results
+
+    def describe(self) -> list[Any]:
+        """Return what a reader should see before training, as lines and tables to print.
+
+        Makes every seed's split, so that whatever the data do not allow is found.
+        """
+        folds = self.folds()
+        fold = folds[0]
+        lines: list[Any] = [f"study {self.config.name}", ""]
+        for task in self.data.tasks:
+            lines.append(f"task {task.name}: {task.kind}, {listing(task.names, 12)}")
+        lines += ["", "Training rows and their labels (first seed):", fold.coverage()]
+        lines += [
+            f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
+            f"{len(fold.test.index)} test; inputs: {fold.train.inputs.shape[1]}"
+        ]
+        for relation in fold.relations:
+            known = int(relation.mask.sum())
+            lines.append(
+                f"relation {relation.name}: {relation.origin}, {known} of {relation.mask.size} "
+                "entries known"
+            )
+        lines += ["arms: " + ", ".join(self.config.arm_list())]
+        lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
+        lines += [f"note: {note}" for note in notes(folds)]
+        return lines
+
+    def _train(
+        self,
+        plan: Mapping[str, Sequence[Run]],
+        folds: Sequence[Fold],
+        jobs: int | None,
+        progress: bool,
+    ) -> list[dict[str, Any]]:
+        waiting = [
+            (run, fold)
+            for arm, runs in plan.items()
+            if ARMS[arm].kind != "derived"
+            for run, fold in zip(runs, folds, strict=True)
+            if not run.done
+        ]
+        # one network a task takes longest: start those first, so that no core waits at the end
+        waiting.sort(key=lambda pair: ARMS[pair[0].arm].kind != "single")
+        total = sum(len(runs) for arm, runs in plan.items() if ARMS[arm].kind != "derived")
+        workers = max(1, min(jobs or cpu_count(), len(waiting)))
+        failures: list[dict[str, Any]] = []
+        console = Console(stderr=True)
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[last]}"),
+            console=console,
+            disable=not (progress and console.is_terminal),
+        )
+        with bar:
+            shown = bar.add_task(
+                f"{self.config.name}: runs", total=total, completed=total - len(waiting), last=""
+            )
+            parallel = Parallel(
+                n_jobs=workers,
+                return_as="generator_unordered",
+                inner_max_num_threads=1 if workers > 1 else None,
+                backend="loky",
+            )
+            calls = (delayed(_job)(run, fold, self.config) for run, fold in waiting)
+            for run, error in parallel(calls):
+                if error is not None:
+                    failures.append({"arm": run.arm, "seed": run.seed, "error": error})
+                bar.update(shown, advance=1, last=f"{run.arm}, seed {run.seed}")
+        return failures
+
+    def _derive(self, plan: Mapping[str, Sequence[Run]], folds: Sequence[Fold]) -> None:
+        for arm, runs in plan.items():
+            base = ARMS[arm].base
+            if base is None:
+                continue
+            for run, start, fold in zip(runs, plan[base], folds, strict=True):
+                if start.done and not run.done:
+                    derive(run, start, fold)
+
+
+def _job(run: Run, fold: Fold, config: StudyConfig) -> tuple[Run, str | None]:
+    return run, execute(run, fold, config)
+
+
+def write_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Write ``results.json``, ``results.csv`` and ``report.html``, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "results.json.partial"
+    partial.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    partial.replace(folder / "results.json")
+    write_csv(results, folder / "results.csv")
+    write_html(results, folder / "report.html")

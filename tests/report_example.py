@@ -1,0 +1,182 @@
+"""A made-up study of nine arms and nine tasks, in the form of results.json."""
+
+from typing import Any
+
+import numpy as np
+
+TASKS = {
+    "species": 32, "shape": 9, "denate_edge": 2, "hirsute": 2, "apex_form": 5,
+    "texture_and_lustre": 4, "outlying_polar": 3, "outlying_contour": 2, "margin_type": 6,
+}  # fmt: skip
+ARMS = {
+    "single_task": (0.0, "one network per task, the same backbone and labels"),
+    "multi_task": (0.01, "one network, the losses summed over the labels there are"),
+    "co_annotation": (0.03, "and labels inferred from the related tasks"),
+    "distribution_matching": (0.025, "and predictions drawn towards the relations' tables"),
+    "full": (0.05, "co-annotation and distribution matching"),
+    "post_hoc": (0.02, "control: the relations' tables multiplied in at prediction only"),
+    "oracle": (0.09, "control: all labels, none hidden"),
+    "shuffled_relations": (-0.01, "control: the rows of the relations' tables permuted"),
+    "strong_single_task": (0.015, "control: gradient-boosted trees, one model per task"),
+}
+
+
+def example_results(
+    tasks: int = 9, arms: int = 9, seeds: int = 3, large_table: bool = True
+) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    names = [*TASKS, *(f"task_{i}" for i in range(len(TASKS), tasks))][:tasks]
+    kept = list(ARMS)[:arms]
+    sizes = {name: TASKS.get(name, 4) for name in names}
+    results: dict[str, Any] = {
+        "study": "leaves, labels scattered over four herbaria",
+        "labelweave": "0.1.0",
+        "created": "2025-01-31T12:00:00+00:00",
+        "seeds": list(range(seeds)),
+        "baseline": "single_task",
+        "tasks": [
+            {
+                "name": name,
+                "kind": "multilabel" if name == "hirsute" else "multiclass",
+                "names": [f"{name}_{k}" for k in range(sizes[name])],
+                "main_metric": "macro_f1" if name == "hirsute" else "accuracy",
+            }
+            for name in names
+        ],
+        "arm_titles": {arm: ARMS[arm][1] for arm in kept},
+        "arms": {arm: {} for arm in kept},
+        "differences": {arm: {} for arm in kept if arm != "single_task"},
+        "verdicts": {arm: {} for arm in kept if arm != "single_task"},
+    }
+    for t, task in enumerate(results["tasks"]):
+        _fill_task(results, rng, t, task, seeds)
+    results["coverage"] = _coverage(rng, names, sizes)
+    results["relations"] = [
+        _relation(rng, names[0], other, sizes[names[0]], sizes[other]) for other in names[1:]
+    ]
+    if large_table:
+        results["relations"].append(_relation(rng, "bird", "attributes", 200, 312))
+    steps = list(range(0, 2000, 50))
+    results["curves"] = {
+        arm: {
+            "step": steps,
+            "terms": {
+                term: [
+                    float(np.exp(-s / (300 + 40 * k)) + 0.1 + 0.03 * rng.random()) for s in steps
+                ]
+                for k, term in enumerate([*names, "co_annotation", "distribution_matching"])
+            },
+        }
+        for arm in kept
+    }
+    results["costs"] = {
+        arm: {
+            "seconds": float(12 + 30 * (arm == "single_task") + 3 * rng.random()),
+            "parameters": 1_234_567 if arm != "single_task" else 1_234_567 * tasks,
+            "networks": tasks if "single" in arm else 1,
+        }
+        for arm in kept
+    }
+    results["splits"] = {"train": 1204, "validation": 322, "test": 381}
+    results["settings"] = {
+        "study": results["study"],
+        "sources": {"herbarium_north": {"table": "north.csv", "labels": names[:2]}},
+        "training": {"epochs": 40, "learning_rate": 0.001, "batch": 256, "early_stopping": True},
+    }
+    results["environment"] = {"python": "3.11", "torch": "2.13.0+cpu", "cpu": "8 cores"}
+    results["notes"] = ["task 'species': class 'species_31' has 2 labelled rows"]
+    results["failures"] = [{"arm": kept[-1], "seed": 2, "error": "loss is no longer finite"}]
+    results["command"] = "labelweave study leaves.yaml --seeds 3"
+    return results
+
+
+def _fill_task(
+    results: dict[str, Any], rng: np.random.Generator, t: int, task: dict[str, Any], seeds: int
+) -> None:
+    name, main = task["name"], task["main_metric"]
+    base = 0.55 + 0.35 * rng.random()
+    lift = 3.0 if t == 0 else -1.2 if t == 3 else rng.uniform(-0.2, 1.0)
+    for arm in results["arms"]:
+        gain = ARMS[arm][0] * (abs(lift) if arm == "oracle" else lift)
+        width = 0.012 + 0.02 * rng.random()
+        if t == 6 and arm == "strong_single_task":
+            metrics = {main: _estimate(None, 0, 0, 0)}
+        else:
+            mean = min(base + gain + 0.01 * rng.normal(), 0.99)
+            metrics = {
+                main: _estimate(mean, width, 381, seeds),
+                "balanced_accuracy": _estimate(mean - 0.04, width, 381, seeds),
+                "ece": _estimate(0.05 + 0.02 * rng.random(), 0.01, 381, seeds),
+            }
+        results["arms"][arm][name] = metrics
+        if arm == "single_task":
+            continue
+        results["differences"][arm][name] = {
+            metric: _difference(value, results["arms"]["single_task"][name][metric], width)
+            for metric, value in metrics.items()
+        }
+        change = results["differences"][arm][name][main]
+        results["verdicts"][arm][name] = (
+            "not enough data" if change["mean"] is None
+            else "no difference" if change["p_adjusted"] > 0.05
+            else "gain" if change["mean"] > 0 else "negative transfer"
+        )  # fmt: skip
+
+
+def _estimate(mean: float | None, width: float, n: int, seeds: int) -> dict[str, Any]:
+    if mean is None:
+        return {"mean": None, "low": None, "high": None, "n": 0, "seeds": 0, "values": []}
+    return {
+        "mean": mean, "low": mean - width, "high": mean + width,
+        "n": n, "seeds": seeds, "values": [mean] * seeds,
+    }  # fmt: skip
+
+
+def _difference(value: dict[str, Any], base: dict[str, Any], width: float) -> dict[str, Any]:
+    if value["mean"] is None:
+        return {**value, "p": None, "p_adjusted": None}
+    mean = value["mean"] - base["mean"]
+    p = float(np.exp(-abs(mean) * 160))
+    return {
+        **_estimate(mean, width, value["n"], value["seeds"]),
+        "p": p, "p_adjusted": min(1.0, 9 * p),
+    }  # fmt: skip
+
+
+def _coverage(rng: np.random.Generator, names: list[str], sizes: dict[str, int]) -> dict[str, Any]:
+    sources = ["herbarium_north", "herbarium_south", "field_photos", "experts"]
+    seen = rng.random((len(sources), len(names))) < 0.5
+    per_class: dict[str, Any] = {
+        source: {
+            task: {
+                f"{task}_{k}": int(rng.integers(0, 60)) * int(seen[s, t])
+                for k in range(sizes[task])
+            }
+            for t, task in enumerate(names)
+        }
+        for s, source in enumerate(sources)
+    }
+    labelled = {
+        source: {task: sum(classes.values()) for task, classes in of_task.items()}
+        for source, of_task in per_class.items()
+    }
+    rows = {source: max(*of_task.values(), 50) for source, of_task in labelled.items()}
+    co = rng.integers(0, 900, (len(names), len(names))) * (rng.random((len(names),) * 2) < 0.7)
+    return {
+        "sources": sources, "tasks": names, "rows": rows, "labelled": labelled,
+        "per_class": per_class, "co_labelled": (co + co.T).tolist(),
+    }  # fmt: skip
+
+
+def _relation(
+    rng: np.random.Generator, source: str, target: str, rows: int, columns: int
+) -> dict[str, Any]:
+    table = rng.dirichlet(np.full(columns, 0.3), rows)
+    known = np.repeat(rng.random((rows, 1)) < 0.9, columns, axis=1)
+    return {
+        "source": source, "target": target, "origin": "estimated from annotations",
+        "strength": float(rng.random()),
+        "rows": [f"{source}_{k}" for k in range(rows)],
+        "columns": [f"{target}_{k}" for k in range(columns)],
+        "table": table.tolist(), "known": known.tolist(),
+    }  # fmt: skip
