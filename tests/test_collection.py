@@ -30,11 +30,11 @@ def error(call: Callable[[], object]) -> str:
 
 
 def source_a(**columns: object) -> Source:
-    return Source("a", pd.DataFrame({"x": [1, 2, 3, 4], **columns}), A, np.array([1, 1, None, 2]))
+    return Source("a", pd.DataFrame({"x": [1, 2, 3, 4], **columns}), A, np.array([1, 1, np.nan, 2]))
 
 
 def source_b(**columns: object) -> Source:
-    return Source("b", pd.DataFrame({"y": ["p", "q"], **columns}), B, np.array(["2.0", "1"]))
+    return Source("b", pd.DataFrame({"y": ["p", "q"], **columns}), B, np.array(["2", "1"]))
 
 
 def test_an_array_becomes_columns():
@@ -49,7 +49,8 @@ def test_an_array_becomes_columns():
         ({"name": ""}, "a source needs a name, found an empty one"),
         ({"inputs": np.zeros((3, 2))},
          "source 'a': found annotations of 4 rows, expected 3 as in the inputs"),
-        ({"inputs": np.zeros(4)}, "source 'a': found inputs of shape (4,), expected (rows, columns)"),
+        ({"inputs": np.zeros(4)},
+         "source 'a': found inputs of shape (4,), expected (rows, columns)"),
         ({"inputs": np.zeros((0, 2))}, "source 'a': found no rows, expected at least one"),
         ({"inputs": pd.DataFrame(np.zeros((4, 2)), columns=["x", "x"])},
          "source 'a': two columns are named 'x'"),
@@ -127,9 +128,19 @@ def test_coverage_counts():
     assert coverage.counts("species").to_numpy().tolist() == [[2, 1, 0], [0, 0, 2]]
     assert coverage.counts("leaf").loc["a", ("hairy", "off")] == 2
     assert coverage.co_labelled.to_numpy().tolist() == [[5, 2], [2, 2]]
-    state = coverage.to_dict()
+
+
+def test_coverage_as_json():
+    state = Collection([source_a(), source_b()]).coverage().to_dict()
     assert json.loads(json.dumps(state, allow_nan=False)) == state
-    assert state["co_labelled"]["species"] == {"species": 5, "leaf": 2}
+    assert state["sources"] == ["a", "b"]
+    assert state["tasks"] == ["species", "leaf"]
+    assert state["rows"] == {"a": 4, "b": 2}
+    assert state["labelled"] == {"a": {"species": 3, "leaf": 2}, "b": {"species": 2, "leaf": 0}}
+    assert state["per_class"]["a"] == {
+        "species": {"oak": 2, "elm": 1, "ash": 0}, "leaf": {"lobed": 1, "hairy": 0},
+    }  # fmt: skip
+    assert state["co_labelled"] == [[5, 2], [2, 2]]
 
 
 def test_coverage_is_plain_text_off_a_terminal_and_shows_what_has_no_data():

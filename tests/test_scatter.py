@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -63,8 +64,8 @@ def test_label_curves_are_nested(seed):
     curve = [first_part(Part("p", ("species",), per_class=k)) for k in (1, 2, 5, 20)]
     shares = [first_part(Part("p", ("species",), rows=r)) for r in (0.1, 0.3, 100)]
     for smaller, larger in [
-        *zip(curve, curve[1:], strict=False),
-        *zip(shares, shares[1:], strict=False),
+        *pairwise(curve),
+        *pairwise(shares),
     ]:
         assert smaller < larger
     assert [len(rows) for rows in curve[:3]] == [3, 6, 15]

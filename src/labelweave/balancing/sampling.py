@@ -41,8 +41,9 @@ class _Shuffled:
 class Proportional:
     """Every source has the share of a batch that it has of the data (Kollias et al., AAAI 2024).
 
-    An epoch covers every row exactly once. Within it the sources are dealt evenly: each batch holds
-    a source's share of rows, up to one.
+    An epoch covers every row exactly once. Within it the sources are dealt evenly: of S sources one
+    with the share p of all rows has p times the batch size of rows in a batch, give or take less
+    than 1 + p (S - 2), which for two sources is one row.
 
     Args:
         sources: the row indices of each source, none empty.
@@ -103,12 +104,13 @@ class Temperature:
         """Return how many rows each source has given before a step."""
         while len(self.starts) <= step + 1:
             done = self.starts[-1]
-            # a source that is ahead of its share waits, at the cost of all others
-            due = np.maximum(self.shares * self.batch_size * len(self.starts) - done, 0)
-            due *= self.batch_size / due.sum()
-            counts = np.floor(due + 1e-9).astype(np.int64)
-            lacking = self.batch_size - int(counts.sum())
-            counts[np.argsort(counts - due, kind="stable")[:lacking]] += 1
+            due = self.shares * self.batch_size * len(self.starts) - done
+            counts = np.maximum(np.floor(due + 1e-9), 0).astype(np.int64)
+            # the rest of the batch: the sources whose next row is due first, none ahead of time
+            deadlines = (done + counts + 1) / self.shares
+            deadlines[due - counts < 1e-9] = np.inf
+            rest = self.batch_size - int(counts.sum())
+            counts[np.argsort(deadlines, kind="stable")[:rest]] += 1
             self.starts.append(done + counts)
         return self.starts[step]
 

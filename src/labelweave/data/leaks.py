@@ -47,9 +47,10 @@ def leak_check(
         a, b = (part[filled[part]] for part in (rows[first], rows[second]))
         shared = _shared(inputs, a, b)
         if shared.size:
-            plural = "row" if shared.size == 1 else "rows"
+            which = "1 row" if shared.size == 1 else f"{shared.size} rows"
+            have = "has" if shared.size == 1 else "have"
             warnings.append(
-                f"{shared.size} {plural} of {second} have the same inputs as rows of {first} "
+                f"{which} of {second} {have} the same inputs as rows of {first} "
                 f"({_example(collection, inputs, shared[0], a)})"
             )
     if warnings and on_leak == "error":

@@ -178,7 +178,8 @@ def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
                 return task.encode_label(task.name, [cell]).astype(np.float64)
             except LabelweaveError as error:
                 reason = str(error).partition(": ")[2]
-                raise LabelweaveError(f"{where}: {reason} or a probability from 0 to 1") from None
+                both = reason.replace("expected ", "expected a probability from 0 to 1 or ", 1)
+                raise LabelweaveError(f"{where}: {both}") from None
     if cell not in task.names:
         raise LabelweaveError(
             f"{where}: '{cell}' is no class of task '{task.name}', "

@@ -1,16 +1,19 @@
 """Early stopping on the mean over tasks of the validation score."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
+
+from labelweave.errors import listing
 
 
 @dataclass
 class EarlyStopping:
     """Remembers the best weights and how long ago they were found.
 
-    Tasks without validation labels (score None) are left out of the mean.
+    Tasks without validation labels (score None) are left out of the mean, and named in a warning.
 
     Args:
         patience: evaluations without a better score after which to stop; None = never stop, and
@@ -21,11 +24,21 @@ class EarlyStopping:
     best: float = float("-inf")
     waited: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
+    warned: bool = False
 
     def update(self, scores: Mapping[str, float | None], weights: Mapping[str, Tensor]) -> bool:
         """Take in one evaluation; return whether it is the best so far."""
+        if self.patience is None:
+            return False
+        left_out = [name for name, score in scores.items() if score is None]
+        if left_out and not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"early stopping leaves out tasks without validation labels: {listing(left_out)}",
+                stacklevel=2,
+            )
         known = [score for score in scores.values() if score is not None]
-        if self.patience is None or not known:
+        if not known:
             return False
         mean = sum(known) / len(known)
         if not mean > self.best:  # a mean that is no number is no better one

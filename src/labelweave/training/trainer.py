@@ -1,7 +1,6 @@
 """The training loop, on Lightning Fabric."""
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from labelweave.data.batches import Batches
-from labelweave.errors import LabelweaveError, TrainingError, listing
+from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork
 from labelweave.training.checkpoint import (
@@ -188,7 +187,6 @@ class _Run:
                 name: None if score is None else float(score)
                 for name, score in self.validate(self.network).items()
             }
-            self._tell_left_out(scores)
             record["validation"] = scores
             if self.stopping.update(scores, self.network.state_dict()) and self.trainer.folder:
                 best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
@@ -196,16 +194,6 @@ class _Run:
         self.history.records.append(record)
         if time.monotonic() - self.saved > self.config.checkpoint_seconds:
             self._save()
-
-    def _tell_left_out(self, scores: Mapping[str, float | None]) -> None:
-        left_out = [name for name, score in scores.items() if score is None]
-        first = not any("validation" in record for record in self.history.records)
-        if left_out and first and self.config.patience is not None:
-            warnings.warn(
-                f"early stopping leaves out the tasks without validation labels: "
-                f"{listing(left_out)}",
-                stacklevel=2,
-            )
 
     def _save(self) -> None:
         # a finite loss can have a gradient that is not; such weights must not replace good ones
