@@ -232,8 +232,8 @@ def test_a_data_frame_of_numbers():
             "table.csv: row 'joy', column 'AU1': found 'often', expected a probability from 0 to 1",
         ),
         (
-            "emotion,mask\njoy,1.5\n",
-            "table.csv: row 'joy', column 'mask': found '1.5', expected a probability from 0 "
+            "emotion,mask\njoy,7\n",
+            "table.csv: row 'joy', column 'mask': found '7', expected a probability from 0 "
             "to 1 or one of '1', 'true', 'yes', '0', 'false', 'no'",
         ),
         (

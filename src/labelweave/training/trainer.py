@@ -23,6 +23,7 @@ from labelweave.training.interrupt import Interrupt
 from labelweave.training.progress import StepBar
 from labelweave.training.schedule import one_cycle
 from labelweave.training.stopping import EarlyStopping
+from labelweave.training.threads import threads_for
 
 Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
 RECORDS = 100  # a run's history has about this many records, whatever its length
@@ -86,7 +87,8 @@ class Trainer:
         """
         if self.config.patience is not None and validate is None:
             raise LabelweaveError("training: patience needs validation rows, found none")
-        with torch.random.fork_rng(), Interrupt() as interrupt:
+        work = sum(p.numel() for p in network.parameters()) * self.config.batch_size
+        with torch.random.fork_rng(), threads_for(work), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
             return _Run(self, network, objective, batches, steps, validate).train(interrupt)
 
