@@ -1,0 +1,78 @@
+"""Writes docs/study-file.md from the docstrings of the study file's sections.
+
+Run: python docs/generate.py
+"""
+
+import inspect
+import re
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from labelweave.study import ARMS, config
+from labelweave.training import TrainingConfig
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "tasks": config.TaskSection,
+    "sources": config.SourceSection,
+    "relations": config.RelationSection,
+    "split": config.SplitSection,
+    "scatter": config.PartSection,
+    "inputs": config.InputsSection,
+    "network": config.NetworkSection,
+    "training": TrainingConfig,
+    "statistics": config.StatisticsSection,
+}
+HEAD = """\
+# The study file, key by key
+
+Paths are relative to the study file. An unknown key is an error that names the nearest valid one.
+This page is written by `python docs/generate.py`.
+"""
+COUPLINGS = """\
+## `couplings`
+
+The options of each coupling, for example `distribution_matching: {form: js, weight: 0.5}`.
+
+| coupling | options |
+|---|---|
+| `distribution_matching` | `form`: symmetric (default), js, source_to_target, target_to_source, \
+paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); `weight` (1) |
+| `co_annotation` | `forward_labels`, `backward_labels`: each direction on or off (both on); \
+`smoothing` (0.01); `weight` (1) |
+"""
+
+
+def page() -> str:
+    """Return the text of docs/study-file.md."""
+    parts = [HEAD, _section("The study", config.StudyConfig)]
+    parts += [_section(f"`{name}`", section) for name, section in SECTIONS.items()]
+    arms = [f"| `{arm.name}` | {arm.title} |" for arm in ARMS.values()]
+    parts += [
+        "\n".join(["## `arms`", "", "| arm | what it is |", "|---|---|", *arms, ""]),
+        COUPLINGS,
+    ]
+    return "\n".join(parts)
+
+
+def _section(title: str, section: type[BaseModel]) -> str:
+    head, _, attributes = (inspect.getdoc(section) or "").partition("Attributes:\n")
+    lines = [f"## {title}", "", head.strip(), "", "| key | meaning | default |", "|---|---|---|"]
+    entries = re.finditer(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
+    for name, meaning in (entry.groups() for entry in entries):
+        text = re.sub(r"\s+", " ", meaning).replace("``", "`").replace("|", "\\|")
+        lines.append(f"| `{name}` | {text} | {_default(section, name)} |")
+    return "\n".join([*lines, ""])
+
+
+def _default(section: type[BaseModel], name: str) -> str:
+    field = section.model_fields[name]
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, BaseModel):
+        return "see below"
+    return "-" if field.default in (None, [], {}) else f"`{field.default}`"
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("study-file.md").write_text(page(), encoding="utf-8")
