@@ -9,19 +9,19 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from labelweave.study import ARMS, config
+from labelweave.study import ARMS, StudyConfig, sections
 from labelweave.training import TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
-    "tasks": config.TaskSection,
-    "sources": config.SourceSection,
-    "relations": config.RelationSection,
-    "split": config.SplitSection,
-    "scatter": config.PartSection,
-    "inputs": config.InputsSection,
-    "network": config.NetworkSection,
+    "tasks": sections.TaskSection,
+    "sources": sections.SourceSection,
+    "relations": sections.RelationSection,
+    "split": sections.SplitSection,
+    "scatter": sections.PartSection,
+    "inputs": sections.InputsSection,
+    "network": sections.NetworkSection,
     "training": TrainingConfig,
-    "statistics": config.StatisticsSection,
+    "statistics": sections.StatisticsSection,
 }
 HEAD = """\
 # The study file, key by key
@@ -45,7 +45,7 @@ paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01
 
 def page() -> str:
     """Return the text of docs/study-file.md."""
-    parts = [HEAD, _section("The study", config.StudyConfig)]
+    parts = [HEAD, _section("The study", StudyConfig)]
     parts += [_section(f"`{name}`", section) for name, section in SECTIONS.items()]
     arms = [f"| `{arm.name}` | {arm.title} |" for arm in ARMS.values()]
     parts += [

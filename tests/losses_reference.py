@@ -1,13 +1,74 @@
-"""Slow, literal forms of the losses: plain Python loops over samples, classes and labels, float64.
+"""Random problems, and slow, literal forms of the losses: Python loops over samples and classes.
 
 A sample is a dictionary of probabilities: task name to a list of P(class) or of P(label on).
 """
 
 from math import log
 
-from labelweave.tasks import Multiclass
+import numpy as np
+import torch
+
+from labelweave.relations import Relation
+from labelweave.tasks import Binary, Multiclass, Multilabel
+
+SOURCE = Multiclass("source", range(3))
+OTHER = Multiclass("other", range(2))
+CLASSES = Multiclass("classes", range(4))
+LABELS = Multilabel("labels", ("a", "b", "c"))
+BINARY = Binary("binary")
+TASKS = (SOURCE, OTHER, CLASSES, LABELS, BINARY)
 
 EPS = 1e-6  # q is clamped from below by this much
+
+
+def random_relation(rng, source, target, known=0.8, strength=None):
+    shape = (source.width, target.width)
+    mask = rng.random(shape) < known
+    if isinstance(target, Multiclass):
+        mask[:] = mask[:, :1]
+        table = rng.dirichlet(np.ones(target.width), source.width)
+    else:
+        table = rng.random(shape)
+    strength = 0.5 + rng.random() if strength is None else strength
+    return Relation(source, target, table, mask, strength)
+
+
+def random_relations(rng, known=0.8):
+    pairs = [(SOURCE, target) for target in (CLASSES, LABELS, BINARY)]
+    pairs += [(OTHER, target) for target in (LABELS, SOURCE)]
+    chosen = [pair for pair in pairs if rng.random() < 0.7] or pairs[:1]
+    return [random_relation(rng, *pair, known) for pair in chosen]
+
+
+def random_logits(rng, n=3):
+    return {t.name: 1.5 * rng.standard_normal((n, t.width)) for t in TASKS}
+
+
+def random_labels(rng, n=3):
+    shape = {t.name: (n,) if isinstance(t, Multiclass) else (n, t.width) for t in TASKS}
+    top = {t.name: t.width if isinstance(t, Multiclass) else 2 for t in TASKS}
+    return {name: rng.integers(-1, top[name], shape[name]) for name in shape}
+
+
+def tensors(arrays, grad=False):
+    return {name: torch.tensor(a, requires_grad=grad) for name, a in arrays.items()}
+
+
+def to_samples(logits):
+    probabilities = {}
+    for task in TASKS:
+        scores = logits[task.name]
+        if isinstance(task, Multiclass):
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            probabilities[task.name] = weights / weights.sum(axis=1, keepdims=True)
+        else:
+            probabilities[task.name] = 1 / (1 + np.exp(-scores))
+    n = len(logits["source"])
+    return [{name: p[i].tolist() for name, p in probabilities.items()} for i in range(n)]
+
+
+def values(terms):
+    return (terms.sums / terms.counts.clamp(min=1e-9)).tolist()
 
 
 def smoothed(relation, smoothing, row, column, entries=None):

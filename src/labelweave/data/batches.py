@@ -1,7 +1,7 @@
 """Batches: whole-batch gathers from arrays, one index operation an array, no worker processes."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ class Batches:
         device: torch.device | str = "cpu",
         shard: tuple[int, int] = (0, 1),
     ) -> None:
-        self.inputs = torch.from_numpy(np.ascontiguousarray(inputs)).to(device)
+        self.inputs = _tensor(inputs, device)
         self.labels = label_tensors(annotations, device)
         self.sampler, self.shard = sampler, shard
 
@@ -52,8 +52,11 @@ class Batches:
 
 def label_tensors(annotations: Annotations, device: torch.device | str) -> dict[str, Tensor]:
     """Return the codes of every task as tensors on a device."""
-    labels: Mapping[str, NDArray[np.int64] | NDArray[np.int8]] = annotations.labels
-    return {
-        name: torch.from_numpy(np.ascontiguousarray(codes)).to(device)
-        for name, codes in labels.items()
-    }
+    return {name: _tensor(codes, device) for name, codes in annotations.labels.items()}
+
+
+def _tensor(array: NDArray[Any], device: torch.device | str) -> Tensor:
+    with warnings.catch_warnings():
+        # a read-only array, such as a memory-mapped one, is only ever gathered from
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array)).to(device)

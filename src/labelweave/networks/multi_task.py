@@ -30,8 +30,8 @@ class MultiTaskNetwork(nn.Module):
         if features is None:
             if not isinstance(backbone, Backbone):
                 raise LabelweaveError(
-                    f"the backbone, a {type(backbone).__name__}, does not tell its number of "
-                    "features: give features="
+                    f"the backbone {type(backbone).__name__} does not tell its number of features: "
+                    "give features="
                 )
             features = backbone.features
         self.backbone = backbone

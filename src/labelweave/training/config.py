@@ -2,7 +2,10 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from labelweave.balancing import SAMPLERS
+from labelweave.errors import listing, nearest
 
 
 class TrainingConfig(BaseModel):
@@ -22,11 +25,11 @@ class TrainingConfig(BaseModel):
             validation rows.
         evaluations: evaluations on the validation rows, spread evenly over the training.
         precision: Lightning Fabric's precision, for example ``32-true`` or ``bf16-mixed``.
-        accelerator: Fabric's accelerator: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        accelerator: Fabric's accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda``, ``mps``.
         checkpoint_seconds: seconds between checkpoints of a run that has a folder.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
@@ -39,8 +42,17 @@ class TrainingConfig(BaseModel):
     patience: int | None = Field(default=None, ge=1)
     evaluations: int = Field(default=20, ge=1)
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     checkpoint_seconds: float = Field(default=30.0, gt=0)
+
+    @field_validator("sampling")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in SAMPLERS:
+            raise ValueError(
+                f"no such sampling '{name}', expected {listing(SAMPLERS)}{nearest(name, SAMPLERS)}"
+            )
+        return name
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

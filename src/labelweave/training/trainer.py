@@ -56,9 +56,7 @@ class Trainer:
         title: str = "training",
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
-        self.fabric = fabric or Fabric(
-            accelerator=config.accelerator, devices=1, precision=config.precision
-        )
+        self.fabric = fabric or _fabric(config)
         self.progress, self.title = progress, title
 
     def fit(
@@ -91,6 +89,17 @@ class Trainer:
         with torch.random.fork_rng(), threads_for(work), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
             return _Run(self, network, objective, batches, steps, validate).train(interrupt)
+
+
+def _fabric(config: TrainingConfig) -> Fabric:
+    try:
+        return Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+    except (RuntimeError, ValueError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise LabelweaveError(
+            f"training: accelerator '{config.accelerator}' with precision '{config.precision}' "
+            f"cannot be used here: {reason}"
+        ) from None
 
 
 class _Run:

@@ -1,0 +1,1 @@
+"""Benchmarks: each a module to be run with ``python -m benchmarks.<name>``."""
