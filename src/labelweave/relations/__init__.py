@@ -1,8 +1,54 @@
-"""Relatedness of tasks: what it is, and where its tables come from."""
+"""Relatedness of tasks: what it is, where its tables come from, and the proof that they hold."""
 
 from labelweave.relations.counting import count_relation
+from labelweave.relations.estimation import Estimate, Surprise, estimate_relations
+from labelweave.relations.evidence import (
+    Evidence,
+    EvidenceVerdict,
+    Interval,
+    LabelEvidence,
+    acyclic,
+    evaluate_noisy_or,
+    evaluate_relation,
+)
+from labelweave.relations.grouping import Proposal, TaskPair, propose, rank_pairs
 from labelweave.relations.knowledge import read_knowledge
+from labelweave.relations.known_tables import KnownTable, known_table, known_tables
+from labelweave.relations.noisy_or import NoisyOr
 from labelweave.relations.product import multiply_in
+from labelweave.relations.relatedness import Relatedness, relation_to_dict
+from labelweave.relations.relating import ORIGINS, Origin, relate
 from labelweave.relations.relation import Relation
+from labelweave.relations.reverse import reverse, source_posterior
 
-__all__ = ["Relation", "count_relation", "multiply_in", "read_knowledge"]
+__all__ = [
+    "ORIGINS",
+    "Estimate",
+    "Evidence",
+    "EvidenceVerdict",
+    "Interval",
+    "KnownTable",
+    "LabelEvidence",
+    "NoisyOr",
+    "Origin",
+    "Proposal",
+    "Relatedness",
+    "Relation",
+    "Surprise",
+    "TaskPair",
+    "acyclic",
+    "count_relation",
+    "estimate_relations",
+    "evaluate_noisy_or",
+    "evaluate_relation",
+    "known_table",
+    "known_tables",
+    "multiply_in",
+    "propose",
+    "rank_pairs",
+    "read_knowledge",
+    "relate",
+    "relation_to_dict",
+    "reverse",
+    "source_posterior",
+]

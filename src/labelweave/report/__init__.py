@@ -2,12 +2,14 @@
 
 from labelweave.report.exports import write_csv
 from labelweave.report.html import write_html
+from labelweave.report.relatedness import print_relatedness
 from labelweave.report.terminal import print_results
 from labelweave.report.verdict import best_coupled_arm, headline, reasons, recommended_arm
 
 __all__ = [
     "best_coupled_arm",
     "headline",
+    "print_relatedness",
     "print_results",
     "reasons",
     "recommended_arm",

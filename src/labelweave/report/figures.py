@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -20,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
+from labelweave.errors import LabelweaveError
 from labelweave.report.tables import Estimate, fixed, printable
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart
@@ -113,6 +115,28 @@ def heat_map(relation: Mapping[str, Any], key: str) -> str:
     Returns:
         An SVG element.
     """
+    with _style(key):
+        return _svg(*_heat_map(relation))
+
+
+def write_heat_map(relation: Mapping[str, Any], path: Path) -> Path:
+    """Write the heat map of a relation to a .svg or .png file.
+
+    Raises:
+        LabelweaveError: another ending.
+    """
+    if path.suffix not in {".svg", ".png"}:
+        raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .svg or .png")
+    with _style(path.name):
+        figure, _ = _heat_map(relation)
+        partial = path.with_name(f"{path.name}.partial")
+        nothing = {"Date": None} if path.suffix == ".svg" else {}
+        figure.savefig(partial, format=path.suffix[1:], dpi=2 * PIXELS, metadata=nothing)
+    return partial.replace(path)
+
+
+def _heat_map(relation: Mapping[str, Any]) -> tuple[Figure, str]:
+    """Return the picture of a relation's table, and its text alternative."""
     table = np.atleast_2d(np.asarray(relation["table"], dtype=float))
     known = np.isfinite(table)
     if relation.get("known"):
@@ -120,27 +144,26 @@ def heat_map(relation: Mapping[str, Any], key: str) -> str:
     low, high = (f(table, where=known, initial=0.0) for f in (np.min, np.max))
     names: dict[Literal["x", "y"], list[Any]] = {"y": relation["rows"], "x": relation["columns"]}
     space = {axis: _space(side) for axis, side in names.items()}
-    with _style(key):
-        figure, axes = _figure(
-            150 + _extent(table.shape[1]) + space["y"], 70 + _extent(table.shape[0]) + space["x"]
-        )
-        whole = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fc="#eeeeee", hatch="////", lw=0)
-        axes.add_patch(whole)
-        # one image with a pixel for each cell stays small, whatever the table's size
-        cells = np.ma.masked_array(table, ~known)
-        image = axes.imshow(cells, vmin=low, vmax=high if high > low else low + 1, zorder=2)
-        for axis, side in names.items():
-            _name_ticks(axes, axis, side if len(side) <= MAX_NAMES else [])
-        axes.tick_params(axis="x", rotation=90)
-        axes.set_xlabel(_cut(relation["target"]))
-        axes.set_ylabel(_cut(relation["source"]))
-        figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
-        return _svg(
-            figure,
-            f"Relation of {relation['source']} to {relation['target']}: table of "
-            f"{table.shape[0]} by {table.shape[1]}, values from {low:.2f} to {high:.2f}, "
-            f"{known.sum()} of {known.size} cells known",
-        )
+    figure, axes = _figure(
+        150 + _extent(table.shape[1]) + space["y"], 70 + _extent(table.shape[0]) + space["x"]
+    )
+    whole = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fc="#eeeeee", hatch="////", lw=0)
+    axes.add_patch(whole)
+    # one image with a pixel for each cell stays small, whatever the table's size
+    cells = np.ma.masked_array(table, ~known)
+    image = axes.imshow(cells, vmin=low, vmax=high if high > low else low + 1, zorder=2)
+    for axis, side in names.items():
+        _name_ticks(axes, axis, side if len(side) <= MAX_NAMES else [])
+    axes.tick_params(axis="x", rotation=90)
+    axes.set_xlabel(_cut(relation["target"]))
+    axes.set_ylabel(_cut(relation["source"]))
+    figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
+    return (
+        figure,
+        f"Relation of {relation['source']} to {relation['target']}: table of "
+        f"{table.shape[0]} by {table.shape[1]}, values from {low:.2f} to {high:.2f}, "
+        f"{known.sum()} of {known.size} cells known",
+    )
 
 
 def loss_curves(arm: str, curve: Mapping[str, Any], terms: Sequence[str], key: str) -> str:

@@ -83,6 +83,10 @@ def _pictures(results: Mapping[str, Any]) -> dict[str, Any]:
         for i, task in enumerate(results["tasks"])
     ]
     maps = [heat_map(relation, f"map-{i}") for i, relation in enumerate(results["relations"])]
+    estimated = {
+        origin: [heat_map(e, f"{origin}-{i}") for i, e in enumerate(found["estimates"])]
+        for origin, found in results["relatedness"].items()
+    }
     curves = {
         arm: loss_curves(arm, results["curves"][arm], terms, f"curve-{i}")
         for i, arm in enumerate(arms)
@@ -92,6 +96,7 @@ def _pictures(results: Mapping[str, Any]) -> dict[str, Any]:
         # safe: the pictures escape every name themselves
         "intervals": [Markup(svg) for svg in intervals],
         "maps": [Markup(svg) for svg in maps],
+        "estimated": {o: [Markup(svg) for svg in svgs] for o, svgs in estimated.items()},
         "curves": {arm: Markup(svg) for arm, svg in curves.items()},
         "hidden_terms": len(_terms(results["curves"])) - len(terms),
     }

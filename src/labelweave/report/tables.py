@@ -17,7 +17,8 @@ _COVERAGE: dict[str, Any] = {
 }  # fmt: skip
 _OPTIONAL: dict[str, Any] = {
     "labelweave": "", "created": "", "seeds": [], "baseline": "single_task", "arm_titles": {},
-    "differences": {}, "verdicts": {}, "coverage": {}, "relations": [], "curves": {}, "costs": {},
+    "differences": {}, "verdicts": {}, "coverage": {}, "relations": [], "relatedness": {},
+    "curves": {}, "costs": {},
     "splits": {}, "settings": {}, "environment": {}, "notes": [], "failures": [], "command": "",
 }  # fmt: skip
 
@@ -117,9 +118,18 @@ def _expect(place: str, found: object, options: Sequence[str]) -> None:
 def arm_names(results: Mapping[str, Any]) -> list[str]:
     """Return the arms: the baseline, the coupled arms, the others, and last the controls."""
     found = list(results["arms"])
-    first = [arm for arm in (results["baseline"], *COUPLED) if arm in found]
+    first = [arm for arm in (results["baseline"], *coupled_arms(results)) if arm in found]
     last = [arm for arm in CONTROLS if arm in found and arm not in first]
     return [*first, *(arm for arm in found if arm not in (*first, *last)), *last]
+
+
+def coupled_arms(results: Mapping[str, Any]) -> list[str]:
+    """Return the arms that train one network for all tasks and are no control, in usual order.
+
+    ``full.predictions`` is the arm ``full`` with relations from predictions.
+    """
+    found = [arm for arm in results["arms"] if arm.partition(".")[0] in COUPLED]
+    return sorted(found, key=lambda arm: COUPLED.index(arm.partition(".")[0]))
 
 
 def estimate(results: Mapping[str, Any], part: str, arm: str, task: str, metric: str) -> Estimate:

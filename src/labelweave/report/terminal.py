@@ -54,7 +54,7 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
     results = checked(results)
     arms = arm_names(results)
     codes = {
-        arm: CODES.get(arm, arm if len(arm) <= 6 else f"arm{i}") for i, arm in enumerate(arms, 1)
+        arm: _code(arm) or (arm if len(arm) <= 6 else f"arm{i}") for i, arm in enumerate(arms, 1)
     }
     plain = {arm: arm for arm in arms}
     roomy = [_arms_as_rows(results, arms), _tasks_as_rows(results, arms, plain, " ")]
@@ -68,6 +68,11 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
         console.print(Text(printable(told)))
     for line in _legend(results):
         console.print(Text(printable(line), style="dim"))
+
+
+def _code(arm: str) -> str | None:
+    name, _, origin = arm.partition(".")
+    return f"{CODES[name]}.{origin[:2]}" if origin and name in CODES else CODES.get(name)
 
 
 def _arms_as_rows(results: Mapping[str, Any], arms: Sequence[str]) -> Table:

@@ -5,8 +5,8 @@ from typing import Any
 
 from labelweave.errors import listing
 from labelweave.report.tables import (
-    COUPLED,
     checked,
+    coupled_arms,
     difference,
     fixed,
     interval_level,
@@ -18,7 +18,8 @@ from labelweave.report.tables import (
 
 def best_coupled_arm(results: Mapping[str, Any]) -> str | None:
     """Return the coupled arm with the highest mean main metric, None if none has data."""
-    means = mean_scores(checked(results), COUPLED)
+    results = checked(results)
+    means = mean_scores(results, coupled_arms(results))
     return max(means, key=means.__getitem__, default=None)
 
 
@@ -35,7 +36,8 @@ def recommended_arm(results: Mapping[str, Any]) -> str:
         LabelweaveError: the results are not those of a study.
     """
     results = checked(results)
-    safe = [arm for arm in COUPLED if not tasks_with(results, arm, "negative transfer")]
+    coupled = coupled_arms(results)
+    safe = [arm for arm in coupled if not tasks_with(results, arm, "negative transfer")]
     # the baseline comes first, so a tie goes to it
     means = mean_scores(results, [results["baseline"], *safe])
     return max(means, key=means.__getitem__, default=str(results["baseline"]))
@@ -81,7 +83,7 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
     results = checked(results)
     chosen, baseline = recommended_arm(results), str(results["baseline"])
     found = []
-    means = mean_scores(results, [baseline, *COUPLED])
+    means = mean_scores(results, [baseline, *coupled_arms(results)])
     if chosen in means:
         others = ", ".join(f"{arm} {fixed(m)}" for arm, m in means.items() if arm != chosen)
         found.append(

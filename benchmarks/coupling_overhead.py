@@ -1,0 +1,252 @@
+"""What the coupling losses cost: a training step with all of them over one without.
+
+Run ``python -m benchmarks.coupling_overhead [--quick] [--json OUT]``. A step is forward, objective,
+backward and fused AdamW, on one thread; the arms of a case take turns in blocks of a few steps, and
+the ratio is the median over blocks of the ratio within a block (low, high: the quartiles). Time is
+the processor's, so that other programs disturb it little. Cases and targets:
+
+- mlp: MLP 64-256-256, batch 512, 1 relation of 32 classes to 40 labels: at most 1.10;
+- cnn: residual CNN of 11 M weights on 64x64 images, batch 32, the same relation: at most 1.01;
+- many: the MLP, 50 relations over 30 tasks, batch 512: at most 1.5.
+
+Half the rows carry the source's label, the other half the target's. "supervised" is our objective
+without couplings, "plain" a hand-written PyTorch loop with one masked loss a task: the floor.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.profiler import ProfilerActivity, profile
+
+from labelweave.losses import Objective
+from labelweave.networks import MultiTaskNetwork, backbone
+from labelweave.relations import Relation
+from labelweave.tasks import Multiclass, Multilabel, Task
+
+COUPLINGS: dict[str, dict[str, Any]] = {"distribution_matching": {}, "co_annotation": {}}
+TARGETS = {"mlp": 1.10, "cnn": 1.01, "many": 1.5}
+Step = Callable[[], None]
+
+
+class Case(NamedTuple):
+    """A network's input, its tasks and relations."""
+
+    tasks: tuple[Task, ...]
+    relations: list[Relation]
+    inputs: Tensor
+    labels: dict[str, Tensor]
+    network: Callable[[], nn.Module]
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with batch normalisation, around which the input is added."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs),
+            nn.ReLU(), nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False), nn.BatchNorm2d(outputs),
+        )  # fmt: skip
+        same = stride == 1 and inputs == outputs
+        self.short = nn.Identity() if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the block's output, (n, outputs, height / stride, width / stride)."""
+        return F.relu(self.body(inputs) + self.short(inputs))
+
+
+def cnn() -> nn.Module:
+    """Return a residual network of 18 layers and 11 M weights with 512 features."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2)
+    ]  # fmt: skip
+    width = 64
+    for outputs in (64, 128, 256, 512):
+        layers += [Residual(width, outputs, 1 if outputs == 64 else 2)]
+        layers += [Residual(outputs, outputs, 1)]
+        width = outputs
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def one_relation(inputs: Tensor, body: Callable[[], nn.Module], features: int) -> Case:
+    """Return a case of 32 classes and 40 labels."""
+    rng = np.random.default_rng(0)
+    source, target = Multiclass("class", range(32)), Multilabel("labels", _names(40))  # type: ignore[arg-type]
+    tasks: tuple[Task, ...] = (source, target)
+    relation = Relation(source, target, rng.uniform(0.05, 0.95, (32, 40)))
+    n = len(inputs)
+    classes, labels = rng.integers(0, 32, n), rng.integers(0, 2, (n, 40)).astype(np.int8)
+    classes[n // 2 :], labels[: n // 2] = -1, -1
+    codes = {"class": torch.from_numpy(classes), "labels": torch.from_numpy(labels)}
+    return Case(tasks, [relation], inputs, codes, lambda: MultiTaskNetwork(body(), tasks, features))
+
+
+def many_relations(tasks: int = 30, relations: int = 50, batch: int = 512) -> Case:
+    """Return a case of as many multiclass as multilabel tasks, 2 to 12 classes or labels each."""
+    rng = np.random.default_rng(0)
+    widths = rng.integers(2, 13, tasks)
+    sources = [Multiclass(f"classes{i}", range(w)) for i, w in enumerate(widths[: tasks // 2])]  # type: ignore[arg-type]
+    others = [Multilabel(f"labels{i}", _names(w)) for i, w in enumerate(widths[tasks // 2 :])]
+    all_tasks: tuple[Task, ...] = (*sources, *others)
+    pairs = [(s, t) for s in sources for t in all_tasks if s != t]
+    found: list[Relation] = []
+    for place in rng.permutation(len(pairs))[:relations]:
+        source, target = pairs[place]
+        shape = (source.width, target.width)
+        multiclass = isinstance(target, Multiclass)
+        table = rng.dirichlet(np.ones(shape[1]), shape[0]) if multiclass else rng.random(shape)
+        found.append(Relation(source, target, table))
+    labels: dict[str, Tensor] = {}
+    for task in all_tasks:
+        one = isinstance(task, Multiclass)
+        size, top = ((batch,), task.width) if one else ((batch, task.width), 2)
+        codes = np.where(rng.random(size) < 0.5, rng.integers(0, top, size), -1)
+        labels[task.name] = torch.from_numpy(codes)
+    inputs = torch.randn(batch, 64)
+    return Case(
+        all_tasks, found, inputs, labels, lambda: MultiTaskNetwork(backbone("mlp", 64), all_tasks)
+    )
+
+
+def _names(number: int) -> tuple[str, ...]:
+    return tuple(f"label{j}" for j in range(number))
+
+
+def step_of(case: Case, loss: Callable[[dict[str, Tensor]], Tensor]) -> Step:
+    """Return a training step of a fresh network."""
+    torch.manual_seed(0)
+    network = case.network()
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+
+    def step() -> None:
+        total = loss(network(case.inputs))
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def plain_loss(case: Case) -> Callable[[dict[str, Tensor]], Tensor]:
+    """Return masked losses as one would write them by hand, their sum over tasks."""
+
+    def loss(logits: dict[str, Tensor]) -> Tensor:
+        total = torch.zeros(())
+        for task in case.tasks:
+            scores, codes = logits[task.name], case.labels[task.name]
+            if isinstance(task, Multiclass):
+                total = total + F.cross_entropy(scores, codes, ignore_index=-1)
+            else:
+                seen = (codes >= 0).to(scores.dtype)
+                every = F.binary_cross_entropy_with_logits(
+                    scores, codes.to(scores.dtype), weight=seen, reduction="sum"
+                )
+                total = total + every / seen.sum().clamp(min=1.0)
+        return total
+
+    return loss
+
+
+def objective_loss(
+    case: Case, couplings: dict[str, dict[str, Any]]
+) -> Callable[[dict[str, Tensor]], Tensor]:
+    """Return our objective's total."""
+    objective = Objective(case.tasks, case.relations, couplings)
+    return lambda logits: objective(logits, case.labels, 0.5).total
+
+
+def times(steps: Sequence[Step], blocks: int, block: int) -> np.ndarray[Any, Any]:
+    """Return seconds a step, (blocks, arms); the arms take turns."""
+    found = np.empty((blocks, len(steps)))
+    for row in range(-1, blocks):  # the first round only warms up
+        for place, step in enumerate(steps):
+            start = time.process_time()
+            for _ in range(block):
+                step()
+            if row >= 0:
+                found[row, place] = (time.process_time() - start) / block
+    return found
+
+
+def measure(name: str, case: Case, blocks: int, block: int) -> list[dict[str, Any]]:
+    """Return the rows of one case: seconds a step, and ratios to the supervised step."""
+    losses = {
+        "supervised": objective_loss(case, {}),
+        "coupled": objective_loss(case, COUPLINGS),
+        "distribution_matching": objective_loss(case, {"distribution_matching": {}}),
+        "co_annotation": objective_loss(case, {"co_annotation": {}}),
+        "plain": plain_loss(case),
+    }
+    if name == "cnn":  # a step takes too long for the parts
+        losses = {arm: losses[arm] for arm in ("supervised", "coupled", "plain")}
+    seconds = times([step_of(case, loss) for loss in losses.values()], blocks, block)
+    ratios = dict(zip(losses, (seconds / seconds[:, :1]).T, strict=True))
+    ratios["supervised"] = seconds[:, 0] / seconds[:, list(losses).index("plain")]
+    rows = []
+    for place, arm in enumerate(losses):
+        rows.append(_row(name, arm, "milliseconds", 1e3 * seconds[:, place]))
+        if arm != "plain":
+            over = "plain" if arm == "supervised" else "supervised"
+            rows.append(_row(name, f"{arm} / {over}", "ratio", ratios[arm]))
+    return rows
+
+
+def _row(case: str, arm: str, metric: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
+    low, middle, high = (float(v) for v in np.quantile(values, (0.25, 0.5, 0.75)))
+    row: dict[str, Any] = {"case": case, "arm": arm, "metric": metric}
+    return row | {"mean": middle, "low": low, "high": high, "seeds": len(values)}
+
+
+def print_profile(case: Case) -> None:
+    """Print what takes the time of the coupled step, by torch's profiler."""
+    step = step_of(case, objective_loss(case, COUPLINGS))
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for _ in range(20):
+            step()
+    print("\nmlp, coupled: 20 steps by self CPU time")
+    entries = sorted(profiler.key_averages(), key=lambda entry: -entry.self_cpu_time_total)
+    for entry in entries[:12]:
+        print(f"{entry.key[:44]:44} {entry.self_cpu_time_total / 1e3:9.2f} ms {entry.count:7}")
+
+
+def main() -> None:
+    """Measure, print a table and write the rows as JSON where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--json", type=Path, help="file for the list of result rows")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    mlp = one_relation(torch.randn(512, 64), lambda: backbone("mlp", 64), 256)
+    images = one_relation(torch.randn(32, 3, 64, 64), cnn, 512)
+    share = 5 if options.quick else 1
+    cases = {
+        "mlp": (mlp, 100 // share, 5),
+        "cnn": (images, 20 // share, 1),
+        "many": (many_relations(), 100 // share, 5),
+    }
+    results: list[dict[str, Any]] = []
+    print(f"{'case':6} {'arm':36} {'metric':13} {'median':>9} {'low':>9} {'high':>9}")
+    for name, (case, blocks, block) in cases.items():
+        for row in measure(name, case, blocks, block):
+            results.append(row)
+            figures = " ".join(f"{row[key]:9.3f}" for key in ("mean", "low", "high"))
+            aim = row["arm"] == "coupled / supervised"
+            note = f"  (aim: at most {TARGETS[name]})" if aim else ""
+            print(f"{name:6} {row['arm']:36} {row['metric']:13} {figures}{note}", flush=True)
+    print_profile(mlp)
+    if options.json is not None:
+        options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

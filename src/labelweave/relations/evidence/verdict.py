@@ -1,0 +1,120 @@
+"""From the figures of the evidence to a verdict, and to words about every label."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelweave.relations.evidence.elements import Elements, Floats, Mask
+from labelweave.relations.evidence.evidence import EvidenceVerdict, Interval, LabelEvidence
+
+MIN_ELEMENTS = 20
+MIN_GROUPS = 5  # one for every fold of the recalibration
+NEWS = 0.02  # share of the loss of the own predictions that a relation must save to be worth it
+CONTRADICTION = 0.2  # share of the estimated table's lift that a given one may lose
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured about a relation; see `Evidence` for the meaning.
+
+    Args:
+        least: what the interval of the lift must lie above.
+    """
+
+    count: int
+    benchmark: str
+    lift: Interval
+    least: float
+    p_value: float
+    p_value_classes: float | None
+    estimated_lift: Interval | None
+    against_estimated: Interval | None
+    raw_against_estimated: Interval | None
+
+
+def too_little(elements: Elements) -> str:
+    """Return why there is not enough data to judge a relation, or an empty string."""
+    groups = len(np.unique(elements.groups))
+    if elements.count < MIN_ELEMENTS or groups < MIN_GROUPS:
+        return (
+            f"{elements.count} labelled elements in {groups} groups of rows, expected at least "
+            f"{MIN_ELEMENTS} in {MIN_GROUPS}"
+        )
+    varied = (elements.values.max(axis=0) == 1) & (elements.values < elements.seen).any(axis=0)
+    return "" if varied.any() else "every label always has the same value"
+
+
+def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, str]:
+    """Return the verdict and its reason; a test fails when its p-value reaches `alpha`."""
+    lift = f"lift {figures.lift} nats over the {figures.benchmark} on {figures.count} labels"
+    if _contradicted(figures):
+        given, best = figures.against_estimated, figures.estimated_lift
+        return "contradicted by the data", (
+            f"against the estimated table, whose lift is {best} nats, the given one changes the "
+            f"log-likelihood by {given}; {lift}"
+        )
+    if figures.lift.low <= figures.least:
+        return "not related", f"{lift}: not clearly above {figures.least:.3g}"
+    if figures.p_value >= alpha:
+        return "not related", (
+            f"{lift}, but exchanging the labels between rows does as well (p = "
+            f"{figures.p_value:.3f})"
+        )
+    classes = figures.p_value_classes
+    if classes is not None and classes >= alpha:
+        return "not related", (
+            f"{lift}, but exchanging the table's rows between classes does as well (p = "
+            f"{classes:.3f}): it looks shuffled"
+        )
+    tests = f"p = {figures.p_value:.3f}" + ("" if classes is None else f", classes {classes:.3f}")
+    return "related", f"{lift} ({tests})"
+
+
+def _contradicted(figures: Figures) -> bool:
+    """Return whether the given table clearly loses against the estimated one.
+
+    After recalibration alone, an estimate that has learnt the source head's confusions could beat a
+    true table; before it alone, a softer estimate could profit from over-confident predictions.
+    """
+    best, given = figures.estimated_lift, figures.against_estimated
+    raw = figures.raw_against_estimated
+    if best is None or given is None or raw is None:
+        return False
+    lost = given.high < 0 and -given.mean > CONTRADICTION * best.mean
+    return best.low > 0 and lost and raw.high < 0
+
+
+def judged_labels(
+    elements: Elements, spoken: Mask, lifts: tuple[Floats, Floats, Floats] | None, related: bool
+) -> tuple[LabelEvidence, ...]:
+    """Return the evidence of every column that the relation speaks about.
+
+    A label is kept when the relation is and the label's own interval lies above 0. One with fewer
+    than 20 labelled elements, or always the same, cannot be judged and follows the relation.
+
+    Args:
+        elements: the labels.
+        spoken: (W,).
+        lifts: mean, low and high, each (W,); None when nothing was measured.
+        related: whether the relation as a whole is.
+    """
+    counts = elements.seen.sum(axis=0)
+    on = elements.values.sum(axis=0)
+    result = []
+    for j in np.flatnonzero(spoken):
+        n = int(counts[j])
+        mean, low, high = (float(part[j]) for part in lifts) if lifts and n else (None, None, None)
+        if not related:
+            keep, reason = False, "the relation as a whole is left out"
+        elif elements.exclusive:
+            keep, reason = True, "a multiclass target is kept as a whole"
+        elif n < MIN_ELEMENTS or not 0 < on[j] < n:
+            keep, reason = True, f"{n} labels, {int(on[j])} on: not to be judged by itself"
+        elif low is not None and low > 0:
+            keep, reason = True, f"lift {mean:.3f} nats on {n} labels"
+        else:
+            keep = False
+            reason = f"lift {mean:.3f} ({low:.3f} to {high:.3f}) on {n} labels: not above 0"
+        name = elements.target.names[j]
+        result.append(LabelEvidence(name, mean, low, high, n, keep, reason))
+    return tuple(result)

@@ -1,0 +1,162 @@
+"""Which tasks belong together: pairs ranked by the gain to be expected, from counts and evidence.
+
+Nothing is trained here beyond what the evidence needed. For a pair with evidence, the mutual
+information of the two tasks is about the lift of a row; divided by the receiving task's entropy it
+is the share rho of that task's uncertainty that the giver removes. The m rows that carry only the
+giver's labels are then worth about rho * m labels of the receiver's, and an error falls as one over
+the square root of the labels of a class (n over the task's width):
+
+    gain = 1 / sqrt(n / width) - 1 / sqrt((n + rho * m) / width)
+
+So scarce labels gain, wealthy partners give, and a pair without evidence has no gain. It is a
+ranking, no forecast of an accuracy.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelweave.annotations import Annotations
+from labelweave.relations.evidence import Evidence
+
+WORTHWHILE = 0.1  # a third task must promise this share of the best pair's gain
+
+
+@dataclass(frozen=True)
+class TaskPair:
+    """What one task of a related pair may gain from the other.
+
+    Args:
+        receiver: the task that gains.
+        giver: the task whose labels help.
+        gain: expected fall of the error's scale, 0 to 1; 0 = do not join for it.
+        share: of the receiver's uncertainty that the giver removes, 0 to 1.
+        labelled: rows with labels of the receiver.
+        given: rows with labels of the giver alone.
+        relation: the name of the relation with the best evidence, source->target.
+        reason: in words.
+    """
+
+    receiver: str
+    giver: str
+    gain: float
+    share: float
+    labelled: int
+    given: int
+    relation: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """With which tasks to start.
+
+    Args:
+        tasks: two or three names, those that gain first; empty when no pair gains.
+        reason: in words.
+        apart: by pair of tasks, why they should not be joined.
+    """
+
+    tasks: tuple[str, ...]
+    reason: str
+    apart: Mapping[tuple[str, str], str]
+
+
+def rank_pairs(annotations: Annotations, evidence: Sequence[Evidence]) -> list[TaskPair]:
+    """Rank ordered pairs of tasks by expected gain, the greatest first.
+
+    Args:
+        annotations: the training rows' labels.
+        evidence: one or more per pair of tasks; of several the one of the greatest information
+            counts. Only "related" ones promise a gain; that of a noisy-OR counts what it adds to
+            the receiver's own predictions.
+
+    Returns:
+        Two entries for every pair that has evidence, one for each receiver.
+
+    Raises:
+        LabelweaveError: evidence about a task that the annotations do not have.
+    """
+    best: dict[frozenset[str], Evidence] = {}
+    for each in evidence:
+        pair = frozenset(annotations.task(name).name for name in _tasks(each))
+        if pair not in best or each.information > best[pair].information:
+            best[pair] = each
+    pairs = [
+        _pair(annotations, receiver, giver, each)
+        for each in best.values()
+        for giver, receiver in (_tasks(each), _tasks(each)[::-1])
+    ]
+    return sorted(pairs, key=lambda pair: -pair.gain)
+
+
+def propose(ranking: Sequence[TaskPair]) -> Proposal:
+    """Propose the two or three tasks to start with, and the pairs not to join.
+
+    The start is the pair of the greatest gain, and the third task that adds most to it when that
+    is at least a tenth.
+
+    Args:
+        ranking: of `rank_pairs`.
+    """
+    gaining = {_both(pair) for pair in ranking if pair.gain > 0}
+    apart: dict[tuple[str, str], str] = {}
+    for pair in ranking:
+        if _both(pair) not in gaining:
+            apart.setdefault(_both(pair), pair.reason)
+    if not ranking or ranking[0].gain <= 0:
+        return Proposal((), "no pair of tasks has evidence of a gain: train them apart", apart)
+    first = ranking[0]
+    tasks = [first.receiver, first.giver]
+    reason = first.reason
+    thirds: dict[str, float] = {}
+    for pair in ranking:
+        outside = {pair.receiver, pair.giver} - set(tasks)
+        if len(outside) == 1:
+            name = outside.pop()
+            thirds[name] = thirds.get(name, 0.0) + pair.gain
+    third = max(thirds, key=lambda name: thirds[name], default=None)
+    if third is not None and thirds[third] >= WORTHWHILE * first.gain:
+        tasks.append(third)
+        reason += f"; '{third}' adds {thirds[third]:.3f} to its gain of {first.gain:.3f}"
+    return Proposal(tuple(tasks), reason, apart)
+
+
+def _both(pair: TaskPair) -> tuple[str, str]:
+    first, second = sorted((pair.receiver, pair.giver))
+    return first, second
+
+
+def _tasks(evidence: Evidence) -> tuple[str, str]:
+    source, _, target = evidence.name.partition("->")
+    return source, target
+
+
+def _entropy(annotations: Annotations, name: str) -> float:
+    """Return the entropy of a task's base rates in nats; of several labels, the sum."""
+    counts = np.atleast_2d(annotations.counts(name)) + 0.5
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _pair(annotations: Annotations, receiver: str, giver: str, evidence: Evidence) -> TaskPair:
+    has, gives = annotations.labelled(receiver), annotations.labelled(giver)
+    labelled, given = int(has.sum()), int((gives & ~has).sum())
+    share = min(1.0, evidence.information / _entropy(annotations, receiver))
+    width = annotations.task(receiver).width
+    gain = 0.0
+    if share > 0 and given:
+        # a task without any label starts from one row a class
+        before = max(labelled / width, 1.0)
+        gain = before**-0.5 - (before + share * given / width) ** -0.5
+    if evidence.verdict != "related":
+        reason = f"{evidence.name}: {evidence.verdict} ({evidence.reason})"
+    elif not given:
+        reason = f"no row carries labels of '{giver}' without those of '{receiver}'"
+    else:
+        reason = (
+            f"'{receiver}' ({labelled / width:.3g} labels a class) gains from {given} rows of "
+            f"'{giver}', which removes {share:.0%} of its uncertainty"
+        )
+    return TaskPair(receiver, giver, gain, share, labelled, given, evidence.name, reason)

@@ -1,0 +1,238 @@
+"""From labels, predictions and an expert's tables to the relatedness of tasks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations.estimation import Estimate, estimate_relations
+from labelweave.relations.evidence import (
+    Evidence,
+    acyclic,
+    evaluate_noisy_or,
+    evaluate_relation,
+)
+from labelweave.relations.grouping import propose, rank_pairs
+from labelweave.relations.noisy_or import NoisyOr
+from labelweave.relations.relatedness import Relatedness
+from labelweave.relations.relation import Relation
+from labelweave.tasks import Multiclass, Multilabel
+
+Origin = Literal["knowledge", "annotations", "predictions", "all"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+Pair = tuple[str, str]
+Probabilities = Mapping[str, NDArray[np.floating]]
+
+
+def relate(
+    annotations: Annotations,
+    predictions: Probabilities,
+    pairs: Sequence[Pair] | None = None,
+    *,
+    knowledge: Sequence[Relation] = (),
+    origin: Origin = "all",
+    strength: float = 5.0,
+    sources: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
+    seed: int = 0,
+) -> Relatedness:
+    """Estimate relations, test each on held-out rows, and say which tasks belong together.
+
+    The evidence is cross-fitted: the rows that carry target labels are cut in two halves (whole
+    groups); tables estimated without the target labels of one half are judged on that half. An
+    expert's table, used as it is with ``origin="knowledge"``, is judged on it as well, against the
+    table estimated from the other half. The final tables come from all rows.
+
+    Args:
+        annotations: the training rows' labels.
+        predictions: an uncoupled multi-task model's probabilities on the same n rows.
+        pairs: (source, target) names; None = every pair with a multiclass source, and every
+            pair of multilabel tasks for a noisy-OR.
+        knowledge: an expert's tables.
+        origin: which evidence enters the tables: the expert's as given, counts of co-labelled rows,
+            predictions and counts, or all three as one estimate.
+        strength: what a row of an expert's table counts, in pseudo-rows.
+        sources: (n,) data source of each row: each has its own class prior.
+        groups: (n,) group of each row.
+        seed: decides halves, folds and resamplings.
+
+    Raises:
+        LabelweaveError: an unknown origin or task, or nothing to estimate from.
+    """
+    if origin not in ORIGINS:
+        raise LabelweaveError(
+            f"relations from '{origin}': expected {listing(ORIGINS)}{nearest(origin, ORIGINS)}"
+        )
+    wanted = _pairs(annotations, knowledge, pairs, origin)
+    tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
+    held = _held_out(annotations, groups, seed)
+    work = _Relating(annotations, predictions, knowledge, origin, strength, sources, groups, seed)
+    estimates = work.estimate(tables, annotations)
+    rivals = work.estimate(tables, _without(annotations, {p[1] for p in tables}, held))
+    evidence: dict[str, Evidence] = {}
+    for final, rival in zip(estimates, rivals, strict=True):
+        evidence[final.relation.name] = work.judge(final.relation, rival, held)
+    candidates = [r for e in evidence.values() if (r := e.filtered()) is not None]
+    left_out = {e.name: e.reason for e in evidence.values() if e.filtered() is None}
+    weights = {e.name: e.information * e.trust for e in evidence.values()}
+    kept, doubled = acyclic(candidates, weights)
+    for pair in (p for p in wanted if p not in tables):
+        found = work.judge_noisy_or(pair, held)
+        if found is None:
+            left_out["->".join(pair)] = "no row carries labels of both tasks"
+            continue
+        evidence[found.name] = found
+        left_out[found.name] = f"noisy-OR, reported and not coupled: {found.reason}"
+    ranking = rank_pairs(annotations, list(evidence.values()))
+    return Relatedness(
+        estimates=tuple(estimates),
+        evidence=evidence,
+        relations=tuple(kept),
+        left_out=left_out | doubled,
+        ranking=tuple(ranking),
+        proposal=propose(ranking),
+    )
+
+
+class _Relating:
+    """What the steps of `relate` share."""
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        predictions: Probabilities,
+        knowledge: Sequence[Relation],
+        origin: Origin,
+        strength: float,
+        sources: NDArray[np.int64] | None,
+        groups: NDArray[np.int64] | None,
+        seed: int,
+    ) -> None:
+        self.annotations, self.predictions = annotations, predictions
+        self.knowledge = {relation.name: relation for relation in knowledge}
+        self.origin, self.strength, self.seed = origin, strength, seed
+        self.sources, self.groups = sources, groups
+
+    def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[Estimate]:
+        """Return the estimates of pairs from some of the labels."""
+        if not pairs:
+            return []
+        use = {
+            # an expert's table is used as it is; the data say what they think of it
+            "knowledge": ("annotations", "predictions"),
+            "annotations": ("annotations",),
+            "predictions": ("annotations", "predictions"),
+            "all": ("knowledge", "annotations", "predictions"),
+        }[self.origin]
+        estimates = estimate_relations(
+            annotations,
+            self.predictions,
+            pairs,
+            knowledge=list(self.knowledge.values()),
+            strength=self.strength,
+            sources=self.sources,
+            use=use,
+            seed=self.seed,
+        )
+        if self.origin != "knowledge":
+            return estimates
+        return [
+            replace(
+                e, relation=self.knowledge[e.relation.name], prior=self.knowledge[e.relation.name]
+            )
+            for e in estimates
+        ]
+
+    def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
+        """Return the evidence of a final table, measured with one that has not seen the rows."""
+        p = self._source_probabilities(final.source.name)[held]
+        given = self.origin == "knowledge"
+        evidence = evaluate_relation(
+            final if given else rival.relation,
+            p,
+            self.annotations.labels[final.target.name][held],
+            estimated=rival.data if given else None,
+            groups=None if self.groups is None else self.groups[held],
+            seed=self.seed,
+        )
+        return replace(evidence, relation=final)
+
+    def judge_noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | None:
+        """Return the evidence of a noisy-OR fitted on the other half, None without such rows."""
+        source, target = (self.annotations.task(name) for name in pair)
+        if not isinstance(source, Multilabel) or not isinstance(target, Multilabel):
+            return None
+        values = self._label_probabilities(source.name)
+        labels = self.annotations.labels[target.name]
+        known = self.annotations.labelled(target.name)
+        if not (known & held).any() or not (known & ~held).any():
+            return None
+        fit = known & ~held
+        return evaluate_noisy_or(
+            NoisyOr.fit(source, target, values[fit], labels[fit]),
+            values[held],
+            labels[held],
+            np.asarray(self.predictions[target.name], np.float64)[held],
+            groups=None if self.groups is None else self.groups[held],
+            seed=self.seed,
+        )
+
+    def _source_probabilities(self, name: str) -> NDArray[np.float64]:
+        """Return p(s|x), where the label is known that label."""
+        p = np.array(self.predictions[name], dtype=np.float64)
+        codes = self.annotations.labels[name]
+        known = codes >= 0
+        p[known] = np.eye(p.shape[1])[codes[known]]
+        return p
+
+    def _label_probabilities(self, name: str) -> NDArray[np.float64]:
+        p = np.array(self.predictions[name], dtype=np.float64)
+        codes = self.annotations.labels[name]
+        return np.where(codes >= 0, codes, p)
+
+
+def _pairs(
+    annotations: Annotations,
+    knowledge: Sequence[Relation],
+    pairs: Sequence[Pair] | None,
+    origin: Origin,
+) -> list[Pair]:
+    given = [(relation.source.name, relation.target.name) for relation in knowledge]
+    if origin == "knowledge":
+        if not given:
+            raise LabelweaveError("relations from knowledge: found no table, expected one")
+        return given
+    if pairs is not None:
+        return list(dict.fromkeys([*given, *pairs]))
+    tasks = annotations.tasks
+    every = [
+        (s.name, t.name)
+        for s in tasks
+        for t in tasks
+        if s is not t and (isinstance(s, Multiclass) or isinstance(t, Multilabel))
+    ]
+    return list(dict.fromkeys([*given, *every]))
+
+
+def _held_out(
+    annotations: Annotations, groups: NDArray[np.int64] | None, seed: int
+) -> NDArray[np.bool_]:
+    """Return a random half of the rows, whole groups."""
+    units = np.arange(len(annotations)) if groups is None else np.asarray(groups)
+    distinct, unit = np.unique(units, return_inverse=True)
+    half = np.zeros(len(distinct), np.bool_)
+    half[np.random.default_rng(seed).permutation(len(distinct))[: len(distinct) // 2]] = True
+    return np.asarray(half[unit])
+
+
+def _without(annotations: Annotations, targets: set[str], rows: NDArray[np.bool_]) -> Annotations:
+    """Return the annotations with the target labels of some rows taken away."""
+    labels = dict(annotations.labels)
+    for name in targets:
+        labels[name] = labels[name].copy()
+        labels[name][rows] = -1
+    return Annotations(annotations.tasks, labels)

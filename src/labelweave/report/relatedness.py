@@ -1,0 +1,107 @@
+"""The relatedness of tasks on a terminal: tables, evidence, disagreements and the proposal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from labelweave.report.tables import fixed, printable
+
+SHADES = " ░▒▓█"  # 0 to 1 in fifths
+MOST_CELLS = 60
+MOST_SURPRISES = 10
+
+
+def print_relatedness(found: Mapping[str, Any], console: Console, *, tables: bool = True) -> None:
+    """Print what `Relatedness.to_dict` gives.
+
+    Args:
+        found: the relatedness.
+        console: where to print.
+        tables: print every table as a heat map, too.
+    """
+    if tables:
+        for estimate in found["estimates"]:
+            _print_table(estimate, console)
+    console.print(_evidence(found))
+    for name, reason in found["left_out"].items():
+        console.print(Text(f"left out: {printable(name)}: {printable(reason)}"))
+    for evidence in found["evidence"]:
+        dropped = [label["name"] for label in evidence["per_label"] if not label["keep"]]
+        if evidence["name"] in found["used"] and dropped:
+            names = ", ".join(map(printable, dropped))
+            console.print(Text(f"{printable(evidence['name'])}: labels left out: {names}"))
+    for estimate in found["estimates"]:
+        _print_disagreements(estimate, console)
+    proposal = found["proposal"]
+    start = f"Start with {', '.join(proposal['tasks'])}: " if proposal["tasks"] else ""
+    console.print(Text(f"\n{printable(start + proposal['reason'])}", style="bold"))
+    for apart in proposal["apart"]:
+        tasks = " and ".join(apart["tasks"])
+        console.print(Text(f"do not join {printable(tasks)}: {printable(apart['reason'])}"))
+
+
+def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
+    head = f"{estimate['source']} -> {estimate['target']}: {estimate['origin']}"
+    console.print(Text(printable(head), style="bold"))
+    rows, columns = estimate["rows"], estimate["columns"]
+    width = max(len(printable(row)) for row in rows)
+    for row, values, known in list(zip(rows, estimate["table"], estimate["known"], strict=True))[
+        :MOST_CELLS
+    ]:
+        cells = "".join(
+            2 * SHADES[min(4, int(5 * value))] if seen else "??"
+            for value, seen in list(zip(values, known, strict=True))[:MOST_CELLS]
+        )
+        console.print(Text(f"  {printable(row):<{width}} |{cells}|", no_wrap=True))
+    names = ", ".join(printable(column) for column in columns[:MOST_CELLS])
+    console.print(Text(f"  columns: {names}"))
+    if max(len(rows), len(columns)) > MOST_CELLS:
+        console.print(
+            Text(f"  (the first {MOST_CELLS} of {len(rows)} rows, {len(columns)} columns)")
+        )
+    console.print()
+
+
+def _evidence(found: Mapping[str, Any]) -> Table:
+    table = Table(title=f"Evidence on held-out rows (shades above: '{SHADES}' = 0 to 1)")
+    table.add_column("relation", overflow="fold")
+    table.add_column("verdict")
+    for title in ("lift, nats a label", "p", "trust"):
+        table.add_column(title, justify="right")
+    table.add_column("used")
+    for evidence in found["evidence"]:
+        lift = "no data"
+        if evidence["lift"] is not None:
+            lift = (
+                f"{fixed(evidence['lift'])} ({fixed(evidence['low'])} to {fixed(evidence['high'])})"
+            )
+        table.add_row(
+            printable(evidence["name"]),
+            evidence["verdict"],
+            lift,
+            fixed(evidence["p_value"]),
+            fixed(evidence["trust"], 2),
+            "yes" if evidence["name"] in found["used"] else "no",
+        )
+    return table
+
+
+def _print_disagreements(estimate: Mapping[str, Any], console: Console) -> None:
+    name = printable(f"{estimate['source']}->{estimate['target']}")
+    if estimate["wrong_rows"]:
+        rows = ", ".join(map(printable, estimate["wrong_rows"]))
+        console.print(Text(f"{name}: the data contradict the expert's rows {rows}"))
+    for entry in estimate["surprising"][:MOST_SURPRISES]:
+        console.print(
+            Text(
+                f"{name}: {printable(entry['class_name'])}, {printable(entry['label'])}: "
+                f"the expert says {fixed(entry['expert'], 2)}, the data {fixed(entry['data'], 2)} "
+                f"({fixed(entry['low'], 2)} to {fixed(entry['high'], 2)})"
+            )
+        )
+    rest = len(estimate["surprising"]) - MOST_SURPRISES
+    if rest > 0:
+        console.print(Text(f"{name}: {rest} more entries disagree"))
