@@ -131,7 +131,7 @@ class Model:
             description = json.loads(path.read_text(encoding="utf-8"))
             if description["format"] > FORMAT:
                 raise LabelweaveError(
-                    f"{path}: format {description['format']}, expected at most {FORMAT}; "
+                    f"format {description['format']}, expected at most {FORMAT}; "
                     "it was written by a newer labelweave"
                 )
             spec = NetworkSpec(description["backbone"]["name"], description["backbone"]["options"])
@@ -143,7 +143,9 @@ class Model:
             thresholds = {n: np.asarray(t) for n, t in description["thresholds"].items()}
         except (FileNotFoundError, NotADirectoryError):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        except LabelweaveError as error:
+            raise LabelweaveError(f"{path}: {error}") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LabelweaveError(f"{path}: not a model of labelweave ({error!r})") from None
         weights, _ = load_tensors(Path(folder) / "weights.safetensors")
         for i, network in enumerate(networks):

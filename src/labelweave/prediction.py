@@ -31,13 +31,18 @@ def find_model(folder: Path, arm: str | None = None, seed: int | None = None) ->
         )
     from labelweave.report import recommended_arm
 
-    results = json.loads(path.read_text(encoding="utf-8"))
-    chosen = arm or recommended_arm(results)
-    models = {
-        (run["arm"], run["seed"]): folder / "runs" / run["folder"] / "model"
-        for run in results["runs"]
-        if (folder / "runs" / run["folder"] / "model").exists()
-    }
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        chosen = arm or recommended_arm(results)
+        models = {
+            (run["arm"], run["seed"]): folder / "runs" / run["folder"] / "model"
+            for run in results["runs"]
+            if (folder / "runs" / run["folder"] / "model").exists()
+        }
+    except LabelweaveError as error:
+        raise LabelweaveError(f"{path}: {error}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabelweaveError(f"{path}: not the results of a study ({error!r})") from None
     arms = sorted({name for name, _ in models})
     seeds = [s for name, s in models if name == chosen]
     if not seeds:
@@ -67,14 +72,21 @@ def prediction_table(model: Model, inputs: pd.DataFrame, *, labels: bool = True)
     return pd.DataFrame(columns)
 
 
+def check_writable(path: Path) -> None:
+    """Raise `LabelweaveError` when `write_table` would: another ending, or no such folder."""
+    if path.suffix not in {".csv", ".parquet"}:
+        raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .csv or .parquet")
+    if not path.parent.is_dir():
+        raise LabelweaveError(f"{path}: no folder '{path.parent}' to write to")
+
+
 def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as .csv or .parquet, whole or not at all.
 
     Raises:
-        LabelweaveError: another ending.
+        LabelweaveError: see `check_writable`.
     """
-    if path.suffix not in {".csv", ".parquet"}:
-        raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .csv or .parquet")
+    check_writable(path)
     partial = path.with_name(path.name + ".partial")
     if path.suffix == ".csv":
         table.to_csv(partial, index=False)

@@ -1,5 +1,6 @@
 """The command line. Heavy imports stay inside the commands, so that --help answers at once."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -10,9 +11,12 @@ from labelweave.cli.check import check
 from labelweave.cli.demo import demo
 from labelweave.cli.init import init
 from labelweave.cli.predict import predict
+from labelweave.cli.relate import relate
 from labelweave.cli.run import run
 from labelweave.cli.schema import schema
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, TrainingError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="labelweave",
@@ -22,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, check, run, predict, schema):
+for command in (demo, init, check, relate, run, predict, schema):
     app.command()(command)
 
 
@@ -52,13 +56,17 @@ def main() -> None:
     except LabelweaveError as error:
         typer.echo(f"labelweave: {error}", err=True)
         code = 2
-    except typer.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        typer.echo("labelweave: interrupted; the same command goes on where it stopped", err=True)
-        code = 130
+    except (typer.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except TrainingError as error:
+        typer.echo(f"labelweave: {error}", err=True)
+        code = 1
+    except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except OSError as error:
-        typer.echo(f"labelweave: {error.filename or ''}: {error.strerror}", err=True)
+        place = f"{error.filename}: " if error.filename else ""
+        typer.echo(f"labelweave: {place}{error.strerror or error}", err=True)
         code = 2
     except Exception as error:
         show = getattr(error, "show", None)  # a usage error of the command line itself
@@ -66,4 +74,6 @@ def main() -> None:
             raise
         show()
         code = 2
+    if code == INTERRUPTED:  # which is also what newer versions of typer return for Ctrl-C
+        typer.echo("labelweave: interrupted; the same command goes on where it stopped", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,6 +1,5 @@
 """What the commands that run a study share."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -21,10 +20,7 @@ def run_and_print(study: "Study", jobs: int | None) -> None:
         typer.echo(
             f"failed: {failure['arm']}, seed {failure['seed']}: {failure['error']}", err=True
         )
-    console.print(f"\nReport: {_shown(study.output / 'report.html')}", soft_wrap=True)
+    report = study.output / "report.html"
+    console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
     if results["failures"]:
         raise typer.Exit(1)
-
-
-def _shown(path: Path) -> str:
-    return str(path)

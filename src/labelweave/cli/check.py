@@ -16,8 +16,7 @@ def check(study: Annotated[Path, typer.Argument(help="The study file.")]) -> Non
     """
     from labelweave.study import Study
 
-    checked = Study.from_file(study)
+    described = Study.from_file(study).describe()
     console = Console()
-    for line in checked.describe():
+    for line in [*described, "", f"Nothing wrong found. Next: labelweave run {study}"]:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-    console.print("\nNothing wrong found. Next: labelweave run " + str(study), markup=False)

@@ -26,7 +26,9 @@ def init(
 
     if out.exists() and not force:
         raise LabelweaveError(f"{out}: exists already; give --out or --force")
-    names = [name.strip() for name in labels.split(",")] if labels else None
+    if not out.parent.is_dir():
+        raise LabelweaveError(f"{out}: no folder '{out.parent}' to write to")
+    names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
     text = propose(tables, out.parent, names)
     out.write_text(text, encoding="utf-8")
     typer.echo(f"Wrote {out}. Look it over, then: labelweave check {out}")

@@ -26,8 +26,10 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.csv --arm single_task --out predicted.parquet`
     """
     from labelweave.data import read_table
-    from labelweave.prediction import find_model, prediction_table, write_table
+    from labelweave.prediction import check_writable, find_model, prediction_table, write_table
 
+    if out is not None:
+        check_writable(out)
     given = read_table(table)
     predicted = prediction_table(find_model(model, arm, seed), given, labels=labels)
     if out is None:

@@ -41,7 +41,8 @@ def read_table(path: str | Path, missing: Sequence[str] = MISSING) -> pd.DataFra
     path = Path(path)
     if not path.is_file():
         folder = path.parent
-        near = nearest(path.name, [p.name for p in folder.iterdir()]) if folder.is_dir() else ""
+        others = sorted(other.name for other in folder.iterdir()) if folder.is_dir() else []
+        near = nearest(path.name, others)
         raise LabelweaveError(f"{path}: no such file{near}")
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:

@@ -1,7 +1,10 @@
 """The arms of a study: what is trained, on which labels, coupled by which relations."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations import ORIGINS, Origin
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,10 @@ class Arm:
         couplings: the couplings of its objective (`labelweave.losses.COUPLINGS`).
         relations: the relations as given, or with their rows shuffled.
         all_labels: train on labels that the study hides from the other arms.
-        base: the arm whose predictions a derived arm starts from.
+        base: the arm whose predictions a derived arm, or one with estimated relations, starts
+            from.
+        origin: None = the relations as the study gives them; else they are estimated from this
+            evidence for every seed, and only those with evidence on held-out rows are used.
     """
 
     name: str
@@ -26,11 +32,20 @@ class Arm:
     relations: Literal["given", "shuffled"] = "given"
     all_labels: bool = False
     base: str | None = None
+    origin: Origin | None = None
 
     @property
     def needs_relations(self) -> bool:
         """Whether the arm makes no sense without a relation."""
         return bool(self.couplings) or self.kind == "derived"
+
+    def lacks(self, *, relations: bool, hidden_labels: bool) -> str | None:
+        """Return what a study must have for this arm and has not, in words; None = nothing."""
+        if self.needs_relations and not relations and self.origin in (None, "knowledge"):
+            return "relations"
+        if self.all_labels and not hidden_labels:
+            return "hidden labels (a 'scatter' section)"
+        return None
 
 
 BASELINE = "single_task"
@@ -75,3 +90,34 @@ ARMS: dict[str, Arm] = {
         ),
     )
 }
+
+
+def find_arm(name: str) -> Arm:
+    """Return an arm by its name; ``full.predictions`` is ``full`` with relations from predictions.
+
+    Raises:
+        LabelweaveError: no such arm, or one without couplings that relations are estimated for.
+    """
+    base, _, origin = name.partition(".")
+    if base not in ARMS:
+        raise LabelweaveError(
+            f"no such arm '{name}', expected {listing(ARMS, 9)}{nearest(base, ARMS)}"
+        )
+    arm = ARMS[base]
+    if not origin:
+        return arm
+    if origin not in ORIGINS:
+        raise LabelweaveError(
+            f"arm '{name}': relations from '{origin}', expected {listing(ORIGINS)}"
+            f"{nearest(origin, ORIGINS)}"
+        )
+    if not arm.couplings or arm.relations != "given":
+        raise LabelweaveError(f"arm '{name}': '{base}' is not coupled by relations as they are")
+    evidence = "all evidence" if origin == "all" else origin
+    return replace(
+        arm,
+        name=name,
+        title=f"{arm.title}; relations from {evidence}, those that hold",
+        base="multi_task",
+        origin=origin,
+    )

@@ -38,6 +38,7 @@ class Fitted:
         model: the trained networks; None where there is none to keep.
         curve: the loss terms over the steps, of a joint network.
         parameters: number of trained weights.
+        networks: number of trained networks.
     """
 
     probabilities: Probabilities
@@ -45,6 +46,7 @@ class Fitted:
     model: Model | None = None
     curve: dict[str, Any] | None = None
     parameters: int = 0
+    networks: int = 0
 
 
 def fit_arm(
@@ -72,7 +74,7 @@ def fit_arm(
     spec = NetworkSpec(config.network.backbone, config.network.options())
     networks: list[MultiTaskNetwork] = []
     for tasks in groups:
-        sub = folder / tasks[0].name if folder and arm.kind == "single" else folder
+        sub = folder / f"network{len(networks)}" if folder else None
         run = _Fit(fold, labels, tasks, relations if options else (), options, config, spec)
         networks.append(run.train(sub, progress))
     model = Model(fold.encoder, spec, networks)
@@ -83,7 +85,29 @@ def fit_arm(
         model,
         run.history.curve() if arm.kind == "joint" else None,
         sum(p.numel() for network in networks for p in network.parameters()),
+        len(networks),
     )
+
+
+def check_fold(fold: Fold, config: StudyConfig) -> None:
+    """Find before any training what would stop every run on a fold.
+
+    Raises:
+        LabelweaveError: a task without a training label, options that a coupling does not know,
+            early stopping without validation rows, or a device that is not there.
+    """
+    labels = fold.train.annotations
+    for task in labels.tasks:
+        if not labels.labelled(task.name).any():
+            raise LabelweaveError(
+                f"task '{task.name}': no training row carries its label (seed {fold.seed})"
+            )
+    if config.training.patience is not None and not len(fold.validation.index):
+        raise LabelweaveError(
+            "early stopping (patience) needs validation rows, found none; set their number or share"
+        )
+    Objective(labels.tasks, fold.relations, config.couplings)
+    Trainer(config.training)
 
 
 class _Fit:
@@ -108,8 +132,6 @@ class _Fit:
             useful |= labels.labelled(task.name)
         if len(tasks) == len(labels.tasks):
             useful[:] = True
-        if not useful.any():
-            raise LabelweaveError(f"task '{tasks[0].name}': no training row carries its label")
         self.sources = [
             np.flatnonzero(useful & (fold.source == i)) for i in range(len(fold.source_names))
         ]

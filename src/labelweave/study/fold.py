@@ -1,13 +1,15 @@
 """A fold: everything that the arms of one seed share, so that they can be compared in pairs."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.data import Coverage, Part, TableEncoder, leak_check, scatter, split
+from labelweave.data import Collection, Coverage, Part, TableEncoder, leak_check, scatter, split
 from labelweave.relations import Relation
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
@@ -56,27 +58,39 @@ class Fold:
         """Return the coverage of the training rows, by source or scattered part."""
         return Coverage(self.train.annotations, self.source, self.source_names)
 
-    def fingerprint(self) -> str:
-        """Return a hash of all the content that a run's result depends on."""
-        digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((self.seed, self.train.annotations.tasks)).encode())
+    def fingerprint(self) -> dict[str, str]:
+        """Return a hash of each part of the content: ``data``, ``hidden`` labels, ``relations``.
+
+        An arm's run depends on the data, and on the others as far as the arm uses them.
+        """
+        described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict()))
+        data: list[bytes | NDArray[Any]] = [described.encode(), self.source]
         for rows in (self.train, self.validation, self.test):
-            digest.update(repr(rows.inputs.shape).encode())
-            digest.update(np.ascontiguousarray(rows.inputs).data)
-            _update(digest, rows.annotations)
-        if self.everything is not None:
-            _update(digest, self.everything)
-        digest.update(np.ascontiguousarray(self.source).data)
+            data += [rows.inputs, rows.index, *_codes(rows.annotations)]
+        relations: list[bytes | NDArray[Any]] = []
         for relation in self.relations:
-            digest.update(f"{relation.name} {relation.strength}".encode())
-            digest.update(np.ascontiguousarray(relation.table).data)
-            digest.update(np.ascontiguousarray(relation.mask).data)
-        return digest.hexdigest()
+            head = f"{relation.name} {relation.strength}"
+            relations += [head.encode(), relation.table, relation.mask]
+        return {
+            "data": _hash(data),
+            "hidden": _hash(_codes(self.everything) if self.everything else []),
+            "relations": _hash(relations),
+        }
 
 
-def _update(digest: "hashlib.blake2b", annotations: Annotations) -> None:
-    for task in annotations.tasks:
-        digest.update(np.ascontiguousarray(annotations.labels[task.name]).data)
+def _codes(annotations: Annotations) -> list[NDArray[Any]]:
+    return [annotations.labels[task.name] for task in annotations.tasks]
+
+
+def _hash(parts: Sequence[bytes | NDArray[Any]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, bytes):
+            digest.update(part)
+        else:
+            digest.update(repr((part.shape, part.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
@@ -102,11 +116,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
             notes.append(
                 "labels are hidden from training rows only: validation rows keep all of theirs"
             )
-    encoder = TableEncoder(
-        categorical=config.inputs.categorical,
-        clip=config.inputs.clip,
-        max_categories=config.inputs.max_categories,
-    ).fit(collection.inputs.iloc[rows])
+    encoder = _encoder(config).fit(collection.inputs.iloc[rows])
     notes += encoder.notes_
 
     def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
@@ -121,6 +131,46 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
         everything=everything,
         validation=encoded(parts.validation, collection.annotations[parts.validation]),
         test=encoded(parts.test, collection.annotations[parts.test]),
-        relations=data.relations(annotations),
+        relations=data.relations(annotations, strict=config.needs_given_relations()),
         notes=tuple(notes),
+    )
+
+
+def make_training_fold(
+    collection: Collection,
+    source: NDArray[np.int64],
+    relations: tuple[Relation, ...],
+    config: StudyConfig,
+    seed: int,
+) -> Fold:
+    """Split off validation rows and encode; nothing is set aside for a test.
+
+    Args:
+        collection: the rows.
+        source: the source of each row, (n,), for sampling.
+        relations: the relations between the tasks.
+        config: its split, inputs and no other settings are used.
+        seed: the seed.
+
+    Raises:
+        LabelweaveError: a split that the labels do not allow, or inputs that cannot be encoded.
+    """
+    parts = split(collection, test=0, validation=config.split.validation, seed=seed)
+    encoder = _encoder(config).fit(collection.inputs.iloc[parts.train])
+    train, validation, test = (
+        Rows(encoder.transform(collection.inputs.iloc[i]), collection.annotations[i], i)
+        for i in (parts.train, parts.validation, parts.test)
+    )
+    names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
+    notes = (*encoder.notes_, *parts.notes)
+    return Fold(
+        seed, encoder, train, source[parts.train], names, None, validation, test, relations, notes
+    )
+
+
+def _encoder(config: StudyConfig) -> TableEncoder:
+    return TableEncoder(
+        categorical=config.inputs.categorical,
+        clip=config.inputs.clip,
+        max_categories=config.inputs.max_categories,
     )

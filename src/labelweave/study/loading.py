@@ -10,8 +10,9 @@ from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source, infer_tasks, read_table, table_source
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import Relation, count_relation, read_knowledge
-from labelweave.study.config import RelationSection, SourceSection, StudyConfig
-from labelweave.tasks import Task, task_from_dict
+from labelweave.study.config import StudyConfig
+from labelweave.study.sections import RelationSection, SourceSection
+from labelweave.tasks import Multiclass, Task, task_from_dict
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,19 @@ class StudyData:
         """The tasks, classes known."""
         return self.collection.tasks
 
-    def relations(self, training: Annotations) -> tuple[Relation, ...]:
+    @property
+    def pairs(self) -> list[tuple[str, str]] | None:
+        """The (source, target) pairs that the study names; None = it names none."""
+        pairs = [(relation.source.name, relation.target.name) for relation in self.known]
+        pairs += [(s.source, target) for s in self.counted for target in s.targets or ()]
+        return pairs or None
+
+    def relations(self, training: Annotations, *, strict: bool = True) -> tuple[Relation, ...]:
         """Return all relations, counting those that come from the training rows' labels.
+
+        Args:
+            training: the training rows' labels.
+            strict: a pair that no row carries both labels of is an error, else left out.
 
         Raises:
             LabelweaveError: a relation is to be counted, but no training row carries both labels.
@@ -49,6 +61,7 @@ class StudyData:
             )
             for section in self.counted
             for target in section.targets or ()
+            if strict or (training.labelled(section.source) & training.labelled(target)).any()
         ]
         relations = (*self.known, *counted)
         names = [relation.name for relation in relations]
@@ -71,6 +84,7 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     wanted = [task_from_dict(section.description()) for section in config.tasks]
     tasks = infer_tasks(wanted, tables)
     _check_names(config, tasks)
+    _check_columns(tasks, tables)
     collection = Collection(
         [
             _source(section, table, tasks)
@@ -93,7 +107,7 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
 
 def _source(section: SourceSection, table: pd.DataFrame, tasks: Sequence[Task]) -> Source:
     source = table_source(
-        section.name or Path(section.path).stem,
+        section.called,
         table,
         tasks,
         inputs=section.inputs,
@@ -106,6 +120,17 @@ def _source(section: SourceSection, table: pd.DataFrame, tasks: Sequence[Task]) 
     if section.tasks is None:
         return source
     return replace(source, annotations=source.annotations.keep(section.tasks))
+
+
+def _check_columns(tasks: Sequence[Task], tables: Sequence[pd.DataFrame]) -> None:
+    # a misspelt label would be missing everywhere, and its true column an input
+    columns = list(dict.fromkeys(column for table in tables for column in table.columns))
+    for task in tasks:
+        for label in [task.name] if isinstance(task, Multiclass) else task.names:
+            if label not in columns:
+                raise LabelweaveError(
+                    f"task '{task.name}': no table has a column '{label}'{nearest(label, columns)}"
+                )
 
 
 def _check_names(config: StudyConfig, tasks: Sequence[Task]) -> None:

@@ -3,26 +3,30 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import yaml
 
 from labelweave.data import read_table
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.labels import OFF, ON, factorize, key
+from labelweave.labels import OFF, ON
+from labelweave.study.columns import (
+    Tables,
+    distinct_labels,
+    guess_labels,
+    knowledge_tables,
+    unusable,
+)
 
-MOST_CLASSES = 50
-ROWS_PER_CLASS = 3  # a column with fewer rows a value is a name or a measurement, no class
+GROUP = "'group: COLUMN' keeps its rows on one side of a split"
+MOST_TEXT = 100  # characters of a comment
 
 
 def propose(paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = None) -> str:
     """Return a commented study file for tables.
 
-    Without `labels`, a column with few distinct values counts as a label when it has gaps or is
-    absent from some table: that is how scattered labels look. If there is none, every text column
-    with few distinct values is one. A small table whose first column holds the classes of a task
-    becomes a knowledge table.
+    Which columns are labels is guessed where it is not said, and so is which tables are knowledge
+    tables (see `labelweave.study.columns`). Columns of dates, identifiers or free text are
+    excluded from the inputs, with the reason beside them.
 
     Args:
         paths: the tables.
@@ -34,116 +38,30 @@ def propose(paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = 
             a label.
     """
     tables = {path: read_table(path) for path in paths}
-    if labels is not None:
-        columns = [column for table in tables.values() for column in table.columns]
-        for label in labels:
-            if label not in columns:
-                raise LabelweaveError(
-                    f"--labels: no table has a column '{label}'{nearest(label, columns)}"
-                )
-    chosen = list(labels) if labels is not None else _guess_labels(tables)
+    knowledge = knowledge_tables(tables)
+    sources = {path: table for path, table in tables.items() if path not in knowledge}
+    columns = list(dict.fromkeys(column for table in sources.values() for column in table.columns))
+    for label in labels or ():
+        if label not in columns:
+            raise LabelweaveError(
+                f"--labels: no table has a column '{label}'{nearest(label, columns)}"
+            )
+    chosen = list(labels) if labels is not None else guess_labels(tables, knowledge)
     if not chosen:
         raise LabelweaveError(
             "no column looks like a label (few distinct values, gaps or absent from some table); "
             "name them with --labels"
         )
-    classes = {
-        name: {key(value) for t in tables.values() if name in t for value in factorize(t[name])[1]}
-        for name in chosen
-    }
-    knowledge = {
-        path: task for path, table in tables.items() if (task := _speaks_of(table, classes))
-    }
-    sources = {path: table for path, table in tables.items() if path not in knowledge}
-    if not sources:
-        raise LabelweaveError("every table looks like a knowledge table; name the --labels")
-    return _text(sources, knowledge, classes, folder)
-
-
-def _guess_labels(tables: Mapping[Path, pd.DataFrame]) -> list[str]:
-    columns = list(dict.fromkeys(column for table in tables.values() for column in table.columns))
-    few = [column for column in columns if _few_values(tables, column)]
-    scattered = [
-        column
-        for column in few
-        if any(column not in table or table[column].isna().any() for table in tables.values())
-    ]
-    texts = [
-        column
-        for column in few
-        if not any(
-            pd.api.types.is_numeric_dtype(table[column])
-            for table in tables.values()
-            if column in table
-        )
-    ]
-    return scattered or texts
-
-
-def _few_values(tables: Mapping[Path, pd.DataFrame], column: str) -> bool:
-    parts = [table[column].dropna() for table in tables.values() if column in table]
-    values = pd.concat([part.astype(object) for part in parts])
-    distinct = values.map(key).nunique()
-    fractional = values.map(lambda v: isinstance(v, float) and not v.is_integer()).any()
-    return (
-        2 <= distinct <= MOST_CLASSES
-        and len(values) >= ROWS_PER_CLASS * distinct
-        and not bool(fractional)
-    )
-
-
-def _speaks_of(table: pd.DataFrame, classes: Mapping[str, set[str]]) -> str | None:
-    """Return the task whose classes are the first column of a table, one row each."""
-    first = table.iloc[:, 0]
-    rows = [key(value) for value in first.dropna()]
-    name = str(table.columns[0])
-    if len(set(rows)) != len(first) or len(first) > MOST_CLASSES or table.shape[1] < 2:
-        return None
-    candidates = [name] if name in classes else list(classes)
-    for task in candidates:
-        if set(rows) <= classes[task] and len(rows) >= 2:
-            return task
-    return None
-
-
-def _text(
-    sources: Mapping[Path, pd.DataFrame],
-    knowledge: Mapping[Path, str],
-    classes: Mapping[str, set[str]],
-    folder: Path,
-) -> str:
+    related = {path: task for path, task in knowledge.items() if task in chosen}
     lines = [
         "# A study file of labelweave. Next: labelweave check, then labelweave run.",
         f"name: {_plain_name(folder)}",
         "",
-        "tasks:   # what is to be predicted; the labels are columns of the tables",
-    ]
-    for name, values in classes.items():
-        binary = {value.lower() for value in values} <= ON | OFF
-        kind = ", kind: binary" if binary else ""
-        shown = listing(sorted(values), 6)
-        lines.append(f"  - {{name: {_quoted(name)}{kind}}}   # {shown}")
-    lines += ["", "sources:   # every column that is no label is an input"]
-    for path, table in sources.items():
-        lines.append(f"  - path: {_quoted(_relative(path, folder))}   # {len(table):,} rows")
-        names = [column for column in table.columns if _is_identifier(table[column])]
-        if names:
-            lines.append(f"    exclude: [{', '.join(map(_quoted, names))}]   # every value differs")
-        lines.append("    # group: column of the person, plant or batch that must not be split")
-    lines.append("")
-    if knowledge:
-        lines.append("relations:   # what the tasks have to do with each other")
-        for path, task in knowledge.items():
-            file = _quoted(_relative(path, folder))
-            lines.append(f"  - {{table: {file}, source: {_quoted(task)}}}")
-    else:
-        lines += [
-            "# What the tasks have to do with each other: an expert's table (one row a class of",
-            "# the source task), or counted on rows that carry both labels.",
-            "# relations:",
-            f"#   - {{table: knowledge.csv, source: {_quoted(next(iter(classes)))}}}",
-        ]
-    lines += [
+        *_tasks({name: distinct_labels(sources, name) for name in chosen}),
+        "",
+        *_sources(sources, chosen, folder),
+        "",
+        *_relations(related, chosen[0], folder),
         "",
         "split: {test: 0.2, validation: 0}   # shares of the rows, or numbers of rows",
         "training: {steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}",
@@ -153,9 +71,53 @@ def _text(
     return "\n".join(lines)
 
 
-def _is_identifier(column: "pd.Series[Any]") -> bool:
-    fractional = pd.api.types.is_float_dtype(column)
-    return not fractional and len(column) > 1 and column.nunique() == len(column)
+def _tasks(classes: Mapping[str, set[str]]) -> list[str]:
+    lines = ["tasks:   # what is to be predicted; the labels are columns of the tables"]
+    for name, values in classes.items():
+        binary = {value.lower() for value in values} <= ON | OFF
+        kind = ", kind: binary" if binary else ""
+        lines.append(f"  - {{name: {_quoted(name)}{kind}}}   {_comment(values)}")
+    return lines
+
+
+def _sources(sources: Tables, labels: Sequence[str], folder: Path) -> list[str]:
+    columns = dict.fromkeys(column for table in sources.values() for column in table.columns)
+    reasons = {
+        column: reason
+        for column in columns
+        if column not in labels
+        and (reason := unusable([t[column] for t in sources.values() if column in t]))
+    }
+    stems = [path.stem for path in sources]
+    lines = ["sources:   # every column that is no label and not excluded is an input"]
+    for number, (path, table) in enumerate(sources.items(), start=1):
+        lines.append(f"  - path: {_quoted(_relative(path, folder))}   # {len(table):,} rows")
+        if stems.count(path.stem) > 1:
+            lines.append(f"    name: {_quoted(f'{path.stem} {number}')}")
+        excluded = [column for column in table.columns if column in reasons]
+        if excluded:
+            lines.append(f"    exclude:   # if one names a person, plant or batch: {GROUP}")
+            lines += [f"      - {_quoted(name)}   # {reasons[name]}" for name in excluded]
+        else:
+            lines.append(f"    # {GROUP}")
+    return lines
+
+
+def _relations(knowledge: Mapping[Path, str], label: str, folder: Path) -> list[str]:
+    if not knowledge:
+        return [
+            "# What the tasks have to do with each other: an expert's table (one row a class of",
+            "# the source task), or counted on rows that carry both labels.",
+            "# relations:",
+            f"#   - {{table: knowledge.csv, source: {_quoted(label)}}}",
+        ]
+    return [
+        "relations:   # what the tasks have to do with each other",
+        *(
+            f"  - {{table: {_quoted(_relative(path, folder))}, source: {_quoted(task)}}}"
+            for path, task in knowledge.items()
+        ),
+    ]
 
 
 def _relative(path: Path, folder: Path) -> str:
@@ -168,6 +130,10 @@ def _plain_name(folder: Path) -> str:
 
 
 def _quoted(text: str) -> str:
-    return (
-        yaml.safe_dump(text, default_flow_style=True, width=10_000).removesuffix("\n...\n").strip()
-    )
+    """Return a text as YAML inside a flow mapping, quoted where it must be."""
+    return yaml.safe_dump([text], default_flow_style=True, width=10_000, allow_unicode=True)[1:-2]
+
+
+def _comment(values: set[str]) -> str:
+    text = " ".join(listing(sorted(values), 6).split())
+    return f"# {text[:MOST_TEXT]}{'...' * (len(text) > MOST_TEXT)}"

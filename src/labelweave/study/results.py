@@ -1,5 +1,6 @@
 """From the runs of a study to its results: metrics, paired differences and verdicts."""
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +13,7 @@ import numpy as np
 import labelweave
 from labelweave.evaluation import (
     HIGHER_IS_BETTER,
+    Estimate,
     Replicates,
     TestResult,
     holm,
@@ -19,8 +21,8 @@ from labelweave.evaluation import (
     metric_names,
     verdict,
 )
-from labelweave.relations import Relation
-from labelweave.study.arms import ARMS, BASELINE
+from labelweave.relations import relation_to_dict
+from labelweave.study.arms import BASELINE, find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.runs import Run
@@ -53,7 +55,10 @@ def collect(
     }
     level = config.statistics.level
     summaries = {
-        arm: {name: _rows(r.summary(level)) for name, r in by_task.items()}
+        arm: {
+            name: {metric: _row(e) for metric, e in r.summary(level).items()}
+            for name, r in by_task.items()
+        }
         for arm, by_task in replicates.items()
     }
     differences, verdicts = _against_baseline(tasks, replicates, level)
@@ -72,12 +77,12 @@ def collect(
             }
             for task in tasks
         ],
-        "arm_titles": {arm: ARMS[arm].title for arm in runs},
+        "arm_titles": {arm: find_arm(arm).title for arm in runs},
         "arms": summaries,
         "differences": differences,
         "verdicts": verdicts,
         "coverage": folds[0].coverage().to_dict(),
-        "relations": [_relation(relation) for relation in folds[0].relations],
+        "relations": [relation_to_dict(relation) for relation in folds[0].relations],
         "runs": [
             {"arm": run.arm, "seed": run.seed, "key": run.key, "folder": run.folder.name}
             for of_arm in runs.values()
@@ -91,7 +96,7 @@ def collect(
         },
         "settings": config.model_dump(mode="json"),
         "environment": environment(),
-        "notes": notes(folds),
+        "notes": notes(folds, config),
         "failures": list(failures),
         "command": command,
     }
@@ -117,8 +122,12 @@ def _replicates(
     return Replicates(task, results, config.statistics.replicates)
 
 
-def _rows(estimates: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {metric: asdict(estimate) for metric, estimate in estimates.items()}
+def _row(estimate: Estimate) -> dict[str, Any]:
+    # lists, as they come back from JSON
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(estimate).items()
+    }
 
 
 def _against_baseline(
@@ -141,7 +150,7 @@ def _against_baseline(
         }
         differences[arm] = {
             name: {
-                metric: {**asdict(d), "p": d.p_value, "p_adjusted": adjusted[metric].get(name)}
+                metric: {**_row(d), "p": d.p_value, "p_adjusted": adjusted[metric].get(name)}
                 for metric, d in by_metric.items()
             }
             for name, by_metric in found.items()
@@ -156,19 +165,6 @@ def _against_baseline(
             for task in tasks
         }
     return differences, verdicts
-
-
-def _relation(relation: Relation) -> dict[str, Any]:
-    return {
-        "source": relation.source.name,
-        "target": relation.target.name,
-        "origin": relation.origin,
-        "strength": relation.strength,
-        "rows": list(relation.source.names),
-        "columns": list(relation.target.names),
-        "table": relation.table.round(6).tolist(),
-        "known": relation.mask.tolist(),
-    }
 
 
 def _curve(runs: Sequence[Run]) -> dict[str, Any] | None:
@@ -193,13 +189,22 @@ def _costs(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def notes(folds: Sequence[Fold]) -> list[str]:
-    """Return every fold's notes once, with the seeds where not all folds have it."""
+def notes(folds: Sequence[Fold], config: StudyConfig) -> list[str]:
+    """Return every fold's notes once, with the seeds where not all folds have it.
+
+    Besides, whether the bootstrap has too few replicates to find anything in so many tasks.
+    """
     seeds: dict[str, list[int]] = {}
     for fold in folds:
         for note in fold.notes:
             seeds.setdefault(note, []).append(fold.seed)
-    return [
+    tasks = len(folds[0].train.annotations.tasks)
+    replicates = config.statistics.replicates
+    # the smallest p-value is 2 / (1 + replicates), and Holm multiplies it by the number of tasks
+    needed = math.ceil(round(2 * tasks / (1 - config.statistics.level), 6)) - 1
+    few = f"statistics.replicates: {replicates} cannot show a difference among {tasks} tasks, "
+    few += f"expected at least {needed}"
+    return [few] * (replicates < needed) + [
         note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
         for note, where in seeds.items()
     ]

@@ -18,12 +18,13 @@ from safetensors.torch import save_file
 
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import multiply_in
-from labelweave.study.arms import ARMS
+from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import Fitted, fit_arm
 from labelweave.study.fold import Fold
 
 FORMAT = 1  # part of every run's hash: raised when what a run does changes
+TASK = "task/"  # keeps a task of the name "rows" apart from the rows
 
 
 @dataclass(frozen=True)
@@ -53,29 +54,37 @@ class Run:
         return record
 
     def predictions(self) -> dict[str, NDArray[np.float32]]:
-        """Return the probabilities of the test rows, by task; ``rows`` are their indices."""
-        return load_file(self.folder / "predictions.safetensors")
+        """Return the probabilities of the test rows, by task: (n, K) or (n, L)."""
+        tensors = load_file(self.folder / "predictions.safetensors")
+        return {name.removeprefix(TASK): p for name, p in tensors.items() if name != "rows"}
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of the collection that were predicted, (n,)."""
+        return load_file(self.folder / "predictions.safetensors")["rows"]
 
 
-def plan_run(arm: str, fold: Fold, fingerprint: str, config: StudyConfig, folder: Path) -> Run:
+def plan_run(
+    arm: str, fold: Fold, fingerprint: Mapping[str, str], config: StudyConfig, folder: Path
+) -> Run:
     """Return the run of an arm on a fold, named by its content.
 
     Args:
         arm: the arm's name.
         fold: its data.
-        fingerprint: the fold's hash.
+        fingerprint: the fold's hashes.
         config: the study's settings.
         folder: the study's folder.
     """
-    spec = ARMS[arm]
-    content = {
-        "format": FORMAT,
-        "arm": arm,
-        "fold": fingerprint,
-        "network": config.network.model_dump(),
-        "training": config.training.model_dump(exclude={"checkpoint_seconds"}),
-        "couplings": {name: config.couplings.get(name, {}) for name in spec.couplings},
-    }
+    spec = find_arm(arm)
+    content: dict[str, Any] = {"format": FORMAT, "arm": arm, "data": fingerprint["data"]}
+    if spec.needs_relations:
+        content["relations"] = fingerprint["relations"]
+    if spec.all_labels:
+        content["hidden"] = fingerprint["hidden"]
+    if spec.kind != "trees":
+        content["network"] = [config.network.backbone, config.network.options()]
+        content["training"] = config.training.model_dump(exclude={"checkpoint_seconds"})
+        content["couplings"] = {name: config.couplings.get(name, {}) for name in spec.couplings}
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     return Run(arm, fold.seed, key, folder / "runs" / f"{arm}-seed{fold.seed}-{key}")
@@ -89,11 +98,12 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
     """
     partial = run.folder.with_name(run.folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
+    (partial / "error.txt").unlink(missing_ok=True)
     started = time.perf_counter()
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        fitted = fit_arm(ARMS[run.arm], fold, config, partial / "training", progress=progress)
+        fitted = fit_arm(find_arm(run.arm), fold, config, partial / "training", progress=progress)
     except (TrainingError, LabelweaveError) as error:
         return str(error)
     except Exception as error:  # the other runs of the study must go on
@@ -110,11 +120,10 @@ def derive(run: Run, base: Run, fold: Fold) -> None:
     partial = run.folder.with_name(run.folder.name + ".partial")
     partial.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    given = {name: p for name, p in base.predictions().items() if name != "rows"}
-    combined = multiply_in(given, fold.relations)
+    combined = multiply_in(base.predictions(), fold.relations)
     probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
     record = base.record()
-    fitted = Fitted(probabilities, parameters=record["parameters"])
+    fitted = Fitted(probabilities, parameters=record["parameters"], networks=record["networks"])
     fitted.thresholds = {n: np.asarray(t) for n, t in record["thresholds"].items()}
     _finish(run, partial, fitted, fold, time.perf_counter() - started + record["seconds"])
 
@@ -124,7 +133,9 @@ def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float)
         fitted.model.save(partial / "model")
     for checkpoint in partial.glob("training/**/*.safetensors"):
         checkpoint.unlink()
-    tensors = {name: torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()}
+    tensors = {
+        f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()
+    }
     tensors["rows"] = torch.from_numpy(fold.test.index.copy())
     save_file(tensors, partial / "predictions.safetensors")
     record: Mapping[str, Any] = {
@@ -133,7 +144,7 @@ def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float)
         "key": run.key,
         "seconds": seconds,
         "parameters": fitted.parameters,
-        "networks": len(fitted.model.networks) if fitted.model else 0,
+        "networks": fitted.networks,
         "thresholds": {name: list(map(float, t)) for name, t in fitted.thresholds.items()},
         "curve": fitted.curve,
     }

@@ -9,12 +9,15 @@ from joblib import Parallel, cpu_count, delayed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from labelweave.errors import LabelweaveError, listing
+from labelweave.errors import TrainingError, listing
+from labelweave.relations import ORIGINS, Origin, Relatedness
 from labelweave.report import write_csv, write_html
-from labelweave.study.arms import ARMS
+from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
+from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
+from labelweave.study.relating import UNCOUPLED, relate_fold, with_relations
 from labelweave.study.results import collect, notes
 from labelweave.study.runs import Run, derive, execute, plan_run
 from labelweave.study.study_file import parse_study, read_study_file
@@ -28,6 +31,9 @@ class Study:
         folder: the folder that paths in the settings are relative to.
         data: the data, instead of the tables that the settings name.
         command: how to run the study again, for the report.
+
+    Attributes:
+        arms: the names of the arms to compare.
 
     Raises:
         LabelweaveError: settings or data are wrong; one line.
@@ -45,6 +51,7 @@ class Study:
         self.folder = Path(folder)
         self.data = data or load(self.config, self.folder)
         self.command = command
+        self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Study":
@@ -58,8 +65,11 @@ class Study:
         return self.folder / self.config.output / self.config.name
 
     def folds(self) -> list[Fold]:
-        """Return the data of every seed."""
-        return [make_fold(self.config, self.data, seed) for seed in self.config.seed_list()]
+        """Return the data of every seed, checked for all that would stop a run on them."""
+        folds = [make_fold(self.config, self.data, seed) for seed in self.config.seed_list()]
+        for fold in folds:
+            check_fold(fold, self.config)
+        return folds
 
     def run(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Run every arm on every seed, compare, and write results and report.
@@ -75,26 +85,85 @@ class Study:
             The content of ``results.json``.
 
         Raises:
-            LabelweaveError: the data do not allow the study, or every run failed.
+            LabelweaveError: the data do not allow the study.
+            TrainingError: every arm failed on some seed.
         """
         folds = self.folds()
-        prints = [fold.fingerprint() for fold in folds]
-        arms = self.config.arm_list()
-        plan = {
-            arm: [
-                plan_run(arm, fold, print_, self.config, self.output)
-                for fold, print_ in zip(folds, prints, strict=True)
-            ]
-            for arm in arms
-        }
+        first = [arm for arm in self.arms if find_arm(arm).origin is None]
+        plan = self._plan(dict.fromkeys(first, folds))
         failures = self._train(plan, folds, jobs, progress)
         self._derive(plan, folds)
-        whole = {arm: runs for arm, runs in plan.items() if all(run.done for run in runs)}
+        related = self._relate(folds, plan)
+        estimated = {
+            arm: [with_relations(fold, found) for fold, found in zip(folds, by_seed, strict=True)]
+            for arm in self.arms
+            if (origin := find_arm(arm).origin) and (by_seed := related.get(origin))
+        }
+        later = self._plan(estimated)
+        for arm, runs in later.items():
+            failures += self._train({arm: runs}, estimated[arm], jobs, progress)
+        plan |= later
+        whole = {
+            arm: plan[arm] for arm in self.arms if arm in plan and all(r.done for r in plan[arm])
+        }
         if not whole:
-            raise LabelweaveError(f"every run failed, the first: {failures[0]['error']}")
+            raise TrainingError(f"every arm failed, the first: {failures[0]['error']}")
         results = collect(self.config, folds, whole, failures, self.command)
+        results["relatedness"] = {origin: found[0].to_dict() for origin, found in related.items()}
         write_results(results, self.output)
         return results
+
+    def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
+        """Return how the tasks relate, estimated on the first seed.
+
+        Trains the arm ``multi_task`` of that seed, where it is not there already.
+
+        Args:
+            origin: which evidence enters the tables: ``knowledge``, ``annotations``,
+                ``predictions`` or ``all``.
+            progress: show a bar when on a terminal.
+
+        Raises:
+            LabelweaveError: the data do not allow it.
+            TrainingError: the training failed.
+        """
+        seed = self.config.seed_list()[0]
+        fold = make_fold(self.config, self.data, seed)
+        check_fold(fold, self.config)
+        plan = self._plan({UNCOUPLED: [fold]})
+        failures = self._train(plan, [fold], 1, progress)
+        if failures:
+            raise TrainingError(failures[0]["error"])
+        return relate_fold(fold, plan[UNCOUPLED][0], self.data, self.config, origin)
+
+    def _plan(self, folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Run]]:
+        """Return the runs of arms on their folds."""
+        prints: dict[int, dict[str, str]] = {}
+        for fold in (fold for of_arm in folds.values() for fold in of_arm):
+            prints.setdefault(id(fold), fold.fingerprint())
+        return {
+            arm: [
+                plan_run(arm, fold, prints[id(fold)], self.config, self.output) for fold in of_arm
+            ]
+            for arm, of_arm in folds.items()
+        }
+
+    def _relate(
+        self, folds: Sequence[Fold], plan: Mapping[str, Sequence[Run]]
+    ) -> dict[Origin, list[Relatedness]]:
+        """Return the relatedness of every seed for each origin that an arm asks for."""
+        origins = {origin for arm in self.arms if (origin := find_arm(arm).origin)}
+        base = plan.get(UNCOUPLED, ())
+        if not origins or not all(run.done for run in base):
+            return {}
+        return {
+            origin: [
+                relate_fold(fold, run, self.data, self.config, origin)
+                for fold, run in zip(folds, base, strict=True)
+            ]
+            for origin in ORIGINS
+            if origin in origins
+        }
 
     def describe(self) -> list[Any]:
         """Return what a reader should see before training, as lines and tables to print.
@@ -117,9 +186,9 @@ class Study:
                 f"relation {relation.name}: {relation.origin}, {known} of {relation.mask.size} "
                 "entries known"
             )
-        lines += ["arms: " + ", ".join(self.config.arm_list())]
+        lines += ["arms: " + ", ".join(self.arms)]
         lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
-        lines += [f"note: {note}" for note in notes(folds)]
+        lines += [f"note: {note}" for note in notes(folds, self.config)]
         return lines
 
     def _train(
@@ -132,13 +201,13 @@ class Study:
         waiting = [
             (run, fold)
             for arm, runs in plan.items()
-            if ARMS[arm].kind != "derived"
+            if find_arm(arm).kind != "derived"
             for run, fold in zip(runs, folds, strict=True)
             if not run.done
         ]
         # one network a task takes longest: start those first, so that no core waits at the end
-        waiting.sort(key=lambda pair: ARMS[pair[0].arm].kind != "single")
-        total = sum(len(runs) for arm, runs in plan.items() if ARMS[arm].kind != "derived")
+        waiting.sort(key=lambda pair: find_arm(pair[0].arm).kind != "single")
+        total = sum(len(runs) for arm, runs in plan.items() if find_arm(arm).kind != "derived")
         workers = max(1, min(jobs or cpu_count(), len(waiting)))
         failures: list[dict[str, Any]] = []
         console = Console(stderr=True)
@@ -170,7 +239,7 @@ class Study:
 
     def _derive(self, plan: Mapping[str, Sequence[Run]], folds: Sequence[Fold]) -> None:
         for arm, runs in plan.items():
-            base = ARMS[arm].base
+            base = find_arm(arm).base
             if base is None:
                 continue
             for run, start, fold in zip(runs, plan[base], folds, strict=True):

@@ -1,11 +1,13 @@
 """Reading a study file, with every error told in one line."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.study.config import StudyConfig
@@ -22,44 +24,80 @@ def read_study_file(path: str | Path) -> StudyConfig:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, IsADirectoryError):
-        others = [other.name for other in path.parent.glob("*.y*ml")]
+        others = sorted(other.name for other in path.parent.glob("*.y*ml"))
         raise LabelweaveError(f"{path}: no such study file{nearest(path.name, others)}") from None
     except UnicodeDecodeError:
         raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
+    except OSError as error:
+        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or "cannot be read"
-        raise LabelweaveError(f"{path}: {line}not YAML: {problem}") from None
+        problem = getattr(error, "problem", None) or "a character that YAML does not know"
+        raise LabelweaveError(f"{path}: {line}cannot be read as YAML: {problem}") from None
     if not isinstance(content, dict):
         raise LabelweaveError(f"{path}: found no keys, expected a study (see 'labelweave init')")
     return parse_study(content, str(path))
 
 
-def parse_study(content: dict[str, Any], place: str = "study") -> StudyConfig:
+def parse_study(content: Mapping[str, Any], place: str = "study") -> StudyConfig:
     """Return the validated study of a dictionary; errors name `place`."""
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
-        raise LabelweaveError(f"{place}: {_one_line(error)}") from None
+        raise LabelweaveError(f"{place}: {one_line(error)}") from None
 
 
-def _one_line(error: ValidationError) -> str:
-    first = error.errors()[0]
-    location = [part for part in first["loc"] if not _is_union_branch(part)]
+def one_line(error: ValidationError) -> str:
+    """Return the first wrong key or value of a validation error, in one line."""
+    places = [[p for p in each["loc"] if not _is_union_branch(p)] for each in error.errors()]
+    # of the readings of a union, the one that got furthest is meant
+    meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
+    index = max(meant, key=lambda i: len(places[i]))
+    first, location = error.errors()[index], places[index]
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
-        options = f"expected {listing(known, 20)}{nearest(location[-1], known)}" if known else ""
+        options = f"expected {listing(known, 20)}{nearest(location[-1], known)}"
         return f"key '{key}': no such key, {options}"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        message = "missing"
-    found = first.get("input")
-    shown = f", found {found!r}" if isinstance(found, str | int | float | bool) else ""
-    return f"key '{key}': {message}{shown}" if key else f"{message}"
+    return f"key '{key}': {_message(first)}" if key else _message(first)
+
+
+def _message(error: ErrorDetails) -> str:
+    kind, found = error["type"], error["input"]
+    if kind == "missing":
+        return "missing"
+    if kind == "value_error":  # one of this project, which says what was found
+        return error["msg"].removeprefix("Value error, ")
+    if kind == "too_short":
+        least = error["ctx"]["min_length"]
+        return f"should have at least {least} item, found a list of {error['ctx']['actual_length']}"
+    if kind in {"model_type", "dict_type"}:
+        text = "should be a section of keys"
+    else:
+        text = re.sub("^(Input|String) should", "should", error["msg"])
+    if kind == "string_type" and isinstance(found, bool | int | float):
+        text += " (write it in quotes)"
+    if isinstance(found, list | dict):
+        return f"{text}, found a {'list' if isinstance(found, list) else 'section'}"
+    return f"{text}, found {'nothing' if found is None else repr(found)}"
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with a key named twice in one section as an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for name, _ in node.value:
+            text = str(name.value)
+            if text in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key '{text}' appears twice", problem_mark=name.start_mark
+                )
+            seen.add(text)
+        return super().construct_mapping(node, deep)
 
 
 def _is_union_branch(part: int | str) -> bool:

@@ -46,13 +46,15 @@ def _fit_one(
     seed: int,
 ) -> NDArray[np.float32]:
     seen = codes >= 0
-    classes = np.unique(codes[seen])
+    classes, counts = np.unique(codes[seen], return_counts=True)
     given = np.zeros((len(test), width), dtype=np.float32)
     if len(classes) < 2:
         given[:, classes] = 1.0
         return given
     if seen.sum() >= ROWS_PER_CLASS * len(classes):
-        trees = HistGradientBoostingClassifier(random_state=seed)
+        # stopping early sets rows aside, for which it needs two of every class
+        stopping = "auto" if counts.min() > 1 else False
+        trees = HistGradientBoostingClassifier(early_stopping=stopping, random_state=seed)
     else:
         trees = RandomForestClassifier(300, random_state=seed, n_jobs=1)
     given[:, classes] = trees.fit(inputs[seen], codes[seen]).predict_proba(test)

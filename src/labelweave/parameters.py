@@ -1,0 +1,74 @@
+"""The parameters of `MultiTaskClassifier` as a study's settings, each checked."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ValidationError
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations import Relation
+from labelweave.study.config import LARGEST_SEED, StudyConfig
+from labelweave.study.sections import InputsSection, NetworkSection, SplitSection
+from labelweave.study.study_file import one_line
+from labelweave.tasks import Multiclass, Multilabel
+from labelweave.training import TrainingConfig
+
+METHODS = ("full", "distribution_matching", "co_annotation", "multi_task", "single_task")
+NETWORK = ("backbone", "hidden", "dropout")
+TRAINING = ("steps", "batch_size", "learning_rate", "weight_decay", "sampling", "patience")
+S = TypeVar("S", bound=BaseModel)
+
+
+def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
+    """Return parameters, by name, as the settings of a study.
+
+    Raises:
+        LabelweaveError: a value that makes no sense; names the parameter.
+    """
+    given = {name: _plain(value) for name, value in parameters.items()}
+    method, seed = given["method"], given["random_state"]
+    if method not in METHODS:
+        raise _wrong(
+            "method", f"found {method!r}, expected {listing(METHODS)}{nearest(method, METHODS)}"
+        )
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise _wrong("random_state", f"found {seed!r}, expected a whole number from 0 up")
+    for task in given["tasks"] or ():
+        if not isinstance(task, Multiclass | Multilabel):
+            raise _wrong("tasks", f"found {task!r}, expected Multiclass, Multilabel or Binary")
+    if not isinstance(given["relations"], Mapping):
+        for relation in given["relations"]:
+            if not isinstance(relation, Relation):
+                raise _wrong(
+                    "relations",
+                    f"found {relation!r}, expected Relation objects, or a mapping from a task to "
+                    "its knowledge table",
+                )
+    couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
+    return _section(
+        StudyConfig,
+        name="MultiTaskClassifier",
+        network=_section(NetworkSection, **{name: given[name] for name in NETWORK}),
+        training=_section(TrainingConfig, **{name: given[name] for name in TRAINING}),
+        inputs=_section(InputsSection, categorical=given["categorical"]),
+        split=_section(SplitSection, validation=given["validation"]),
+        couplings=couplings,
+    )
+
+
+def _plain(value: Any) -> Any:
+    # scikit-learn's searches hand in numpy's numbers
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _section(section: type[S], **values: Any) -> S:
+    try:
+        return section(**values)
+    except ValidationError as error:
+        reason = one_line(error).replace("key", "parameter", 1)
+        raise LabelweaveError(f"MultiTaskClassifier: {reason}") from None
+
+
+def _wrong(parameter: str, reason: str) -> LabelweaveError:
+    return LabelweaveError(f"MultiTaskClassifier: parameter '{parameter}': {reason}")

@@ -1,0 +1,244 @@
+"""The sections of a study file."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from labelweave.errors import listing, nearest
+from labelweave.networks import BACKBONES
+from labelweave.relations import Origin
+
+MISSING = ("", "NA", "NaN", "nan", "null")
+Label = str | int | bool
+
+
+class Section(BaseModel):
+    """A part of the study file; keys that it does not know are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TaskSection(Section):
+    """A task: its name, kind and classes or labels.
+
+    Attributes:
+        name: the task's name, also its label column (multiclass, binary).
+        kind: multiclass, multilabel or binary.
+        classes: classes of a multiclass task; left out = taken from the data, sorted.
+        labels: label columns of a multilabel task.
+        positive: value of a binary task that means on; default 1, true or yes.
+        negative: value of a binary task that means off; default 0, false or no.
+    """
+
+    name: str = Field(min_length=1)
+    kind: Literal["multiclass", "multilabel", "binary"] = "multiclass"
+    classes: list[Label] | None = None
+    labels: list[str] | None = None
+    positive: Label | None = None
+    negative: Label | None = None
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        allowed = {
+            "multiclass": {"classes"},
+            "multilabel": {"labels"},
+            "binary": {"positive", "negative"},
+        }[self.kind]
+        for name in ("classes", "labels", "positive", "negative"):
+            if getattr(self, name) is not None and name not in allowed:
+                raise ValueError(f"a {self.kind} task has no '{name}'")
+        if self.kind == "multilabel" and not self.labels:
+            raise ValueError("a multilabel task needs 'labels', the names of its columns")
+        return self
+
+    def description(self) -> dict[str, Any]:
+        """Return the section in the form of `labelweave.tasks.task_from_dict`."""
+        return self.model_dump(exclude_none=True)
+
+
+class SourceSection(Section):
+    """A table with labels of some tasks.
+
+    Attributes:
+        name: the source's name; default: the file's name without its ending.
+        path: CSV, TSV or Parquet file, relative to the study file.
+        inputs: input columns, or ``rest``: all that are no label, group or excluded column.
+        exclude: columns that are no inputs, such as identifiers.
+        group: column of the person, plant or batch whose rows must stay on one side of a split.
+        tasks: tasks whose labels are taken from this table; default: all that have a column here.
+        split: put the whole table on one side, for example an official test set.
+        missing: texts that mean "no value".
+    """
+
+    path: str
+    name: str | None = None
+    inputs: Literal["rest"] | list[str] = "rest"
+    exclude: list[str] = []
+    group: str | None = None
+    tasks: list[str] | None = None
+    split: Literal["train", "validation", "test"] | None = None
+    missing: list[str] = list(MISSING)
+
+    @property
+    def called(self) -> str:
+        """The source's name, given or taken from its file."""
+        return self.name or Path(self.path).stem
+
+
+class RelationSection(Section):
+    """Where relations come from: an expert's table, or rows that carry both labels.
+
+    Without a table the pair is counted on co-labelled rows, or estimated in arms that say so.
+
+    Attributes:
+        source: the multiclass task whose classes are the rows.
+        table: CSV file, relative to the study file.
+        targets: the tasks spoken about; default: all in the table. Needed without a table.
+        strength: factor on the coupling terms of these relations.
+        smoothing: pseudo-counts per row when counting.
+    """
+
+    source: str
+    table: str | None = None
+    targets: list[str] | None = None
+    strength: float = Field(default=1.0, ge=0)
+    smoothing: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _targets_to_count(self) -> Self:
+        if self.table is None and not self.targets:
+            raise ValueError("counting from annotations needs 'targets' (or give a 'table')")
+        return self
+
+
+class OriginSection(Section):
+    """Which evidence an arm's relations come from.
+
+    Attributes:
+        from: knowledge (the expert's tables), annotations (counts of co-labelled rows), predictions
+            (of an uncoupled network, with the counts) or all; only what holds on held-out rows
+            is used.
+    """
+
+    origin: Origin = Field(alias="from")
+
+
+class ArmSection(Section):
+    """An arm with relations of its own: ``{arm: full, relations: {from: predictions}}``.
+
+    Attributes:
+        arm: the arm's name.
+        relations: where its relations come from.
+    """
+
+    arm: str
+    relations: OriginSection
+
+    @property
+    def called(self) -> str:
+        """The arm's name in results, for example ``full.predictions``."""
+        return f"{self.arm}.{self.relations.origin}"
+
+
+class RelatednessSection(Section):
+    """How relations are estimated, in arms that say ``relations: {from: ...}``.
+
+    Attributes:
+        strength: pseudo-rows that a row of an expert's table counts.
+    """
+
+    strength: float = Field(default=5.0, gt=0)
+
+
+def _share_or_rows(value: float | int) -> float | int:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"found {value}, expected a share below 1 or a whole number of rows")
+    return value
+
+
+Size = Annotated[float | int, AfterValidator(_share_or_rows)]
+
+
+class SplitSection(Section):
+    """How rows are divided: shares below 1, or numbers of rows.
+
+    Attributes:
+        test: rows to prove the result on; used once. Default: .2, or 0 where a source is the test.
+        validation: rows for early stopping and thresholds; 0 = train a fixed number of steps.
+        on_leak: what to do when identical inputs stand on both sides.
+    """
+
+    test: Size | None = None
+    validation: Size = 0
+    on_leak: Literal["warn", "error"] = "warn"
+
+
+class PartSection(Section):
+    """A part of the training rows that keeps only some tasks' labels (see `scatter`).
+
+    Attributes:
+        name: the part's name; it takes the place of the source.
+        tasks: the tasks whose labels stay.
+        per_class: this many rows of every class of the first task.
+        rows: this many rows, or a share below 1; neither = all that are left.
+    """
+
+    name: str
+    tasks: list[str] = Field(min_length=1)
+    per_class: int | None = Field(default=None, ge=1)
+    rows: Annotated[float | int | None, Field(gt=0)] = None
+
+
+class NetworkSection(Section):
+    """The shared backbone.
+
+    Attributes:
+        backbone: ``mlp`` or ``linear``.
+        hidden: sizes of the hidden layers of an mlp.
+        dropout: share of hidden units dropped in training.
+    """
+
+    backbone: str = "mlp"
+    hidden: list[Annotated[int, Field(ge=1)]] = Field(default=[256, 256], min_length=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @field_validator("backbone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in BACKBONES:
+            options = f"{listing(BACKBONES)}{nearest(name, BACKBONES)}"
+            raise ValueError(f"no such backbone '{name}', expected {options}")
+        return name
+
+    def options(self) -> dict[str, Any]:
+        """Return the backbone's options."""
+        if self.backbone != "mlp":
+            return {}
+        return {"hidden": list(self.hidden), "dropout": self.dropout}
+
+
+class InputsSection(Section):
+    """How columns become inputs.
+
+    Attributes:
+        categorical: numeric columns that are categories.
+        clip: standardised values beyond this many standard deviations are cut.
+        max_categories: rarer categories of a column share the "unknown" input.
+    """
+
+    categorical: list[str] = []
+    clip: float = Field(default=10.0, gt=0)
+    max_categories: int = Field(default=50, ge=1)
+
+
+class StatisticsSection(Section):
+    """The statistics of the comparison.
+
+    Attributes:
+        replicates: bootstrap replicates.
+        level: coverage of the intervals; 1 - level is also the level of the verdicts.
+    """
+
+    replicates: int = Field(default=1000, ge=100)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
