@@ -19,6 +19,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "split": sections.SplitSection,
     "scatter": sections.PartSection,
     "inputs": sections.InputsSection,
+    "relatedness": sections.RelatednessSection,
     "network": sections.NetworkSection,
     "training": TrainingConfig,
     "statistics": sections.StatisticsSection,
@@ -29,6 +30,14 @@ HEAD = """\
 Paths are relative to the study file. An unknown key is an error that names the nearest valid one.
 This page is written by `python docs/generate.py`.
 """
+ORIGINS = """\
+A coupled arm can take relations from other evidence than the tables as given:
+`{arm: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is `knowledge`
+(the tables), `annotations` (counts of co-labelled rows), `predictions` (of the arm `multi_task`,
+with the counts) or `all` (the tables as a prior). For every seed the relations are estimated on
+the training rows, and only those that hold on held-out rows couple tasks; the report says which
+do not, and why.
+"""
 COUPLINGS = """\
 ## `couplings`
 
@@ -38,8 +47,8 @@ The options of each coupling, for example `distribution_matching: {form: js, wei
 |---|---|
 | `distribution_matching` | `form`: symmetric (default), js, source_to_target, target_to_source, \
 paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); `weight` (1) |
-| `co_annotation` | `forward_labels`, `backward_labels`: each direction on or off (both on); \
-`smoothing` (0.01); `weight` (1) |
+| `co_annotation` | `forward`: soft_labels (default), hard or null; `backward`: marginal (default), \
+posterior, paper, hard or null; `temperature` of paper (1); `smoothing` (0.01); `weight` (1) |
 """
 
 
@@ -48,10 +57,8 @@ def page() -> str:
     parts = [HEAD, _section("The study", StudyConfig)]
     parts += [_section(f"`{name}`", section) for name, section in SECTIONS.items()]
     arms = [f"| `{arm.name}` | {arm.title} |" for arm in ARMS.values()]
-    parts += [
-        "\n".join(["## `arms`", "", "| arm | what it is |", "|---|---|", *arms, ""]),
-        COUPLINGS,
-    ]
+    head = ["## `arms`", "", "| arm | what it is |", "|---|---|"]
+    parts += ["\n".join([*head, *arms, "", ORIGINS]), COUPLINGS]
     return "\n".join(parts)
 
 

@@ -207,7 +207,7 @@ def test_a_label_that_no_class_speaks_about_gets_no_gradient():
     # such a label is no evidence about the source either, and dilutes no mean
     only = {**labels, "labels": labels["labels"].clone()}
     only["labels"][:, [0, 2]] = -1
-    assert MarginalLikelihood(relations)(tensors(logits), only).counts.tolist() == [0]
+    assert MarginalLikelihood(relations).double()(tensors(logits), only).counts.tolist() == [0]
 
 
 @pytest.mark.parametrize("build", [DistributionMatching, SoftLabels], ids=lambda b: b.__name__)
@@ -273,8 +273,8 @@ def test_the_strength_is_a_factor_of_distribution_matching_and_soft_labels():
             "smoothing 1, expected from 0 to below 1",
         ),
         (
-            lambda: CoAnnotation([Relation(SOURCE, BINARY, np.zeros((3, 1)))], False, False),
-            "co-annotation: forward_labels and backward_labels are both off, expected one on",
+            lambda: CoAnnotation([Relation(SOURCE, BINARY, np.zeros((3, 1)))], None, None),
+            "co-annotation: forward and backward are both off, expected at least one form",
         ),
     ],
 )

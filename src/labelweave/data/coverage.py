@@ -62,6 +62,22 @@ class Coverage:
         """How many rows carry labels of both tasks, for every pair (tasks x tasks)."""
         return self.annotations.co_labelled()
 
+    def shared_lines(self) -> list[str]:
+        """Return which tasks have rows that carry both labels, a line for every such task."""
+        counts = self.co_labelled.to_numpy()
+        names = [task.name for task in self.annotations.tasks]
+        lines = []
+        for i, name in enumerate(names):
+            others = range(i + 1, len(names))
+            shared = [f"{names[j]} ({counts[i, j]:,})" for j in others if counts[i, j]]
+            if shared:
+                lines.append(f"rows labelled with {name} and: {', '.join(shared)}")
+        np.fill_diagonal(counts := counts.copy(), 0)
+        alone = [name for name, row in zip(names, counts, strict=True) if not row.any()]
+        if alone and len(names) > 1:
+            lines.append(f"no row carries another task's label beside: {', '.join(alone)}")
+        return lines
+
     def to_dict(self) -> dict[str, Any]:
         """Return the counts ready for JSON, in the form of a study's ``results.json``.
 

@@ -1,27 +1,47 @@
 """Losses: supervised, couplings between related tasks, and the objective that sums them."""
 
-from labelweave.losses.co_annotation import CoAnnotation, MarginalLikelihood, SoftLabels
+from labelweave.losses.backward import BackwardCoupling
+from labelweave.losses.co_annotation import BACKWARD, FORWARD, CoAnnotation
+from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
+from labelweave.losses.coupling import Coupling, RelationCoupling
+from labelweave.losses.distillation import Distillation
 from labelweave.losses.distribution_matching import FORMS, DistributionMatching
+from labelweave.losses.hard import HardClasses, HardLabels
+from labelweave.losses.marginal import MarginalLikelihood
 from labelweave.losses.objective import COUPLINGS, Loss, Objective
-from labelweave.losses.stack import Labels, Logits, RelationStack, RelationStacks
+from labelweave.losses.paper_scores import PaperScores
+from labelweave.losses.posterior import Posterior
+from labelweave.losses.soft_labels import SoftLabels
+from labelweave.losses.stack import RelationStack, RelationStacks
 from labelweave.losses.supervised import (
     Supervised,
     masked_binary_cross_entropy,
     masked_cross_entropy,
 )
-from labelweave.losses.terms import Coupling, Terms
+from labelweave.losses.terms import Terms
 
 __all__ = [
+    "BACKWARD",
     "COUPLINGS",
     "FORMS",
+    "FORWARD",
+    "BackwardCoupling",
     "CoAnnotation",
+    "ColumnBatch",
+    "Columns",
     "Coupling",
+    "Distillation",
     "DistributionMatching",
+    "HardClasses",
+    "HardLabels",
     "Labels",
     "Logits",
     "Loss",
     "MarginalLikelihood",
     "Objective",
+    "PaperScores",
+    "Posterior",
+    "RelationCoupling",
     "RelationStack",
     "RelationStacks",
     "SoftLabels",

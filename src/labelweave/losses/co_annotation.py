@@ -2,115 +2,76 @@
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
-from labelweave.errors import LabelweaveError
-from labelweave.losses.stack import Labels, Logits, RelationStack, RelationStacks
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.coupling import Coupling
+from labelweave.losses.hard import HardClasses, HardLabels
+from labelweave.losses.marginal import MarginalLikelihood
+from labelweave.losses.paper_scores import PaperScores
+from labelweave.losses.posterior import Posterior
+from labelweave.losses.soft_labels import SoftLabels
 from labelweave.losses.terms import Terms, join
 from labelweave.relations import Relation
 
-
-class SoftLabels(nn.Module):
-    """Source labelled, target missing: the target head learns the soft label T[y_source].
-
-    One term a relation: the cross-entropy against the table's row, a mean over the rows (for a
-    multilabel target: elements) whose source is labelled and whose target is not.
-
-    Args:
-        relations: the relations to couple by; each counts by its strength.
-        smoothing: see `RelationStack`.
-    """
-
-    def __init__(self, relations: Sequence[Relation], smoothing: float = 0.01) -> None:
-        super().__init__()
-        self.stacks = RelationStacks(relations, smoothing)
-        self.names = tuple(f"soft_labels/{name}" for name in self.stacks.names)
-
-    def forward(self, logits: Logits, labels: Labels) -> Terms:
-        """Return one term a relation."""
-        parts = [_soft_labels(stack, logits, labels) for stack in self.stacks]
-        sums, counts = zip(*parts, strict=True)
-        return Terms(self.names, torch.cat(sums), torch.cat(counts))
+FORWARD = ("soft_labels", "hard")
+BACKWARD = ("marginal", "posterior", "paper", "hard")
 
 
-def _soft_labels(stack: RelationStack, logits: Logits, labels: Labels) -> tuple[Tensor, Tensor]:
-    given = labels[stack.source]
-    # -1 would index from the end; such rows are masked out
-    rows = given.clamp(min=0)
-    use = stack.missing(labels) * stack.known[rows] * (given >= 0)[:, None]
-    loss = -use * stack.table[rows] * stack.log_probabilities(logits)
-    sums = (stack.strength * loss).sum(dim=0) @ stack.segments
-    return sums, use.sum(dim=0) @ stack.elements
-
-
-class MarginalLikelihood(nn.Module):
-    """Target labelled, source missing: -log sum_s p(s|x) prod_j T[s, y_j] over observed elements.
-
-    Partial-label learning: the model's own p(s|x) picks among the classes that fit the labels. All
-    relations from one source enter one product, so there is one term a source task: a mean over the
-    rows without a source label that carry some label of a target. A relation's strength is the
-    exponent of its factor.
+class CoAnnotation(Coupling):
+    """Co-annotation in both directions, each by the name of its form.
 
     Args:
         relations: the relations to couple by.
-        smoothing: see `RelationStack`.
-    """
-
-    def __init__(self, relations: Sequence[Relation], smoothing: float = 0.01) -> None:
-        super().__init__()
-        self.stacks = RelationStacks(relations, smoothing)
-        self.names = tuple(f"marginal/{stack.source}" for stack in self.stacks)
-
-    def forward(self, logits: Logits, labels: Labels) -> Terms:
-        """Return one term a source task."""
-        parts = [_marginal(stack, logits, labels) for stack in self.stacks]
-        sums, counts = zip(*parts, strict=True)
-        return Terms(self.names, torch.stack(sums), torch.stack(counts))
-
-
-def _marginal(stack: RelationStack, logits: Logits, labels: Labels) -> tuple[Tensor, Tensor]:
-    observed = stack.one_hot(labels) * (stack.strength > 0)
-    log_joint = F.log_softmax(logits[stack.source], dim=1) + observed @ stack.log_evidence.T
-    use = (labels[stack.source] < 0) & (observed.sum(dim=1) > 0)
-    loss = torch.where(use, -torch.logsumexp(log_joint, dim=1), 0.0)
-    return loss.sum(), use.sum().to(loss.dtype)
-
-
-class CoAnnotation(nn.Module):
-    """Co-annotation in both directions: `SoftLabels` forwards and `MarginalLikelihood` backwards.
-
-    Args:
-        relations: the relations to couple by.
-        forward_labels: teach targets the soft labels of labelled sources.
-        backward_labels: teach sources by the marginal likelihood of labelled targets.
-        smoothing: see `RelationStack`.
+        forward: how labelled sources teach targets, a name of `FORWARD`; None = not.
+        backward: how labelled targets teach sources, a name of `BACKWARD`; None = not.
+        temperature: of the backward form ``paper``, above 0; the others have none.
+        smoothing: see `RelationStacks`; ``paper`` and ``hard`` take the tables as they are.
+        columns: see `Coupling`.
 
     Raises:
-        LabelweaveError: both directions are turned off.
+        LabelweaveError: an unknown form, or both directions are off.
     """
 
     def __init__(
         self,
         relations: Sequence[Relation],
-        forward_labels: bool = True,
-        backward_labels: bool = True,
+        forward: str | None = "soft_labels",
+        backward: str | None = "marginal",
+        temperature: float = 1.0,
         smoothing: float = 0.01,
+        columns: Columns | None = None,
     ) -> None:
-        super().__init__()
-        if not (forward_labels or backward_labels):
+        _check("forward", forward, FORWARD)
+        _check("backward", backward, BACKWARD)
+        if forward is None and backward is None:
             raise LabelweaveError(
-                "co-annotation: forward_labels and backward_labels are both off, expected one on"
+                "co-annotation: forward and backward are both off, expected at least one form"
             )
-        parts: list[SoftLabels | MarginalLikelihood] = []
-        if forward_labels:
-            parts.append(SoftLabels(relations, smoothing))
-        if backward_labels:
-            parts.append(MarginalLikelihood(relations, smoothing))
+        super().__init__(columns or Columns.of(relations))
+        parts: list[Coupling] = []
+        if forward == "soft_labels":
+            parts.append(SoftLabels(relations, smoothing, self.columns))
+        elif forward == "hard":
+            parts.append(HardLabels(relations, self.columns))
+        if backward == "paper":
+            parts.append(PaperScores(relations, temperature, self.columns))
+        elif backward == "hard":
+            parts.append(HardClasses(relations, self.columns))
+        elif backward is not None:
+            form = MarginalLikelihood if backward == "marginal" else Posterior
+            parts.append(form(relations, smoothing, self.columns))
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
 
-    def forward(self, logits: Logits, labels: Labels) -> Terms:
+    def terms(self, batch: ColumnBatch) -> Terms:
         """Return the terms of both directions."""
-        return join([part(logits, labels) for part in self.parts])
+        return join([part.terms(batch) for part in self.parts])  # type: ignore[operator]
+
+
+def _check(direction: str, form: str | None, known: Sequence[str]) -> None:
+    if form is not None and form not in known:
+        raise LabelweaveError(
+            f"unknown {direction} form '{form}', expected {listing(known)}{nearest(form, known)}"
+        )

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses.stack import Labels, Logits, RelationStack, RelationStacks
+from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.coupling import RelationCoupling
 from labelweave.losses.terms import Terms
 from labelweave.relations import Relation
 
@@ -45,7 +46,7 @@ FORMS: dict[str, Form] = {
 }
 
 
-class DistributionMatching(nn.Module):
+class DistributionMatching(RelationCoupling):
     """Match q(t|x) = sum_s p(s|x) T[s,t] with the target head's p(t|x), on every sample.
 
     Needs no label. Each relation's term is a mean over samples, summed over a multiclass target's
@@ -68,55 +69,51 @@ class DistributionMatching(nn.Module):
     Args:
         relations: the relations to couple by.
         form: one of the names above.
-        smoothing: see `RelationStack`.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
 
     Raises:
         LabelweaveError: an unknown form.
     """
 
     def __init__(
-        self, relations: Sequence[Relation], form: str = "symmetric", smoothing: float = 0.01
+        self,
+        relations: Sequence[Relation],
+        form: str = "symmetric",
+        smoothing: float = 0.01,
+        columns: Columns | None = None,
     ) -> None:
-        super().__init__()
         if form not in FORMS:
             raise LabelweaveError(
                 f"unknown form '{form}', expected {listing(FORMS)}{nearest(form, FORMS)}"
             )
+        super().__init__(relations, smoothing, columns)
         self.form = form
-        self.stacks = RelationStacks(relations, smoothing)
         self.names = tuple(f"distribution_matching/{name}" for name in self.stacks.names)
         if form == "paper":
-            for stack in self.stacks:
-                _round_multilabel(stack)
+            self._round()
 
-    def forward(self, logits: Logits, labels: Labels | None = None) -> Terms:
-        """Return one term a relation; `labels` are not looked at."""
-        sums = torch.cat([self._sums(stack, logits) for stack in self.stacks])
-        rows = next(iter(logits.values())).shape[0]
-        return Terms(self.names, sums, torch.full_like(sums, float(rows)))
-
-    def _sums(self, stack: RelationStack, logits: Logits) -> Tensor:
-        given = torch.softmax(logits[stack.source], dim=1)
-        log_p = stack.log_probabilities(logits)
-        q = given @ stack.table
-        weight = stack.column_weight
-        if not stack.complete:
-            mass = given @ stack.known
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return one term a relation; labels are not looked at."""
+        stacks = self.stacks
+        given = [(stack, batch.log_classes[stack.source].exp()) for stack in stacks]
+        q = torch.cat([p @ stack.table for stack, p in given], dim=1)
+        complete = all(stack.complete for stack in stacks)
+        if not complete:
+            mass = torch.cat([p @ stack.known for stack, p in given], dim=1)
             q = torch.where(mass > 1e-6, q / mass.clamp_min(1e-6), 1.0)
-            weight = weight * mass.detach()
         # columns without any known entry have weight 0; their q of 1 keeps the logarithm finite
         log_q = torch.log(q.clamp(min=1e-6))
+        log_p = stacks.columns_of(batch.log_p)
         loss = FORMS[self.form](log_p.exp(), log_p, q, log_q)
-        return (weight * loss).sum(dim=0) @ stack.segments
+        loss = loss.sum(dim=0) if complete else (mass.detach() * loss).sum(dim=0)
+        sums = loss @ stacks.shares
+        return Terms(self.names, sums, torch.full_like(sums, float(len(log_p))))
 
-
-def _round_multilabel(stack: RelationStack) -> None:
-    start = 0
-    for target in stack.targets:
-        if target.kind == "multilabel":
-            on = slice(start, start + target.width)
-            off = slice(start + target.width, start + 2 * target.width)
-            stack.table[:, on] = stack.known[:, on] * (stack.table[:, on] > 0.5).float()
-            stack.column_weight[off] = 0.0  # as printed, the paper has no (1 - p) log(1 - q) term
-            start += target.width
-        start += target.width
+    def _round(self) -> None:
+        """Round the tables of multilabel targets, and take their "off" columns out."""
+        for stack in self.stacks:
+            rounded = stack.known * (stack.table > 0.5)
+            stack.table.copy_(torch.where(stack.on, rounded, stack.table))
+        # as printed, the paper has no (1 - p) log(1 - q) term
+        self.stacks.shares[torch.cat([stack.off for stack in self.stacks])] = 0.0

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.co_annotation import CoAnnotation
+from labelweave.losses.columns import Columns, Labels, Logits
+from labelweave.losses.coupling import Coupling
 from labelweave.losses.distribution_matching import DistributionMatching
-from labelweave.losses.stack import Labels, Logits
 from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import join
 from labelweave.relations import Relation
 from labelweave.tasks import Task
 
-COUPLINGS: dict[str, Callable[..., nn.Module]] = {
+COUPLINGS: dict[str, Callable[..., Coupling]] = {
     "distribution_matching": DistributionMatching,
     "co_annotation": CoAnnotation,
 }
@@ -84,13 +85,14 @@ class Objective(nn.Module):
         if couplings:
             _check_relations(relations, tasks)
         self.ramp = ramp
-        self.supervised = Supervised(tasks)
+        self.columns = Columns(tasks)
+        self.supervised = Supervised(tasks, self.columns)
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
         for name, options in (couplings or {}).items() if relations else ():
-            coupling, factor = _coupling(name, relations, dict(options))
+            coupling, factor = _coupling(name, relations, dict(options), self.columns)
             self.couplings.append(coupling)
-            factors += [factor] * len(coupling.names)  # type: ignore[arg-type]
+            factors += [factor] * len(coupling.names)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)
         self.register_buffer("ramped", ramped, persistent=False)
@@ -110,26 +112,34 @@ class Objective(nn.Module):
             progress: share of the training that is done, 0 to 1; drives the ramp.
             reduce: mean over the processes of a data-parallel run, for counts; None = one process.
         """
-        parts = [self.supervised(logits, labels)]
-        parts += [coupling(logits, labels) for coupling in self.couplings]
-        terms = join(parts)
-        counts = terms.counts if reduce is None else reduce(terms.counts)
-        # a mean over few elements must stay a mean, so only empty terms are guarded
-        raw = torch.where(counts > 0, terms.sums / counts.clamp(min=1e-6), 0.0)
-        ramp = 1.0 if self.ramp <= 0 else min(1.0, progress / self.ramp)
-        weighted = raw * torch.where(self.ramped, self.factors * ramp, self.factors)
+        # mixed precision is for networks: small probabilities need float32
+        with torch.autocast(next(iter(logits.values())).device.type, enabled=False):
+            batch = self.columns(logits, labels)
+            terms = join([part.terms(batch) for part in (self.supervised, *self.couplings)])
+            if reduce is not None:
+                terms = terms._replace(counts=reduce(terms.counts))
+            raw = terms.means()
+            weighted = raw * self._factors(progress)
         return Loss(weighted.sum(), terms.names, raw.detach(), weighted.detach())
+
+    def _factors(self, progress: float | Tensor) -> Tensor:
+        if self.ramp <= 0:
+            return self.factors
+        share = progress / self.ramp
+        ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share)
+        return torch.where(self.ramped, self.factors * ramp, self.factors)
 
 
 def _coupling(
-    name: str, relations: Sequence[Relation], options: dict[str, object]
-) -> tuple[nn.Module, float]:
+    name: str, relations: Sequence[Relation], options: dict[str, object], columns: Columns
+) -> tuple[Coupling, float]:
     if name not in COUPLINGS:
         raise LabelweaveError(
             f"unknown coupling '{name}', expected {listing(COUPLINGS)}{nearest(name, COUPLINGS)}"
         )
     weight = _weight(f"coupling '{name}'", options.pop("weight", 1.0))
-    known = [*list(inspect.signature(COUPLINGS[name]).parameters)[1:], "weight"]
+    parameters = inspect.signature(COUPLINGS[name]).parameters
+    known = [*(p for p in parameters if p not in ("relations", "columns")), "weight"]
     for option in options:
         if option not in known:
             raise LabelweaveError(
@@ -137,7 +147,7 @@ def _coupling(
                 f"{nearest(option, known)}"
             )
     try:
-        return COUPLINGS[name](relations, **options), weight
+        return COUPLINGS[name](relations, columns=columns, **options), weight
     except (TypeError, LabelweaveError) as error:
         raise LabelweaveError(f"coupling '{name}': {error}") from None
 

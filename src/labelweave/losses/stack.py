@@ -1,159 +1,165 @@
-"""All relations of one source task side by side, so that one matrix product serves them all.
+"""All relations side by side: the columns of all their targets, and one table a source task."""
 
-A target is laid out as columns of probabilities that sum to one: a multiclass task gives its C
-classes, a multilabel task a pair (on, off) for every label, first all "on", then all "off". In
-this form every coupling loss is one elementwise expression over (batch, columns), whatever the mix
-of targets.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from labelweave.errors import LabelweaveError
+from labelweave.losses.columns import Columns
 from labelweave.relations import Relation
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass
 
-Logits = Mapping[str, Tensor]
-Labels = Mapping[str, Tensor]
+Block = dict[str, NDArray[Any]]
 
 
 class RelationStack(nn.Module):
-    """The tables of all relations from one source task, as buffers.
-
-    Args:
-        relations: relations that share their source task (K classes), R of them.
-        smoothing: every row (multiclass) or entry (multilabel) is mixed with the uniform
-            distribution by this much, so that no label is impossible; in [0, 1).
+    """The tables of all relations from one source task of K classes, side by side, as buffers.
 
     Attributes:
-        table: (K, W) smoothed probabilities, 0 where unknown; W columns as described above.
+        source: name of the source task.
+        width: number of columns W of its relations' targets, laid out as in `Columns`.
+        complete: whether every entry is known.
+        table: (K, W) smoothed probabilities, 0 where unknown.
         known: (K, W) 1 where the table is known, else 0.
-        log_evidence: (K, W) logarithm of the table with unknown entries made neutral, times the
-            relation's strength.
+        log_evidence: (K, W) logarithm of the table with unknown entries made neutral, times
+            `strength`.
         strength: (W,) the relation's strength, 0 for labels or tasks that no class speaks about.
-        column_weight: (W,) the strength of a multiclass column; that of a multilabel column divided
-            by the number of labels that some class speaks about.
-        segments: (W, R) 1 where a column belongs to a relation.
-        elements: (W, R) what one column counts as a labelled element: 1/C a class, 1 an "on".
+        on: (W,) bool, true at the "on" columns of multilabel targets.
+        off: (W,) bool, true at the "off" columns of multilabel targets.
     """
 
     table: Tensor
     known: Tensor
     log_evidence: Tensor
     strength: Tensor
-    column_weight: Tensor
-    segments: Tensor
-    elements: Tensor
+    on: Tensor
+    off: Tensor
 
-    def __init__(self, relations: Sequence[Relation], smoothing: float = 0.01) -> None:
+    def __init__(self, relations: Sequence[Relation], blocks: Sequence[Block]) -> None:
         super().__init__()
         self.source = relations[0].source.name
-        self.targets: tuple[Task, ...] = tuple(relation.target for relation in relations)
-        self.names = tuple(relation.name for relation in relations)
         self.complete = all(bool(relation.mask.all()) for relation in relations)
-        columns = [_columns(relation, smoothing) for relation in relations]
-        widths = [block["table"].shape[1] for block in columns]
-        for name in ("table", "known", "log_evidence"):
-            self._buffer(name, np.concatenate([block[name] for block in columns], axis=1))
-        self._buffer("strength", np.concatenate([block["strength"][0] for block in columns]))
-        self._buffer("column_weight", np.concatenate([block["weight"][0] for block in columns]))
-        owner = np.repeat(np.arange(len(relations)), widths)
-        segments = owner[:, None] == np.arange(len(relations))
-        self._buffer("segments", segments)
-        share = np.concatenate([block["element"][0] for block in columns])
-        self._buffer("elements", segments * share[:, None])
-
-    def _buffer(self, name: str, values: NDArray[Any]) -> None:
-        self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
-
-    def log_probabilities(self, logits: Logits) -> Tensor:
-        """Return log p(t | x) of all targets, (n, W)."""
-        parts: list[Tensor] = []
-        for task in self.targets:
-            scores = logits[task.name]
-            if isinstance(task, Multiclass):
-                parts.append(F.log_softmax(scores, dim=1))
-            else:
-                parts += [F.logsigmoid(scores), F.logsigmoid(-scores)]
-        return torch.cat(parts, dim=1)
-
-    def one_hot(self, labels: Labels) -> Tensor:
-        """Return 1 at the labelled column of every target, (n, W); all 0 where it is missing."""
-        parts: list[Tensor] = []
-        for task in self.targets:
-            codes = labels[task.name]
-            if isinstance(task, Multiclass):
-                classes = torch.arange(task.width, device=codes.device)
-                parts.append(codes[:, None] == classes)
-            else:
-                parts += [codes == 1, codes == 0]
-        return torch.cat(parts, dim=1).to(self.table.dtype)
-
-    def missing(self, labels: Labels) -> Tensor:
-        """Return 1 where the element that a column belongs to has no label, (n, W)."""
-        parts: list[Tensor] = []
-        for task in self.targets:
-            gap = labels[task.name] < 0
-            if isinstance(task, Multiclass):
-                parts.append(gap[:, None].expand(-1, task.width))
-            else:
-                parts += [gap, gap]
-        return torch.cat(parts, dim=1).to(self.table.dtype)
-
-
-def _columns(relation: Relation, smoothing: float) -> dict[str, NDArray[np.float64]]:
-    known, table, filled = relation.mask, relation.table, relation.filled()
-    if isinstance(relation.target, Multiclass):
-        strength = np.full((1, relation.target.width), relation.strength * known.any())
-        weight = strength
-        element = np.full((1, relation.target.width), 1.0 / relation.target.width)
-        uniform = 1.0 / relation.target.width
-    else:
-        spoken = known.any(axis=0)
-        strength = np.tile(np.where(spoken, relation.strength, 0.0), 2)[None]
-        weight = strength / max(1, spoken.sum())
-        element = np.repeat([[1.0, 0.0]], relation.target.width, axis=1)
-        table = np.concatenate([table, 1 - table], axis=1)
-        filled = np.concatenate([filled, 1 - filled], axis=1)
-        known = np.concatenate([known, known], axis=1)
-        uniform = 0.5
-    smooth = (1 - smoothing) * table + smoothing * uniform
-    evidence = np.log(np.maximum((1 - smoothing) * filled + smoothing * uniform, 1e-30))
-    return {
-        "table": np.where(known, smooth, 0.0),
-        "known": known.astype(np.float64),
-        "log_evidence": relation.strength * evidence,
-        "strength": strength,
-        "weight": weight,
-        "element": element,
-    }
+        for name in ("table", "known", "log_evidence", "strength", "on", "off"):
+            _register(self, name, _joined(blocks, name))
+        self.width = self.table.shape[1]
 
 
 class RelationStacks(nn.Module):
-    """One `RelationStack` per source task, in the order in which the sources first appear."""
+    """All relations, grouped by source task in the order in which the sources first appear.
 
-    def __init__(self, relations: Sequence[Relation], smoothing: float = 0.01) -> None:
+    Iterating gives the `RelationStack`s. Their columns, one after the other, are the M columns of
+    the buffers here; R is the number of relations.
+
+    Args:
+        relations: at least one relation.
+        smoothing: every row (multiclass) or entry (multilabel) is mixed with the uniform
+            distribution by this much, so that no label is impossible; in [0, 1).
+        columns: the layout of the batches.
+
+    Attributes:
+        names: the relations' names, in the order of the columns.
+        targets: (M,) index of each column in the layout.
+        weights: (M, R) a relation's strength at its columns, else 0; also 0 for labels or tasks
+            that no class speaks about.
+        shares: (M, R) `weights` divided, for a multilabel target, by the number of labels that
+            some class speaks about.
+        elements: (M, R) what one column counts as a labelled element: 1/C a class, 1 an "on".
+        speaks: (M, S) 1 where a relation of the s-th of S source tasks has weight, else 0.
+
+    Raises:
+        LabelweaveError: no relation, or a smoothing outside [0, 1).
+    """
+
+    targets: Tensor
+    weights: Tensor
+    shares: Tensor
+    elements: Tensor
+    speaks: Tensor
+
+    def __init__(self, relations: Sequence[Relation], smoothing: float, columns: Columns) -> None:
         super().__init__()
         if not relations:
             raise LabelweaveError("found no relation to couple tasks by, expected at least one")
         if not 0 <= smoothing < 1:
             raise LabelweaveError(f"smoothing {smoothing}, expected from 0 to below 1")
         sources = dict.fromkeys(relation.source.name for relation in relations)
-        self.parts = nn.ModuleList(
-            RelationStack([r for r in relations if r.source.name == source], smoothing)
-            for source in sources
+        groups = [[r for r in relations if r.source.name == source] for source in sources]
+        self.relations = tuple(relation for group in groups for relation in group)
+        self.names = tuple(relation.name for relation in self.relations)
+        blocks = [_block(relation, smoothing) for relation in self.relations]
+        rest = iter(blocks)
+        self.stacks = nn.ModuleList(
+            RelationStack(group, [next(rest) for _ in group]) for group in groups
         )
+        places = [columns.indices(relation.target) for relation in self.relations]
+        targets = np.concatenate(places)
+        _register(self, "targets", targets)
+        # neighbouring columns, as those of a single relation, are a view and need no copy
+        self.adjoining = bool((np.diff(targets) == 1).all())
+        self.first = int(targets[0])
+        owner = np.repeat(np.arange(len(places)), [len(place) for place in places])
+        segments = np.eye(len(places))[owner]
+        strength = _joined(blocks, "strength")[:, None]
+        _register(self, "weights", segments * strength)
+        _register(self, "shares", segments * _joined(blocks, "share")[:, None])
+        _register(self, "elements", segments * _joined(blocks, "element")[:, None])
+        group = np.repeat(np.arange(len(groups)), [stack.width for stack in self])
+        _register(self, "speaks", np.eye(len(groups))[group] * (strength > 0))
 
     def __iter__(self) -> Iterator[RelationStack]:
-        return iter(self.parts)  # type: ignore[arg-type]
+        return iter(self.stacks)  # type: ignore[arg-type]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The relations' names, in the order of the stacks' terms."""
-        return tuple(name for stack in self for name in stack.names)
+    def columns_of(self, values: Tensor) -> Tensor:
+        """Return the columns of all targets, (n, M), of values laid out as `Columns`, (n, W)."""
+        if self.adjoining:
+            return values.narrow(1, self.first, len(self.targets))
+        return values.index_select(1, self.targets)
+
+    def by_source(self, values: Tensor) -> Iterator[tuple[RelationStack, Tensor]]:
+        """Return each stack with its part of values in the columns of all targets, (n, M)."""
+        parts = torch.split_with_sizes(values, [stack.width for stack in self], dim=1)
+        return zip(self, parts, strict=True)
+
+
+def _joined(blocks: Sequence[Block], name: str) -> NDArray[Any]:
+    return np.concatenate([block[name] for block in blocks], axis=-1)
+
+
+def _register(module: nn.Module, name: str, values: NDArray[Any]) -> None:
+    tensor = torch.tensor(values)
+    tensor = tensor.float() if tensor.is_floating_point() else tensor
+    module.register_buffer(name, tensor, persistent=False)
+
+
+def _block(relation: Relation, smoothing: float) -> Block:
+    known, table, filled = relation.mask, relation.table, relation.filled()
+    width = relation.target.width
+    if isinstance(relation.target, Multiclass):
+        strength = np.full(width, relation.strength * known.any())
+        share, element, uniform = strength, np.full(width, 1.0 / width), 1.0 / width
+        on = off = np.zeros(width, np.bool_)
+    else:
+        spoken = known.any(axis=0)
+        strength = np.tile(np.where(spoken, relation.strength, 0.0), 2)
+        share, element, uniform = strength / max(1, spoken.sum()), np.repeat([1, 0], width), 0.5
+        on = np.repeat([True, False], width)
+        off = ~on
+        table = np.concatenate([table, 1 - table], axis=1)
+        filled = np.concatenate([filled, 1 - filled], axis=1)
+        known = np.concatenate([known, known], axis=1)
+    smooth = (1 - smoothing) * table + smoothing * uniform
+    evidence = np.log(np.maximum((1 - smoothing) * filled + smoothing * uniform, 1e-30))
+    return {
+        "table": np.where(known, smooth, 0.0),
+        "known": known.astype(np.float64),
+        "log_evidence": strength * evidence,
+        "strength": strength,
+        "share": share,
+        "element": element,
+        "on": on,
+        "off": off,
+    }

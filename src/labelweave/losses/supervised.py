@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from labelweave.losses.stack import Labels, Logits
+from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.coupling import Coupling
 from labelweave.losses.terms import Terms
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Task
 
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,31 +36,28 @@ def masked_binary_cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor,
     return torch.where(seen, loss, 0.0).sum(), seen.sum()
 
 
-class Supervised:
+class Supervised(Coupling):
     """Softmax or binary cross-entropy of every task, each over its labelled elements.
 
     Source: Kollias et al., AAAI 2024, the supervised terms of the total loss.
 
     Args:
         tasks: the tasks to be trained.
+        columns: the layout of the batches that `terms` gets; None = that of `tasks`.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self.tasks = tuple(tasks)
-        self.names = tuple(f"supervised/{task.name}" for task in self.tasks)
+    segments: Tensor
 
-    def __call__(self, logits: Logits, labels: Labels) -> Terms:
+    def __init__(self, tasks: Sequence[Task], columns: Columns | None = None) -> None:
+        super().__init__(columns or Columns(tasks))
+        self.names = tuple(f"supervised/{task.name}" for task in tasks)
+        segments = torch.zeros(self.columns.width, len(tasks))
+        for i, task in enumerate(tasks):
+            segments[self.columns.indices(task), i] = 1.0
+        self.register_buffer("segments", segments, persistent=False)
+
+    def terms(self, batch: ColumnBatch) -> Terms:
         """Return one term a task."""
-        sums: list[Tensor] = []
-        counts: list[Tensor] = []
-        for task in self.tasks:
-            loss = (
-                masked_cross_entropy
-                if isinstance(task, Multiclass)
-                else masked_binary_cross_entropy
-            )
-            value, count = loss(logits[task.name], labels[task.name])
-            sums.append(value)
-            counts.append(count)
-        total = torch.stack(sums)
-        return Terms(self.names, total, torch.stack(counts).to(total.dtype))
+        loss = -(batch.one_hot * batch.log_p).sum(dim=0)
+        segments = self.segments.to(loss.dtype)
+        return Terms(self.names, loss @ segments, batch.one_hot.sum(dim=0) @ segments)

@@ -5,12 +5,10 @@ summed over the processes: every loss is normalised by the labels of the whole, 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-
-from labelweave.losses.stack import Labels, Logits
 
 
 class Terms(NamedTuple):
@@ -20,17 +18,16 @@ class Terms(NamedTuple):
     sums: Tensor
     counts: Tensor
 
-
-class Coupling(Protocol):
-    """A loss between tasks: called on logits and labels of one batch."""
-
-    def __call__(self, logits: Logits, labels: Labels) -> Terms:
-        """Return the terms of one batch."""
-        ...
+    def means(self) -> Tensor:
+        """Return the value of every term, (T,); 0 where the count is 0."""
+        # a mean over few elements must stay a mean, so only empty terms are guarded
+        return torch.where(self.counts > 0, self.sums / self.counts.clamp(min=1e-6), 0.0)
 
 
 def join(parts: Sequence[Terms]) -> Terms:
     """Return the terms of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
     names = tuple(name for part in parts for name in part.names)
     return Terms(
         names, torch.cat([part.sums for part in parts]), torch.cat([part.counts for part in parts])

@@ -1,5 +1,6 @@
 """Relatedness of tasks: what it is, where its tables come from, and the proof that they hold."""
 
+from labelweave.relations.confusion import confusion_counts
 from labelweave.relations.counting import count_relation
 from labelweave.relations.estimation import Estimate, Surprise, estimate_relations
 from labelweave.relations.evidence import (
@@ -37,6 +38,7 @@ __all__ = [
     "Surprise",
     "TaskPair",
     "acyclic",
+    "confusion_counts",
     "count_relation",
     "estimate_relations",
     "evaluate_noisy_or",

@@ -38,6 +38,7 @@ def relate(
     strength: float = 5.0,
     sources: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
+    confusion: Mapping[str, NDArray[np.float64]] | None = None,
     seed: int = 0,
 ) -> Relatedness:
     """Estimate relations, test each on held-out rows, and say which tasks belong together.
@@ -58,6 +59,8 @@ def relate(
         strength: what a row of an expert's table counts, in pseudo-rows.
         sources: (n,) data source of each row: each has its own class prior.
         groups: (n,) group of each row.
+        confusion: per task (K, K) or (L, 2, 2) counts, true x predicted, on rows kept out of
+            training: says how far the predictions can be trusted. See `confusion_counts`.
         seed: decides halves, folds and resamplings.
 
     Raises:
@@ -70,7 +73,9 @@ def relate(
     wanted = _pairs(annotations, knowledge, pairs, origin)
     tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
     held = _held_out(annotations, groups, seed)
-    work = _Relating(annotations, predictions, knowledge, origin, strength, sources, groups, seed)
+    work = _Relating(
+        annotations, predictions, knowledge, origin, strength, sources, groups, confusion, seed
+    )
     estimates = work.estimate(tables, annotations)
     rivals = work.estimate(tables, _without(annotations, {p[1] for p in tables}, held))
     evidence: dict[str, Evidence] = {}
@@ -110,20 +115,21 @@ class _Relating:
         strength: float,
         sources: NDArray[np.int64] | None,
         groups: NDArray[np.int64] | None,
+        confusion: Mapping[str, NDArray[np.float64]] | None,
         seed: int,
     ) -> None:
         self.annotations, self.predictions = annotations, predictions
         self.knowledge = {relation.name: relation for relation in knowledge}
         self.origin, self.strength, self.seed = origin, strength, seed
-        self.sources, self.groups = sources, groups
+        self.sources, self.groups, self.confusion = sources, groups, confusion
 
     def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[Estimate]:
         """Return the estimates of pairs from some of the labels."""
         if not pairs:
             return []
         use = {
-            # an expert's table is used as it is; the data say what they think of it
-            "knowledge": ("annotations", "predictions"),
+            # used as it is, but estimated too: that names the rows which the data contradict
+            "knowledge": ("knowledge", "annotations", "predictions"),
             "annotations": ("annotations",),
             "predictions": ("annotations", "predictions"),
             "all": ("knowledge", "annotations", "predictions"),
@@ -135,17 +141,13 @@ class _Relating:
             knowledge=list(self.knowledge.values()),
             strength=self.strength,
             sources=self.sources,
+            confusion=self.confusion,
             use=use,
             seed=self.seed,
         )
         if self.origin != "knowledge":
             return estimates
-        return [
-            replace(
-                e, relation=self.knowledge[e.relation.name], prior=self.knowledge[e.relation.name]
-            )
-            for e in estimates
-        ]
+        return [replace(each, relation=self.knowledge[each.relation.name]) for each in estimates]
 
     def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
         """Return the evidence of a final table, measured with one that has not seen the rows."""

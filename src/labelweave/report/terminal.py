@@ -28,6 +28,7 @@ CODES = {
     "co_annotation": "CA",
     "distribution_matching": "DM",
     "distillation": "KD",
+    "full": "full",
     "post_hoc": "PH",
     "shuffled_relations": "SR",
     "strong_single_task": "SST",

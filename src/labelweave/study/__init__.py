@@ -3,7 +3,8 @@
 from labelweave.study.arms import ARMS, BASELINE, Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
-from labelweave.study.study import Study, write_results
+from labelweave.study.results import write_results
+from labelweave.study.study import Study
 from labelweave.study.study_file import parse_study, read_study_file
 
 __all__ = [

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from labelweave.model import Model
-from labelweave.relations import Origin, Relatedness, relate
+from labelweave.relations import Origin, Relatedness, confusion_counts, relate
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.loading import StudyData
@@ -25,6 +25,10 @@ def relate_fold(
         origin: which evidence enters the tables.
     """
     model = Model.load(base.folder / "model")
+    held_out = fold.validation
+    confusion = None
+    if len(held_out.index):
+        confusion = confusion_counts(held_out.annotations, model.probabilities(held_out.inputs))
     return relate(
         fold.train.annotations,
         model.probabilities(fold.train.inputs),
@@ -34,6 +38,7 @@ def relate_fold(
         strength=config.relatedness.strength,
         sources=fold.source,
         groups=data.collection.groups[fold.train.index],
+        confusion=confusion,
         seed=fold.seed,
     )
 

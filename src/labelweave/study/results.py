@@ -1,11 +1,13 @@
 """From the runs of a study to its results: metrics, paired differences and verdicts."""
 
 import math
+import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from labelweave.evaluation import (
     verdict,
 )
 from labelweave.relations import relation_to_dict
+from labelweave.report import write_csv, write_html
 from labelweave.study.arms import BASELINE, find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
@@ -208,3 +211,13 @@ def notes(folds: Sequence[Fold], config: StudyConfig) -> list[str]:
         note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
         for note, where in seeds.items()
     ]
+
+
+def write_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Write ``results.json``, ``results.csv`` and ``report.html``, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / "results.json.partial"
+    partial.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    partial.replace(folder / "results.json")
+    write_csv(results, folder / "results.csv")
+    write_html(results, folder / "report.html")

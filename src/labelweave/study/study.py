@@ -1,26 +1,24 @@
 """A study: arms x seeds, run in parallel, resumable, with results as files."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from labelweave.errors import TrainingError, listing
 from labelweave.relations import ORIGINS, Origin, Relatedness
-from labelweave.report import write_csv, write_html
 from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
+from labelweave.study.progress import runs_bar
 from labelweave.study.relating import UNCOUPLED, relate_fold, with_relations
-from labelweave.study.results import collect, notes
+from labelweave.study.results import collect, notes, write_results
 from labelweave.study.runs import Run, derive, execute, plan_run
 from labelweave.study.study_file import parse_study, read_study_file
+from labelweave.tasks import Binary
 
 
 class Study:
@@ -174,12 +172,15 @@ class Study:
         fold = folds[0]
         lines: list[Any] = [f"study {self.config.name}", ""]
         for task in self.data.tasks:
-            lines.append(f"task {task.name}: {task.kind}, {listing(task.names, 12)}")
+            kind = "binary" if isinstance(task, Binary) else task.kind
+            names = "" if kind == "binary" else f", {listing(task.names, 12)}"
+            lines.append(f"task {task.name}: {kind}{names}")
         lines += ["", "Training rows and their labels (first seed):", fold.coverage()]
         lines += [
             f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
             f"{len(fold.test.index)} test; inputs: {fold.train.inputs.shape[1]}"
         ]
+        lines += fold.coverage().shared_lines()
         for relation in fold.relations:
             known = int(relation.mask.sum())
             lines.append(
@@ -210,16 +211,7 @@ class Study:
         total = sum(len(runs) for arm, runs in plan.items() if find_arm(arm).kind != "derived")
         workers = max(1, min(jobs or cpu_count(), len(waiting)))
         failures: list[dict[str, Any]] = []
-        console = Console(stderr=True)
-        bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[last]}"),
-            console=console,
-            disable=not (progress and console.is_terminal),
-        )
+        bar = runs_bar(progress)
         with bar:
             shown = bar.add_task(
                 f"{self.config.name}: runs", total=total, completed=total - len(waiting), last=""
@@ -249,13 +241,3 @@ class Study:
 
 def _job(run: Run, fold: Fold, config: StudyConfig) -> tuple[Run, str | None]:
     return run, execute(run, fold, config)
-
-
-def write_results(results: Mapping[str, Any], folder: Path) -> None:
-    """Write ``results.json``, ``results.csv`` and ``report.html``, each whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "results.json.partial"
-    partial.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    partial.replace(folder / "results.json")
-    write_csv(results, folder / "results.csv")
-    write_html(results, folder / "report.html")

@@ -1,0 +1,67 @@
+"""Co-annotation backwards: labels of targets teach a source that has no label on this row."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.coupling import RelationCoupling
+from labelweave.losses.stack import RelationStack
+from labelweave.losses.terms import Terms
+from labelweave.relations import Relation
+
+
+class BackwardCoupling(RelationCoupling):
+    """A loss of the source tasks without a label, by the labels of all targets together.
+
+    One term a source task: a mean over the rows without a source label that the form can teach.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
+    """
+
+    form: str
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        smoothing: float = 0.01,
+        columns: Columns | None = None,
+    ) -> None:
+        super().__init__(relations, smoothing, columns)
+        self.names = tuple(f"{self.form}/{stack.source}" for stack in self.stacks)
+
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return one term a source task."""
+        stacks = self.stacks
+        observed = stacks.columns_of(batch.one_hot)
+        parts = stacks.by_source(observed)
+        losses = [
+            self.row_loss(stack, batch.log_classes[stack.source], part) for stack, part in parts
+        ]
+        missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
+        use = self.taught(observed) & missing
+        sums = torch.where(use, torch.stack(losses, dim=1), 0.0).sum(dim=0)
+        return Terms(self.names, sums, use.sum(dim=0, dtype=sums.dtype))
+
+    @abstractmethod
+    def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
+        """Return each row's loss for one source task, (n,).
+
+        Args:
+            stack: the relations from one source task of K classes, W columns.
+            log_p: (n, K) log p(s|x).
+            observed: (n, W) 1 at the labelled columns of the targets.
+        """
+
+    def taught(self, observed: Tensor) -> Tensor:
+        """Return which rows' labels teach which source task, (n, S) bool: any label does.
+
+        Args:
+            observed: (n, M) as above, of all source tasks.
+        """
+        return (observed @ self.stacks.speaks) > 0

@@ -1,0 +1,123 @@
+"""All tasks side by side: one matrix of log-probabilities and one of labels for a whole batch.
+
+Every task is laid out as columns of probabilities that sum to one: a multiclass task gives its C
+classes, a multilabel task a pair (on, off) for every label. In this form every loss is one
+elementwise expression over (rows, columns), whatever the mix of tasks; and since the losses share
+the two matrices, each is computed once a step.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from labelweave.relations import Relation
+from labelweave.tasks import Multiclass, Task
+
+Logits = Mapping[str, Tensor]
+Labels = Mapping[str, Tensor]
+
+
+class ColumnBatch(NamedTuple):
+    """One batch in columns.
+
+    Attributes:
+        log_p: (n, W) log-probability of every column.
+        log_classes: multiclass task to its (n, C) part of `log_p`.
+        one_hot: (n, W) 1 at the labelled column of an element, else 0; without labels (0,).
+        one_hot_classes: multiclass task to its (n, C) part of `one_hot`; without labels empty.
+        labels: task name to its codes, -1 = missing.
+    """
+
+    log_p: Tensor
+    log_classes: Mapping[str, Tensor]
+    one_hot: Tensor
+    one_hot_classes: Mapping[str, Tensor]
+    labels: Labels
+
+
+class Columns:
+    """Where each task's columns are: first every multiclass task, then all "on", then all "off".
+
+    Args:
+        tasks: the tasks, classes known; a task named twice counts once.
+    """
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        distinct = {task.name: task for task in tasks}.values()
+        self.multiclass = [task for task in distinct if isinstance(task, Multiclass)]
+        self.multilabel = [task for task in distinct if not isinstance(task, Multiclass)]
+        self.labels = sum(task.width for task in self.multilabel)
+        self.start: dict[str, int] = {}
+        self.width = 0
+        ordered: list[Task] = [*self.multiclass, *self.multilabel]
+        for task in ordered:
+            self.start[task.name] = self.width
+            self.width += task.width
+        self.width += self.labels
+
+    @classmethod
+    def of(cls, relations: Sequence[Relation]) -> "Columns":
+        """Return the columns of all tasks that some relation speaks of."""
+        return cls([task for r in relations for task in (r.source, r.target)])
+
+    def indices(self, task: Task) -> list[int]:
+        """Return a task's columns: its classes, or its labels on and then its labels off."""
+        on = list(range(self.start[task.name], self.start[task.name] + task.width))
+        return on if isinstance(task, Multiclass) else on + [i + self.labels for i in on]
+
+    def __call__(self, logits: Logits, labels: Labels | None = None) -> ColumnBatch:
+        """Return a batch in columns.
+
+        Args:
+            logits: task name to (n, width) scores; half precision is computed in float32.
+            labels: task name to the codes of `Annotations`, -1 = missing.
+        """
+        log_classes = {
+            task.name: F.log_softmax(_widened(logits[task.name]), dim=1) for task in self.multiclass
+        }
+        parts = list(log_classes.values())
+        if self.multilabel:
+            scores = _joined([_widened(logits[task.name]) for task in self.multilabel])
+            on = F.logsigmoid(scores)
+            parts += [on, on - scores]
+        log_p = _joined(parts)
+        if labels is None:
+            return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {})
+        one_hot = self._one_hot(labels).to(log_p.dtype)
+        one_hot_classes = {
+            task.name: one_hot.narrow(1, self.start[task.name], task.width)
+            for task in self.multiclass
+        }
+        return ColumnBatch(log_p, log_classes, one_hot, one_hot_classes, labels)
+
+    def missing(self, labels: Labels, dtype: torch.dtype) -> Tensor:
+        """Return 1 where the element that a column belongs to has no label, else 0, (n, W)."""
+        parts = [
+            (labels[task.name] < 0).to(dtype)[:, None].expand(-1, task.width)
+            for task in self.multiclass
+        ]
+        if self.multilabel:
+            gaps = (_joined([labels[task.name] for task in self.multilabel]) < 0).to(dtype)
+            parts += [gaps, gaps]
+        return _joined(parts)
+
+    def _one_hot(self, labels: Labels) -> Tensor:
+        parts: list[Tensor] = []
+        for task in self.multiclass:
+            codes = labels[task.name]
+            parts.append(codes[:, None] == torch.arange(task.width, device=codes.device))
+        if self.multilabel:
+            codes = _joined([labels[task.name] for task in self.multilabel])
+            parts += [codes == 1, codes == 0]
+        return _joined(parts)
+
+
+def _widened(scores: Tensor) -> Tensor:
+    return scores.float() if scores.element_size() < 4 else scores
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)

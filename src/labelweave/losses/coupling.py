@@ -1,0 +1,58 @@
+"""What the losses between related tasks have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from torch import nn
+
+from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
+from labelweave.losses.stack import RelationStacks
+from labelweave.losses.terms import Terms
+from labelweave.relations import Relation
+
+
+class Coupling(nn.Module, ABC):
+    """A loss between related tasks; call it on the logits and labels of one batch.
+
+    Args:
+        columns: the layout of the batches that `terms` gets.
+
+    Attributes:
+        names: the names of its terms.
+    """
+
+    names: tuple[str, ...]
+
+    def __init__(self, columns: Columns) -> None:
+        super().__init__()
+        self.columns = columns
+
+    def forward(self, logits: Logits, labels: Labels | None = None) -> Terms:
+        """Return the terms of one batch.
+
+        Args:
+            logits: task name to (n, width) scores of the heads.
+            labels: task name to the codes of `Annotations`, -1 = missing; only distribution
+                matching can do without.
+        """
+        return self.terms(self.columns(logits, labels))
+
+    @abstractmethod
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return the terms of one batch in the layout of `columns`."""
+
+
+class RelationCoupling(Coupling):
+    """A coupling by the tables of relations.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: the layout of the batches that `terms` gets; None = that of the relations' tasks.
+    """
+
+    def __init__(
+        self, relations: Sequence[Relation], smoothing: float, columns: Columns | None
+    ) -> None:
+        super().__init__(columns or Columns.of(relations))
+        self.stacks = RelationStacks(relations, smoothing, self.columns)

@@ -1,0 +1,56 @@
+"""Co-annotation forwards: a labelled source teaches the targets that have no label."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.coupling import RelationCoupling
+from labelweave.losses.stack import RelationStack
+from labelweave.losses.terms import Terms
+from labelweave.relations import Relation
+
+
+class SoftLabels(RelationCoupling):
+    """Source labelled, target missing: the target head learns the soft label T[y_source].
+
+    One term a relation: the cross-entropy against the table's row, a mean over the rows (for a
+    multilabel target: elements) whose source is labelled and whose target is not. Each relation
+    counts by its strength.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
+    """
+
+    form = "soft_labels"
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        smoothing: float = 0.01,
+        columns: Columns | None = None,
+    ) -> None:
+        super().__init__(relations, smoothing, columns)
+        self.names = tuple(f"{self.form}/{name}" for name in self.stacks.names)
+
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return one term a relation."""
+        stacks = self.stacks
+        given = [(stack, batch.one_hot_classes[stack.source]) for stack in stacks]
+        # rows of the tables, 0 where the source has no label
+        taught = torch.cat([one_hot @ stack.table for stack, one_hot in given], dim=1)
+        known = torch.cat([_known(stack, one_hot) for stack, one_hot in given], dim=1)
+        missing = stacks.columns_of(self.columns.missing(batch.labels, batch.log_p.dtype))
+        loss = (missing * taught * stacks.columns_of(batch.log_p)).sum(dim=0)
+        count = (missing * known).sum(dim=0)
+        return Terms(self.names, -loss @ stacks.weights, count @ stacks.elements)
+
+
+def _known(stack: RelationStack, one_hot: Tensor) -> Tensor:
+    """Return 1 where the table speaks about a row's class, (n, W); 0 without a label."""
+    if stack.complete:
+        return one_hot.sum(dim=1, keepdim=True).expand(-1, stack.width)
+    return one_hot @ stack.known

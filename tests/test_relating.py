@@ -1,0 +1,154 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError
+from labelweave.relations import Relation, confusion_counts, read_knowledge, relate
+from labelweave.tasks import Binary, Multiclass, Multilabel
+
+KIND = Multiclass("kind", ("a", "b", "c", "d"))
+COLOUR = Multiclass("colour", ("red", "green", "blue"))
+MARKS = Multilabel("marks", ("spots", "stripes"))
+OTHER = Binary("other")
+TASKS = (KIND, COLOUR, MARKS, OTHER)
+COLOURS = np.array([0, 1, 2, 1])
+SPOTS = np.array([1, 1, 0, 0])
+STRIPES = np.array([0, 1, 0, 1])
+TABLE = Relation(KIND, COLOUR, np.eye(3)[COLOURS])
+
+
+def world(seed=0, n=600):
+    """Kinds on 80 rows, the rest labelled with what follows from the kind and a coin."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 4, n)
+    labels = {
+        "kind": kind.copy(),
+        "colour": COLOURS[kind],
+        "marks": np.stack([SPOTS[kind], STRIPES[kind]], axis=1).astype(np.int8),
+        "other": rng.integers(0, 2, (n, 1)).astype(np.int8),
+    }
+    labels["kind"][80:] = -1
+    for name in ("colour", "marks", "other"):
+        labels[name] = labels[name].copy()
+        labels[name][:80] = -1
+    predictions = {
+        "kind": soft(rng, np.eye(4)[kind]),
+        "colour": soft(rng, np.eye(3)[COLOURS[kind]]),
+        "marks": np.clip(
+            np.stack([SPOTS[kind], STRIPES[kind]], 1) * 0.8 + rng.normal(0.1, 0.03, (n, 2)), 0, 1
+        ),
+        "other": rng.uniform(0.3, 0.7, (n, 1)),
+    }
+    return Annotations(TASKS, labels), predictions
+
+
+def soft(rng, truth):
+    scores = np.exp(3 * truth + rng.normal(size=truth.shape))
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def test_tables_are_found_without_a_row_that_carries_both_labels() -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, [("kind", "colour"), ("kind", "marks")])
+    assert found.table("kind->colour").to_numpy() == pytest.approx(np.eye(3)[COLOURS], abs=0.1)
+    assert found.table("kind->marks")["spots"].to_numpy() == pytest.approx(SPOTS, abs=0.1)
+    assert [relation.name for relation in found.relations] == ["kind->colour", "kind->marks"]
+    assert all(0 < relation.strength <= 1 for relation in found.relations)
+    assert not found.left_out
+
+
+def test_an_unrelated_task_is_left_out_with_the_reason() -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, [("kind", "colour"), ("kind", "other")])
+    assert found.evidence["kind->other"].verdict == "not related"
+    assert [relation.name for relation in found.relations] == ["kind->colour"]
+    assert "not clearly above 0" in found.left_out["kind->other"]
+    assert "kind" in found.proposal.tasks
+    assert "colour" in found.proposal.tasks
+    assert ("kind", "other") in found.proposal.apart
+
+
+def test_a_shuffled_expert_table_is_rejected_as_given_and_repaired_as_a_prior() -> None:
+    annotations, predictions = world()
+    wrong = TABLE.permuted(1)
+    given = relate(annotations, predictions, knowledge=[wrong], origin="knowledge")
+    assert given.relations == ()
+    assert given.evidence["kind->colour"].verdict == "contradicted by the data"
+    assert given.estimate("kind->colour").wrong_rows()
+    pairs = [("kind", "colour")]
+    repaired = relate(annotations, predictions, pairs, knowledge=[wrong], origin="all")
+    assert repaired.table("kind->colour").to_numpy() == pytest.approx(TABLE.table, abs=0.1)
+
+
+def test_a_true_expert_table_is_used_as_it_is() -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, knowledge=[TABLE], origin="knowledge")
+    assert np.array_equal(found.relations[0].table, TABLE.table)
+    assert found.estimate("kind->colour").wrong_rows() == []
+
+
+def test_both_directions_between_two_tasks_are_not_counted_twice() -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, [("kind", "colour"), ("colour", "kind")])
+    assert len(found.relations) == 1
+    (reason,) = found.left_out.values()
+    assert "count twice" in reason
+
+
+def test_without_pairs_every_pair_is_looked_at_and_a_noisy_or_is_only_reported() -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions)
+    assert "marks->other" in found.evidence
+    assert "not coupled" in found.left_out["marks->other"]
+    assert all(isinstance(relation.source, Multiclass) for relation in found.relations)
+
+
+def test_the_same_seed_gives_the_same_relatedness() -> None:
+    annotations, predictions = world()
+    first, second = (relate(annotations, predictions, seed=3).to_dict() for _ in range(2))
+    assert first == second
+
+
+def test_tables_written_for_an_expert_are_read_back(tmp_path) -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, [("kind", "colour"), ("kind", "marks")])
+    files = found.to_csv(tmp_path / "tables")
+    assert [path.name for path in files] == ["kind to colour.csv", "kind to marks.csv"]
+    for path in files:
+        (relation,) = read_knowledge(path, "kind", TASKS)
+        table = found.estimate(relation.name).relation.table
+        assert relation.table == pytest.approx(table, abs=1e-3)
+    edited = pd.read_csv(files[1], index_col=0)
+    assert list(edited.columns) == ["marks=spots", "marks=stripes"]
+
+
+def test_a_heat_map_is_written_as_picture(tmp_path) -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, [("kind", "colour")])
+    assert b"<svg" in found.plot("kind->colour", tmp_path / "map.svg").read_bytes()
+    assert found.plot("kind->colour", tmp_path / "map.png").read_bytes()[1:4] == b"PNG"
+    with pytest.raises(LabelweaveError, match=r"found ending '\.gif', expected \.svg or \.png"):
+        found.plot("kind->colour", tmp_path / "map.gif")
+    with pytest.raises(LabelweaveError, match="did you mean 'kind->colour'"):
+        found.plot("kind->color", tmp_path / "map.svg")
+
+
+def test_confusion_counts_are_the_counts_of_labelled_elements() -> None:
+    annotations, predictions = world()
+    counts = confusion_counts(annotations, predictions)
+    assert counts["kind"].sum() == 80
+    assert counts["marks"].shape == (2, 2, 2)
+    assert counts["marks"].sum() == 2 * 520
+    right = (predictions["kind"][:80].argmax(axis=1) == annotations.labels["kind"][:80]).sum()
+    assert np.trace(counts["kind"]) == right
+
+
+def test_bad_input_is_told_in_one_line() -> None:
+    annotations, predictions = world()
+    with pytest.raises(LabelweaveError, match=r"relations from 'prediction': .*'predictions'"):
+        relate(annotations, predictions, origin="prediction")  # type: ignore[arg-type]
+    with pytest.raises(LabelweaveError, match="relations from knowledge: found no table"):
+        relate(annotations, predictions, origin="knowledge")
+    with pytest.raises(LabelweaveError, match="did you mean 'colour'"):
+        relate(annotations, predictions, [("kind", "color")])
