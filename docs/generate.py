@@ -47,8 +47,9 @@ The options of each coupling, for example `distribution_matching: {form: js, wei
 |---|---|
 | `distribution_matching` | `form`: symmetric (default), js, source_to_target, target_to_source, \
 paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); `weight` (1) |
-| `co_annotation` | `forward`: soft_labels (default), hard or null; `backward`: marginal (default), \
-posterior, paper, hard or null; `temperature` of paper (1); `smoothing` (0.01); `weight` (1) |
+| `co_annotation` | `forward`: soft_labels (default), hard or null; `backward`: marginal \
+(default), posterior, paper, hard or null; `temperature` of paper (1); `smoothing` (0.01); \
+`weight` (1) |
 """
 
 

@@ -42,9 +42,9 @@ def relate(
     from labelweave.study import Study
 
     opened = Study.from_file(study)
-    console = Console()
-    console.print(opened.folds()[0].coverage())
     related = opened.relate(origin.value)
+    console = Console()
+    console.print(opened.first_fold().coverage())
     print_relatedness(related.to_dict(), console, tables=tables)
     if save is not None:
         for path in related.to_csv(save):

@@ -1,7 +1,7 @@
 """From the runs of a study to its results: metrics, paired differences and verdicts."""
 
-import math
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

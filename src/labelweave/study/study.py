@@ -6,7 +6,7 @@ from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 
-from labelweave.errors import TrainingError, listing
+from labelweave.errors import LabelweaveError, TrainingError, listing
 from labelweave.relations import ORIGINS, Origin, Relatedness
 from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
@@ -69,6 +69,12 @@ class Study:
             check_fold(fold, self.config)
         return folds
 
+    def first_fold(self) -> Fold:
+        """Return the data of the first seed, checked."""
+        fold = make_fold(self.config, self.data, self.config.seed_list()[0])
+        check_fold(fold, self.config)
+        return fold
+
     def run(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Run every arm on every seed, compare, and write results and report.
 
@@ -125,9 +131,9 @@ class Study:
             LabelweaveError: the data do not allow it.
             TrainingError: the training failed.
         """
-        seed = self.config.seed_list()[0]
-        fold = make_fold(self.config, self.data, seed)
-        check_fold(fold, self.config)
+        if origin == "knowledge" and not self.data.known:
+            raise LabelweaveError("relations from knowledge: found no table, expected one")
+        fold = self.first_fold()
         plan = self._plan({UNCOUPLED: [fold]})
         failures = self._train(plan, [fold], 1, progress)
         if failures:

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+
+from command_line import command_line
+from labelweave.errors import LabelweaveError
+from labelweave.study import Study
+from labelweave.study.arms import find_arm
+from study_example import write_study
+
+__all__ = ["command_line"]  # a fixture
+
+ESTIMATED = [
+    "multi_task",
+    "distribution_matching",
+    {"arm": "distribution_matching", "relations": {"from": "predictions"}},
+    {"arm": "full", "relations": {"from": "all"}},
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    path = write_study(tmp_path_factory.mktemp("related"), arms=ESTIMATED)
+    return Study.from_file(path).run(jobs=1, progress=False)
+
+
+def test_arms_with_estimated_relations_stand_beside_those_with_the_given_table(results) -> None:
+    assert list(results["arms"]) == [
+        "single_task", "multi_task", "distribution_matching", "distribution_matching.predictions",
+        "full.all",
+    ]  # fmt: skip
+    assert set(results["relatedness"]) == {"predictions", "all"}
+    assert results["arm_titles"]["full.all"].endswith(
+        "relations from all evidence, those that hold"
+    )
+    assert not results["failures"]
+
+
+def test_estimated_tables_are_in_the_results_with_their_evidence(results) -> None:
+    found = results["relatedness"]["predictions"]
+    (estimate,) = found["estimates"]
+    table, known = np.array(estimate["table"]), np.array(estimate["known"])
+    truth = np.array([[0, 0], [1, 0], [1, 1]])
+    assert np.abs(table - truth)[known].mean() < 0.25
+    (evidence,) = found["evidence"]
+    assert evidence["name"] == "kind->form"
+    assert (evidence["name"] in found["used"]) == (evidence["verdict"] == "related")
+
+
+def test_pairs_without_a_shared_row_can_be_estimated_but_not_counted(tmp_path) -> None:
+    changes = {
+        "relations": [{"source": "kind", "targets": ["form"]}],
+        "scatter": [
+            {"name": "one", "tasks": ["kind"], "rows": 60},
+            {"name": "two", "tasks": ["form"]},
+        ],
+    }
+    # forms stand in the second table only, so scattering needs its rows in both parts
+    path = write_study(tmp_path, **changes, arms=["full"])
+    with pytest.raises(LabelweaveError, match="no training row carries labels of both tasks"):
+        Study.from_file(path).folds()
+    path = write_study(tmp_path, **changes, arms=["full.predictions"])
+    (fold,) = Study.from_file(path).folds()
+    assert fold.relations == ()
+    results = Study.from_file(path).run(jobs=1, progress=False)
+    assert "full.predictions" in results["arms"]
+
+
+def test_a_second_run_trains_nothing(tmp_path) -> None:
+    path = write_study(tmp_path, arms=["full.predictions"])
+    Study.from_file(path).run(jobs=1, progress=False)
+    runs = tmp_path / "runs" / "parts" / "runs"
+    before = {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()}
+    Study.from_file(path).run(jobs=1, progress=False)
+    assert {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()} == before
+
+
+def test_unknown_origins_and_arms_are_told_in_one_line(tmp_path) -> None:
+    with pytest.raises(LabelweaveError, match="did you mean 'predictions'"):
+        find_arm("full.prediction")
+    with pytest.raises(LabelweaveError, match="'multi_task' is not coupled by relations"):
+        find_arm("multi_task.all")
+    path = write_study(tmp_path, relations=[], arms=["full.knowledge"])
+    with pytest.raises(LabelweaveError, match=r"arm 'full\.knowledge' needs relations, found none"):
+        Study.from_file(path)
+
+
+def test_relate_prints_tables_evidence_and_a_proposal_and_saves_tables(tmp_path, cli) -> None:
+    path = write_study(tmp_path)
+    answer = cli("relate", path, "--from", "all", "--save", tmp_path / "tables")
+    assert answer.code == 0, answer.err
+    assert "kind -> form" in answer.out
+    assert "Evidence on held-out rows" in answer.out
+    assert b"<svg" in (tmp_path / "tables" / "kind to form.svg").read_bytes()
+    edited = {"table": "tables/kind to form.csv", "source": "kind"}
+    path = write_study(tmp_path, relations=[edited])
+    assert cli("check", path).code == 0
+
+
+def test_relate_refuses_what_it_cannot_do(tmp_path, cli) -> None:
+    path = write_study(tmp_path, relations=[], arms=["multi_task"])
+    refused = cli.refused("relate", path, "--from", "knowledge")
+    assert refused == "relations from knowledge: found no table, expected one"
