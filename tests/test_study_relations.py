@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from command_line import command_line
@@ -100,3 +101,33 @@ def test_relate_refuses_what_it_cannot_do(tmp_path, cli) -> None:
     path = write_study(tmp_path, relations=[], arms=["multi_task"])
     refused = cli.refused("relate", path, "--from", "knowledge")
     assert refused == "relations from knowledge: found no table, expected one"
+
+
+def test_a_published_table_is_named_in_the_study_file(tmp_path) -> None:
+    faces = pd.DataFrame(np.random.default_rng(0).normal(size=(140, 3)), columns=list("xyz"))
+    faces["expression"] = np.resize(["happiness", "sadness", "fear", "anger", "neutral"], 140)
+    study = {
+        "name": "faces",
+        "tasks": [
+            {"name": "expression", "classes": [
+                "happiness", "sadness", "fear", "anger", "surprise", "disgust", "neutral",
+            ]},
+            {"name": "units", "kind": "multilabel", "labels": [
+                "AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25",
+                "AU26",
+            ]},
+        ],
+        "sources": [{"path": "faces.csv"}],
+        "relations": [
+            {"source": "expression", "known": "du-tao-martinez-2014", "vocabulary": "aff-wild2"}
+        ],
+    }  # fmt: skip
+    names = study["tasks"][1]["labels"]
+    faces[names] = 0
+    faces.to_csv(tmp_path / "faces.csv", index=False)
+    (relation,) = Study(study, tmp_path).data.known
+    assert relation.name == "expression->units"
+    assert relation.table[0, names.index("AU12")] == 1
+    study["relations"][0]["vocabulary"] = "afwild"
+    with pytest.raises(LabelweaveError, match="did you mean 'aff-wild2'"):
+        Study(study, tmp_path)

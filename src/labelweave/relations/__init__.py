@@ -13,8 +13,12 @@ from labelweave.relations.evidence import (
     evaluate_relation,
 )
 from labelweave.relations.grouping import Proposal, TaskPair, propose, rank_pairs
-from labelweave.relations.knowledge import read_knowledge
-from labelweave.relations.known_tables import KnownTable, known_table, known_tables
+from labelweave.relations.knowledge import (
+    KnownTable,
+    known_table,
+    known_tables,
+    read_knowledge,
+)
 from labelweave.relations.noisy_or import NoisyOr
 from labelweave.relations.product import multiply_in
 from labelweave.relations.relatedness import Relatedness, relation_to_dict

@@ -9,7 +9,7 @@ import pandas as pd
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source, infer_tasks, read_table, table_source
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations import Relation, count_relation, read_knowledge
+from labelweave.relations import Relation, count_relation, known_table, read_knowledge
 from labelweave.study.config import StudyConfig
 from labelweave.study.sections import RelationSection, SourceSection
 from labelweave.tasks import Multiclass, Task, task_from_dict
@@ -91,18 +91,23 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
             for section, table in zip(config.sources, tables, strict=True)
         ]
     )
-    known: list[Relation] = []
-    for section in config.relations:
-        if section.table is not None:
-            known += read_knowledge(
-                folder / section.table,
-                section.source,
-                tasks,
-                targets=section.targets,
-                strength=section.strength,
-            )
-    counted = tuple(section for section in config.relations if section.table is None)
+    known = [
+        relation
+        for section in config.relations
+        if section.written
+        for relation in _written(section, folder, tasks)
+    ]
+    counted = tuple(section for section in config.relations if not section.written)
     return StudyData(collection, tuple(known), counted)
+
+
+def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[Relation]:
+    table: Path | pd.DataFrame = folder / (section.table or "")
+    if section.known is not None and section.vocabulary is not None:
+        table = known_table(section.known, vocabulary=section.vocabulary).frame
+    return read_knowledge(
+        table, section.source, tasks, targets=section.targets, strength=section.strength
+    )
 
 
 def _source(section: SourceSection, table: pd.DataFrame, tasks: Sequence[Task]) -> Source:

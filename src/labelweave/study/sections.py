@@ -94,6 +94,8 @@ class RelationSection(Section):
     Attributes:
         source: the multiclass task whose classes are the rows.
         table: CSV file, relative to the study file.
+        known: instead, a published table that ships, for example ``du-tao-martinez-2014``.
+        vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``.
         targets: the tasks spoken about; default: all in the table. Needed without a table.
         strength: factor on the coupling terms of these relations.
         smoothing: pseudo-counts per row when counting.
@@ -101,15 +103,26 @@ class RelationSection(Section):
 
     source: str
     table: str | None = None
+    known: str | None = None
+    vocabulary: str | None = None
     targets: list[str] | None = None
     strength: float = Field(default=1.0, ge=0)
     smoothing: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _targets_to_count(self) -> Self:
-        if self.table is None and not self.targets:
+        if self.table is not None and self.known is not None:
+            raise ValueError("found both 'table' and 'known', expected one of them")
+        if (self.known is None) != (self.vocabulary is None):
+            raise ValueError("'known' and 'vocabulary' belong together, found one of them")
+        if not self.written and not self.targets:
             raise ValueError("counting from annotations needs 'targets' (or give a 'table')")
         return self
+
+    @property
+    def written(self) -> bool:
+        """Whether the relations are written down in a table, and not to be counted."""
+        return self.table is not None or self.known is not None
 
 
 class OriginSection(Section):

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations.knowledge import read_knowledge
+from labelweave.relations.knowledge.reading import read_knowledge
 from labelweave.relations.relation import Relation
 from labelweave.tasks import Task
 
@@ -99,11 +99,13 @@ def known_table(name: str, *, vocabulary: str, strong: float = 1.0) -> KnownTabl
 
 
 def _names() -> list[str]:
-    found = (file.name for file in files("labelweave.relations").joinpath("tables").iterdir())
+    found = (
+        file.name for file in files("labelweave.relations.knowledge").joinpath("tables").iterdir()
+    )
     return sorted(name.removesuffix(SUFFIX) for name in found if name.endswith(SUFFIX))
 
 
 def _read(name: str) -> dict[str, Any]:
-    file = files("labelweave.relations").joinpath("tables", f"{name}{SUFFIX}")
+    file = files("labelweave.relations.knowledge").joinpath("tables", f"{name}{SUFFIX}")
     table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return table
