@@ -273,6 +273,8 @@ def test_headline_of_a_harmful_best_arm_recommends_another():
         "multi_task shows a gain on 1 of 2 tasks, negative transfer on none, not enough data on "
         "1 ('t1'); t0 .60 -> .65 (+.05, 95 % interval .04 to .06).",
         "full is ruled out by negative transfer on 1 ('t1').",
+        "It is chosen by the test rows' means: among arms that do alike, the best looks a little "
+        "better than it is.",
         "It takes 1 network in place of 2.",
     ]
 

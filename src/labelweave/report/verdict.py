@@ -102,6 +102,11 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
             f"Caution: shuffled_relations does as well ({short(pair['shuffled_relations'])}), "
             "so the gain does not come from what the relations say."
         )
+    if chosen in means and len(means) > 2:
+        found.append(
+            "It is chosen by the test rows' means: among arms that do alike, the best looks a "
+            "little better than it is."
+        )
     costs = [results["costs"].get(arm, {}).get("networks") for arm in (chosen, baseline)]
     if all(costs) and costs[0] < costs[1]:
         networks = "1 network" if costs[0] == 1 else f"{costs[0]} networks"
