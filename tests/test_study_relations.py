@@ -29,7 +29,7 @@ def test_arms_with_estimated_relations_stand_beside_those_with_the_given_table(r
         "single_task", "multi_task", "distribution_matching", "distribution_matching.predictions",
         "full.all",
     ]  # fmt: skip
-    assert set(results["relatedness"]) == {"predictions", "all"}
+    assert set(results["relatedness"]) == {"knowledge", "predictions", "all"}
     assert results["arm_titles"]["full.all"].endswith(
         "relations from all evidence, those that hold"
     )
@@ -131,3 +131,18 @@ def test_a_published_table_is_named_in_the_study_file(tmp_path) -> None:
     study["relations"][0]["vocabulary"] = "afwild"
     with pytest.raises(LabelweaveError, match="did you mean 'aff-wild2'"):
         Study(study, tmp_path)
+
+
+def test_given_relations_in_both_directions_are_counted_once(tmp_path) -> None:
+    path = write_study(
+        tmp_path,
+        tasks=[{"name": "kind"}, {"name": "colour"}],
+        relations=[
+            {"source": "kind", "targets": ["colour"]},
+            {"source": "colour", "targets": ["kind"]},
+        ],
+    )
+    (fold,) = Study.from_file(path).folds()
+    assert [relation.name for relation in fold.relations] == ["kind->colour"]
+    (note,) = [note for note in fold.notes if "colour->kind" in note]
+    assert "already joined by stronger evidence" in note

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Coverage, Part, TableEncoder, leak_check, scatter, split
-from labelweave.relations import Relation
+from labelweave.relations import Relation, acyclic
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 
@@ -118,6 +118,9 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
             )
     encoder = _encoder(config).fit(collection.inputs.iloc[rows])
     notes += encoder.notes_
+    given = data.relations(annotations, strict=config.needs_given_relations())
+    relations, doubled = _without_cycles(given)
+    notes += doubled
 
     def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
         return Rows(encoder.transform(collection.inputs.iloc[index]), labels, index)
@@ -131,7 +134,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
         everything=everything,
         validation=encoded(parts.validation, collection.annotations[parts.validation]),
         test=encoded(parts.test, collection.annotations[parts.test]),
-        relations=data.relations(annotations, strict=config.needs_given_relations()),
+        relations=relations,
         notes=tuple(notes),
     )
 
@@ -162,10 +165,18 @@ def make_training_fold(
         for i in (parts.train, parts.validation, parts.test)
     )
     names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
-    notes = (*encoder.notes_, *parts.notes)
+    kept, doubled = _without_cycles(relations)
+    notes = (*encoder.notes_, *parts.notes, *doubled)
     return Fold(
-        seed, encoder, train, source[parts.train], names, None, validation, test, relations, notes
+        seed, encoder, train, source[parts.train], names, None, validation, test, kept, notes
     )
+
+
+def _without_cycles(relations: Sequence[Relation]) -> tuple[tuple[Relation, ...], list[str]]:
+    """Return the relations that count no evidence twice, and a note on each of the others."""
+    kept, left_out = acyclic(relations, {r.name: r.strength for r in relations})
+    notes = [f"relation {name} is left out: {reason}" for name, reason in left_out.items()]
+    return tuple(kept), notes
 
 
 def _encoder(config: StudyConfig) -> TableEncoder:

@@ -7,7 +7,7 @@ from typing import Any
 from joblib import Parallel, cpu_count, delayed
 
 from labelweave.errors import LabelweaveError, TrainingError, listing
-from labelweave.relations import ORIGINS, Origin, Relatedness
+from labelweave.relations import Origin, Relatedness
 from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import check_fold
@@ -93,27 +93,26 @@ class Study:
             TrainingError: every arm failed on some seed.
         """
         folds = self.folds()
-        first = [arm for arm in self.arms if find_arm(arm).origin is None]
-        plan = self._plan(dict.fromkeys(first, folds))
+        given = [arm for arm in self.arms if find_arm(arm).origin is None]
+        plan = self._plan(dict.fromkeys(given, folds))
         failures = self._train(plan, folds, jobs, progress)
         self._derive(plan, folds)
-        related = self._relate(folds, plan)
-        estimated = {
-            arm: [with_relations(fold, found) for fold, found in zip(folds, by_seed, strict=True)]
-            for arm in self.arms
-            if (origin := find_arm(arm).origin) and (by_seed := related.get(origin))
-        }
-        later = self._plan(estimated)
-        for arm, runs in later.items():
-            failures += self._train({arm: runs}, estimated[arm], jobs, progress)
-        plan |= later
-        whole = {
-            arm: plan[arm] for arm in self.arms if arm in plan and all(r.done for r in plan[arm])
-        }
+        related = self._related(folds, plan)
+        for arm in self.arms:
+            origin = find_arm(arm).origin
+            if origin is not None and related[origin]:
+                own = [with_relations(f, r) for f, r in zip(folds, related[origin], strict=True)]
+                runs = self._plan({arm: own})
+                failures += self._train(runs, own, jobs, progress)
+                plan |= runs
+        ended = [arm for arm in self.arms if arm in plan and all(run.done for run in plan[arm])]
+        whole = {arm: plan[arm] for arm in ended}
         if not whole:
             raise TrainingError(f"every arm failed, the first: {failures[0]['error']}")
         results = collect(self.config, folds, whole, failures, self.command)
-        results["relatedness"] = {origin: found[0].to_dict() for origin, found in related.items()}
+        results["relatedness"] = {
+            origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
+        }
         write_results(results, self.output)
         return results
 
@@ -152,21 +151,24 @@ class Study:
             for arm, of_arm in folds.items()
         }
 
-    def _relate(
+    def _related(
         self, folds: Sequence[Fold], plan: Mapping[str, Sequence[Run]]
     ) -> dict[Origin, list[Relatedness]]:
-        """Return the relatedness of every seed for each origin that an arm asks for."""
-        origins = {origin for arm in self.arms if (origin := find_arm(arm).origin)}
-        base = plan.get(UNCOUPLED, ())
-        if not origins or not all(run.done for run in base):
-            return {}
+        """Return by origin the relatedness of every seed, or nothing where its run has failed.
+
+        Arms that take an expert's tables as given use them all; on the first seed these are
+        judged all the same, so that the report says what holds.
+        """
+        wanted = {origin: folds for arm in self.arms if (origin := find_arm(arm).origin)}
+        if self.data.known and UNCOUPLED in plan:
+            wanted.setdefault("knowledge", folds[:1])
         return {
             origin: [
                 relate_fold(fold, run, self.data, self.config, origin)
-                for fold, run in zip(folds, base, strict=True)
+                for fold, run in zip(of_origin, plan[UNCOUPLED], strict=False)
+                if all(each.done for each in plan[UNCOUPLED])
             ]
-            for origin in ORIGINS
-            if origin in origins
+            for origin, of_origin in wanted.items()
         }
 
     def describe(self) -> list[Any]:

@@ -122,8 +122,6 @@ class Evidence:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures and words as JSON-able values, without the table itself."""
-        return {
-            name: value
-            for name, value in asdict(replace(self, relation=None)).items()
-            if name != "relation"
-        }
+        values = asdict(replace(self, relation=None, per_label=()))
+        del values["relation"]
+        return values | {"per_label": [asdict(label) for label in self.per_label]}
