@@ -97,7 +97,7 @@ def collect(
             side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
             for side in ("train", "validation", "test")
         },
-        "settings": config.model_dump(mode="json"),
+        "settings": config.model_dump(mode="json", exclude_none=True),
         "environment": environment(),
         "notes": notes(folds, config),
         "failures": list(failures),
