@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import labelweave
 from labelweave.data import TableEncoder
 from labelweave.errors import LabelweaveError
+from labelweave.files import write_text
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import (
     Binary,
@@ -115,9 +116,7 @@ class Model:
             for name, value in network.state_dict().items()
         }
         save_tensors(path / "weights.safetensors", weights, {"format": FORMAT})
-        partial = path / "model.json.partial"
-        partial.write_text(json.dumps(description, indent=1), encoding="utf-8")
-        partial.replace(path / "model.json")
+        write_text(path / "model.json", json.dumps(description, indent=1))
 
     @classmethod
     def load(cls, folder: str | Path) -> "Model":

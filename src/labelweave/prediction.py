@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.files import replacing
 from labelweave.model import Model, probability_columns
 from labelweave.tasks import Binary, Multiclass
 
@@ -87,9 +88,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         LabelweaveError: see `check_writable`.
     """
     check_writable(path)
-    partial = path.with_name(path.name + ".partial")
-    if path.suffix == ".csv":
-        table.to_csv(partial, index=False)
-    else:
-        table.to_parquet(partial, index=False)
-    partial.replace(path)
+    with replacing(path) as temporary:
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False)
+        else:
+            table.to_parquet(temporary, index=False)

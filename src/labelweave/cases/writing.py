@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from labelweave.files import write_text
+
 
 def write_case(folder: Path, tables: Mapping[str, pd.DataFrame], study: str) -> Path:
     """Write tables and ``study.yaml`` to a folder; files with the same content stay untouched.
@@ -18,7 +20,5 @@ def write_case(folder: Path, tables: Mapping[str, pd.DataFrame], study: str) -> 
     for name, text in texts.items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(path)
+            write_text(path, text)
     return folder / "study.yaml"

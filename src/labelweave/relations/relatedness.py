@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.files import replacing
 from labelweave.relations.estimation import Estimate
 from labelweave.relations.evidence import Evidence
 from labelweave.relations.grouping import Proposal, TaskPair
@@ -80,9 +81,9 @@ class Relatedness:
             table.columns = pd.Index(
                 [f"{relation.target.name}={label}" for label in relation.target.names]
             )
-            partial = path / f"{name}.partial"
-            table.to_csv(partial, index_label=relation.source.name)
-            files.append(partial.replace(path / name))
+            with replacing(path / name) as temporary:
+                table.to_csv(temporary, index_label=relation.source.name)
+            files.append(path / name)
         return files
 
     def plot(self, name: str, path: str | Path) -> Path:

@@ -1,13 +1,12 @@
-"""Results as a CSV table, and the atomic write behind every file of a report."""
+"""Results as a CSV table."""
 
 import csv
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labelweave.errors import LabelweaveError
+from labelweave.files import write_text
 from labelweave.report.tables import arm_names, checked, estimate, verdict
 
 COLUMNS = (
@@ -48,22 +47,4 @@ def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
                         *(change.mean, change.low, change.high, change.p, word),
                     )
                 )
-    write_atomic(path, text.getvalue())
-
-
-def write_atomic(path: str | Path, text: str) -> None:
-    """Write a UTF-8 file through a temporary one beside it, so that no reader sees half of it.
-
-    Raises:
-        LabelweaveError: the file cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # a name may hold half a surrogate pair, which UTF-8 cannot
-        temporary.write_text(text, encoding="utf-8", errors="replace", newline="\n")
-        temporary.replace(path)
-    except OSError as error:
-        raise LabelweaveError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(Path(path), text.getvalue())

@@ -22,6 +22,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError
+from labelweave.files import replacing
 from labelweave.report.tables import Estimate, fixed, printable
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart
@@ -129,10 +130,10 @@ def write_heat_map(relation: Mapping[str, Any], path: Path) -> Path:
         raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .svg or .png")
     with _style(path.name):
         figure, _ = _heat_map(relation)
-        partial = path.with_name(f"{path.name}.partial")
         nothing = {"Date": None} if path.suffix == ".svg" else {}
-        figure.savefig(partial, format=path.suffix[1:], dpi=2 * PIXELS, metadata=nothing)
-    return partial.replace(path)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], dpi=2 * PIXELS, metadata=nothing)
+    return path
 
 
 def _heat_map(relation: Mapping[str, Any]) -> tuple[Figure, str]:

@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from labelweave.report.exports import write_atomic
+from labelweave.files import write_text
 from labelweave.report.tables import (
     MARKS,
     arm_names,
@@ -62,7 +62,7 @@ def write_html(results: Mapping[str, Any], path: str | Path) -> None:
         estimate=estimate,
         **_pictures(results),
     )
-    write_atomic(path, page)
+    write_text(Path(path), page)
 
 
 def _pictures(results: Mapping[str, Any]) -> dict[str, Any]:

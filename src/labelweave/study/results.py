@@ -23,6 +23,7 @@ from labelweave.evaluation import (
     metric_names,
     verdict,
 )
+from labelweave.files import write_text
 from labelweave.relations import relation_to_dict
 from labelweave.report import write_csv, write_html
 from labelweave.study.arms import BASELINE, find_arm
@@ -195,7 +196,8 @@ def _costs(runs: Sequence[Run]) -> dict[str, Any]:
 def notes(folds: Sequence[Fold], config: StudyConfig) -> list[str]:
     """Return every fold's notes once, with the seeds where not all folds have it.
 
-    Besides, whether the bootstrap has too few replicates to find anything in so many tasks.
+    Besides, whether there is one seed only, or the bootstrap has too few replicates to find
+    anything in so many tasks.
     """
     seeds: dict[str, list[int]] = {}
     for fold in folds:
@@ -207,17 +209,20 @@ def notes(folds: Sequence[Fold], config: StudyConfig) -> list[str]:
     needed = math.ceil(round(2 * tasks / (1 - config.statistics.level), 6)) - 1
     few = f"statistics.replicates: {replicates} cannot show a difference among {tasks} tasks, "
     few += f"expected at least {needed}"
-    return [few] * (replicates < needed) + [
-        note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
-        for note, where in seeds.items()
-    ]
+    lone = "one seed: the intervals tell nothing of how training varies, run more for a verdict"
+    return (
+        [few] * (replicates < needed)
+        + [lone] * (len(folds) == 1)
+        + [
+            note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
+            for note, where in seeds.items()
+        ]
+    )
 
 
 def write_results(results: Mapping[str, Any], folder: Path) -> None:
     """Write ``results.json``, ``results.csv`` and ``report.html``, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / "results.json.partial"
-    partial.write_text(json.dumps(results, indent=1), encoding="utf-8")
-    partial.replace(folder / "results.json")
+    write_text(folder / "results.json", json.dumps(results, indent=1))
     write_csv(results, folder / "results.csv")
     write_html(results, folder / "report.html")

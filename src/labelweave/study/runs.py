@@ -131,7 +131,7 @@ def derive(run: Run, base: Run, fold: Fold) -> None:
 def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float) -> None:
     if fitted.model is not None:
         fitted.model.save(partial / "model")
-    for checkpoint in partial.glob("training/**/*.safetensors"):
+    for checkpoint in partial.glob("training/**/*.safetensors*"):
         checkpoint.unlink()
     tensors = {
         f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()

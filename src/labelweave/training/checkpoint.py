@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
+from labelweave.files import replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -19,12 +20,10 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, 
     path.parent.mkdir(parents=True, exist_ok=True)
     # copies, for safetensors refuses tensors that share memory, such as tied weights
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(save(plain, metadata={"state": json.dumps(state)}))
         file.flush()
         os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

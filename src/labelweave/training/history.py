@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from labelweave.files import write_text
 from labelweave.losses import Loss
 
 
@@ -25,10 +26,7 @@ class History:
 
     def write(self, path: Path) -> None:
         """Write one JSON line a record, replacing the file."""
-        partial = path.with_name(path.name + ".partial")
-        text = "".join(json.dumps(record) + "\n" for record in self.records)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_text(path, "".join(json.dumps(record) + "\n" for record in self.records))
 
     def curve(self) -> dict[str, Any]:
         """Return ``{"step": [...], "terms": {name: [weighted loss, ...]}}``."""
