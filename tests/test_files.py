@@ -17,9 +17,8 @@ def test_a_file_is_replaced_whole(tmp_path) -> None:
 def test_an_error_in_the_middle_leaves_the_old_file_and_no_other(tmp_path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(KeyError), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
+    with pytest.raises(KeyError):
+        _half(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -33,3 +32,9 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path) -> None:
 def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path) -> None:
     with pytest.raises(LabelweaveError, match=r"a\.txt: cannot be written \(No such file"):
         write_text(tmp_path / "no" / "a.txt", "x")
+
+
+def _half(path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError
