@@ -25,6 +25,7 @@ def print_relatedness(found: Mapping[str, Any], console: Console, *, tables: boo
     if tables:
         for estimate in found["estimates"]:
             _print_table(estimate, console)
+        console.print(Text(f"(shades: '{SHADES}' = 0 to 1, ? = unknown)\n"))
     console.print(_evidence(found))
     for name, reason in found["left_out"].items():
         console.print(Text(f"left out: {printable(name)}: {printable(reason)}"))
@@ -66,7 +67,7 @@ def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
 
 
 def _evidence(found: Mapping[str, Any]) -> Table:
-    table = Table(title=f"Evidence on held-out rows (shades above: '{SHADES}' = 0 to 1)")
+    table = Table(title="Evidence on held-out rows")
     table.add_column("relation", overflow="fold")
     table.add_column("verdict")
     for title in ("lift, nats a label", "p", "trust"):
