@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from labelweave.losses import CoAnnotation, DistributionMatching, Objective
     from labelweave.model import Model
     from labelweave.networks import MultiTaskNetwork
-    from labelweave.relations import Relation, count_relation, read_knowledge
+    from labelweave.relations import (
+        Relatedness,
+        Relation,
+        count_relation,
+        read_knowledge,
+        relate,
+    )
     from labelweave.study import Study
     from labelweave.tasks import Binary, Multiclass, Multilabel
     from labelweave.training import Trainer, TrainingConfig
@@ -31,6 +37,7 @@ _HOME = {
     "Multiclass": "tasks",
     "Multilabel": "tasks",
     "Objective": "losses",
+    "Relatedness": "relations",
     "Relation": "relations",
     "Source": "data",
     "Study": "study",
@@ -40,6 +47,7 @@ _HOME = {
     "count_relation": "relations",
     "read_knowledge": "relations",
     "read_table": "data",
+    "relate": "relations",
     "table_source": "data",
 }
 
@@ -56,6 +64,7 @@ __all__ = [
     "Multiclass",
     "Multilabel",
     "Objective",
+    "Relatedness",
     "Relation",
     "Source",
     "Study",
@@ -65,6 +74,7 @@ __all__ = [
     "count_relation",
     "read_knowledge",
     "read_table",
+    "relate",
     "table_source",
 ]
 
