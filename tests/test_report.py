@@ -25,7 +25,8 @@ from labelweave.report import (
     write_csv,
     write_html,
 )
-from labelweave.report.figures import heat_map, interval_plot, loss_curves
+from labelweave.report.figures import interval_plot, loss_curves
+from labelweave.report.heat_maps import heat_map
 from labelweave.report.tables import Estimate, arm_names, checked, mean_scores
 from labelweave.report.verdict import short
 from report_example import example_results

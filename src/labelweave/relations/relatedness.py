@@ -93,7 +93,7 @@ class Relatedness:
             LabelweaveError: no such relation, or another ending.
         """
         # the picture is the one of the report; matplotlib is loaded only for it
-        from labelweave.report.figures import write_heat_map
+        from labelweave.report.heat_maps import write_heat_map
 
         return write_heat_map(relation_to_dict(self.estimate(name).relation), Path(path))
 

@@ -68,7 +68,8 @@ def write_html(results: Mapping[str, Any], path: str | Path) -> None:
 def _pictures(results: Mapping[str, Any]) -> dict[str, Any]:
     from markupsafe import Markup
 
-    from labelweave.report.figures import heat_map, interval_plot, loss_curves
+    from labelweave.report.figures import interval_plot, loss_curves
+    from labelweave.report.heat_maps import heat_map
 
     arms, terms = arm_names(results), _largest_terms(results["curves"])
     baseline = results["baseline"]
