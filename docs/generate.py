@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from labelweave.study import ARMS, StudyConfig, sections
+from labelweave.study.arm_section import ArmSection
 from labelweave.training import TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -37,6 +38,12 @@ A coupled arm can take relations from other evidence than the tables as given:
 with the counts) or `all` (the tables as a prior). For every seed the relations are estimated on
 the training rows, and only those that hold on held-out rows couple tasks; the report says which
 do not, and why.
+
+An arm can have coupling options of its own, under a name of its own:
+`{arm: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
+{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such an arm
+is shown and judged like any other; the recommended arm is one of the usual ones. `labelweave
+ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
 """
 COUPLINGS = """\
 ## `couplings`
@@ -59,7 +66,11 @@ def page() -> str:
     parts += [_section(f"`{name}`", section) for name, section in SECTIONS.items()]
     arms = [f"| `{arm.name}` | {arm.title} |" for arm in ARMS.values()]
     head = ["## `arms`", "", "| arm | what it is |", "|---|---|"]
-    parts += ["\n".join([*head, *arms, "", ORIGINS]), COUPLINGS]
+    own = [
+        _section("An entry with settings of its own", ArmSection).replace("## ", "### "),
+        ORIGINS,
+    ]
+    parts += ["\n".join([*head, *arms, "", *own]), COUPLINGS]
     return "\n".join(parts)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 import labelweave
+from labelweave.cli.ablate import ablate
 from labelweave.cli.check import check
 from labelweave.cli.demo import demo
 from labelweave.cli.init import init
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, check, relate, run, predict, schema):
+for command in (demo, init, check, relate, run, ablate, predict, schema):
     app.command()(command)
 
 

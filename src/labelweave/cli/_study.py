@@ -1,6 +1,7 @@
 """What the commands that run a study share."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -16,11 +17,16 @@ def run_and_print(study: "Study", jobs: int | None) -> None:
     results = study.run(jobs=jobs)
     console = Console()
     print_results(results, console)
+    report = study.output / "report.html"
+    console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
+    report_failures(results)
+
+
+def report_failures(results: Mapping[str, Any]) -> None:
+    """Print the runs that failed, and exit 1 where there are any."""
     for failure in results["failures"]:
         typer.echo(
             f"failed: {failure['arm']}, seed {failure['seed']}: {failure['error']}", err=True
         )
-    report = study.output / "report.html"
-    console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
     if results["failures"]:
         raise typer.Exit(1)

@@ -196,6 +196,16 @@ def mean_scores(results: Mapping[str, Any], arms: Sequence[str]) -> dict[str, fl
     return {arm: sum(of[t] for t in sorted(shared)) / len(shared) for arm, of in scores.items()}
 
 
+def main_metrics(results: Mapping[str, Any]) -> str:
+    """Return the usual main metric, and the others with their tasks: "accuracy; f1 of 'edge'"."""
+    metrics: dict[str, list[str]] = {}
+    for task in results["tasks"]:
+        metrics.setdefault(task["main_metric"], []).append(task["name"])
+    usual = max(metrics, key=lambda metric: len(metrics[metric]))
+    others = [f"{metric} of {listing(of)}" for metric, of in metrics.items() if metric != usual]
+    return "; ".join([usual, *others])
+
+
 def interval_level(results: Mapping[str, Any]) -> str:
     """Return the intervals' coverage in words, "95 %" unless the study's settings say otherwise."""
     statistics = results["settings"].get("statistics") or {}

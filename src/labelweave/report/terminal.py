@@ -9,13 +9,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from labelweave.errors import listing
 from labelweave.report.tables import (
     MARKS,
     arm_names,
     best_arms,
     checked,
     interval_level,
+    main_metrics,
     printable,
     score,
     verdict,
@@ -60,7 +60,7 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
     plain = {arm: arm for arm in arms}
     roomy = [_arms_as_rows(results, arms), _tasks_as_rows(results, arms, plain, " ")]
     dense = [_tasks_as_rows(results, arms, codes, "\n", padding) for padding in (1, 0)]
-    table = next((table for table in [*roomy, *dense] if _fits(table, console)), None)
+    table = next((table for table in [*roomy, *dense] if fits(table, console)), None)
     console.print(Text(printable(headline(results)), style="bold"))
     for block in _blocks(results, arms, codes, console) if table is None else [table]:
         console.print(block)
@@ -105,7 +105,7 @@ def _blocks(
         size = -(-len(arms) // count)
         parts = [arms[i : i + size] for i in range(0, len(arms), size)]
         tables = [_tasks_as_rows(results, part, codes, "\n") for part in parts]
-        if all(_fits(table, console) for table in tables):
+        if all(fits(table, console) for table in tables):
             break
     return tables
 
@@ -118,7 +118,8 @@ def _table(corner: str, heads: Sequence[str], padding: int) -> Table:
     return table
 
 
-def _fits(table: Table, console: Console) -> bool:
+def fits(table: Table, console: Console) -> bool:
+    """Return whether a table fits the console without folding its cells."""
     # measured without bound: within the console, rich would squeeze the columns first
     options = console.options.update(max_width=UNBOUNDED)
     return Measurement.get(console, options, table).maximum <= console.width
@@ -143,14 +144,9 @@ def _cell(results: Mapping[str, Any], arm: str, task: Mapping[str, Any], gap: st
 
 
 def _legend(results: Mapping[str, Any]) -> list[str]:
-    metrics: dict[str, list[str]] = {}
-    for task in results["tasks"]:
-        metrics.setdefault(task["main_metric"], []).append(task["name"])
-    usual = max(metrics, key=lambda metric: len(metrics[metric]))
-    told = [f"{metric} of {listing(of)}" for metric, of in metrics.items() if metric != usual]
     return [
         "  ".join(f"{mark} {word}" for word, mark in MARKS.items())
         + f"  (against {results['baseline']})",
-        f"{'; '.join([usual, *told])}; in percent, ± half the {interval_level(results)} interval; "
+        f"{main_metrics(results)}; in percent, ± half the {interval_level(results)} interval; "
         "bold = best of the task, oracle aside",
     ]

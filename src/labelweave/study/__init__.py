@@ -1,5 +1,6 @@
 """Studies: arms x seeds on the same data, compared in pairs."""
 
+from labelweave.study.ablation import run_ablation
 from labelweave.study.arms import ARMS, BASELINE, Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
@@ -16,5 +17,6 @@ __all__ = [
     "StudyData",
     "parse_study",
     "read_study_file",
+    "run_ablation",
     "write_results",
 ]

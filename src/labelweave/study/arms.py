@@ -1,7 +1,8 @@
 """The arms of a study: what is trained, on which labels, coupled by which relations."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import ORIGINS, Origin
@@ -23,6 +24,7 @@ class Arm:
             from.
         origin: None = the relations as the study gives them; else they are estimated from this
             evidence for every seed, and only those with evidence on held-out rows are used.
+        options: options of its couplings, in place of the study's.
     """
 
     name: str
@@ -33,11 +35,20 @@ class Arm:
     all_labels: bool = False
     base: str | None = None
     origin: Origin | None = None
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def needs_relations(self) -> bool:
         """Whether the arm makes no sense without a relation."""
         return bool(self.couplings) or self.kind == "derived"
+
+    def coupling_options(
+        self, general: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        """Return the options of each of its couplings: the study's `general` ones, then its own."""
+        return {
+            name: {**general.get(name, {}), **self.options.get(name, {})} for name in self.couplings
+        }
 
     def lacks(self, *, relations: bool, hidden_labels: bool) -> str | None:
         """Return what a study must have for this arm and has not, in words; None = nothing."""

@@ -1,14 +1,15 @@
 """What a study file may say."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS
-from labelweave.study.arms import ARMS, BASELINE, find_arm
+from labelweave.study.arm_section import ArmSection
+from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
 from labelweave.study.sections import (
-    ArmSection,
     InputsSection,
     NetworkSection,
     PartSection,
@@ -42,7 +43,8 @@ class StudyConfig(Section):
             ``distribution_matching: {form: js, weight: 0.5}``.
         relatedness: how relations are estimated from data, where an arm says so.
         arms: what to compare; the baseline is always among them. An entry
-            ``{arm: full, relations: {from: predictions}}`` estimates the relations.
+            ``{arm: full, relations: {from: predictions}}`` estimates the relations, and with
+            ``name`` and ``couplings`` an arm has coupling options of its own.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
         output: folder for results, relative to the study file.
@@ -67,10 +69,14 @@ class StudyConfig(Section):
     @field_validator("arms")
     @classmethod
     def _known_arms(cls, arms: list[str | ArmSection]) -> list[str | ArmSection]:
-        names = [arm if isinstance(arm, str) else arm.called for arm in arms]
-        for name in names:
-            find_arm(name)
-        return list(names)
+        for arm in arms:
+            if isinstance(arm, str):
+                find_arm(arm)
+        named = [arm.name for arm in arms if isinstance(arm, ArmSection) and arm.name]
+        for name in named:
+            if named.count(name) > 1:
+                raise ValueError(f"two arms are called '{name}', give each a 'name' of its own")
+        return [arm if isinstance(arm, str) or arm.name else arm.called for arm in arms]
 
     @field_validator("couplings")
     @classmethod
@@ -110,8 +116,32 @@ class StudyConfig(Section):
         """Return whether some arm is coupled by relations that are not estimated for it."""
         if not self.arms:
             return True
-        arms = [find_arm(arm if isinstance(arm, str) else arm.called) for arm in self.arms]
+        arms = [self.arm(name) for name in self._asked()]
         return any(arm.needs_relations and arm.origin is None for arm in arms)
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm that results call `name`."""
+        return self._named().get(name) or find_arm(name)
+
+    def check_couplings(self, check: Callable[[dict[str, dict[str, Any]]], object]) -> None:
+        """Call `check` with the study's coupling options, and with those of each named arm.
+
+        Raises:
+            LabelweaveError: what `check` raises, naming the arm.
+        """
+        check(self.couplings)
+        for name, arm in self._named().items():
+            try:
+                check(arm.coupling_options(self.couplings))
+            except LabelweaveError as error:
+                raise LabelweaveError(f"arm '{name}': {error}") from None
+
+    def _named(self) -> dict[str, Arm]:
+        sections = [arm for arm in self.arms if isinstance(arm, ArmSection)]
+        return {section.called: section.found() for section in sections}
+
+    def _asked(self) -> list[str]:
+        return [arm if isinstance(arm, str) else arm.called for arm in self.arms]
 
     def seed_list(self) -> list[int]:
         """Return the seeds."""
@@ -128,16 +158,16 @@ class StudyConfig(Section):
         Raises:
             LabelweaveError: an arm needs relations or hidden labels, and there are none.
         """
-        asked = [arm if isinstance(arm, str) else arm.called for arm in self.arms]
+        asked = self._asked()
         lacking = {
             name: what
             for name in [*ARMS, *asked]
-            if (what := find_arm(name).lacks(relations=related, hidden_labels=bool(self.scatter)))
+            if (what := self.arm(name).lacks(relations=related, hidden_labels=bool(self.scatter)))
         }
         for name in asked:
             if name in lacking:
                 raise LabelweaveError(f"key 'arms': arm '{name}' needs {lacking[name]}, found none")
         wanted = dict.fromkeys([BASELINE, *(asked or [a for a in ARMS if a not in lacking])])
-        wanted |= dict.fromkeys(base for name in list(wanted) if (base := find_arm(name).base))
+        wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.arm(name).base))
         order = list(ARMS)
-        return sorted(wanted, key=lambda name: order.index(name.partition(".")[0]))
+        return sorted(wanted, key=lambda name: order.index(self.arm(name).name.partition(".")[0]))

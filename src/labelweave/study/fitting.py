@@ -69,7 +69,7 @@ def fit_arm(
     relations = fold.relations
     if arm.relations == "shuffled":
         relations = tuple(r.permuted(fold.seed + i) for i, r in enumerate(relations))
-    options = {name: config.couplings.get(name, {}) for name in arm.couplings}
+    options = arm.coupling_options(config.couplings)
     groups = [[task] for task in labels.tasks] if arm.kind == "single" else [list(labels.tasks)]
     spec = NetworkSpec(config.network.backbone, config.network.options())
     networks: list[MultiTaskNetwork] = []
@@ -106,7 +106,7 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
         raise LabelweaveError(
             "early stopping (patience) needs validation rows, found none; set their number or share"
         )
-    Objective(labels.tasks, fold.relations, config.couplings)
+    config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
     Trainer(config.training)
 
 

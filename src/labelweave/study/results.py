@@ -26,7 +26,7 @@ from labelweave.evaluation import (
 from labelweave.files import write_text
 from labelweave.relations import relation_to_dict
 from labelweave.report import write_csv, write_html
-from labelweave.study.arms import BASELINE, find_arm
+from labelweave.study.arms import BASELINE
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.runs import Run
@@ -81,7 +81,7 @@ def collect(
             }
             for task in tasks
         ],
-        "arm_titles": {arm: find_arm(arm).title for arm in runs},
+        "arm_titles": {arm: config.arm(arm).title for arm in runs},
         "arms": summaries,
         "differences": differences,
         "verdicts": verdicts,
@@ -98,7 +98,7 @@ def collect(
             side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
             for side in ("train", "validation", "test")
         },
-        "settings": config.model_dump(mode="json", exclude_none=True),
+        "settings": config.model_dump(mode="json", by_alias=True, exclude_none=True),
         "environment": environment(),
         "notes": notes(folds, config),
         "failures": list(failures),

@@ -18,7 +18,6 @@ from safetensors.torch import save_file
 
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import multiply_in
-from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import Fitted, fit_arm
 from labelweave.study.fold import Fold
@@ -32,7 +31,7 @@ class Run:
     """One arm on one seed.
 
     Attributes:
-        arm: the arm's name.
+        arm: the arm's name in results.
         seed: the seed.
         key: hash of everything that the result depends on.
         folder: where the result is, or will be.
@@ -68,15 +67,17 @@ def plan_run(
 ) -> Run:
     """Return the run of an arm on a fold, named by its content.
 
+    Arms that differ in name only share their runs.
+
     Args:
-        arm: the arm's name.
+        arm: the arm's name in results.
         fold: its data.
         fingerprint: the fold's hashes.
         config: the study's settings.
         folder: the study's folder.
     """
-    spec = find_arm(arm)
-    content: dict[str, Any] = {"format": FORMAT, "arm": arm, "data": fingerprint["data"]}
+    spec = config.arm(arm)
+    content: dict[str, Any] = {"format": FORMAT, "arm": spec.name, "data": fingerprint["data"]}
     if spec.needs_relations:
         content["relations"] = fingerprint["relations"]
     if spec.all_labels:
@@ -84,10 +85,10 @@ def plan_run(
     if spec.kind != "trees":
         content["network"] = [config.network.backbone, config.network.options()]
         content["training"] = config.training.model_dump(exclude={"checkpoint_seconds"})
-        content["couplings"] = {name: config.couplings.get(name, {}) for name in spec.couplings}
+        content["couplings"] = spec.coupling_options(config.couplings)
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-    return Run(arm, fold.seed, key, folder / "runs" / f"{arm}-seed{fold.seed}-{key}")
+    return Run(arm, fold.seed, key, folder / "runs" / f"{spec.name}-seed{fold.seed}-{key}")
 
 
 def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False) -> str | None:
@@ -103,7 +104,7 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        fitted = fit_arm(find_arm(run.arm), fold, config, partial / "training", progress=progress)
+        fitted = fit_arm(config.arm(run.arm), fold, config, partial / "training", progress=progress)
     except (TrainingError, LabelweaveError) as error:
         return str(error)
     except Exception as error:  # the other runs of the study must go on

@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from labelweave.errors import listing, nearest
 from labelweave.networks import BACKBONES
-from labelweave.relations import Origin
 
 MISSING = ("", "NA", "NaN", "nan", "null")
 Label = str | int | bool
@@ -123,35 +122,6 @@ class RelationSection(Section):
     def written(self) -> bool:
         """Whether the relations are written down in a table, and not to be counted."""
         return self.table is not None or self.known is not None
-
-
-class OriginSection(Section):
-    """Which evidence an arm's relations come from.
-
-    Attributes:
-        from: knowledge (the expert's tables), annotations (counts of co-labelled rows), predictions
-            (of an uncoupled network, with the counts) or all; only what holds on held-out rows
-            is used.
-    """
-
-    origin: Origin = Field(alias="from")
-
-
-class ArmSection(Section):
-    """An arm with relations of its own: ``{arm: full, relations: {from: predictions}}``.
-
-    Attributes:
-        arm: the arm's name.
-        relations: where its relations come from.
-    """
-
-    arm: str
-    relations: OriginSection
-
-    @property
-    def called(self) -> str:
-        """The arm's name in results, for example ``full.predictions``."""
-        return f"{self.arm}.{self.relations.origin}"
 
 
 class RelatednessSection(Section):

@@ -4,19 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from joblib import Parallel, cpu_count, delayed
-
 from labelweave.errors import LabelweaveError, TrainingError, listing
 from labelweave.relations import Origin, Relatedness
-from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
-from labelweave.study.progress import runs_bar
+from labelweave.study.pool import derive_runs, train_runs
 from labelweave.study.relating import UNCOUPLED, relate_fold, with_relations
 from labelweave.study.results import collect, notes, write_results
-from labelweave.study.runs import Run, derive, execute, plan_run
+from labelweave.study.runs import Run, plan_run
 from labelweave.study.study_file import parse_study, read_study_file
 from labelweave.tasks import Binary
 
@@ -92,18 +89,24 @@ class Study:
             LabelweaveError: the data do not allow the study.
             TrainingError: every arm failed on some seed.
         """
+        results = self.compare(jobs=jobs, progress=progress)
+        write_results(results, self.output)
+        return results
+
+    def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
+        """Do the same as `run`, but keep the runs only: results and report are not written."""
         folds = self.folds()
-        given = [arm for arm in self.arms if find_arm(arm).origin is None]
+        given = [arm for arm in self.arms if self.config.arm(arm).origin is None]
         plan = self._plan(dict.fromkeys(given, folds))
-        failures = self._train(plan, folds, jobs, progress)
-        self._derive(plan, folds)
+        failures = train_runs(plan, folds, self.config, jobs, progress)
+        derive_runs(plan, folds, self.config)
         related = self._related(folds, plan)
         for arm in self.arms:
-            origin = find_arm(arm).origin
+            origin = self.config.arm(arm).origin
             if origin is not None and related[origin]:
                 own = [with_relations(f, r) for f, r in zip(folds, related[origin], strict=True)]
                 runs = self._plan({arm: own})
-                failures += self._train(runs, own, jobs, progress)
+                failures += train_runs(runs, own, self.config, jobs, progress)
                 plan |= runs
         ended = [arm for arm in self.arms if arm in plan and all(run.done for run in plan[arm])]
         whole = {arm: plan[arm] for arm in ended}
@@ -113,7 +116,6 @@ class Study:
         results["relatedness"] = {
             origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
         }
-        write_results(results, self.output)
         return results
 
     def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
@@ -134,7 +136,7 @@ class Study:
             raise LabelweaveError("relations from knowledge: found no table, expected one")
         fold = self.first_fold()
         plan = self._plan({UNCOUPLED: [fold]})
-        failures = self._train(plan, [fold], 1, progress)
+        failures = train_runs(plan, [fold], self.config, 1, progress)
         if failures:
             raise TrainingError(failures[0]["error"])
         return relate_fold(fold, plan[UNCOUPLED][0], self.data, self.config, origin)
@@ -159,7 +161,7 @@ class Study:
         Arms that take an expert's tables as given use them all; on the first seed these are
         judged all the same, so that the report says what holds.
         """
-        wanted = {origin: folds for arm in self.arms if (origin := find_arm(arm).origin)}
+        wanted = {origin: folds for arm in self.arms if (origin := self.config.arm(arm).origin)}
         if self.data.known and UNCOUPLED in plan:
             wanted.setdefault("knowledge", folds[:1])
         return {
@@ -199,53 +201,3 @@ class Study:
         lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
         lines += [f"note: {note}" for note in notes(folds, self.config)]
         return lines
-
-    def _train(
-        self,
-        plan: Mapping[str, Sequence[Run]],
-        folds: Sequence[Fold],
-        jobs: int | None,
-        progress: bool,
-    ) -> list[dict[str, Any]]:
-        waiting = [
-            (run, fold)
-            for arm, runs in plan.items()
-            if find_arm(arm).kind != "derived"
-            for run, fold in zip(runs, folds, strict=True)
-            if not run.done
-        ]
-        # one network a task takes longest: start those first, so that no core waits at the end
-        waiting.sort(key=lambda pair: find_arm(pair[0].arm).kind != "single")
-        total = sum(len(runs) for arm, runs in plan.items() if find_arm(arm).kind != "derived")
-        workers = max(1, min(jobs or cpu_count(), len(waiting)))
-        failures: list[dict[str, Any]] = []
-        bar = runs_bar(progress)
-        with bar:
-            shown = bar.add_task(
-                f"{self.config.name}: runs", total=total, completed=total - len(waiting), last=""
-            )
-            parallel = Parallel(
-                n_jobs=workers,
-                return_as="generator_unordered",
-                inner_max_num_threads=1 if workers > 1 else None,
-                backend="loky",
-            )
-            calls = (delayed(_job)(run, fold, self.config) for run, fold in waiting)
-            for run, error in parallel(calls):
-                if error is not None:
-                    failures.append({"arm": run.arm, "seed": run.seed, "error": error})
-                bar.update(shown, advance=1, last=f"{run.arm}, seed {run.seed}")
-        return failures
-
-    def _derive(self, plan: Mapping[str, Sequence[Run]], folds: Sequence[Fold]) -> None:
-        for arm, runs in plan.items():
-            base = find_arm(arm).base
-            if base is None:
-                continue
-            for run, start, fold in zip(runs, plan[base], folds, strict=True):
-                if start.done and not run.done:
-                    derive(run, start, fold)
-
-
-def _job(run: Run, fold: Fold, config: StudyConfig) -> tuple[Run, str | None]:
-    return run, execute(run, fold, config)

@@ -55,7 +55,9 @@ def one_line(error: ValidationError) -> str:
     places = [[p for p in each["loc"] if not _is_union_branch(p)] for each in error.errors()]
     # of the readings of a union, the one that got furthest is meant
     meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
-    index = max(meant, key=lambda i: len(places[i]))
+    # and of two as far, the one that knows more than the type
+    told = [each["type"] == "value_error" for each in error.errors()]
+    index = max(meant, key=lambda i: (len(places[i]), told[i]))
     first, location = error.errors()[index], places[index]
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":

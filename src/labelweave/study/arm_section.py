@@ -1,0 +1,75 @@
+"""An arm of a study file that differs from the usual one of its kind."""
+
+from dataclasses import replace
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from labelweave.errors import listing, nearest
+from labelweave.relations import Origin
+from labelweave.study.arms import ARMS, Arm, find_arm
+from labelweave.study.sections import Section
+
+
+class OriginSection(Section):
+    """Which evidence an arm's relations come from.
+
+    Attributes:
+        from: knowledge (the expert's tables), annotations (counts of co-labelled rows), predictions
+            (of an uncoupled network, with the counts) or all; only what holds on held-out rows
+            is used.
+    """
+
+    origin: Origin = Field(alias="from")
+
+
+class ArmSection(Section):
+    """An arm with relations or coupling options of its own.
+
+    Attributes:
+        arm: the arm's name.
+        name: what to call it in results; needed with couplings, for the usual arm may be there too.
+        relations: where its relations come from; default: as the study gives them.
+        couplings: options of its couplings; they take the place of the study's.
+    """
+
+    arm: str
+    name: str | None = Field(default=None, min_length=1)
+    relations: OriginSection | None = None
+    couplings: dict[str, dict[str, Any]] = Field(default={})
+
+    @model_validator(mode="after")
+    def _makes_an_arm(self) -> Self:
+        arm = find_arm(self.usual)
+        for coupling in self.couplings:
+            if coupling not in arm.couplings:
+                expected = listing(arm.couplings) or "none"
+                raise ValueError(
+                    f"arm '{self.arm}' has no coupling '{coupling}', expected {expected}"
+                    f"{nearest(coupling, arm.couplings)}"
+                )
+        if self.couplings and self.name is None:
+            raise ValueError(f"arm '{self.arm}' with couplings of its own needs a 'name'")
+        if self.name is not None and self.name.partition(".")[0] in ARMS:
+            raise ValueError(f"'{self.name}' is what the usual arm is called, give another 'name'")
+        return self
+
+    @property
+    def usual(self) -> str:
+        """The name of the arm without options of its own, for example ``full.predictions``."""
+        return f"{self.arm}.{self.relations.origin}" if self.relations else self.arm
+
+    @property
+    def called(self) -> str:
+        """The arm's name in results."""
+        return self.name or self.usual
+
+    def found(self) -> Arm:
+        """Return the arm; its name stays that of the usual one, so that equal runs are shared."""
+        arm = find_arm(self.usual)
+        options = [
+            f"{coupling} {key}={value}"
+            for coupling, chosen in self.couplings.items()
+            for key, value in chosen.items()
+        ]
+        return replace(arm, title="; ".join([arm.title, *options]), options=self.couplings)
