@@ -10,7 +10,7 @@ from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import Relation
-from labelweave.study import ARMS, Study, StudyData, runs
+from labelweave.study import ARMS, Study, StudyData, parse_study, runs
 from labelweave.tasks import Multiclass
 from study_example import content, tables, write_study
 
@@ -351,3 +351,17 @@ def test_too_few_replicates_for_so_many_tasks_are_noted(tmp_path: Path) -> None:
     )
     change(path, statistics={"replicates": 119})
     assert not any("replicates" in str(line) for line in Study.from_file(path).describe())
+
+
+def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
+    couplings = {"co_annotation": {"forward": None, "weight": 0.5}}
+    path = write_study(tmp_path, couplings=couplings, arms=["co_annotation"])
+    settings = Study.from_file(path).run(jobs=1, progress=False)["settings"]
+    assert settings["couplings"] == couplings
+    assert settings["sources"][0] == {
+        "path": "a.csv",
+        "inputs": "rest",
+        "exclude": [],
+        "missing": ["", "NA", "NaN", "nan", "null"],
+    }
+    assert parse_study(settings).arm_list(related=True) == ["single_task", "co_annotation"]

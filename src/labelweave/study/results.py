@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 import labelweave
 from labelweave.evaluation import (
@@ -98,12 +99,26 @@ def collect(
             side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
             for side in ("train", "validation", "test")
         },
-        "settings": config.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "settings": _settings(config),
         "environment": environment(),
         "notes": notes(folds, config),
         "failures": list(failures),
         "command": command,
     }
+
+
+def _settings(value: Any) -> Any:
+    """Return a section as the study file would say it, without keys that say nothing.
+
+    An option of a coupling that is null says something, and stays.
+    """
+    if isinstance(value, list):
+        return [_settings(entry) for entry in value]
+    if not isinstance(value, BaseModel):
+        return value
+    fields = type(value).model_fields.items()
+    told = {field.alias or name: getattr(value, name) for name, field in fields}
+    return {name: _settings(entry) for name, entry in told.items() if entry is not None}
 
 
 def environment() -> dict[str, str]:
