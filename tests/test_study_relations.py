@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from command_line import command_line
+from labelweave import relations
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
+from labelweave.study import Study, relating
 from labelweave.study.arms import find_arm
 from study_example import write_study
 
@@ -146,3 +147,31 @@ def test_given_relations_in_both_directions_are_counted_once(tmp_path) -> None:
     assert [relation.name for relation in fold.relations] == ["kind->colour"]
     (note,) = [note for note in fold.notes if "colour->kind" in note]
     assert "already joined by stronger evidence" in note
+
+
+def test_predictions_are_trusted_as_far_as_rows_kept_out_say(tmp_path, monkeypatch) -> None:
+    seen = {}
+
+    def spy(annotations, predictions, pairs, **settings):
+        seen.update(settings, rows=len(annotations))
+        return relations.relate(annotations, predictions, pairs, **settings)
+
+    monkeypatch.setattr(relating, "relate", spy)
+    path = write_study(tmp_path, arms=["multi_task"])
+    Study.from_file(path).relate(progress=False)
+    assert seen["confusion"] is None
+    path = write_study(tmp_path, arms=["multi_task"], relatedness={"folds": 3})
+    (fold,) = Study.from_file(path).folds()
+    Study.from_file(path).relate(progress=False)
+    # every labelled training row is kept out once
+    labelled = fold.train.annotations.labelled("kind").sum()
+    assert seen["confusion"]["kind"].sum() == labelled > 0
+    assert np.trace(seen["confusion"]["kind"]) > labelled / 2
+    path = write_study(tmp_path, arms=["multi_task"], split={"test": 60, "validation": 40})
+    (fold,) = Study.from_file(path).folds()
+    Study.from_file(path).relate(progress=False)
+    labelled = fold.validation.annotations.labelled("kind").sum()
+    assert seen["confusion"]["kind"].sum() == labelled > 0
+    path = write_study(tmp_path, relatedness={"folds": 1})
+    with pytest.raises(LabelweaveError, match=r"relatedness\.folds': found 1, expected 0 or at"):
+        Study.from_file(path)

@@ -2,10 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labelweave.model import Model
 from labelweave.relations import Origin, Relatedness, confusion_counts, relate
+from labelweave.study.arms import find_arm
 from labelweave.study.config import StudyConfig
-from labelweave.study.fold import Fold
+from labelweave.study.fitting import fit_arm
+from labelweave.study.fold import Fold, Rows
 from labelweave.study.loading import StudyData
 from labelweave.study.runs import Run
 
@@ -25,10 +30,6 @@ def relate_fold(
         origin: which evidence enters the tables.
     """
     model = Model.load(base.folder / "model")
-    held_out = fold.validation
-    confusion = None
-    if len(held_out.index):
-        confusion = confusion_counts(held_out.annotations, model.probabilities(held_out.inputs))
     return relate(
         fold.train.annotations,
         model.probabilities(fold.train.inputs),
@@ -38,7 +39,7 @@ def relate_fold(
         strength=config.relatedness.strength,
         sources=fold.source,
         groups=data.collection.groups[fold.train.index],
-        confusion=confusion,
+        confusion=_confusion(fold, model, data, config),
         seed=fold.seed,
     )
 
@@ -46,3 +47,33 @@ def relate_fold(
 def with_relations(fold: Fold, related: Relatedness) -> Fold:
     """Return the fold with the relations that have evidence, in place of those given."""
     return replace(fold, relations=related.relations)
+
+
+def _confusion(
+    fold: Fold, model: Model, data: StudyData, config: StudyConfig
+) -> dict[str, NDArray[np.float64]] | None:
+    """Return how the uncoupled network errs on rows kept out of its training, if there are any."""
+    if len(fold.validation.index):
+        given = model.probabilities(fold.validation.inputs)
+        return confusion_counts(fold.validation.annotations, given)
+    parts = config.relatedness.folds
+    if not parts:
+        return None
+    # whole groups are kept out together
+    _, unit = np.unique(data.collection.groups[fold.train.index], return_inverse=True)
+    part = (np.random.default_rng(fold.seed).permutation(unit.max() + 1) % parts)[unit]
+    counts: dict[str, NDArray[np.float64]] = {}
+    for number in range(parts):
+        kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
+        inner = replace(
+            fold, train=_some(fold.train, kept), source=fold.source[kept], everything=None,
+            test=_some(fold.train, out), relations=(),
+        )  # fmt: skip
+        given = fit_arm(find_arm(UNCOUPLED), inner, config, None).probabilities
+        for name, found in confusion_counts(inner.test.annotations, given).items():
+            counts[name] = counts.get(name, 0.0) + found
+    return counts
+
+
+def _some(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
+    return Rows(rows.inputs[chosen], rows.annotations[chosen], rows.index[chosen])

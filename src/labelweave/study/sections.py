@@ -129,9 +129,20 @@ class RelatednessSection(Section):
 
     Attributes:
         strength: pseudo-rows that a row of an expert's table counts.
+        folds: without validation rows, train the uncoupled network this many times more, each time
+            without a part of the rows, to see how far its predictions can be trusted; 0 = do
+            not. Pays where a class has some ten labels and predictions are weak.
     """
 
     strength: float = Field(default=5.0, gt=0)
+    folds: int = Field(default=0, ge=0)
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("found 1, expected 0 or at least 2 folds")
+        return folds
 
 
 def _share_or_rows(value: float | int) -> float | int:
