@@ -1,5 +1,6 @@
 """The relatedness of a fold's tasks, from its uncoupled multi-task run."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,30 +19,37 @@ UNCOUPLED = "multi_task"  # the arm whose predictions relations are estimated fr
 
 
 def relate_fold(
-    fold: Fold, base: Run, data: StudyData, config: StudyConfig, origin: Origin
-) -> Relatedness:
-    """Return the relatedness of the tasks, estimated on a fold's training rows.
+    fold: Fold, base: Run, data: StudyData, config: StudyConfig, origins: Sequence[Origin]
+) -> dict[Origin, Relatedness]:
+    """Return by origin the relatedness of the tasks, estimated on a fold's training rows.
 
     Args:
         fold: the data of one seed.
         base: its finished run of the arm ``multi_task``.
         data: the study's data.
         config: the study's settings.
-        origin: which evidence enters the tables.
+        origins: which evidence enters the tables.
     """
+    if not origins:
+        return {}
     model = Model.load(base.folder / "model")
-    return relate(
-        fold.train.annotations,
-        model.probabilities(fold.train.inputs),
-        data.pairs,
-        knowledge=data.known,
-        origin=origin,
-        strength=config.relatedness.strength,
-        sources=fold.source,
-        groups=data.collection.groups[fold.train.index],
-        confusion=_confusion(fold, model, data, config),
-        seed=fold.seed,
-    )
+    predictions = model.probabilities(fold.train.inputs)
+    confusion = _confusion(fold, model, data, config)
+    return {
+        origin: relate(
+            fold.train.annotations,
+            predictions,
+            data.pairs,
+            knowledge=data.known,
+            origin=origin,
+            strength=config.relatedness.strength,
+            sources=fold.source,
+            groups=data.collection.groups[fold.train.index],
+            confusion=confusion,
+            seed=fold.seed,
+        )
+        for origin in origins
+    }
 
 
 def with_relations(fold: Fold, related: Relatedness) -> Fold:

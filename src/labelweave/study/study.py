@@ -11,6 +11,7 @@ from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
 from labelweave.study.pool import derive_runs, train_runs
+from labelweave.study.progress import runs_bar
 from labelweave.study.relating import UNCOUPLED, relate_fold, with_relations
 from labelweave.study.results import collect, notes, write_results
 from labelweave.study.runs import Run, plan_run
@@ -61,14 +62,14 @@ class Study:
 
     def folds(self) -> list[Fold]:
         """Return the data of every seed, checked for all that would stop a run on them."""
-        folds = [make_fold(self.config, self.data, seed) for seed in self.config.seed_list()]
-        for fold in folds:
-            check_fold(fold, self.config)
-        return folds
+        return [self._fold(seed) for seed in self.config.seed_list()]
 
     def first_fold(self) -> Fold:
         """Return the data of the first seed, checked."""
-        fold = make_fold(self.config, self.data, self.config.seed_list()[0])
+        return self._fold(self.config.seed_list()[0])
+
+    def _fold(self, seed: int) -> Fold:
+        fold = make_fold(self.config, self.data, seed)
         check_fold(fold, self.config)
         return fold
 
@@ -100,7 +101,7 @@ class Study:
         plan = self._plan(dict.fromkeys(given, folds))
         failures = train_runs(plan, folds, self.config, jobs, progress)
         derive_runs(plan, folds, self.config)
-        related = self._related(folds, plan)
+        related = self._related(folds, plan, progress)
         for arm in self.arms:
             origin = self.config.arm(arm).origin
             if origin is not None and related[origin]:
@@ -139,7 +140,8 @@ class Study:
         failures = train_runs(plan, [fold], self.config, 1, progress)
         if failures:
             raise TrainingError(failures[0]["error"])
-        return relate_fold(fold, plan[UNCOUPLED][0], self.data, self.config, origin)
+        run = plan[UNCOUPLED][0]
+        return relate_fold(fold, run, self.data, self.config, [origin])[origin]
 
     def _plan(self, folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Run]]:
         """Return the runs of arms on their folds."""
@@ -154,24 +156,30 @@ class Study:
         }
 
     def _related(
-        self, folds: Sequence[Fold], plan: Mapping[str, Sequence[Run]]
+        self, folds: Sequence[Fold], plan: Mapping[str, Sequence[Run]], progress: bool
     ) -> dict[Origin, list[Relatedness]]:
-        """Return by origin the relatedness of every seed, or nothing where its run has failed.
+        """Return by origin the relatedness of every seed, or nothing where a run has failed.
 
         Arms that take an expert's tables as given use them all; on the first seed these are
         judged all the same, so that the report says what holds.
         """
-        wanted = {origin: folds for arm in self.arms if (origin := self.config.arm(arm).origin)}
-        if self.data.known and UNCOUPLED in plan:
-            wanted.setdefault("knowledge", folds[:1])
-        return {
-            origin: [
-                relate_fold(fold, run, self.data, self.config, origin)
-                for fold, run in zip(of_origin, plan[UNCOUPLED], strict=False)
-                if all(each.done for each in plan[UNCOUPLED])
-            ]
-            for origin, of_origin in wanted.items()
-        }
+        origins_of_arms = (self.config.arm(name).origin for name in self.arms)
+        wanted = list(dict.fromkeys(origin for origin in origins_of_arms if origin is not None))
+        related: dict[Origin, list[Relatedness]] = {origin: [] for origin in wanted}
+        base = plan.get(UNCOUPLED, ())
+        if not (wanted or self.data.known) or not base or not all(run.done for run in base):
+            return related
+        with runs_bar(progress) as bar:
+            shown = bar.add_task(f"{self.config.name}: relations", total=len(folds), last="")
+            for number, (fold, run) in enumerate(zip(folds, base, strict=True)):
+                origins = wanted
+                if self.data.known and number == 0 and "knowledge" not in wanted:
+                    origins = [*wanted, "knowledge"]
+                found = relate_fold(fold, run, self.data, self.config, origins)
+                for origin in origins:
+                    related.setdefault(origin, []).append(found[origin])
+                bar.update(shown, advance=1, last=f"seed {fold.seed}")
+        return related
 
     def describe(self) -> list[Any]:
         """Return what a reader should see before training, as lines and tables to print.
@@ -180,17 +188,18 @@ class Study:
         """
         folds = self.folds()
         fold = folds[0]
+        coverage = fold.coverage()
         lines: list[Any] = [f"study {self.config.name}", ""]
         for task in self.data.tasks:
             kind = "binary" if isinstance(task, Binary) else task.kind
             names = "" if kind == "binary" else f", {listing(task.names, 12)}"
             lines.append(f"task {task.name}: {kind}{names}")
-        lines += ["", "Training rows and their labels (first seed):", fold.coverage()]
+        lines += ["", "Training rows and their labels (first seed):", coverage]
         lines += [
             f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
             f"{len(fold.test.index)} test; inputs: {fold.train.inputs.shape[1]}"
         ]
-        lines += fold.coverage().shared_lines()
+        lines += coverage.shared_lines()
         for relation in fold.relations:
             known = int(relation.mask.sum())
             lines.append(
