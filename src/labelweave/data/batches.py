@@ -1,6 +1,7 @@
 """Batches: whole-batch gathers from arrays, one index operation an array, no worker processes."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,10 +14,19 @@ from labelweave.balancing import Sampler
 
 
 class Batch(NamedTuple):
-    """One training batch: inputs (b, d) and per task the codes of `Annotations` for these rows."""
+    """One training batch of b rows.
+
+    Attributes:
+        inputs: (b, d).
+        labels: task name to the codes of `Annotations`.
+        source: (b,) index of the data source of each row; None = not known.
+        teachers: task name to (b, width) scores of its teacher.
+    """
 
     inputs: Tensor
     labels: dict[str, Tensor]
+    source: Tensor | None
+    teachers: dict[str, Tensor]
 
 
 class Batches:
@@ -29,6 +39,8 @@ class Batches:
         device: where to hold the arrays and make the batches.
         shard: (index, number) of this process in a data-parallel run: it takes every number-th row
             of the global batch.
+        source: (n,) index of the data source of each row.
+        teachers: task name to (n, width) scores of its teacher.
     """
 
     def __init__(
@@ -38,16 +50,24 @@ class Batches:
         sampler: Sampler,
         device: torch.device | str = "cpu",
         shard: tuple[int, int] = (0, 1),
+        source: NDArray[np.int64] | None = None,
+        teachers: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
         self.inputs = _tensor(inputs, device)
+        self.source = None if source is None else _tensor(source, device)
+        self.teachers = {name: _tensor(t, device) for name, t in (teachers or {}).items()}
         self.labels = label_tensors(annotations, device)
         self.sampler, self.shard = sampler, shard
 
     def __getitem__(self, step: int) -> Batch:
         index, number = self.shard
         rows = torch.from_numpy(self.sampler(step)[index::number]).to(self.inputs.device)
-        labels = {name: codes.index_select(0, rows) for name, codes in self.labels.items()}
-        return Batch(self.inputs.index_select(0, rows), labels)
+        return Batch(
+            self.inputs.index_select(0, rows),
+            {name: codes.index_select(0, rows) for name, codes in self.labels.items()},
+            None if self.source is None else self.source.index_select(0, rows),
+            {name: scores.index_select(0, rows) for name, scores in self.teachers.items()},
+        )
 
 
 def label_tensors(annotations: Annotations, device: torch.device | str) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ the two matrices, each is computed once a step.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,8 @@ class ColumnBatch(NamedTuple):
         one_hot: (n, W) 1 at the labelled column of an element, else 0; without labels (0,).
         one_hot_classes: multiclass task to its (n, C) part of `one_hot`; without labels empty.
         labels: task name to its codes, -1 = missing.
+        source: (n,) index of the data source of each row; None = not known.
+        teachers: task name to the (n, width) scores of its teacher, where it has one.
     """
 
     log_p: Tensor
@@ -36,6 +39,8 @@ class ColumnBatch(NamedTuple):
     one_hot: Tensor
     one_hot_classes: Mapping[str, Tensor]
     labels: Labels
+    source: Tensor | None = None
+    teachers: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Columns:
@@ -68,12 +73,20 @@ class Columns:
         on = list(range(self.start[task.name], self.start[task.name] + task.width))
         return on if isinstance(task, Multiclass) else on + [i + self.labels for i in on]
 
-    def __call__(self, logits: Logits, labels: Labels | None = None) -> ColumnBatch:
+    def __call__(
+        self,
+        logits: Logits,
+        labels: Labels | None = None,
+        source: Tensor | None = None,
+        teachers: Mapping[str, Tensor] | None = None,
+    ) -> ColumnBatch:
         """Return a batch in columns.
 
         Args:
             logits: task name to (n, width) scores; half precision is computed in float32.
             labels: task name to the codes of `Annotations`, -1 = missing.
+            source: (n,) index of the data source of each row.
+            teachers: task name to (n, width) scores of its teacher.
         """
         log_classes = {
             task.name: F.log_softmax(_widened(logits[task.name]), dim=1) for task in self.multiclass
@@ -85,13 +98,15 @@ class Columns:
             parts += [on, on - scores]
         log_p = _joined(parts)
         if labels is None:
-            return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {})
+            return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {}, source, teachers or {})
         one_hot = self._one_hot(labels).to(log_p.dtype)
         one_hot_classes = {
             task.name: one_hot.narrow(1, self.start[task.name], task.width)
             for task in self.multiclass
         }
-        return ColumnBatch(log_p, log_classes, one_hot, one_hot_classes, labels)
+        return ColumnBatch(
+            log_p, log_classes, one_hot, one_hot_classes, labels, source, teachers or {}
+        )
 
     def missing(self, labels: Labels, dtype: torch.dtype) -> Tensor:
         """Return 1 where the element that a column belongs to has no label, else 0, (n, W)."""

@@ -103,6 +103,9 @@ class Objective(nn.Module):
         labels: Labels,
         progress: float | Tensor = 1.0,
         reduce: Callable[[Tensor], Tensor] | None = None,
+        *,
+        source: Tensor | None = None,
+        teachers: Mapping[str, Tensor] | None = None,
     ) -> Loss:
         """Return the loss of one batch.
 
@@ -111,10 +114,12 @@ class Objective(nn.Module):
             labels: task name to the codes of `Annotations`, -1 = missing.
             progress: share of the training that is done, 0 to 1; drives the ramp.
             reduce: mean over the processes of a data-parallel run, for counts; None = one process.
+            source: (n,) index of the data source of each row, for losses that ask for it.
+            teachers: task name to (n, width) scores of its teacher, for losses that ask for them.
         """
         # mixed precision is for networks: small probabilities need float32
         with torch.autocast(next(iter(logits.values())).device.type, enabled=False):
-            batch = self.columns(logits, labels)
+            batch = self.columns(logits, labels, source, teachers)
             terms = join([part.terms(batch) for part in (self.supervised, *self.couplings)])
             if reduce is not None:
                 terms = terms._replace(counts=reduce(terms.counts))

@@ -149,6 +149,7 @@ class _Fit:
             self.labels,
             sampler(training.sampling, self.sources, training.batch_size, seed),
             trainer.fabric.device,
+            source=self.fold.source,
         )
         steps = training.total_steps(sum(len(rows) for rows in self.sources))
         validate = self._validate if len(self.fold.validation.index) else None

@@ -160,7 +160,10 @@ class _Run:
         batch = self.batches[self.step]
         logits = self.module(batch.inputs)
         progress = self.step / self.steps
-        loss = self.objective(logits, batch.labels, progress, self._reduce())
+        loss = self.objective(
+            logits, batch.labels, progress, self._reduce(),
+            source=batch.source, teachers=batch.teachers,
+        )  # fmt: skip
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss.total)
         if self.config.clip is not None:
