@@ -32,12 +32,13 @@ Paths are relative to the study file. An unknown key is an error that names the 
 This page is written by `python docs/generate.py`.
 """
 ORIGINS = """\
-A coupled arm can take relations from other evidence than the tables as given:
-`{arm: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is `knowledge`
-(the tables), `annotations` (counts of co-labelled rows), `predictions` (of the arm `multi_task`,
-with the counts) or `all` (the tables as a prior). For every seed the relations are estimated on
-the training rows, and only those that hold on held-out rows couple tasks; the report says which
-do not, and why.
+Coupled arms take their relations from where `relatedness: {from: ...}` says, and an arm can say so
+for itself: `{arm: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is
+`all` (the default: the tables as a prior, corrected by all else), `knowledge` (the tables),
+`annotations` (counts of co-labelled rows), `predictions` (of the arm `multi_task`, with the
+counts) or `given`. For every seed the relations are estimated on the training rows, and only those
+that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
+tables are used as they are, unchecked: a wrong one harms.
 
 An arm can have coupling options of its own, under a name of its own:
 `{arm: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
@@ -85,7 +86,8 @@ def _section(title: str, section: type[BaseModel]) -> str:
 
 
 def _default(section: type[BaseModel], name: str) -> str:
-    field = section.model_fields[name]
+    fields = {field.alias or key: field for key, field in section.model_fields.items()}
+    field = fields[name]
     if field.is_required():
         return "required"
     if isinstance(field.default, BaseModel):

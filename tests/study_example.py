@@ -41,6 +41,7 @@ def content(**changes: Any) -> dict[str, Any]:
         ],
         "sources": [{"path": "a.csv"}, {"path": "b.csv"}],
         "relations": [{"table": "knowledge.csv", "source": "kind"}],
+        "relatedness": {"from": "given"},  # as they are: most tests need no second stage
         "split": {"test": 60},
         "network": {"hidden": [16]},
         "training": {"steps": 40, "batch_size": 32},

@@ -23,7 +23,7 @@ def test_the_study_file_page_explains_every_key() -> None:
     while sections:
         section = sections.pop()
         for name, field in section.model_fields.items():
-            assert f"| `{name}` |" in page, f"{section.__name__}.{name}"
+            assert f"| `{field.alias or name}` |" in page, f"{section.__name__}.{name}"
             for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
                 if isinstance(part, type) and issubclass(part, BaseModel):
                     sections.append(part)

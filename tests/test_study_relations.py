@@ -57,7 +57,7 @@ def test_pairs_without_a_shared_row_can_be_estimated_but_not_counted(tmp_path) -
         ],
     }
     # forms stand in the second table only, so scattering needs its rows in both parts
-    path = write_study(tmp_path, **changes, arms=["full"])
+    path = write_study(tmp_path, **changes, arms=["full.given"])
     with pytest.raises(LabelweaveError, match="no training row carries labels of both tasks"):
         Study.from_file(path).folds()
     path = write_study(tmp_path, **changes, arms=["full.predictions"])
@@ -175,3 +175,30 @@ def test_predictions_are_trusted_as_far_as_rows_kept_out_say(tmp_path, monkeypat
     path = write_study(tmp_path, relatedness={"folds": 1})
     with pytest.raises(LabelweaveError, match=r"relatedness\.folds': found 1, expected 0 or at"):
         Study.from_file(path)
+
+
+def test_coupled_arms_check_their_relations_unless_told_otherwise(tmp_path) -> None:
+    arms = ["full", "full.given", "shuffled_relations"]
+    study = Study.from_file(write_study(tmp_path, relatedness=None, arms=arms))
+    assert study.config.arm("full").estimated == "all"
+    assert study.config.arm("full").base == "multi_task"
+    assert study.config.arm("full.given").estimated is None
+    assert study.config.arm("shuffled_relations").estimated is None
+    assert "multi_task" in study.arms
+    given = write_study(tmp_path)
+    assert Study.from_file(given).config.arm("full").estimated is None
+
+
+def test_a_wrong_table_is_corrected_before_it_couples(tmp_path) -> None:
+    training = {"steps": 150, "batch_size": 32}
+    path = write_study(tmp_path, training=training, relatedness=None, arms=["full"])
+    table = pd.read_csv(tmp_path / "knowledge.csv")
+    table.loc[:, "round"] = 1 - table["round"]
+    table.to_csv(tmp_path / "knowledge.csv", index=False)
+    (estimate,) = Study.from_file(path).run(jobs=1, progress=False)["relatedness"]["all"][
+        "estimates"
+    ]
+    (right,) = (i for i, name in enumerate(estimate["columns"]) if name == "round")
+    found = np.array(estimate["table"])[:, right]
+    truth = [0, 1, 1]
+    assert (np.abs(found - truth) < np.abs(found - np.subtract(1, truth))).all()

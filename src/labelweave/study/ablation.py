@@ -109,7 +109,11 @@ def run_ablation(
             "'relations', or an origin to estimate them from"
         )
     rows = ablation_rows(known, given=given)
-    config = study.config.model_copy(update={"arms": [row.entry for row in rows]})
+    # rows without an origin have the relations as the study gives them, as the paper has
+    as_given = study.config.relatedness.model_copy(update={"origin": "given"})
+    config = study.config.model_copy(
+        update={"arms": [row.entry for row in rows], "relatedness": as_given}
+    )
     ablated = Study(config, study.folder, data=study.data, command=study.command)
     results = ablated.compare(jobs=jobs, progress=progress)
     return results | {"rows": [row.to_dict() for row in rows]}

@@ -1,7 +1,7 @@
 """An arm of a study file that differs from the usual one of its kind."""
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,10 +17,10 @@ class OriginSection(Section):
     Attributes:
         from: knowledge (the expert's tables), annotations (counts of co-labelled rows), predictions
             (of an uncoupled network, with the counts) or all; only what holds on held-out rows
-            is used.
+            is used. Or given: the tables as they are, unchecked.
     """
 
-    origin: Origin = Field(alias="from")
+    origin: Origin | Literal["given"] = Field(alias="from")
 
 
 class ArmSection(Section):
@@ -29,7 +29,7 @@ class ArmSection(Section):
     Attributes:
         arm: the arm's name.
         name: what to call it in results; needed with couplings, for the usual arm may be there too.
-        relations: where its relations come from; default: as the study gives them.
+        relations: where its relations come from; default: as ``relatedness`` says.
         couplings: options of its couplings; they take the place of the study's.
     """
 

@@ -7,6 +7,9 @@ from typing import Any, Literal
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import ORIGINS, Origin
 
+ArmOrigin = Origin | Literal["given"]
+ARM_ORIGINS: tuple[ArmOrigin, ...] = ("given", *ORIGINS)
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -22,8 +25,9 @@ class Arm:
         all_labels: train on labels that the study hides from the other arms.
         base: the arm whose predictions a derived arm, or one with estimated relations, starts
             from.
-        origin: None = the relations as the study gives them; else they are estimated from this
-            evidence for every seed, and only those with evidence on held-out rows are used.
+        origin: None = as the study says; ``given`` = the relations as the study gives them; else
+            they are estimated from this evidence for every seed, and only those with evidence on
+            held-out rows are used.
         options: options of its couplings, in place of the study's.
     """
 
@@ -34,13 +38,30 @@ class Arm:
     relations: Literal["given", "shuffled"] = "given"
     all_labels: bool = False
     base: str | None = None
-    origin: Origin | None = None
+    origin: ArmOrigin | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def needs_relations(self) -> bool:
         """Whether the arm makes no sense without a relation."""
         return bool(self.couplings) or self.kind == "derived"
+
+    @property
+    def estimated(self) -> Origin | None:
+        """The evidence that its relations are estimated from; None = they are as given."""
+        return None if self.origin == "given" else self.origin
+
+    def settled(self, default: ArmOrigin) -> "Arm":
+        """Return the arm with relations from the study's default origin, where it says none."""
+        if self.origin is not None or not self.couplings or self.relations != "given":
+            return self
+        return self.from_origin(default)
+
+    def from_origin(self, origin: ArmOrigin) -> "Arm":
+        """Return the arm with relations of an origin."""
+        if origin == "given":
+            return replace(self, origin=origin)
+        return replace(self, origin=origin, base=UNCOUPLED)
 
     def coupling_options(
         self, general: Mapping[str, Mapping[str, Any]]
@@ -52,7 +73,7 @@ class Arm:
 
     def lacks(self, *, relations: bool, hidden_labels: bool) -> str | None:
         """Return what a study must have for this arm and has not, in words; None = nothing."""
-        if self.needs_relations and not relations and self.origin in (None, "knowledge"):
+        if self.needs_relations and not relations and self.origin in (None, "given", "knowledge"):
             return "relations"
         if self.all_labels and not hidden_labels:
             return "hidden labels (a 'scatter' section)"
@@ -60,6 +81,7 @@ class Arm:
 
 
 BASELINE = "single_task"
+UNCOUPLED = "multi_task"  # the arm whose predictions relations are estimated from
 
 ARMS: dict[str, Arm] = {
     arm.name: arm
@@ -117,18 +139,14 @@ def find_arm(name: str) -> Arm:
     arm = ARMS[base]
     if not origin:
         return arm
-    if origin not in ORIGINS:
+    said = next((known for known in ARM_ORIGINS if known == origin), None)
+    if said is None:
         raise LabelweaveError(
-            f"arm '{name}': relations from '{origin}', expected {listing(ORIGINS)}"
-            f"{nearest(origin, ORIGINS)}"
+            f"arm '{name}': relations from '{origin}', expected {listing(ARM_ORIGINS)}"
+            f"{nearest(origin, ARM_ORIGINS)}"
         )
     if not arm.couplings or arm.relations != "given":
         raise LabelweaveError(f"arm '{name}': '{base}' is not coupled by relations as they are")
-    evidence = "all evidence" if origin == "all" else origin
-    return replace(
-        arm,
-        name=name,
-        title=f"{arm.title}; relations from {evidence}, those that hold",
-        base="multi_task",
-        origin=origin,
-    )
+    evidence = "all evidence" if said == "all" else said
+    how = "as given" if said == "given" else f"from {evidence}, those that hold"
+    return replace(arm, name=name, title=f"{arm.title}; relations {how}").from_origin(said)

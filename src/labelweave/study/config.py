@@ -117,11 +117,11 @@ class StudyConfig(Section):
         if not self.arms:
             return True
         arms = [self.arm(name) for name in self._asked()]
-        return any(arm.needs_relations and arm.origin is None for arm in arms)
+        return any(arm.needs_relations and arm.estimated is None for arm in arms)
 
     def arm(self, name: str) -> Arm:
         """Return the arm that results call `name`."""
-        return self._named().get(name) or find_arm(name)
+        return self._found(name).settled(self.relatedness.origin)
 
     def check_couplings(self, check: Callable[[dict[str, dict[str, Any]]], object]) -> None:
         """Call `check` with the study's coupling options, and with those of each named arm.
@@ -135,6 +135,9 @@ class StudyConfig(Section):
                 check(arm.coupling_options(self.couplings))
             except LabelweaveError as error:
                 raise LabelweaveError(f"arm '{name}': {error}") from None
+
+    def _found(self, name: str) -> Arm:
+        return self._named().get(name) or find_arm(name)
 
     def _named(self) -> dict[str, Arm]:
         sections = [arm for arm in self.arms if isinstance(arm, ArmSection)]
@@ -158,11 +161,11 @@ class StudyConfig(Section):
         Raises:
             LabelweaveError: an arm needs relations or hidden labels, and there are none.
         """
-        asked = self._asked()
+        asked, hidden = self._asked(), bool(self.scatter)
         lacking = {
             name: what
             for name in [*ARMS, *asked]
-            if (what := self.arm(name).lacks(relations=related, hidden_labels=bool(self.scatter)))
+            if (what := self._found(name).lacks(relations=related, hidden_labels=hidden))
         }
         for name in asked:
             if name in lacking:

@@ -13,7 +13,7 @@ from labelweave.study.runs import Run, derive, execute
 
 def train_runs(
     plan: Mapping[str, Sequence[Run]],
-    folds: Sequence[Fold],
+    folds: Mapping[str, Sequence[Fold]],
     config: StudyConfig,
     jobs: int | None,
     progress: bool,
@@ -21,8 +21,8 @@ def train_runs(
     """Train the runs that are not done, but none of a derived arm; return what went wrong.
 
     Args:
-        plan: per arm its runs, in the order of `folds`.
-        folds: their data.
+        plan: per arm its runs.
+        folds: per arm their data, in the same order.
         config: the study's settings.
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
@@ -32,8 +32,10 @@ def train_runs(
         run.folder: (run, fold)
         for arm, runs in plan.items()
         if config.arm(arm).kind != "derived"
-        for run, fold in zip(runs, folds, strict=True)
+        for run, fold in zip(runs, folds[arm], strict=True)
     }
+    if not pairs:
+        return []
     waiting = [(run, fold) for run, fold in pairs.values() if not run.done]
     # one network a task takes longest: start those first, so that no core waits at the end
     waiting.sort(key=lambda pair: config.arm(pair[0].arm).kind != "single")

@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 
 from labelweave.model import Model
 from labelweave.relations import Origin, Relatedness, confusion_counts, relate
-from labelweave.study.arms import find_arm
+from labelweave.study.arms import UNCOUPLED, find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import fit_arm
 from labelweave.study.fold import Fold, Rows
 from labelweave.study.loading import StudyData
 from labelweave.study.runs import Run
-
-UNCOUPLED = "multi_task"  # the arm whose predictions relations are estimated from
 
 
 def relate_fold(

@@ -77,7 +77,9 @@ def plan_run(
         folder: the study's folder.
     """
     spec = config.arm(arm)
-    content: dict[str, Any] = {"format": FORMAT, "arm": spec.name, "data": fingerprint["data"]}
+    # where its relations come from is told by what they are
+    name = spec.name.partition(".")[0]
+    content: dict[str, Any] = {"format": FORMAT, "arm": name, "data": fingerprint["data"]}
     if spec.needs_relations:
         content["relations"] = fingerprint["relations"]
     if spec.all_labels:
@@ -88,7 +90,7 @@ def plan_run(
         content["couplings"] = spec.coupling_options(config.couplings)
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-    return Run(arm, fold.seed, key, folder / "runs" / f"{spec.name}-seed{fold.seed}-{key}")
+    return Run(arm, fold.seed, key, folder / "runs" / f"{name}-seed{fold.seed}-{key}")
 
 
 def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False) -> str | None:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from labelweave.errors import listing, nearest
 from labelweave.networks import BACKBONES
+from labelweave.relations import Origin
 
 MISSING = ("", "NA", "NaN", "nan", "null")
 Label = str | int | bool
@@ -15,7 +16,9 @@ Label = str | int | bool
 class Section(BaseModel):
     """A part of the study file; keys that it does not know are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
 
 
 class TaskSection(Section):
@@ -125,15 +128,20 @@ class RelationSection(Section):
 
 
 class RelatednessSection(Section):
-    """How relations are estimated, in arms that say ``relations: {from: ...}``.
+    """How relations are checked and estimated.
 
     Attributes:
+        from: which evidence the coupled arms' relations come from, where an arm does not say: all
+            (the expert's tables, corrected by the data), knowledge, annotations, predictions, or
+            given: the tables as they are, unchecked. But for given, only what holds on held-out
+            rows couples tasks.
         strength: pseudo-rows that a row of an expert's table counts.
         folds: without validation rows, train the uncoupled network this many times more, each time
             without a part of the rows, to see how far its predictions can be trusted; 0 = do
             not. Pays where a class has some ten labels and predictions are weak.
     """
 
+    origin: Origin | Literal["given"] = Field(default="all", alias="from")
     strength: float = Field(default=5.0, gt=0)
     folds: int = Field(default=0, ge=0)
 

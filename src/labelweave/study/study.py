@@ -6,13 +6,14 @@ from typing import Any
 
 from labelweave.errors import LabelweaveError, TrainingError, listing
 from labelweave.relations import Origin, Relatedness
+from labelweave.study.arms import UNCOUPLED
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
 from labelweave.study.pool import derive_runs, train_runs
 from labelweave.study.progress import runs_bar
-from labelweave.study.relating import UNCOUPLED, relate_fold, with_relations
+from labelweave.study.relating import relate_fold, with_relations
 from labelweave.study.results import collect, notes, write_results
 from labelweave.study.runs import Run, plan_run
 from labelweave.study.study_file import parse_study, read_study_file
@@ -97,18 +98,20 @@ class Study:
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
         folds = self.folds()
-        given = [arm for arm in self.arms if self.config.arm(arm).origin is None]
-        plan = self._plan(dict.fromkeys(given, folds))
-        failures = train_runs(plan, folds, self.config, jobs, progress)
+        origins = {arm: self.config.arm(arm).estimated for arm in self.arms}
+        first = {arm: folds for arm, origin in origins.items() if origin is None}
+        plan = self._plan(first)
+        failures = train_runs(plan, first, self.config, jobs, progress)
         derive_runs(plan, folds, self.config)
         related = self._related(folds, plan, progress)
-        for arm in self.arms:
-            origin = self.config.arm(arm).origin
-            if origin is not None and related[origin]:
-                own = [with_relations(f, r) for f, r in zip(folds, related[origin], strict=True)]
-                runs = self._plan({arm: own})
-                failures += train_runs(runs, own, self.config, jobs, progress)
-                plan |= runs
+        second = {
+            arm: [with_relations(f, r) for f, r in zip(folds, related[origin], strict=True)]
+            for arm, origin in origins.items()
+            if origin is not None and related[origin]
+        }
+        runs = self._plan(second)
+        failures += train_runs(runs, second, self.config, jobs, progress)
+        plan |= runs
         ended = [arm for arm in self.arms if arm in plan and all(run.done for run in plan[arm])]
         whole = {arm: plan[arm] for arm in ended}
         if not whole:
@@ -137,7 +140,7 @@ class Study:
             raise LabelweaveError("relations from knowledge: found no table, expected one")
         fold = self.first_fold()
         plan = self._plan({UNCOUPLED: [fold]})
-        failures = train_runs(plan, [fold], self.config, 1, progress)
+        failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress)
         if failures:
             raise TrainingError(failures[0]["error"])
         run = plan[UNCOUPLED][0]
@@ -163,7 +166,7 @@ class Study:
         Arms that take an expert's tables as given use them all; on the first seed these are
         judged all the same, so that the report says what holds.
         """
-        origins_of_arms = (self.config.arm(name).origin for name in self.arms)
+        origins_of_arms = (self.config.arm(name).estimated for name in self.arms)
         wanted = list(dict.fromkeys(origin for origin in origins_of_arms if origin is not None))
         related: dict[Origin, list[Relatedness]] = {origin: [] for origin in wanted}
         base = plan.get(UNCOUPLED, ())

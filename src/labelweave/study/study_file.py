@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -114,9 +115,13 @@ def _keys_at(location: list[int | str]) -> list[str]:
     for part in location:
         if isinstance(part, int) or section is None:
             continue
-        field = section.model_fields.get(str(part))
+        field = _fields(section).get(str(part))
         section = next(_sections(field.annotation), None) if field else None
-    return list(section.model_fields) if section else []
+    return list(_fields(section)) if section else []
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
