@@ -64,4 +64,5 @@ class BackwardCoupling(RelationCoupling):
         Args:
             observed: (n, M) as above, of all source tasks.
         """
-        return (observed @ self.stacks.speaks) > 0
+        parts = self.stacks.by_source(observed)
+        return torch.stack([part @ stack.speaks for stack, part in parts], dim=1) > 0

@@ -93,10 +93,10 @@ class Columns:
         }
         parts = list(log_classes.values())
         if self.multilabel:
-            scores = _joined([_widened(logits[task.name]) for task in self.multilabel])
+            scores = joined([_widened(logits[task.name]) for task in self.multilabel])
             on = F.logsigmoid(scores)
             parts += [on, on - scores]
-        log_p = _joined(parts)
+        log_p = joined(parts)
         if labels is None:
             return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {}, source, teachers or {})
         one_hot = self._one_hot(labels).to(log_p.dtype)
@@ -110,14 +110,14 @@ class Columns:
 
     def missing(self, labels: Labels, dtype: torch.dtype) -> Tensor:
         """Return 1 where the element that a column belongs to has no label, else 0, (n, W)."""
+        # one byte an entry until all are side by side
         parts = [
-            (labels[task.name] < 0).to(dtype)[:, None].expand(-1, task.width)
-            for task in self.multiclass
+            (labels[task.name] < 0)[:, None].expand(-1, task.width) for task in self.multiclass
         ]
         if self.multilabel:
-            gaps = (_joined([labels[task.name] for task in self.multilabel]) < 0).to(dtype)
+            gaps = joined([labels[task.name] < 0 for task in self.multilabel])
             parts += [gaps, gaps]
-        return _joined(parts)
+        return joined(parts).to(dtype)
 
     def _one_hot(self, labels: Labels) -> Tensor:
         parts: list[Tensor] = []
@@ -125,14 +125,15 @@ class Columns:
             codes = labels[task.name]
             parts.append(codes[:, None] == torch.arange(task.width, device=codes.device))
         if self.multilabel:
-            codes = _joined([labels[task.name] for task in self.multilabel])
+            codes = joined([labels[task.name] for task in self.multilabel])
             parts += [codes == 1, codes == 0]
-        return _joined(parts)
+        return joined(parts)
 
 
 def _widened(scores: Tensor) -> Tensor:
     return scores.float() if scores.element_size() < 4 else scores
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return parts of (n, w) side by side; a single one is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)

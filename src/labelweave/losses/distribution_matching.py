@@ -6,42 +6,32 @@ import torch
 from torch import Tensor
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.columns import ColumnBatch, Columns, joined
 from labelweave.losses.coupling import RelationCoupling
+from labelweave.losses.cross_entropies import FLOOR, cross_entropies
 from labelweave.losses.terms import Terms
 from labelweave.relations import Relation
 
-Form = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Form = Callable[[Tensor, Tensor], Tensor]
 
 
-def _source_to_target(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
-    return q.detach() * (log_q.detach() - log_p)
-
-
-def _target_to_source(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
-    return p.detach() * (log_p.detach() - log_q)
-
-
-def _symmetric(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
-    forth = _source_to_target(p, log_p, q, log_q)
-    return 0.5 * (forth + _target_to_source(p, log_p, q, log_q))
-
-
-def _jensen_shannon(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
+def _jensen_shannon(log_p: Tensor, q: Tensor) -> Tensor:
+    p, log_q = log_p.exp(), q.clamp(min=FLOOR).log()
     # where both are 0 the logarithm must stay finite: 0 times infinity is no number
     log_m = torch.log((0.5 * (p + q)).clamp(min=1e-30))
     return 0.5 * (p * (log_p - log_m) + q * (log_q - log_m))
 
 
-def _paper(p: Tensor, log_p: Tensor, q: Tensor, log_q: Tensor) -> Tensor:
-    return -p * log_q
+def _paper(log_p: Tensor, q: Tensor) -> Tensor:
+    return -log_p.exp() * q.clamp(min=FLOOR).log()
 
 
-FORMS: dict[str, Form] = {
-    "symmetric": _symmetric,
+# two factors: of the target's and of the source's cross-entropy
+FORMS: dict[str, Form | tuple[float, float]] = {
+    "symmetric": (0.5, 0.5),
     "js": _jensen_shannon,
-    "source_to_target": _source_to_target,
-    "target_to_source": _target_to_source,
+    "source_to_target": (1.0, 0.0),
+    "target_to_source": (0.0, 1.0),
     "paper": _paper,
 }
 
@@ -97,16 +87,19 @@ class DistributionMatching(RelationCoupling):
         """Return one term a relation; labels are not looked at."""
         stacks = self.stacks
         given = [(stack, batch.log_classes[stack.source].exp()) for stack in stacks]
-        q = torch.cat([p @ stack.table for stack, p in given], dim=1)
-        complete = all(stack.complete for stack in stacks)
-        if not complete:
-            mass = torch.cat([p @ stack.known for stack, p in given], dim=1)
-            q = torch.where(mass > 1e-6, q / mass.clamp_min(1e-6), 1.0)
-        # columns without any known entry have weight 0; their q of 1 keeps the logarithm finite
-        log_q = torch.log(q.clamp(min=1e-6))
-        log_p = stacks.columns_of(batch.log_p)
-        loss = FORMS[self.form](log_p.exp(), log_p, q, log_q)
-        loss = loss.sum(dim=0) if complete else (mass.detach() * loss).sum(dim=0)
+        q = joined([p @ stack.table for stack, p in given])
+        mass = None
+        if not all(stack.complete for stack in stacks):
+            known = joined([p @ stack.known for stack, p in given])
+            # columns without any known entry have weight 0; a q of 1 keeps the logarithm finite
+            q = torch.where(known > 1e-6, q / known.clamp_min(1e-6), 1.0)
+            mass = known.detach()
+        log_p, form = stacks.columns_of(batch.log_p), FORMS[self.form]
+        if isinstance(form, tuple):
+            loss = cross_entropies(log_p, q, mass, *form)
+        else:
+            each = form(log_p, q)
+            loss = (each if mass is None else mass * each).sum(dim=0)
         sums = loss @ stacks.shares
         return Terms(self.names, sums, torch.full_like(sums, float(len(log_p))))
 

@@ -51,6 +51,5 @@ class PaperScores(BackwardCoupling):
         whole = stack.strength * torch.where(stack.off, stack.known - stack.table, whole)
         scores = (observed @ weights.T) / (observed @ whole.T).clamp(min=1e-6)
         target = torch.softmax(scores / self.temperature, dim=1)
-        speaks = (stack.strength > 0).to(observed.dtype)
-        trust = (observed @ stack.strength) / (observed @ speaks).clamp(min=1.0)
+        trust = (observed @ stack.strength) / (observed @ stack.speaks).clamp(min=1.0)
         return -trust * (target * log_p).sum(dim=1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.columns import ColumnBatch, Columns, joined
 from labelweave.losses.coupling import RelationCoupling
 from labelweave.losses.stack import RelationStack
 from labelweave.losses.terms import Terms
@@ -40,17 +40,17 @@ class SoftLabels(RelationCoupling):
         """Return one term a relation."""
         stacks = self.stacks
         given = [(stack, batch.one_hot_classes[stack.source]) for stack in stacks]
-        # rows of the tables, 0 where the source has no label
-        taught = torch.cat([one_hot @ stack.table for stack, one_hot in given], dim=1)
-        known = torch.cat([_known(stack, one_hot) for stack, one_hot in given], dim=1)
         missing = stacks.columns_of(self.columns.missing(batch.labels, batch.log_p.dtype))
-        loss = (missing * taught * stacks.columns_of(batch.log_p)).sum(dim=0)
-        count = (missing * known).sum(dim=0)
+        # rows of the tables, 0 where the source has no label or the target has one
+        taught = missing * joined([one_hot @ stack.table for stack, one_hot in given])
+        loss = (taught * stacks.columns_of(batch.log_p)).sum(dim=0)
+        parts = zip(given, stacks.by_source(missing), strict=True)
+        count = torch.cat([_count(stack, one_hot, gaps) for (stack, one_hot), (_, gaps) in parts])
         return Terms(self.names, -loss @ stacks.weights, count @ stacks.elements)
 
 
-def _known(stack: RelationStack, one_hot: Tensor) -> Tensor:
-    """Return 1 where the table speaks about a row's class, (n, W); 0 without a label."""
+def _count(stack: RelationStack, one_hot: Tensor, missing: Tensor) -> Tensor:
+    """Return on how many rows the table speaks about a column without a label, (W,)."""
     if stack.complete:
-        return one_hot.sum(dim=1, keepdim=True).expand(-1, stack.width)
-    return one_hot @ stack.known
+        return one_hot.sum(dim=1) @ missing
+    return ((one_hot @ stack.known) * missing).sum(dim=0)

@@ -28,6 +28,7 @@ class RelationStack(nn.Module):
         log_evidence: (K, W) logarithm of the table with unknown entries made neutral, times
             `strength`.
         strength: (W,) the relation's strength, 0 for labels or tasks that no class speaks about.
+        speaks: (W,) 1 where `strength` is above 0, else 0.
         on: (W,) bool, true at the "on" columns of multilabel targets.
         off: (W,) bool, true at the "off" columns of multilabel targets.
     """
@@ -36,6 +37,7 @@ class RelationStack(nn.Module):
     known: Tensor
     log_evidence: Tensor
     strength: Tensor
+    speaks: Tensor
     on: Tensor
     off: Tensor
 
@@ -45,6 +47,7 @@ class RelationStack(nn.Module):
         self.complete = all(bool(relation.mask.all()) for relation in relations)
         for name in ("table", "known", "log_evidence", "strength", "on", "off"):
             _register(self, name, _joined(blocks, name))
+        self.register_buffer("speaks", (self.strength > 0).float(), persistent=False)
         self.width = self.table.shape[1]
 
 
@@ -68,7 +71,6 @@ class RelationStacks(nn.Module):
         shares: (M, R) `weights` divided, for a multilabel target, by the number of labels that
             some class speaks about.
         elements: (M, R) what one column counts as a labelled element: 1/C a class, 1 an "on".
-        speaks: (M, S) 1 where a relation of the s-th of S source tasks has weight, else 0.
 
     Raises:
         LabelweaveError: no relation, or a smoothing outside [0, 1).
@@ -78,7 +80,6 @@ class RelationStacks(nn.Module):
     weights: Tensor
     shares: Tensor
     elements: Tensor
-    speaks: Tensor
 
     def __init__(self, relations: Sequence[Relation], smoothing: float, columns: Columns) -> None:
         super().__init__()
@@ -107,8 +108,6 @@ class RelationStacks(nn.Module):
         _register(self, "weights", segments * strength)
         _register(self, "shares", segments * _joined(blocks, "share")[:, None])
         _register(self, "elements", segments * _joined(blocks, "element")[:, None])
-        group = np.repeat(np.arange(len(groups)), [stack.width for stack in self])
-        _register(self, "speaks", np.eye(len(groups))[group] * (strength > 0))
 
     def __iter__(self) -> Iterator[RelationStack]:
         return iter(self.stacks)  # type: ignore[arg-type]
