@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from labelweave.study import ARMS, StudyConfig, sections
 from labelweave.study.arm_section import ArmSection
+from labelweave.study.network_section import NetworkSection
 from labelweave.training import TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -21,7 +22,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "scatter": sections.PartSection,
     "inputs": sections.InputsSection,
     "relatedness": sections.RelatednessSection,
-    "network": sections.NetworkSection,
+    "network": NetworkSection,
     "training": TrainingConfig,
     "statistics": sections.StatisticsSection,
 }

@@ -146,6 +146,37 @@ def test_json_round_trip():
     assert error(lambda: TableEncoder.from_dict(state)) == "table encoder: entry 'scale' is missing"
 
 
+def test_columns_scaled_together_keep_their_proportions_and_the_constant_ones():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.integers(0, 256, (40, 3)).astype(np.uint8), columns=list("abc"))
+    frame["dark"] = np.zeros(40, np.uint8)
+    encoder = TableEncoder(scale="together").fit(frame)
+    values = frame.to_numpy(float)
+    expected = (values - values.mean()) / values.std()
+    np.testing.assert_allclose(encoder.transform(frame), expected, rtol=1e-5)
+    assert encoder.names_ == ["a", "b", "c", "dark"]
+    assert encoder.notes_ == []
+    new = encoder.transform(frame.assign(dark=255))
+    assert new[0, 3] == pytest.approx((255 - values.mean()) / values.std())
+    again = TableEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    assert again.scale == "together"
+    np.testing.assert_array_equal(again.transform(frame), encoder.transform(frame))
+
+
+def test_columns_together_that_never_vary_are_refused():
+    frame = pd.DataFrame({"a": [0.0, 0.0], "b": [0.0, 0.0]})
+    with pytest.raises(LabelweaveError, match="no input column varies, found 'a', 'b'"):
+        TableEncoder(scale="together").fit(frame)
+
+
+def test_rows_transformed_in_chunks_are_those_of_the_whole(monkeypatch):
+    frame = numbers(np.random.default_rng(0), 50)
+    encoder = TableEncoder().fit(frame)
+    whole = encoder.transform(frame)
+    monkeypatch.setattr("labelweave.data.numeric.CELLS", 7)
+    np.testing.assert_array_equal(encoder.transform(frame), whole)
+
+
 def test_extra_columns_order_and_nullable_types_do_not_matter():
     train = pd.DataFrame({"a": [1.0, 2.0, 4.0], "b": ["p", "q", "q"]})
     other = pd.DataFrame(

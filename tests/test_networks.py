@@ -14,14 +14,17 @@ from labelweave.tasks import Binary, Multiclass, Multilabel
 TASKS = (Multiclass("species", ("a", "b", "c")), Multilabel("signs", ("x", "y")), Binary("b"))
 
 
+NEEDED = {"cnn": {"shape": [1, 1, 5]}}
+
+
 def network(name="mlp", **options):
     torch.manual_seed(0)
-    return MultiTaskNetwork(backbone(name, 5, **options), TASKS)
+    return MultiTaskNetwork(backbone(name, 5, **NEEDED.get(name, {}) | options), TASKS)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_backbone_gives_its_number_of_features(name):
-    body = backbone(name, 5)
+    body = backbone(name, 5, **NEEDED.get(name, {}))
     assert body(torch.randn(7, 5)).shape == (7, body.features)
     scores = network(name)(torch.randn(7, 5))
     assert {n: tuple(s.shape) for n, s in scores.items()} == {
@@ -58,7 +61,7 @@ def test_every_head_is_its_own_linear_layer():
     [
         (
             lambda: backbone("mpl", 5),
-            "unknown backbone 'mpl', expected 'linear', 'mlp'; did you mean 'mlp'?",
+            "unknown backbone 'mpl', expected 'linear', 'mlp', 'cnn'; did you mean 'mlp'?",
         ),
         (
             lambda: backbone("mlp", 5, hiden=[3]),

@@ -34,8 +34,8 @@ def test_unknown_keys_name_the_nearest() -> None:
         "'group', 'tasks', 'split', 'missing'; did you mean 'inputs'?"
     )
     assert refused(network={"hiden": [3]}) == (
-        "key 'network.hiden': no such key, expected 'backbone', 'hidden', 'dropout'; "
-        "did you mean 'hidden'?"
+        "key 'network.hiden': no such key, expected 'backbone', 'hidden', 'dropout', "
+        "'shape', 'channels'; did you mean 'hidden'?"
     )
 
 
@@ -61,8 +61,16 @@ def test_unknown_keys_name_the_nearest() -> None:
         ),
         (
             {"network": {"backbone": "mpl"}},
-            "key 'network.backbone': no such backbone 'mpl', expected 'linear', 'mlp'; "
+            "key 'network.backbone': no such backbone 'mpl', expected 'linear', 'mlp', 'cnn'; "
             "did you mean 'mlp'?",
+        ),
+        (
+            {"network": {"backbone": "cnn"}},
+            "key 'network': the backbone 'cnn', and it alone, needs 'shape'; found none",
+        ),
+        (
+            {"network": {"shape": [1, 8, 8]}},
+            "key 'network': the backbone 'cnn', and it alone, needs 'shape'; found it for 'mlp'",
         ),
         ({"training": 3}, "key 'training': should be a section of keys, found 3"),
         (

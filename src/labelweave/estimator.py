@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from labelweave.data import Collection, Source
+from labelweave.data import Collection, Scale, Source
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import evaluate
 from labelweave.model import Model
@@ -46,6 +46,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         backbone: a name in ``labelweave.networks.BACKBONES``.
         hidden: sizes of the hidden layers of an mlp; without meaning for ``linear``.
         dropout: its share of units dropped in training; likewise.
+        shape: channels, height and width of a ``cnn``'s images, whose columns are their pixels.
+        channels: channels of its convolutions.
         steps: optimiser steps.
         batch_size: rows a step.
         learning_rate: peak of the one-cycle schedule.
@@ -55,6 +57,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         validation: share or number of rows to set aside for early stopping.
         patience: evaluations without improvement before training stops; needs `validation`.
         categorical: numeric columns that are categories.
+        scale: ``each`` numeric column by itself, or all ``together``, which pixels want.
         missing: values of `y` besides None, NaN and ``""`` that mean "no label", such as ``[-1]``.
             With None, a -1 in a task without listed classes is an error: it may be a class or
             mean "no label", for an array of integers cannot hold NaN.
@@ -82,6 +85,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         backbone: str = "mlp",
         hidden: Sequence[int] = (256, 256),
         dropout: float = 0.2,
+        shape: Sequence[int] | None = None,
+        channels: Sequence[int] = (16, 32),
         steps: int = 1000,
         batch_size: int = 128,
         learning_rate: float = 5e-3,
@@ -90,6 +95,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         validation: float | int = 0,
         patience: int | None = None,
         categorical: Sequence[str] = (),
+        scale: Scale = "each",
         missing: Sequence[object] | None = None,
         random_state: int = 0,
         progress: bool = False,
@@ -101,6 +107,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.backbone = backbone
         self.hidden = hidden
         self.dropout = dropout
+        self.shape = shape
+        self.channels = channels
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -109,6 +117,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.validation = validation
         self.patience = patience
         self.categorical = categorical
+        self.scale = scale
         self.missing = missing
         self.random_state = random_state
         self.progress = progress

@@ -9,13 +9,15 @@ from pydantic import BaseModel, ValidationError
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import Relation
 from labelweave.study.config import LARGEST_SEED, StudyConfig
-from labelweave.study.sections import InputsSection, NetworkSection, SplitSection
+from labelweave.study.network_section import NetworkSection
+from labelweave.study.sections import InputsSection, SplitSection
 from labelweave.study.study_file import one_line
 from labelweave.tasks import Multiclass, Multilabel
 from labelweave.training import TrainingConfig
 
 METHODS = ("full", "distribution_matching", "co_annotation", "multi_task", "single_task")
-NETWORK = ("backbone", "hidden", "dropout")
+NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
+INPUTS = ("categorical", "scale")
 TRAINING = ("steps", "batch_size", "learning_rate", "weight_decay", "sampling", "patience")
 S = TypeVar("S", bound=BaseModel)
 
@@ -51,7 +53,7 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
         name="MultiTaskClassifier",
         network=_section(NetworkSection, **{name: given[name] for name in NETWORK}),
         training=_section(TrainingConfig, **{name: given[name] for name in TRAINING}),
-        inputs=_section(InputsSection, categorical=given["categorical"]),
+        inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
         split=_section(SplitSection, validation=given["validation"]),
         couplings=couplings,
     )

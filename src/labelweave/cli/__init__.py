@@ -8,6 +8,7 @@ import typer
 
 import labelweave
 from labelweave.cli.ablate import ablate
+from labelweave.cli.case import case
 from labelweave.cli.check import check
 from labelweave.cli.demo import demo
 from labelweave.cli.init import init
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, init, check, relate, run, ablate, predict, schema):
+for command in (demo, case, init, check, relate, run, ablate, predict, schema):
     app.command()(command)
 
 

@@ -5,6 +5,7 @@ from labelweave.data.coverage import Coverage
 from labelweave.data.encoder import TableEncoder
 from labelweave.data.files import read_table
 from labelweave.data.leaks import leak_check
+from labelweave.data.numeric import Scale
 from labelweave.data.scatter import Part, Scattered, scatter
 from labelweave.data.source import Source
 from labelweave.data.split import Split, split
@@ -14,6 +15,7 @@ __all__ = [
     "Collection",
     "Coverage",
     "Part",
+    "Scale",
     "Scattered",
     "Source",
     "Split",

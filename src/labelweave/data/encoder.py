@@ -2,13 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave.data.numeric import NumericColumns, Remarks, is_number_column
+from labelweave.data.numeric import NumericColumns, Remarks, Scale, is_number_column
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tasks import factorize, key
 
@@ -25,6 +25,8 @@ class TableEncoder:
         clip: the largest absolute value of a standardised feature.
         max_categories: the categories kept of a column; the rarest beyond it count as unknown.
         categorical: numeric columns to be treated as categories.
+        scale: "each" numeric column by itself, or all "together" with one mean and one standard
+            deviation, constant ones kept: for pixels and other columns of one kind.
 
     Attributes:
         names_: the names of the d features.
@@ -37,10 +39,12 @@ class TableEncoder:
         clip: float = 10.0,
         max_categories: int = 50,
         categorical: Sequence[str] = (),
+        scale: Scale = "each",
     ) -> None:
         self.clip = clip
         self.max_categories = max_categories
         self.categorical = categorical
+        self.scale = scale
 
     def fit(self, inputs: pd.DataFrame) -> Self:
         """Learn medians, means, scales and categories from training rows.
@@ -59,7 +63,7 @@ class TableEncoder:
             for name in inputs.columns
             if name not in self.categorical and is_number_column(inputs[name])
         ]
-        self.numeric_ = NumericColumns.fit(inputs[numeric], remarks)
+        self.numeric_ = NumericColumns.fit(inputs[numeric], remarks, self.scale)
         self.categories_: dict[str, list[str]] = {}
         for name in inputs.columns.drop(numeric):
             categories = _categories(inputs[name], self.max_categories, remarks)
@@ -106,6 +110,7 @@ class TableEncoder:
             "clip": self.clip,
             "max_categories": self.max_categories,
             "categorical": list(self.categorical),
+            "scale": self.scale,
             "numeric": self.numeric_.to_dict(),
             "categories": self.categories_,
             "notes": self.notes_,
@@ -123,6 +128,7 @@ class TableEncoder:
                 clip=state["clip"],
                 max_categories=state["max_categories"],
                 categorical=list(state["categorical"]),
+                scale=state.get("scale", "each"),  # older models do not say
             )
             encoder.numeric_ = NumericColumns.from_dict(state["numeric"])
             encoder.categories_ = {name: list(kept) for name, kept in state["categories"].items()}
@@ -138,6 +144,9 @@ class TableEncoder:
             raise LabelweaveError(
                 f"max_categories: found {self.max_categories}, expected 1 or more"
             )
+        ways = get_args(Scale)
+        if self.scale not in ways:
+            raise LabelweaveError(f"scale: found '{self.scale}', expected {listing(ways)}")
         if len(inputs) == 0:
             raise LabelweaveError("table encoder: found no training rows")
         for name in self.categorical:

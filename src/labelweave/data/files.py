@@ -67,8 +67,8 @@ def with_missing(frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
     numbers = [number for number in map(_number, missing) if math.isfinite(number)]
     changed: dict[str, Any] = {}
     for name in frame.columns:
-        found = frame[name].isin(numbers if is_numeric_dtype(frame[name]) else list(missing))
-        if found.any():
+        unwanted = numbers if is_numeric_dtype(frame[name]) else list(missing)
+        if unwanted and (found := frame[name].isin(unwanted)).any():
             changed[name] = frame[name].mask(found)
     return frame.assign(**changed) if changed else frame
 

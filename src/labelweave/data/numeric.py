@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,9 @@ from sklearn.preprocessing import StandardScaler
 from labelweave.errors import LabelweaveError
 
 Remarks = defaultdict[str, list[str]]
+Scale = Literal["each", "together"]
 LARGEST = float(np.finfo(np.float32).max)
-CHUNK = 65_536  # rows transformed at a time, to keep the temporary arrays small
+CELLS = 4_000_000  # values transformed at a time, to keep the temporary arrays small
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +39,15 @@ class NumericColumns:
     gaps: NDArray[np.bool_]
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, remarks: Remarks) -> Self:
-        """Learn from training rows; add to `remarks` what is worth telling."""
+    def fit(cls, frame: pd.DataFrame, remarks: Remarks, scale: Scale = "each") -> Self:
+        """Learn from training rows; add to `remarks` what is worth telling.
+
+        Args:
+            frame: the numeric columns.
+            remarks: is added to.
+            scale: "together" = one mean and one standard deviation, every column that has a value
+                kept.
+        """
         values, infinite = _block(frame)
         missing = np.isnan(values).mean(axis=0)
         for name, share, count in zip(frame.columns, missing, infinite, strict=True):
@@ -53,16 +61,20 @@ class NumericColumns:
         # SimpleImputer finds the same median through masked arrays, in ten times the time
         median = np.array([np.nanmedian(column) for column in values.T], dtype=np.float64)
         values = np.where(np.isnan(values), median, values)
-        mean, scale = np.zeros(median.size), np.ones(median.size)
+        mean, deviation = np.zeros(median.size), np.ones(median.size)
+        varies = values.min(axis=0) < values.max(axis=0)
         if median.size:
-            scaler = StandardScaler().fit(values)
-            mean, scale = scaler.mean_, scaler.scale_
-        varies, gaps = values.min(axis=0) < values.max(axis=0), missing[seen] > 0
+            learnt = values.reshape(-1, 1) if scale == "together" else values
+            scaler = StandardScaler().fit(learnt)
+            mean, deviation = mean + scaler.mean_, deviation * scaler.scale_
+        if scale == "together":
+            varies[:] = varies.any()
+        gaps = missing[seen] > 0
         names = frame.columns[seen]
         remarks["constant in training, dropped"] += list(names[~varies & ~gaps])
         used = varies | gaps
         return cls(
-            list(names[used]), median[used], mean[used], scale[used], varies[used], gaps[used]
+            list(names[used]), median[used], mean[used], deviation[used], varies[used], gaps[used]
         )
 
     @property
@@ -76,8 +88,9 @@ class NumericColumns:
         frame = _as_numeric(inputs, self.names)
         values_end = int(self.varies.sum())
         end = values_end + int(self.gaps.sum())
-        for start in range(0, len(frame), CHUNK):
-            rows = slice(start, start + CHUNK)
+        step = max(1, CELLS // max(1, len(self.names)))
+        for start in range(0, len(frame), step):
+            rows = slice(start, start + step)
             values, _ = _block(frame.iloc[rows])
             missing = np.isnan(values)
             values = (np.where(missing, self.median, values) - self.mean) / self.scale

@@ -1,51 +1,13 @@
 """Backbones by name: what turns inputs into the features that all heads share."""
 
 import inspect
-from collections.abc import Callable, Sequence
-
-from torch import Tensor, nn
+from collections.abc import Callable
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.networks.cnn import cnn
+from labelweave.networks.layers import Backbone, linear, mlp
 
-
-class Backbone(nn.Module):
-    """A module with a known number of features.
-
-    Args:
-        body: any module that maps inputs (n, ...) to features (n, features).
-        features: the number of features.
-    """
-
-    def __init__(self, body: nn.Module, features: int) -> None:
-        super().__init__()
-        self.body, self.features = body, features
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the features, (n, features)."""
-        features: Tensor = self.body(inputs)
-        return features
-
-
-def linear(inputs: int) -> Backbone:
-    """No shared layer: the heads see the inputs, as many logistic regressions side by side."""
-    return Backbone(nn.Identity(), inputs)
-
-
-def mlp(inputs: int, hidden: Sequence[int] = (256, 256), dropout: float = 0.2) -> Backbone:
-    """Stack linear, ReLU and dropout for every hidden size: a multi-layer perceptron."""
-    if not hidden or min(hidden) < 1:
-        raise LabelweaveError(f"mlp: hidden sizes {list(hidden)}, expected at least one above 0")
-    if not 0 <= dropout < 1:
-        raise LabelweaveError(f"mlp: dropout {dropout}, expected from 0 to below 1")
-    layers: list[nn.Module] = []
-    size = inputs
-    for width in hidden:
-        layers += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
-        size = width
-    return Backbone(nn.Sequential(*layers), size)
-
-
-BACKBONES: dict[str, Callable[..., Backbone]] = {"linear": linear, "mlp": mlp}
+BACKBONES: dict[str, Callable[..., Backbone]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
 
 
 def backbone(name: str, inputs: int, **options: object) -> Backbone:
@@ -58,7 +20,7 @@ def backbone(name: str, inputs: int, **options: object) -> Backbone:
         raise LabelweaveError(
             f"unknown backbone '{name}', expected {listing(BACKBONES)}{nearest(name, BACKBONES)}"
         )
-    known = list(inspect.signature(BACKBONES[name]).parameters)[1:]
+    known = backbone_options(name)
     for option in options:
         if option not in known:
             raise LabelweaveError(
@@ -69,3 +31,8 @@ def backbone(name: str, inputs: int, **options: object) -> Backbone:
         return BACKBONES[name](inputs, **options)
     except TypeError as error:
         raise LabelweaveError(f"backbone '{name}': {error}") from None
+
+
+def backbone_options(name: str) -> list[str]:
+    """Return the names of the options of a backbone."""
+    return list(inspect.signature(BACKBONES[name]).parameters)[1:]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
-from labelweave.networks.backbones import Backbone
+from labelweave.networks.layers import Backbone
 from labelweave.tasks import Multiclass, Task, check_distinct
 
 

@@ -9,9 +9,9 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
+from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import (
     InputsSection,
-    NetworkSection,
     PartSection,
     RelatednessSection,
     RelationSection,

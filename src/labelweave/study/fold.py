@@ -184,4 +184,5 @@ def _encoder(config: StudyConfig) -> TableEncoder:
         categorical=config.inputs.categorical,
         clip=config.inputs.clip,
         max_categories=config.inputs.max_categories,
+        scale=config.inputs.scale,
     )

@@ -5,8 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from labelweave.errors import listing, nearest
-from labelweave.networks import BACKBONES
+from labelweave.data import Scale
 from labelweave.relations import Origin
 
 MISSING = ("", "NA", "NaN", "nan", "null")
@@ -192,34 +191,6 @@ class PartSection(Section):
     rows: Annotated[float | int | None, Field(gt=0)] = None
 
 
-class NetworkSection(Section):
-    """The shared backbone.
-
-    Attributes:
-        backbone: ``mlp`` or ``linear``.
-        hidden: sizes of the hidden layers of an mlp.
-        dropout: share of hidden units dropped in training.
-    """
-
-    backbone: str = "mlp"
-    hidden: list[Annotated[int, Field(ge=1)]] = Field(default=[256, 256], min_length=1)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-
-    @field_validator("backbone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in BACKBONES:
-            options = f"{listing(BACKBONES)}{nearest(name, BACKBONES)}"
-            raise ValueError(f"no such backbone '{name}', expected {options}")
-        return name
-
-    def options(self) -> dict[str, Any]:
-        """Return the backbone's options."""
-        if self.backbone != "mlp":
-            return {}
-        return {"hidden": list(self.hidden), "dropout": self.dropout}
-
-
 class InputsSection(Section):
     """How columns become inputs.
 
@@ -227,11 +198,14 @@ class InputsSection(Section):
         categorical: numeric columns that are categories.
         clip: standardised values beyond this many standard deviations are cut.
         max_categories: rarer categories of a column share the "unknown" input.
+        scale: ``each`` numeric column has a mean and deviation of its own; or all of them
+            ``together`` have one, as the pixels of an image, and constant columns are kept.
     """
 
     categorical: list[str] = []
     clip: float = Field(default=10.0, gt=0)
     max_categories: int = Field(default=50, ge=1)
+    scale: Scale = "each"
 
 
 class StatisticsSection(Section):

@@ -1,0 +1,110 @@
+"""Texts as vectors of a frozen encoder, each text encoded once and kept by its content."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from labelweave.errors import LabelweaveError
+from labelweave.files import replacing
+
+BLOCK = 2048  # texts a cache file; what an interruption costs at most
+BATCH = 64
+Vectors = NDArray[np.float32]
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors, always the same for the same text.
+
+    Attributes:
+        name: names model, version and settings; part of the key of the cache.
+    """
+
+    name: str
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of a batch of n texts, float32 (n, d)."""
+        ...
+
+
+def text_vectors(
+    texts: Sequence[str], encoder: TextEncoder, cache: Path, *, progress: bool = True
+) -> Vectors:
+    """Return the vectors of n texts, float32 (n, d).
+
+    Texts are encoded in blocks, inside a block sorted by length, so that a batch has little
+    padding. A block is kept in `cache` under the hash of encoder and texts: the next call reads it,
+    and an interrupted one goes on from the last block.
+
+    Args:
+        texts: at least one.
+        encoder: see `TextEncoder`; `MiniLM` is one.
+        cache: folder of the kept vectors, made where needed.
+        progress: show a bar when on a terminal.
+
+    Raises:
+        LabelweaveError: no text, or an encoder that gives vectors that are not finite.
+    """
+    if not texts:
+        raise LabelweaveError("found no text to encode, expected at least one")
+    cache.mkdir(parents=True, exist_ok=True)
+    blocks = []
+    with _bar(progress) as bar:
+        shown = bar.add_task("encoding texts", total=len(texts))
+        for start in range(0, len(texts), BLOCK):
+            block = texts[start : start + BLOCK]
+            path = cache / f"{_key(block, encoder.name)}.npy"
+            if not path.exists():
+                _save(path, _encode(block, encoder, bar))
+            blocks.append(np.load(path, allow_pickle=False))
+            bar.update(shown, completed=start + len(block))
+    return np.concatenate(blocks)
+
+
+def _encode(texts: Sequence[str], encoder: TextEncoder, bar: Progress) -> Vectors:
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    parts = []
+    for rows in _batches(order):
+        parts.append(encoder([texts[row] for row in rows]))
+        bar.update(bar.task_ids[0], advance=len(rows))
+    vectors = np.concatenate(parts)[np.argsort(order)]
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise LabelweaveError(f"{encoder.name}: the vector of {texts[row]!r} is not finite")
+    return vectors
+
+
+def _batches(order: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for start in range(0, len(order), BATCH):
+        yield order[start : start + BATCH]
+
+
+def _key(texts: Sequence[str], name: str) -> str:
+    digest = hashlib.blake2b(name.encode(), digest_size=16)
+    for text in texts:
+        data = text.encode()
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _save(path: Path, vectors: Vectors) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, vectors, allow_pickle=False)
+
+
+def _bar(progress: bool) -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not (progress and console.is_terminal),
+    )

