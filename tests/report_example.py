@@ -134,12 +134,12 @@ def _estimate(mean: float | None, width: float, n: int, seeds: int) -> dict[str,
 
 def _difference(value: dict[str, Any], base: dict[str, Any], width: float) -> dict[str, Any]:
     if value["mean"] is None:
-        return {**value, "p": None, "p_adjusted": None}
+        return {**value, "p": None, "p_adjusted": None, "effect": None, "detectable": None}
     mean = value["mean"] - base["mean"]
     p = float(np.exp(-abs(mean) * 160))
     return {
         **_estimate(mean, width, value["n"], value["seeds"]),
-        "p": p, "p_adjusted": min(1.0, 9 * p),
+        "p": p, "p_adjusted": min(1.0, 9 * p), "effect": 3 * mean, "detectable": 2 * width,
     }  # fmt: skip
 
 

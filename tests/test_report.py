@@ -28,7 +28,7 @@ from labelweave.report import (
 from labelweave.report.figures import interval_plot, loss_curves
 from labelweave.report.heat_maps import heat_map
 from labelweave.report.tables import Estimate, arm_names, checked, mean_scores
-from labelweave.report.verdict import short
+from labelweave.report.verdict import blind_spot, short
 from report_example import example_results
 
 VOID = {"meta", "br", "wbr"}
@@ -259,6 +259,23 @@ def test_headline_of_a_gain():
     assert recommended_arm(results) == best_coupled_arm(results) == "full"
 
 
+def test_how_small_a_change_could_be_seen_is_told_where_none_is_shown():
+    results = small(
+        {"single_task": [0.5, 0.6, 0.7], "full": [0.6, 0.6, 0.7]},
+        {"full": ["gain", "no difference", "not enough data"]},
+    )
+    assert blind_spot(results) is None  # results that do not say
+    for name, detectable in {"t0": 0.3, "t1": 0.021, "t2": 0.12}.items():
+        results["differences"]["full"][name]["accuracy"]["detectable"] = detectable
+    assert blind_spot(results) == (
+        "full shows no change on 2 of 3 tasks: with 100 test labels and 3 seeds only one over 12.0 "
+        "points could be seen on t2, over less on the others"
+    )
+    assert "only one over 12.0 points" in " ".join(printed(results, 80).split())
+    results["verdicts"]["full"] = dict.fromkeys(["t0", "t1", "t2"], "gain")
+    assert blind_spot(results) is None
+
+
 def test_headline_of_a_harmful_best_arm_recommends_another():
     results = small(
         {"single_task": [0.6, 0.5], "full": [0.9, 0.4], "multi_task": [0.65, 0.5]},
@@ -434,7 +451,7 @@ def test_csv_round_trip(tmp_path):
     table = pd.read_csv(path)
     assert list(table.columns) == [
         "arm", "task", "metric", "mean", "low", "high", "n", "seeds",
-        "difference", "difference_low", "difference_high", "p", "verdict",
+        "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
     ]  # fmt: skip
     assert len(table) == sum(len(m) for tasks in results["arms"].values() for m in tasks.values())
     for row in table.itertuples():
@@ -444,7 +461,8 @@ def test_csv_round_trip(tmp_path):
             (row.mean, cell["mean"]), (row.low, cell["low"]), (row.high, cell["high"]),
             (row.n, cell["n"]), (row.seeds, cell["seeds"]), (row.difference, change.get("mean")),
             (row.difference_low, change.get("low")), (row.p, change.get("p")),
-            (row.difference_high, change.get("high")),
+            (row.difference_high, change.get("high")), (row.effect, change.get("effect")),
+            (row.detectable, change.get("detectable")),
         ]:  # fmt: skip
             assert np.isnan(read) if meant is None else read == meant
     main = {task["name"]: task["main_metric"] for task in results["tasks"]}

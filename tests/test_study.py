@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from scipy import stats
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import Relation
 from labelweave.study import ARMS, Study, StudyData, parse_study, runs
+from labelweave.study.results import notes
 from labelweave.tasks import Multiclass
 from study_example import content, tables, write_study
 
@@ -275,7 +277,8 @@ def test_a_study_of_one_task(tmp_path: Path) -> None:
     change(path, sources=[{"path": "a.csv"}])
     results = run(path)
     assert list(results["arms"]) == ["single_task", "multi_task", "strong_single_task"]
-    assert results["verdicts"]["multi_task"] == {"kind": "no difference"}
+    # one seed of 60 test rows would have missed a change of ten points
+    assert results["verdicts"]["multi_task"] == {"kind": "not enough data"}
 
 
 def test_an_empty_test_set_gives_no_data(tmp_path: Path) -> None:
@@ -339,18 +342,30 @@ def test_a_study_of_data_in_memory() -> None:
     assert str(error.value) == "key 'arms': arm 'full' needs relations, found none"
 
 
-def test_too_few_replicates_for_so_many_tasks_are_noted(tmp_path: Path) -> None:
-    columns = [f"t{i}" for i in range(3)]
-    path = write_study(tmp_path, tasks=[{"name": name} for name in columns], relations=None)
-    change(path, sources=[{"path": "a.csv"}], arms=["multi_task"])
-    a = tables()[0].drop(columns="kind")
-    a.assign(**{name: ["x", "y"] * 60 for name in columns}).to_csv(tmp_path / "a.csv", index=False)
-    notes = run(path)["notes"]
-    assert notes[0] == (
-        "statistics.replicates: 100 cannot show a difference among 3 tasks, expected at least 119"
+def test_groups_of_rows_reach_the_comparison(tmp_path: Path) -> None:
+    # four copies of each row are a group: 96 test rows tell as much as 24 rows would
+    a = tables()[0].iloc[:60]
+    a = a.assign(batch=a.index).loc[a.index.repeat(4)]
+    options: Any = {"relations": None, "arms": ["single_task"], "split": {"test": 96}}
+    path = write_study(tmp_path, tasks=[{"name": "kind"}], **options)
+    a.to_csv(tmp_path / "a.csv", index=False)
+    change(path, sources=[{"path": "a.csv", "group": "batch"}], statistics={"replicates": 1000})
+    found = run(path)["arms"]["single_task"]["kind"]["accuracy"]
+    expected = stats.t.ppf(0.975, 23) * (found["mean"] * (1 - found["mean"]) / 23) ** 0.5
+    assert (found["high"] - found["low"]) / 2 == pytest.approx(expected, rel=0.1)
+
+
+def test_test_rows_of_few_groups_are_noted(tmp_path: Path) -> None:
+    path = write_study(tmp_path, sources=[{"path": "a.csv", "group": "batch"}], relations=None)
+    change(path, tasks=[{"name": "kind"}], arms=["multi_task"])
+    tables()[0].assign(batch=[f"B{i // 20}" for i in range(120)]).to_csv(
+        tmp_path / "a.csv", index=False
     )
-    change(path, statistics={"replicates": 119})
-    assert not any("replicates" in str(line) for line in Study.from_file(path).describe())
+    found = notes(Study.from_file(path).folds())
+    assert found[1] == (
+        "the test rows come from 3 groups only: too few to tell how groups vary, intervals are a "
+        "guess"
+    )
 
 
 def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:

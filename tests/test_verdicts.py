@@ -6,8 +6,11 @@ from labelweave.errors import LabelweaveError
 from labelweave.evaluation import Difference, holm, verdict
 
 
-def difference(mean, low, high, counts=(50, 50), p_value=0.01):
-    return Difference(mean, low, high, 50, len(counts), (mean,) * len(counts), counts, p_value)
+def difference(mean, low, high, counts=(50, 50), p_value=0.01, detectable=0.05):
+    values = (mean,) * len(counts)
+    return Difference(
+        mean, low, high, 50, len(counts), values, counts, p_value, detectable, effect=None
+    )
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,9 @@ def difference(mean, low, high, counts=(50, 50), p_value=0.01):
         (difference(0.05, 0.01, 0.09), 0.06, False, "no difference"),
         (difference(0.05, -0.01, 0.09), 0.04, False, "no difference"),
         (difference(0.05, 0.0, 0.09), 0.04, False, "no difference"),
+        (difference(0.05, -0.01, 0.09, detectable=0.1), 0.04, False, "no difference"),
+        (difference(0.05, -0.01, 0.09, detectable=0.11), 0.04, False, "not enough data"),
+        (difference(0.2, 0.1, 0.3, detectable=0.15), 0.04, False, "gain"),
         (difference(0.5, 0.4, 0.6, counts=(10, 10)), 0.01, False, "gain"),
         (difference(0.5, 0.4, 0.6, counts=(10, 9)), 0.01, False, "not enough data"),
         (difference(None, None, None, p_value=None), None, False, "not enough data"),

@@ -1,15 +1,16 @@
 """Evaluation: metrics that know missing labels, thresholds, and paired comparison."""
 
-from labelweave.evaluation.bootstrap import replicate_metrics, row_weights
+from labelweave.evaluation.bootstrap import group_weights, replicate_metrics
 from labelweave.evaluation.comparison import (
     Difference,
     Estimate,
     Replicates,
-    TestResult,
     compare,
     summarise,
 )
+from labelweave.evaluation.effects import cohens_h
 from labelweave.evaluation.metrics import HIGHER_IS_BETTER, evaluate, main_metric, metric_names
+from labelweave.evaluation.runs import TestResult
 from labelweave.evaluation.thresholds import best_thresholds
 from labelweave.evaluation.verdicts import Verdict, holm, verdict
 
@@ -21,13 +22,14 @@ __all__ = [
     "TestResult",
     "Verdict",
     "best_thresholds",
+    "cohens_h",
     "compare",
     "evaluate",
+    "group_weights",
     "holm",
     "main_metric",
     "metric_names",
     "replicate_metrics",
-    "row_weights",
     "summarise",
     "verdict",
 ]

@@ -1,4 +1,4 @@
-"""The bootstrap over rows: every metric recomputed under the row weights of many resamplings."""
+"""The bootstrap over groups of rows: every metric recomputed under many weightings of the rows."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,22 +12,24 @@ from labelweave.tasks import Task
 CHUNK = 2**19
 
 
-def row_weights(n: int, replicates: int, seed: int, index: int) -> NDArray[np.uint16]:
-    """Return how often each of n rows is drawn in each resampling of n rows, shape (B, n).
+def group_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]:
+    """Return how often each of G groups is drawn in each resampling of G groups, shape (B, G).
 
-    The weights depend on the arguments alone, so that every arm of a study that is measured on
-    the same rows is measured on the same resamplings of them.
+    The weights depend on the arguments alone, so that all arms of a study are measured on the same
+    resamplings. A group of one row is a row; the rows of a larger one all get the group's weight.
+    Drawing rows anew within drawn groups would count their variance twice (Davison & Hinkley,
+    "Bootstrap Methods and their Application", 1997, 3.8; Field & Welsh, "Bootstrapping clustered
+    data", 2007).
 
     Args:
-        n: the number of rows.
+        groups: G, the number of groups.
         replicates: B, the number of resamplings.
         seed: the seed of the whole comparison.
-        index: which run of the study (position of its seed), so that runs differ.
     """
-    generator = np.random.default_rng([seed, index, n])
-    weights = np.empty((replicates, n), dtype=np.uint16)
-    for row in weights if n else ():
-        row[:] = np.bincount(generator.integers(n, size=n), minlength=n)
+    generator = np.random.default_rng([seed, groups])
+    weights = np.empty((replicates, groups), dtype=np.uint16)
+    for row in weights if groups else ():
+        row[:] = np.bincount(generator.integers(groups, size=groups), minlength=groups)
     return weights
 
 

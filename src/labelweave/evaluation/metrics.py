@@ -17,6 +17,8 @@ HIGHER_IS_BETTER = {
     "log_loss": False,
     "ece": False,
 }
+# means of shares of test elements, from 0 to 1
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "mean_average_precision")
 
 
 def metric_names(task: Task) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from labelweave.evaluation.comparison import Difference
 Verdict = Literal["gain", "no difference", "negative transfer", "not enough data"]
 
 MIN_ELEMENTS = 20
+# a study that would miss a change of ten points has not shown that there is none
+MAX_DETECTABLE = 0.1
 
 
 def holm(p_values: Mapping[str, float | None]) -> dict[str, float]:
@@ -43,9 +45,10 @@ def verdict(
 ) -> Verdict:
     """Return in words what a difference to the baseline shows.
 
-    "not enough data" when the mean is missing or all runs together have fewer than 20 labelled
-    test elements; "gain" or "negative transfer" when the adjusted p-value is below 1 - level and
-    the interval lies wholly on that side of 0; else "no difference" (none was shown).
+    In this order: "not enough data" when there is no p-value or all runs together have fewer than
+    20 labelled test elements; "gain" or "negative transfer" when the adjusted p-value is below 1 -
+    level and the interval lies wholly on that side of 0; "not enough data" when only a change over
+    0.1 (ten points) could have been seen; else "no difference" (none was shown).
 
     Args:
         difference: arm minus baseline.
@@ -57,5 +60,6 @@ def verdict(
     if low is None or high is None or adjusted_p is None or sum(difference.counts) < MIN_ELEMENTS:
         return "not enough data"
     if adjusted_p >= 1 - level or low <= 0 <= high:
-        return "no difference"
+        blind = difference.detectable is None or difference.detectable > MAX_DETECTABLE
+        return "not enough data" if blind else "no difference"
     return "gain" if (high < 0) == lower_is_better else "negative transfer"

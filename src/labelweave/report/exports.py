@@ -11,7 +11,7 @@ from labelweave.report.tables import arm_names, checked, estimate, verdict
 
 COLUMNS = (
     "arm", "task", "metric", "mean", "low", "high", "n", "seeds",
-    "difference", "difference_low", "difference_high", "p", "verdict",
+    "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
 )  # fmt: skip
 
 
@@ -19,8 +19,9 @@ def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
     """Write one row for every arm, task and metric; an empty field is "no data".
 
     Values are in the metric's own unit and unrounded; `difference` is the paired difference to
-    the baseline, `p` its p-value before the correction for the number of tasks; the verdict
-    stands with the task's main metric only.
+    the baseline, `p` its p-value before the correction for the number of tasks, `effect` Cohen's
+    h, `detectable` the smallest true change that would have been found; the verdict stands with
+    the task's main metric only.
 
     Args:
         results: the content of a study's results.json.
@@ -44,7 +45,8 @@ def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
                     (
                         *(arm, name, metric),
                         *(value.mean, value.low, value.high, value.n, value.seeds),
-                        *(change.mean, change.low, change.high, change.p, word),
+                        *(change.mean, change.low, change.high, change.p),
+                        *(change.effect, change.detectable, word),
                     )
                 )
     write_text(Path(path), text.getvalue())

@@ -35,6 +35,8 @@ class Estimate:
         seeds: seeds behind it.
         p: p-value of a difference.
         p_adjusted: the same, corrected for the number of tasks (Holm).
+        detectable: the smallest true change that would have been found.
+        effect: Cohen's h of a difference between shares.
     """
 
     mean: float | None = None
@@ -44,6 +46,8 @@ class Estimate:
     seeds: int | None = None
     p: float | None = None
     p_adjusted: float | None = None
+    detectable: float | None = None
+    effect: float | None = None
 
 
 def checked(results: Any) -> dict[str, Any]:

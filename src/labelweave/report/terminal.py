@@ -20,7 +20,7 @@ from labelweave.report.tables import (
     score,
     verdict,
 )
-from labelweave.report.verdict import headline
+from labelweave.report.verdict import blind_spot, headline
 
 CODES = {
     "single_task": "ST",
@@ -67,7 +67,7 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
     if table not in roomy:
         told = ", ".join(f"{code} = {arm}" for arm, code in codes.items() if code != arm)
         console.print(Text(printable(told)))
-    for line in _legend(results):
+    for line in [*filter(None, [blind_spot(results)]), *_legend(results)]:
         console.print(Text(printable(line), style="dim"))
 
 

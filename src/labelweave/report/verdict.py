@@ -13,6 +13,7 @@ from labelweave.report.tables import (
     mean_scores,
     score,
     tasks_with,
+    verdict,
 )
 
 
@@ -112,6 +113,38 @@ def reasons(results: Mapping[str, Any]) -> list[str]:
         networks = "1 network" if costs[0] == 1 else f"{costs[0]} networks"
         found.append(f"It takes {networks} in place of {costs[1]}.")
     return found
+
+
+def blind_spot(results: Mapping[str, Any]) -> str | None:
+    """Return how large a change could have stayed unseen where the best coupled arm shows none.
+
+    None where it shows a change on every task, or the results do not say what could be seen.
+
+    Args:
+        results: the content of a study's results.json.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results = checked(results)
+    arm = best_coupled_arm(results)
+    if arm is None:
+        return None
+    silent = [
+        (change.detectable, task["name"], change)
+        for task in results["tasks"]
+        if verdict(results, arm, task) in ("no difference", "not enough data")
+        and (change := difference(results, arm, task)).detectable is not None
+    ]
+    if not silent:
+        return None
+    detectable, name, change = max(silent, key=lambda entry: entry[0])
+    seeds = f"{change.seeds} seed{'s' * (change.seeds != 1)}"
+    return (
+        f"{arm} shows no change on {_of(len(silent), results)}: with {change.n} test labels and "
+        f"{seeds} only one over {100 * detectable:.1f} points could be seen on {name}"
+        + (", over less on the others" if len(silent) > 1 else "")
+    )
 
 
 def _outcome(results: Mapping[str, Any], arm: str) -> str:

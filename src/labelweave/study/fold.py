@@ -19,11 +19,19 @@ Inputs = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded inputs (n, d) and annotations of the same n rows; `index`: rows of the collection."""
+    """Encoded inputs (n, d) and annotations of the same n rows of a collection.
+
+    Attributes:
+        inputs: the encoded inputs.
+        annotations: the labels.
+        index: the rows' places in the collection.
+        groups: the codes of the rows' groups there.
+    """
 
     inputs: Inputs
     annotations: Annotations
     index: NDArray[np.int64]
+    groups: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,8 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
     notes += doubled
 
     def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
-        return Rows(encoder.transform(collection.inputs.iloc[index]), labels, index)
+        inputs = encoder.transform(collection.inputs.iloc[index])
+        return Rows(inputs, labels, index, collection.groups[index])
 
     return Fold(
         seed=seed,
@@ -161,7 +170,12 @@ def make_training_fold(
     parts = split(collection, test=0, validation=config.split.validation, seed=seed)
     encoder = _encoder(config).fit(collection.inputs.iloc[parts.train])
     train, validation, test = (
-        Rows(encoder.transform(collection.inputs.iloc[i]), collection.annotations[i], i)
+        Rows(
+            encoder.transform(collection.inputs.iloc[i]),
+            collection.annotations[i],
+            i,
+            collection.groups[i],
+        )
         for i in (parts.train, parts.validation, parts.test)
     )
     names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))

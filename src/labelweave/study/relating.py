@@ -82,4 +82,6 @@ def _confusion(
 
 
 def _some(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
-    return Rows(rows.inputs[chosen], rows.annotations[chosen], rows.index[chosen])
+    return Rows(
+        rows.inputs[chosen], rows.annotations[chosen], rows.index[chosen], rows.groups[chosen]
+    )

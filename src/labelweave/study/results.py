@@ -1,7 +1,6 @@
 """From the runs of a study to its results: metrics, paired differences and verdicts."""
 
 import json
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -34,6 +33,7 @@ from labelweave.study.runs import Run
 from labelweave.tasks import Task
 
 PACKAGES = ("torch", "lightning-fabric", "numpy", "pandas", "scikit-learn")
+FEW_GROUPS = 10
 
 
 def collect(
@@ -101,7 +101,7 @@ def collect(
         },
         "settings": _settings(config),
         "environment": environment(),
-        "notes": notes(folds, config),
+        "notes": notes(folds),
         "failures": list(failures),
         "command": command,
     }
@@ -135,6 +135,7 @@ def _replicates(
             run.predictions()[task.name],
             fold.test.annotations.labels[task.name],
             run.record()["thresholds"].get(task.name),
+            fold.test.groups,
         )
         for run, fold in zip(runs, folds, strict=True)
     ]
@@ -161,7 +162,9 @@ def _against_baseline(
     for arm, by_task in replicates.items():
         if arm == BASELINE:
             continue
-        found = {name: r.difference(baseline[name], level) for name, r in by_task.items()}
+        found = {
+            name: r.difference(baseline[name], level, len(tasks)) for name, r in by_task.items()
+        }
         metrics = {metric for task in tasks for metric in metric_names(task)}
         adjusted = {
             metric: holm({n: d[metric].p_value for n, d in found.items() if metric in d})
@@ -208,31 +211,30 @@ def _costs(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def notes(folds: Sequence[Fold], config: StudyConfig) -> list[str]:
+def notes(folds: Sequence[Fold]) -> list[str]:
     """Return every fold's notes once, with the seeds where not all folds have it.
 
-    Besides, whether there is one seed only, or the bootstrap has too few replicates to find
-    anything in so many tasks.
+    Besides, whether there are too few seeds or groups of test rows for intervals to say much.
     """
     seeds: dict[str, list[int]] = {}
     for fold in folds:
         for note in fold.notes:
             seeds.setdefault(note, []).append(fold.seed)
-    tasks = len(folds[0].train.annotations.tasks)
-    replicates = config.statistics.replicates
-    # the smallest p-value is 2 / (1 + replicates), and Holm multiplies it by the number of tasks
-    needed = math.ceil(round(2 * tasks / (1 - config.statistics.level), 6)) - 1
-    few = f"statistics.replicates: {replicates} cannot show a difference among {tasks} tasks, "
-    few += f"expected at least {needed}"
-    lone = "one seed: the intervals tell nothing of how training varies, run more for a verdict"
-    return (
-        [few] * (replicates < needed)
-        + [lone] * (len(folds) == 1)
-        + [
-            note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
-            for note, where in seeds.items()
-        ]
-    )
+    found = []
+    if len(folds) == 1:
+        found.append(
+            "one seed: the intervals tell nothing of how training varies, run more for a verdict"
+        )
+    groups = len(np.unique(np.concatenate([fold.test.groups for fold in folds])))
+    if 0 < groups < FEW_GROUPS:
+        found.append(
+            f"the test rows come from {groups} groups only: too few to tell how groups vary, "
+            "intervals are a guess"
+        )
+    return found + [
+        note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
+        for note, where in seeds.items()
+    ]
 
 
 def write_results(results: Mapping[str, Any], folder: Path) -> None:

@@ -211,5 +211,5 @@ class Study:
             )
         lines += ["arms: " + ", ".join(self.arms)]
         lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
-        lines += [f"note: {note}" for note in notes(folds, self.config)]
+        lines += [f"note: {note}" for note in notes(folds)]
         return lines
