@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from labelweave.study import ARMS, StudyConfig, sections
 from labelweave.study.arm_section import ArmSection
+from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.training import TrainingConfig
 
@@ -22,6 +23,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "scatter": sections.PartSection,
     "inputs": sections.InputsSection,
     "relatedness": sections.RelatednessSection,
+    "label_shift": LabelShiftSection,
     "network": NetworkSection,
     "training": TrainingConfig,
     "statistics": sections.StatisticsSection,

@@ -19,6 +19,7 @@ COLUMNS = [
     "kind predicted", "kind=bolt", "kind=disc", "kind=ring",
     "form=round predicted", "form=hole predicted", "form=round", "form=hole",
 ]  # fmt: skip
+PRIOR = "prior: training (the shares among the labelled training rows)\n"
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_table_of_probabilities_equals_the_models_own(folder: Path, cli: CommandLine) -> None:
     new = folder / "new.csv"
     answer = cli("predict", folder, new, "--arm", "full", "--seed", 2)
-    assert (answer.code, answer.err) == (0, "")
+    assert (answer.code, answer.err) == (0, PRIOR)
     table = pd.read_csv(StringIO(answer.out))
     assert list(table) == COLUMNS
     model = find_model(folder, "full", 2)
@@ -52,7 +53,7 @@ def test_a_table_is_written_by_its_ending(
 ) -> None:
     out = tmp_path / f"predicted.{suffix}"
     arguments = [folder, folder / "new.csv", "--arm", "full", "--no-labels"]
-    assert cli("predict", *arguments, "--out", out) == (0, "", "")
+    assert cli("predict", *arguments, "--out", out) == (0, "", PRIOR)
     read = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
     assert list(read) == [name for name in COLUMNS if "predicted" not in name]
     expected = pd.read_csv(StringIO(cli("predict", *arguments).out))

@@ -10,8 +10,8 @@ from labelweave.errors import LabelweaveError
 from labelweave.study import Study, StudyConfig, parse_study, read_study_file
 from study_example import content, tables, write_study
 
-TOP = "name tasks sources relations split scatter inputs network training couplings relatedness "
-TOP = ", ".join(f"'{key}'" for key in (TOP + "arms seeds statistics output").split())
+TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
+TOP = ", ".join(f"'{key}'" for key in (TOP + "relatedness arms seeds statistics output").split())
 
 
 def refused(**changes: Any) -> str:

@@ -15,6 +15,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.evaluation import evaluate
 from labelweave.model import Model
 from labelweave.parameters import settings_of
+from labelweave.priors import PriorChoice
 from labelweave.relations import Relation, read_knowledge
 from labelweave.study.arms import ARMS
 from labelweave.study.fitting import check_fold, fit_arm
@@ -43,6 +44,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
             ``co_annotation``, ``multi_task`` (no coupling) or ``single_task`` (a network a task).
             Without relations nothing is coupled.
         couplings: options of the couplings, as in a study file.
+        label_shift: ``{"training": "adjust"}`` trains with a class prior for every source, and
+            ``{"prediction": ...}`` sets the prior that predictions assume, as in a study file.
         backbone: a name in ``labelweave.networks.BACKBONES``.
         hidden: sizes of the hidden layers of an mlp; without meaning for ``linear``.
         dropout: its share of units dropped in training; likewise.
@@ -82,6 +85,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         method: str = "full",
         *,
         couplings: Mapping[str, Mapping[str, Any]] | None = None,
+        label_shift: Mapping[str, Any] | None = None,
         backbone: str = "mlp",
         hidden: Sequence[int] = (256, 256),
         dropout: float = 0.2,
@@ -104,6 +108,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.relations = relations
         self.method = method
         self.couplings = couplings
+        self.label_shift = label_shift
         self.backbone = backbone
         self.hidden = hidden
         self.dropout = dropout
@@ -152,13 +157,18 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.model_ = fitted.model
         return self
 
-    def predict_proba(self, X: Table) -> dict[str, NDArray[np.float32]]:
-        """Return per task P(class), (n, K), or P(label on), (n, L)."""
-        return self._fitted().predict_proba(self._inputs(X))
+    def predict_proba(
+        self, X: Table, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return per task P(class), (n, K), or P(label on), (n, L).
 
-    def predict(self, X: Table) -> dict[str, NDArray[Any]]:
+        `prior` is the rows' class prior (see `Model.predict_proba`); None = as `label_shift` says.
+        """
+        return self._fitted().predict_proba(self._inputs(X), prior)
+
+    def predict(self, X: Table, prior: PriorChoice | None = None) -> dict[str, NDArray[Any]]:
         """Return per task the likeliest class, (n,), or its labels as 0 and 1, (n, L)."""
-        return self._fitted().predict(self._inputs(X))
+        return self._fitted().predict(self._inputs(X), prior)
 
     def score(self, X: Table, y: Targets) -> float:
         """Return the mean over tasks of the accuracy on labelled elements; unlabelled rows do not

@@ -16,6 +16,7 @@ from labelweave.data import TableEncoder
 from labelweave.errors import LabelweaveError
 from labelweave.files import write_text
 from labelweave.networks import MultiTaskNetwork, backbone
+from labelweave.priors import AssumedPrior, PriorChoice, assumed_prior
 from labelweave.tasks import (
     Binary,
     Multiclass,
@@ -51,24 +52,47 @@ class Model:
         networks: one network for all tasks, or one for each.
         thresholds: per multilabel task the probability from which a label counts as on, (L,);
             0.5 for tasks left out.
+        priors: per task the class prior in ``training``, of which the networks speak, and in the
+            ``population`` of all training rows, (K,) or (L,); empty in models saved before these
+            were kept.
+        prior: the class prior that predictions assume.
     """
 
     encoder: TableEncoder
     spec: NetworkSpec
     networks: list[MultiTaskNetwork]
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    prior: AssumedPrior = field(default_factory=AssumedPrior)
 
     @property
     def tasks(self) -> tuple[Task, ...]:
         """The tasks that the model predicts."""
         return tuple(task for network in self.networks for task in network.tasks)
 
-    def predict_proba(self, inputs: pd.DataFrame) -> dict[str, NDArray[np.float32]]:
-        """Return per task P(class), (n, K), or P(label on), (n, L), of raw rows."""
-        return self.probabilities(self.encoder.transform(inputs))
+    def predict_proba(
+        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return per task P(class), (n, K), or P(label on), (n, L), of raw rows.
+
+        Args:
+            inputs: n raw rows.
+            prior: the class prior to assume, see `assumed_prior`; None = the model's own choice.
+
+        Raises:
+            LabelweaveError: inputs that do not fit, or a prior that makes no sense.
+        """
+        return self.under_prior(self.probabilities(self.encoder.transform(inputs)), prior)
+
+    def under_prior(
+        self, probabilities: Mapping[str, NDArray[np.float32]], prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return what `probabilities` gives as it is under the assumed prior."""
+        chosen = self.prior if prior is None else assumed_prior(prior, self.tasks)
+        return chosen.apply(self.tasks, probabilities, self.priors)
 
     def probabilities(self, encoded: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return the same for inputs that are encoded already, (n, d)."""
+        """Return P(class) or P(label on) under the training prior, of encoded inputs (n, d)."""
         inputs = torch.from_numpy(np.ascontiguousarray(encoded))
         return {
             name: values.numpy()
@@ -76,12 +100,14 @@ class Model:
             for name, values in network.probabilities(inputs).items()
         }
 
-    def predict(self, inputs: pd.DataFrame) -> dict[str, NDArray[Any]]:
+    def predict(
+        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[Any]]:
         """Return per task the likeliest class, (n,), or the labels that are on, (n, L) of 0 and 1.
 
         A binary task with named values gives these, (n,).
         """
-        return self.decide(self.predict_proba(inputs))
+        return self.decide(self.predict_proba(inputs, prior))
 
     def decide(self, probabilities: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Return the predictions that belong to probabilities."""
@@ -109,6 +135,11 @@ class Model:
                 [task_to_dict(task) for task in network.tasks] for network in self.networks
             ],
             "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
+            "prior": self.prior.to_dict(),
+            "priors": {
+                kind: {name: list(map(float, p)) for name, p in by_task.items()}
+                for kind, by_task in self.priors.items()
+            },
         }
         weights = {
             f"{i}/{name}": value
@@ -140,6 +171,12 @@ class Model:
                 for tasks in description["networks"]
             ]
             thresholds = {n: np.asarray(t) for n, t in description["thresholds"].items()}
+            # older models of this format say nothing of priors
+            prior = AssumedPrior.from_dict(description.get("prior", AssumedPrior().to_dict()))
+            priors = {
+                kind: {n: np.asarray(p) for n, p in by_task.items()}
+                for kind, by_task in description.get("priors", {}).items()
+            }
         except (FileNotFoundError, NotADirectoryError):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
         except LabelweaveError as error:
@@ -155,7 +192,7 @@ class Model:
             except RuntimeError:
                 raise LabelweaveError(f"{folder}: the weights do not fit model.json") from None
             network.eval()
-        return cls(encoder, spec, networks, thresholds)
+        return cls(encoder, spec, networks, thresholds, priors, prior)
 
 
 def probability_columns(task: Task) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import Relation
 from labelweave.study.config import LARGEST_SEED, StudyConfig
+from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import InputsSection, SplitSection
 from labelweave.study.study_file import one_line
@@ -56,6 +57,7 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
         inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
         split=_section(SplitSection, validation=given["validation"]),
         couplings=couplings,
+        label_shift=_section(LabelShiftSection, **(given["label_shift"] or {})),
     )
 
 

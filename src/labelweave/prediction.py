@@ -8,6 +8,7 @@ import pandas as pd
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.files import replacing
 from labelweave.model import Model, probability_columns
+from labelweave.priors import PriorChoice
 from labelweave.tasks import Binary, Multiclass
 
 
@@ -55,11 +56,13 @@ def find_model(folder: Path, arm: str | None = None, seed: int | None = None) ->
     return Model.load(models[chosen, seeds[0] if seed is None else seed])
 
 
-def prediction_table(model: Model, inputs: pd.DataFrame, *, labels: bool = True) -> pd.DataFrame:
+def prediction_table(
+    model: Model, inputs: pd.DataFrame, *, labels: bool = True, prior: PriorChoice | None = None
+) -> pd.DataFrame:
     """Return one row per input row: a probability per class or label and, with `labels`, the
-    predicted label of every task under ``<task> predicted``.
+    predicted label of every task under ``<task> predicted``; `prior` as in `Model.predict_proba`.
     """  # noqa: D205
-    probabilities = model.predict_proba(inputs)
+    probabilities = model.predict_proba(inputs, prior)
     decided = model.decide(probabilities)
     columns: dict[str, object] = {}
     for task in model.tasks:

@@ -49,11 +49,15 @@ class Proportional:
         sources: the row indices of each source, none empty.
         batch_size: rows a batch.
         seed: decides the order.
+
+    Attributes:
+        shares: the share of each source in the batches, (S,).
     """
 
     def __init__(self, sources: Sequence[Rows], batch_size: int, seed: int) -> None:
         self.sources, self.batch_size, self.seed = list(sources), batch_size, seed
         self.total = sum(len(rows) for rows in self.sources)
+        self.shares = np.array([len(rows) / self.total for rows in self.sources])
         self.cached: tuple[int, Rows] = (-1, self.sources[0])
 
     def __call__(self, step: int) -> Rows:
@@ -89,6 +93,9 @@ class Temperature:
         batch_size: rows a batch.
         seed: decides the order.
         alpha: 1 = proportional shares, 0 = equal shares.
+
+    Attributes:
+        shares: the share of each source in the batches, (S,).
     """
 
     def __init__(
@@ -133,14 +140,16 @@ class Equal(Temperature):
 
 
 Sampler = Callable[[int], Rows]
-SAMPLERS: dict[str, Callable[[Sequence[Rows], int, int], Sampler]] = {
+SAMPLERS: dict[str, Callable[[Sequence[Rows], int, int], Proportional | Temperature]] = {
     "proportional": Proportional,
     "equal": Equal,
     "temperature": Temperature,
 }
 
 
-def sampler(name: str, sources: Sequence[Rows], batch_size: int, seed: int) -> Sampler:
+def sampler(
+    name: str, sources: Sequence[Rows], batch_size: int, seed: int
+) -> Proportional | Temperature:
     """Return the sampling strategy of that name over the row indices of each source.
 
     Sources without rows are left out.

@@ -16,6 +16,14 @@ def predict(
         str | None, typer.Option(help="Arm of a study; default: the one its report recommends.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a study; default: its first.")] = None,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="Class prior of the rows: training, population, uniform, rows (estimated "
+            "on them), or a CSV file with the columns task, class, probability; default: as the "
+            "model says."
+        ),
+    ] = None,
     labels: Annotated[bool, typer.Option(help="Write the predicted labels as well.")] = True,
 ) -> None:
     """Predict all tasks for the rows of a table: a table in, a table with probabilities out.
@@ -24,14 +32,19 @@ def predict(
 
     - `labelweave predict runs/leaves new_leaves.csv --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.csv --arm single_task --out predicted.parquet`
+    - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
     """
     from labelweave.data import read_table
     from labelweave.prediction import check_writable, find_model, prediction_table, write_table
+    from labelweave.priors import assumed_prior
 
     if out is not None:
         check_writable(out)
     given = read_table(table)
-    predicted = prediction_table(find_model(model, arm, seed), given, labels=labels)
+    found = find_model(model, arm, seed)
+    assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
+    predicted = prediction_table(found, given, labels=labels, prior=assumed)
+    typer.echo(f"prior: {assumed}", err=True)
     if out is None:
         typer.echo(predicted.to_csv(index=False), nl=False)
     else:

@@ -5,7 +5,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -54,6 +56,9 @@ class Objective(nn.Module):
             ``{"distribution_matching": {"form": "js", "weight": 0.5}}``. Ignored without relations.
         task_weights: factor of a task's supervised loss, default 1.
         ramp: share of the training over which the couplings grow linearly from 0 to their weight.
+        shift: task name to (D, width), added to the scores of a row of the d-th source: how far its
+            prior lies from the one that the network's scores speak of, in log-odds. All losses then
+            see every task under the row's own prior (Menon et al., ICLR 2021).
 
     Raises:
         LabelweaveError: an unknown coupling, option, or task, a weight that is no number of 0 or
@@ -62,6 +67,7 @@ class Objective(nn.Module):
 
     factors: Tensor
     ramped: Tensor
+    shift: Tensor | None
 
     def __init__(
         self,
@@ -71,6 +77,7 @@ class Objective(nn.Module):
         *,
         task_weights: Mapping[str, float] | None = None,
         ramp: float = 0.1,
+        shift: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> None:
         super().__init__()
         weights = dict(task_weights or {})
@@ -96,6 +103,9 @@ class Objective(nn.Module):
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)
         self.register_buffer("ramped", ramped, persistent=False)
+        self.widths = {task.name: task.width for task in tasks}
+        rows = [torch.tensor(shift[name], dtype=torch.float32) for name in names] if shift else None
+        self.register_buffer("shift", None if rows is None else torch.cat(rows, 1), False)
 
     def forward(
         self,
@@ -119,6 +129,8 @@ class Objective(nn.Module):
         """
         # mixed precision is for networks: small probabilities need float32
         with torch.autocast(next(iter(logits.values())).device.type, enabled=False):
+            if self.shift is not None:
+                logits, teachers = (self._shifted(s, source) for s in (logits, teachers or {}))
             batch = self.columns(logits, labels, source, teachers)
             terms = join([part.terms(batch) for part in (self.supervised, *self.couplings)])
             if reduce is not None:
@@ -126,6 +138,15 @@ class Objective(nn.Module):
             raw = terms.means()
             weighted = raw * self._factors(progress)
         return Loss(weighted.sum(), terms.names, raw.detach(), weighted.detach())
+
+    def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:
+        """Return scores as they speak of the prior of each row's source."""
+        if self.shift is None or source is None:
+            raise LabelweaveError("objective: a shift between sources needs source=, found none")
+        rows = self.shift.index_select(0, source)
+        parts = torch.split_with_sizes(rows, list(self.widths.values()), dim=1)
+        added = dict(zip(self.widths, parts, strict=True))
+        return {name: values + added[name] for name, values in scores.items()}
 
     def _factors(self, progress: float | Tensor) -> Tensor:
         if self.ramp <= 0:

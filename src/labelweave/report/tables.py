@@ -18,7 +18,7 @@ _COVERAGE: dict[str, Any] = {
 _OPTIONAL: dict[str, Any] = {
     "labelweave": "", "created": "", "seeds": [], "baseline": "single_task", "arm_titles": {},
     "differences": {}, "verdicts": {}, "coverage": {}, "relations": [], "relatedness": {},
-    "curves": {}, "costs": {},
+    "curves": {}, "costs": {}, "prior": "",
     "splits": {}, "settings": {}, "environment": {}, "notes": [], "failures": [], "command": "",
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
+from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import (
     InputsSection,
@@ -41,6 +42,7 @@ class StudyConfig(Section):
         training: the training run.
         couplings: options of the couplings, for example
             ``distribution_matching: {form: js, weight: 0.5}``.
+        label_shift: class priors that differ between sources and in prediction.
         relatedness: how relations are estimated from data, where an arm says so.
         arms: what to compare; the baseline is always among them. An entry
             ``{arm: full, relations: {from: predictions}}`` estimates the relations, and with
@@ -60,6 +62,7 @@ class StudyConfig(Section):
     network: NetworkSection = NetworkSection()
     training: TrainingConfig = TrainingConfig()
     couplings: dict[str, dict[str, Any]] = Field(default={})
+    label_shift: LabelShiftSection = LabelShiftSection()
     relatedness: RelatednessSection = RelatednessSection()
     arms: list[str | ArmSection] = Field(default=[])
     seeds: int | list[int] = 3

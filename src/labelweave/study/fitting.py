@@ -17,6 +17,13 @@ from labelweave.evaluation import best_thresholds, evaluate, main_metric
 from labelweave.losses import Objective
 from labelweave.model import Model, NetworkSpec
 from labelweave.networks import MultiTaskNetwork
+from labelweave.priors import (
+    assumed_prior,
+    labelled_prior,
+    log_odds,
+    population_prior,
+    source_priors,
+)
 from labelweave.relations import Relation
 from labelweave.study.arms import Arm
 from labelweave.study.config import StudyConfig
@@ -25,6 +32,7 @@ from labelweave.study.trees import fit_trees
 from labelweave.tasks import Multilabel, Task
 from labelweave.training import History, Trainer
 
+PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
 Probabilities = dict[str, NDArray[np.float32]]
 
 
@@ -33,7 +41,7 @@ class Fitted:
     """What an arm gave on one fold.
 
     Attributes:
-        probabilities: per task the probabilities of the test rows.
+        probabilities: per task the probabilities of the test rows, under the assumed prior.
         thresholds: per multilabel task the thresholds from the validation rows, (L,).
         model: the trained networks; None where there is none to keep.
         curve: the loss terms over the steps, of a joint network.
@@ -64,8 +72,12 @@ def fit_arm(
     labels = fold.train.annotations
     if arm.all_labels and fold.everything is not None:
         labels = fold.everything
+    prior = assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
     if arm.kind == "trees":
-        return Fitted(fit_trees(fold.train.inputs, labels, fold.test.inputs, fold.seed))
+        given = fit_trees(fold.train.inputs, labels, fold.test.inputs, fold.seed)
+        met = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
+        known = {"training": met, "population": met}
+        return Fitted(prior.apply(labels.tasks, given, known))
     relations = fold.relations
     if arm.relations == "shuffled":
         relations = tuple(r.permuted(fold.seed + i) for i, r in enumerate(relations))
@@ -73,14 +85,19 @@ def fit_arm(
     groups = [[task] for task in labels.tasks] if arm.kind == "single" else [list(labels.tasks)]
     spec = NetworkSpec(config.network.backbone, config.network.options())
     networks: list[MultiTaskNetwork] = []
+    training: dict[str, NDArray[np.float64]] = {}
+    population: dict[str, NDArray[np.float64]] = {}
     for tasks in groups:
         sub = folder / f"network{len(networks)}" if folder else None
         run = _Fit(fold, labels, tasks, relations if options else (), options, config, spec)
         networks.append(run.train(sub, progress))
-    model = Model(fold.encoder, spec, networks)
+        training |= run.training
+        population |= population_prior(run.own, fold.source)
+    model = Model(fold.encoder, spec, networks, prior=prior)
+    model.priors = {"training": training, "population": population}
     model.thresholds = _thresholds(model, fold)
     return Fitted(
-        model.probabilities(fold.test.inputs),
+        model.under_prior(model.probabilities(fold.test.inputs)),
         model.thresholds,
         model,
         run.history.curve() if arm.kind == "joint" else None,
@@ -94,7 +111,8 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
 
     Raises:
         LabelweaveError: a task without a training label, options that a coupling does not know,
-            early stopping without validation rows, or a device that is not there.
+            a prior that does not fit the tasks, early stopping without validation rows, or a device
+            that is not there.
     """
     labels = fold.train.annotations
     for task in labels.tasks:
@@ -106,6 +124,7 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
         raise LabelweaveError(
             "early stopping (patience) needs validation rows, found none; set their number or share"
         )
+    assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
     config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
     Trainer(config.training)
 
@@ -125,7 +144,6 @@ class _Fit:
     ) -> None:
         self.fold, self.tasks, self.config, self.spec = fold, tasks, config, spec
         self.labels = labels
-        self.objective = Objective(tasks, relations, couplings, ramp=config.training.ramp)
         # a single-task network sees the rows with its labels; a joint one every row
         useful = np.zeros(len(labels), np.bool_)
         for task in tasks:
@@ -135,7 +153,32 @@ class _Fit:
         self.sources = [
             np.flatnonzero(useful & (fold.source == i)) for i in range(len(fold.source_names))
         ]
+        self.sampler = sampler(
+            config.training.sampling, self.sources, config.training.batch_size, fold.seed
+        )
+        self.training = self._training_prior()
+        self.own = source_priors(labels, fold.source, relations, self.training)
+        shift = self._shift() if config.label_shift.training == "adjust" else None
+        self.objective = Objective(
+            tasks, relations, couplings, ramp=config.training.ramp, shift=shift
+        )
         self.history = History()
+
+    def _training_prior(self) -> dict[str, NDArray[np.float64]]:
+        """Return per task the shares of its classes among the labelled rows that training meets."""
+        weights = np.zeros(len(self.labels))
+        filled = [rows for rows in self.sources if len(rows)]
+        for rows, share in zip(filled, self.sampler.shares, strict=True):
+            weights[rows] = share / len(rows)
+        return {task.name: labelled_prior(self.labels, task.name, weights) for task in self.tasks}
+
+    def _shift(self) -> dict[str, NDArray[np.float64]]:
+        """Return how far each source's prior lies from the training prior, (D, width) a task."""
+        return {
+            task.name: log_odds(task, self.own[task.name])
+            - log_odds(task, self.training[task.name])
+            for task in self.tasks
+        }
 
     def train(self, folder: Path | None, progress: bool) -> MultiTaskNetwork:
         training, seed = self.config.training, self.fold.seed
@@ -147,7 +190,7 @@ class _Fit:
         batches = Batches(
             self.fold.train.inputs,
             self.labels,
-            sampler(training.sampling, self.sources, training.batch_size, seed),
+            self.sampler,
             trainer.fabric.device,
             source=self.fold.source,
         )
@@ -170,7 +213,7 @@ class _Fit:
 def _thresholds(model: Model, fold: Fold) -> dict[str, NDArray[np.float64]]:
     if not len(fold.validation.index):
         return {}
-    given = model.probabilities(fold.validation.inputs)
+    given = model.under_prior(model.probabilities(fold.validation.inputs))
     labels = fold.validation.annotations.labels
     return {
         task.name: best_thresholds(task, given[task.name], labels[task.name])

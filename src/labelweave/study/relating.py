@@ -75,7 +75,9 @@ def _confusion(
             fold, train=_some(fold.train, kept), source=fold.source[kept], everything=None,
             test=_some(fold.train, out), relations=(),
         )  # fmt: skip
-        given = fit_arm(find_arm(UNCOUPLED), inner, config, None).probabilities
+        inner_model = fit_arm(find_arm(UNCOUPLED), inner, config, None).model
+        assert inner_model is not None  # a joint network
+        given = inner_model.probabilities(inner.test.inputs)
         for name, found in confusion_counts(inner.test.annotations, given).items():
             counts[name] = counts.get(name, 0.0) + found
     return counts

@@ -24,6 +24,7 @@ from labelweave.evaluation import (
     verdict,
 )
 from labelweave.files import write_text
+from labelweave.priors import assumed_prior
 from labelweave.relations import relation_to_dict
 from labelweave.report import write_csv, write_html
 from labelweave.study.arms import BASELINE
@@ -86,6 +87,7 @@ def collect(
         "arms": summaries,
         "differences": differences,
         "verdicts": verdicts,
+        "prior": str(assumed_prior(config.label_shift.prediction, tasks)),
         "coverage": folds[0].coverage().to_dict(),
         "relations": [relation_to_dict(relation) for relation in folds[0].relations],
         "runs": [

@@ -21,6 +21,7 @@ from labelweave.relations import multiply_in
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import Fitted, fit_arm
 from labelweave.study.fold import Fold
+from labelweave.study.label_shift_section import LabelShiftSection
 
 FORMAT = 1  # part of every run's hash: raised when what a run does changes
 TASK = "task/"  # keeps a task of the name "rows" apart from the rows
@@ -88,6 +89,8 @@ def plan_run(
         content["network"] = [config.network.backbone, config.network.options()]
         content["training"] = config.training.model_dump(exclude={"checkpoint_seconds"})
         content["couplings"] = spec.coupling_options(config.couplings)
+    if config.label_shift != LabelShiftSection():
+        content["label_shift"] = config.label_shift.model_dump()
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     return Run(arm, fold.seed, key, folder / "runs" / f"{name}-seed{fold.seed}-{key}")

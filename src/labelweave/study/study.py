@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from labelweave.errors import LabelweaveError, TrainingError, listing
+from labelweave.priors import assumed_prior
 from labelweave.relations import Origin, Relatedness
 from labelweave.study.arms import UNCOUPLED
 from labelweave.study.config import StudyConfig
@@ -209,6 +210,8 @@ class Study:
                 f"relation {relation.name}: {relation.origin}, {known} of {relation.mask.size} "
                 "entries known"
             )
+        assumed = assumed_prior(self.config.label_shift.prediction, self.data.tasks)
+        lines += [f"prior that predictions assume: {assumed}"]
         lines += ["arms: " + ", ".join(self.arms)]
         lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
         lines += [f"note: {note}" for note in notes(folds)]
