@@ -43,6 +43,10 @@ counts) or `given`. For every seed the relations are estimated on the training r
 that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
 tables are used as they are, unchecked: a wrong one harms.
 
+With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) an arm finds out
+how the labels err, couples by the tables of clean labels, and takes the noise into account; the
+labels that are likely wrong are in `mislabelled.csv` beside the results ([noise.md](noise.md)).
+
 An arm can have coupling options of its own, under a name of its own:
 `{arm: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
 {backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such an arm

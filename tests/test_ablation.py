@@ -125,8 +125,8 @@ def test_an_arms_options_go_before_the_studys(tmp_path) -> None:
         ),
         (
             {"nam": "mine"},
-            "key 'arms.0.nam': no such key, expected 'arm', 'name', 'relations', 'couplings'; "
-            "did you mean 'name'?",
+            "key 'arms.0.nam': no such key, expected 'arm', 'name', 'relations', 'noise', "
+            "'couplings'; did you mean 'name'?",
         ),
         (
             {"name": "multi_task"},

@@ -31,7 +31,8 @@ def relate(
     """Show how the tasks relate: tables, the proof that they hold, and which tasks to join.
 
     Trains one network without coupling on the study's first seed, and estimates from its
-    predictions, from rows that carry both labels, and from the expert's tables.
+    predictions, from rows that carry both labels, and from the expert's tables. Shows how many
+    labels are wrong, where that can be told, and writes which to mislabelled.csv.
 
     **Examples**
 
@@ -39,13 +40,17 @@ def relate(
     - `labelweave relate study.yaml --from predictions --save tables`
     """
     from labelweave.report import print_relatedness
-    from labelweave.study import Study
+    from labelweave.study import Study, write_mislabelled
 
     opened = Study.from_file(study)
     related = opened.relate(origin.value)
     console = Console()
-    console.print(opened.first_fold().coverage())
-    print_relatedness(related.to_dict(), console, tables=tables)
+    fold = opened.first_fold()
+    console.print(fold.coverage())
+    print_relatedness(related.to_dict(), console, tables=tables, sources=fold.source_names)
+    if opened.mislabelled is not None and len(opened.mislabelled):
+        path = write_mislabelled(opened.mislabelled, opened.output)
+        typer.echo(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
     if save is not None:
         for path in related.to_csv(save):
             related.plot(path.stem.replace(" to ", "->"), path.with_suffix(".svg"))

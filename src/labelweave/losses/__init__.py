@@ -6,6 +6,7 @@ from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
 from labelweave.losses.coupling import Coupling, RelationCoupling
 from labelweave.losses.distillation import Distillation
 from labelweave.losses.distribution_matching import FORMS, DistributionMatching
+from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.hard import HardClasses, HardLabels
 from labelweave.losses.marginal import MarginalLikelihood
 from labelweave.losses.objective import COUPLINGS, Loss, Objective
@@ -32,6 +33,7 @@ __all__ = [
     "Coupling",
     "Distillation",
     "DistributionMatching",
+    "ForwardCorrected",
     "HardClasses",
     "HardLabels",
     "Labels",

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from labelweave.losses.columns import ColumnBatch, Columns
 from labelweave.losses.coupling import RelationCoupling
+from labelweave.losses.label_noise import by_data_source
 from labelweave.losses.stack import RelationStack
 from labelweave.losses.terms import Terms
-from labelweave.relations import Relation
+from labelweave.relations import Noise, Relation
 
 
 class BackwardCoupling(RelationCoupling):
@@ -22,6 +23,7 @@ class BackwardCoupling(RelationCoupling):
         relations: the relations to couple by.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
+        noise: see `RelationStacks`.
     """
 
     form: str
@@ -31,8 +33,9 @@ class BackwardCoupling(RelationCoupling):
         relations: Sequence[Relation],
         smoothing: float = 0.01,
         columns: Columns | None = None,
+        noise: Sequence[Noise] = (),
     ) -> None:
-        super().__init__(relations, smoothing, columns)
+        super().__init__(relations, smoothing, columns, noise)
         self.names = tuple(f"{self.form}/{stack.source}" for stack in self.stacks)
 
     def terms(self, batch: ColumnBatch) -> Terms:
@@ -41,7 +44,12 @@ class BackwardCoupling(RelationCoupling):
         observed = stacks.columns_of(batch.one_hot)
         parts = stacks.by_source(observed)
         losses = [
-            self.row_loss(stack, batch.log_classes[stack.source], part) for stack, part in parts
+            self.row_loss(
+                stack,
+                batch.log_classes[stack.source],
+                by_data_source(batch, part, stacks.sources),
+            )
+            for stack, part in parts
         ]
         missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
         use = self.taught(observed) & missing
@@ -55,7 +63,8 @@ class BackwardCoupling(RelationCoupling):
         Args:
             stack: the relations from one source task of K classes, W columns.
             log_p: (n, K) log p(s|x).
-            observed: (n, W) 1 at the labelled columns of the targets.
+            observed: (n, D * W) 1 at the labelled columns of the targets, at the place of the row's
+                data source.
         """
 
     def taught(self, observed: Tensor) -> Tensor:

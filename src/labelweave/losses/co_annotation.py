@@ -13,7 +13,7 @@ from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
 from labelweave.losses.soft_labels import SoftLabels
 from labelweave.losses.terms import Terms, join
-from labelweave.relations import Relation
+from labelweave.relations import Noise, Relation
 
 FORWARD = ("soft_labels", "hard")
 BACKWARD = ("marginal", "posterior", "paper", "hard")
@@ -29,9 +29,11 @@ class CoAnnotation(Coupling):
         temperature: of the backward form ``paper``, above 0; the others have none.
         smoothing: see `RelationStacks`; ``paper`` and ``hard`` take the tables as they are.
         columns: see `Coupling`.
+        noise: how labels of targets err: ``marginal`` and ``posterior`` take it into account.
 
     Raises:
-        LabelweaveError: an unknown form, or both directions are off.
+        LabelweaveError: an unknown form, both directions are off, or noise with a backward form
+            that takes labels as they are.
     """
 
     def __init__(
@@ -42,12 +44,18 @@ class CoAnnotation(Coupling):
         temperature: float = 1.0,
         smoothing: float = 0.01,
         columns: Columns | None = None,
+        noise: Sequence[Noise] = (),
     ) -> None:
         _check("forward", forward, FORWARD)
         _check("backward", backward, BACKWARD)
         if forward is None and backward is None:
             raise LabelweaveError(
                 "co-annotation: forward and backward are both off, expected at least one form"
+            )
+        if noise and backward in ("paper", "hard"):
+            raise LabelweaveError(
+                f"co-annotation: backward form '{backward}' takes labels as they are, expected "
+                "marginal, posterior or null where labels are noisy"
             )
         super().__init__(columns or Columns.of(relations))
         parts: list[Coupling] = []
@@ -61,7 +69,7 @@ class CoAnnotation(Coupling):
             parts.append(HardClasses(relations, self.columns))
         elif backward is not None:
             form = MarginalLikelihood if backward == "marginal" else Posterior
-            parts.append(form(relations, smoothing, self.columns))
+            parts.append(form(relations, smoothing, self.columns, noise))
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
 

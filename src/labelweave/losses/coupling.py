@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
 from labelweave.losses.stack import RelationStacks
 from labelweave.losses.terms import Terms
-from labelweave.relations import Relation
+from labelweave.relations import Noise, Relation
 
 
 class Coupling(nn.Module, ABC):
@@ -27,15 +27,18 @@ class Coupling(nn.Module, ABC):
         super().__init__()
         self.columns = columns
 
-    def forward(self, logits: Logits, labels: Labels | None = None) -> Terms:
+    def forward(
+        self, logits: Logits, labels: Labels | None = None, source: Tensor | None = None
+    ) -> Terms:
         """Return the terms of one batch.
 
         Args:
             logits: task name to (n, width) scores of the heads.
             labels: task name to the codes of `Annotations`, -1 = missing; only distribution
                 matching can do without.
+            source: (n,) index of the data source of each row, for losses that ask for it.
         """
-        return self.terms(self.columns(logits, labels))
+        return self.terms(self.columns(logits, labels, source))
 
     @abstractmethod
     def terms(self, batch: ColumnBatch) -> Terms:
@@ -49,10 +52,15 @@ class RelationCoupling(Coupling):
         relations: the relations to couple by.
         smoothing: see `RelationStacks`.
         columns: the layout of the batches that `terms` gets; None = that of the relations' tasks.
+        noise: see `RelationStacks`.
     """
 
     def __init__(
-        self, relations: Sequence[Relation], smoothing: float, columns: Columns | None
+        self,
+        relations: Sequence[Relation],
+        smoothing: float,
+        columns: Columns | None,
+        noise: Sequence[Noise] = (),
     ) -> None:
         super().__init__(columns or Columns.of(relations))
-        self.stacks = RelationStacks(relations, smoothing, self.columns)
+        self.stacks = RelationStacks(relations, smoothing, self.columns, noise)

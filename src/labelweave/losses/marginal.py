@@ -19,6 +19,7 @@ class MarginalLikelihood(BackwardCoupling):
         relations: the relations to couple by.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
+        noise: see `RelationStacks`.
     """
 
     form = "marginal"

@@ -15,9 +15,10 @@ from labelweave.losses.co_annotation import CoAnnotation
 from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.coupling import Coupling
 from labelweave.losses.distribution_matching import DistributionMatching
+from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import join
-from labelweave.relations import Relation
+from labelweave.relations import Noise, Relation
 from labelweave.tasks import Task
 
 COUPLINGS: dict[str, Callable[..., Coupling]] = {
@@ -59,10 +60,12 @@ class Objective(nn.Module):
         shift: task name to (D, width), added to the scores of a row of the d-th source: how far its
             prior lies from the one that the network's scores speak of, in log-odds. All losses then
             see every task under the row's own prior (Menon et al., ICLR 2021).
+        noise: how the labels of some tasks err (`ForwardCorrected`); the relations' tables are
+            then of clean labels.
 
     Raises:
         LabelweaveError: an unknown coupling, option, or task, a weight that is no number of 0 or
-            more, or a relation of classes that differ from its task's.
+            more, or a relation or noise of classes that differ from its task's.
     """
 
     factors: Tensor
@@ -78,6 +81,7 @@ class Objective(nn.Module):
         task_weights: Mapping[str, float] | None = None,
         ramp: float = 0.1,
         shift: Mapping[str, NDArray[np.float64]] | None = None,
+        noise: Sequence[Noise] = (),
     ) -> None:
         super().__init__()
         weights = dict(task_weights or {})
@@ -93,11 +97,15 @@ class Objective(nn.Module):
             _check_relations(relations, tasks)
         self.ramp = ramp
         self.columns = Columns(tasks)
-        self.supervised = Supervised(tasks, self.columns)
+        self.supervised = (
+            ForwardCorrected(tasks, noise, self.columns)
+            if noise
+            else Supervised(tasks, self.columns)
+        )
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
         for name, options in (couplings or {}).items() if relations else ():
-            coupling, factor = _coupling(name, relations, dict(options), self.columns)
+            coupling, factor = _coupling(name, relations, dict(options), self.columns, noise)
             self.couplings.append(coupling)
             factors += [factor] * len(coupling.names)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
@@ -157,7 +165,11 @@ class Objective(nn.Module):
 
 
 def _coupling(
-    name: str, relations: Sequence[Relation], options: dict[str, object], columns: Columns
+    name: str,
+    relations: Sequence[Relation],
+    options: dict[str, object],
+    columns: Columns,
+    noise: Sequence[Noise],
 ) -> tuple[Coupling, float]:
     if name not in COUPLINGS:
         raise LabelweaveError(
@@ -165,13 +177,15 @@ def _coupling(
         )
     weight = _weight(f"coupling '{name}'", options.pop("weight", 1.0))
     parameters = inspect.signature(COUPLINGS[name]).parameters
-    known = [*(p for p in parameters if p not in ("relations", "columns")), "weight"]
+    known = [*(p for p in parameters if p not in ("relations", "columns", "noise")), "weight"]
     for option in options:
         if option not in known:
             raise LabelweaveError(
                 f"coupling '{name}': unknown option '{option}', expected {listing(known)}"
                 f"{nearest(option, known)}"
             )
+    if "noise" in parameters:
+        options["noise"] = noise
     try:
         return COUPLINGS[name](relations, columns=columns, **options), weight
     except (TypeError, LabelweaveError) as error:

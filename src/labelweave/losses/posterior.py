@@ -18,6 +18,7 @@ class Posterior(BackwardCoupling):
         relations: the relations to couple by; a relation's strength is the exponent of its factor.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
+        noise: see `RelationStacks`.
     """
 
     form = "posterior"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.losses.columns import Columns
-from labelweave.relations import Relation
+from labelweave.relations import Noise, Relation
 from labelweave.tasks import Multiclass
 
 Block = dict[str, NDArray[Any]]
@@ -25,8 +25,8 @@ class RelationStack(nn.Module):
         complete: whether every entry is known.
         table: (K, W) smoothed probabilities, 0 where unknown.
         known: (K, W) 1 where the table is known, else 0.
-        log_evidence: (K, W) logarithm of the table with unknown entries made neutral, times
-            `strength`.
+        log_evidence: (K, D * W) logarithm of the table with unknown entries made neutral, times
+            `strength`; with label noise that of the labels found, for each of D data sources.
         strength: (W,) the relation's strength, 0 for labels or tasks that no class speaks about.
         speaks: (W,) 1 where `strength` is above 0, else 0.
         on: (W,) bool, true at the "on" columns of multilabel targets.
@@ -45,10 +45,13 @@ class RelationStack(nn.Module):
         super().__init__()
         self.source = relations[0].source.name
         self.complete = all(bool(relation.mask.all()) for relation in relations)
-        for name in ("table", "known", "log_evidence", "strength", "on", "off"):
+        for name in ("table", "known", "strength", "on", "off"):
             _register(self, name, _joined(blocks, name))
         self.register_buffer("speaks", (self.strength > 0).float(), persistent=False)
         self.width = self.table.shape[1]
+        # all relations of the first data source, then those of the second, ...
+        by_source = _joined(blocks, "log_evidence").swapaxes(0, 1)
+        _register(self, "log_evidence", by_source.reshape(len(self.table), -1))
 
 
 class RelationStacks(nn.Module):
@@ -62,8 +65,10 @@ class RelationStacks(nn.Module):
         smoothing: every row (multiclass) or entry (multilabel) is mixed with the uniform
             distribution by this much, so that no label is impossible; in [0, 1).
         columns: the layout of the batches.
+        noise: how the labels of targets err; the tables are of clean labels.
 
     Attributes:
+        sources: D, the number of data sources whose labels err in their own ways; 1 = all alike.
         names: the relations' names, in the order of the columns.
         targets: (M,) index of each column in the layout.
         weights: (M, R) a relation's strength at its columns, else 0; also 0 for labels or tasks
@@ -81,7 +86,13 @@ class RelationStacks(nn.Module):
     shares: Tensor
     elements: Tensor
 
-    def __init__(self, relations: Sequence[Relation], smoothing: float, columns: Columns) -> None:
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        smoothing: float,
+        columns: Columns,
+        noise: Sequence[Noise] = (),
+    ) -> None:
         super().__init__()
         if not relations:
             raise LabelweaveError("found no relation to couple tasks by, expected at least one")
@@ -91,7 +102,12 @@ class RelationStacks(nn.Module):
         groups = [[r for r in relations if r.source.name == source] for source in sources]
         self.relations = tuple(relation for group in groups for relation in group)
         self.names = tuple(relation.name for relation in self.relations)
-        blocks = [_block(relation, smoothing) for relation in self.relations]
+        errors = {each.task.name: each for each in noise}
+        self.sources = max((len(each.confusion) for each in noise), default=1)
+        blocks = [
+            _block(relation, smoothing, errors.get(relation.target.name), self.sources)
+            for relation in self.relations
+        ]
         rest = iter(blocks)
         self.stacks = nn.ModuleList(
             RelationStack(group, [next(rest) for _ in group]) for group in groups
@@ -134,7 +150,7 @@ def _register(module: nn.Module, name: str, values: NDArray[Any]) -> None:
     module.register_buffer(name, tensor, persistent=False)
 
 
-def _block(relation: Relation, smoothing: float) -> Block:
+def _block(relation: Relation, smoothing: float, noise: Noise | None, sources: int) -> Block:
     known, table, filled = relation.mask, relation.table, relation.filled()
     width = relation.target.width
     if isinstance(relation.target, Multiclass):
@@ -148,10 +164,13 @@ def _block(relation: Relation, smoothing: float) -> Block:
         on = np.repeat([True, False], width)
         off = ~on
         table = np.concatenate([table, 1 - table], axis=1)
-        filled = np.concatenate([filled, 1 - filled], axis=1)
         known = np.concatenate([known, known], axis=1)
     smooth = (1 - smoothing) * table + smoothing * uniform
-    evidence = np.log(np.maximum((1 - smoothing) * filled + smoothing * uniform, 1e-30))
+    filled = (1 - smoothing) * filled + smoothing * uniform
+    found = [filled if noise is None else noise.observed(filled, i) for i in range(sources)]
+    if not isinstance(relation.target, Multiclass):
+        found = [np.concatenate([on, 1 - on], axis=1) for on in found]
+    evidence = np.log(np.maximum(found, 1e-30))  # (D, K, W)
     return {
         "table": np.where(known, smooth, 0.0),
         "known": known.astype(np.float64),

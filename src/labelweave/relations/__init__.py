@@ -19,6 +19,7 @@ from labelweave.relations.knowledge import (
     known_tables,
     read_knowledge,
 )
+from labelweave.relations.noise import Mislabelled, Noise, NoiseReport, estimate_noise
 from labelweave.relations.noisy_or import NoisyOr
 from labelweave.relations.product import multiply_in
 from labelweave.relations.relatedness import Relatedness, relation_to_dict
@@ -34,6 +35,9 @@ __all__ = [
     "Interval",
     "KnownTable",
     "LabelEvidence",
+    "Mislabelled",
+    "Noise",
+    "NoiseReport",
     "NoisyOr",
     "Origin",
     "Proposal",
@@ -44,6 +48,7 @@ __all__ = [
     "acyclic",
     "confusion_counts",
     "count_relation",
+    "estimate_noise",
     "estimate_relations",
     "evaluate_noisy_or",
     "evaluate_relation",

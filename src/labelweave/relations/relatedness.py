@@ -12,6 +12,7 @@ from labelweave.files import replacing
 from labelweave.relations.estimation import Estimate
 from labelweave.relations.evidence import Evidence
 from labelweave.relations.grouping import Proposal, TaskPair
+from labelweave.relations.noise import NoiseReport
 from labelweave.relations.relation import Relation
 
 
@@ -28,6 +29,7 @@ class Relatedness:
         left_out: by relation name, why it couples nothing.
         ranking: pairs of tasks by expected gain.
         proposal: with which tasks to start.
+        noise: how labels err, with the relations' tables of clean labels; None = not asked for.
     """
 
     estimates: tuple[Estimate, ...]
@@ -36,6 +38,7 @@ class Relatedness:
     left_out: Mapping[str, str]
     ranking: tuple[TaskPair, ...]
     proposal: Proposal
+    noise: NoiseReport | None = None
 
     def estimate(self, name: str) -> Estimate:
         """Return the estimate of a relation, ``source->target``.
@@ -104,6 +107,7 @@ class Relatedness:
             "evidence": [evidence.to_dict() for evidence in self.evidence.values()],
             "used": [relation.name for relation in self.relations],
             "left_out": dict(self.left_out),
+            "noise": None if self.noise is None else self.noise.to_dict(),
             "ranking": [vars(pair) for pair in self.ranking],
             "proposal": {
                 "tasks": list(self.proposal.tasks),

@@ -17,6 +17,7 @@ from labelweave.relations.evidence import (
     evaluate_relation,
 )
 from labelweave.relations.grouping import propose, rank_pairs
+from labelweave.relations.noise import NoiseReport, estimate_noise
 from labelweave.relations.noisy_or import NoisyOr
 from labelweave.relations.relatedness import Relatedness
 from labelweave.relations.relation import Relation
@@ -39,6 +40,7 @@ def relate(
     sources: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
     confusion: Mapping[str, NDArray[np.float64]] | None = None,
+    noise: bool = False,
     seed: int = 0,
 ) -> Relatedness:
     """Estimate relations, test each on held-out rows, and say which tasks belong together.
@@ -61,6 +63,8 @@ def relate(
         groups: (n,) group of each row.
         confusion: per task (K, K) or (L, 2, 2) counts, true x predicted, on rows kept out of
             training: says how far the predictions can be trusted. See `confusion_counts`.
+        noise: estimate the label noise of the target tasks, too; the tables of an expert used as
+            they are count as tables of clean labels.
         seed: decides halves, folds and resamplings.
 
     Raises:
@@ -93,6 +97,9 @@ def relate(
         evidence[found.name] = found
         left_out[found.name] = f"noisy-OR, reported and not coupled: {found.reason}"
     ranking = rank_pairs(annotations, list(evidence.values()))
+    report = None
+    if noise:
+        report = work.noise(kept, estimates)
     return Relatedness(
         estimates=tuple(estimates),
         evidence=evidence,
@@ -100,6 +107,7 @@ def relate(
         left_out=left_out | doubled,
         ranking=tuple(ranking),
         proposal=propose(ranking),
+        noise=report,
     )
 
 
@@ -148,6 +156,24 @@ class _Relating:
         if self.origin != "knowledge":
             return estimates
         return [replace(each, relation=self.knowledge[each.relation.name]) for each in estimates]
+
+    def noise(self, used: Sequence[Relation], estimates: Sequence[Estimate]) -> NoiseReport:
+        """Return the noise of all targets, and the used relations with tables of clean labels.
+
+        Wrong labels hide a relation, so those without evidence on the labels found are looked at
+        as well; but an expert's tables that do not hold are no tables of clean labels.
+        """
+        given = self.origin == "knowledge"
+        report = estimate_noise(
+            self.annotations,
+            self.predictions,
+            used if given else [estimate.relation for estimate in estimates],
+            sources=self.sources,
+            clean=given,
+        )
+        clean = {relation.name: relation for relation in report.relations}
+        tables = [replace(clean[r.name], known=r.known, strength=r.strength) for r in used]
+        return replace(report, relations=tuple(tables))
 
     def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
         """Return the evidence of a final table, measured with one that has not seen the rows."""

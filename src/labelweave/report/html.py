@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labelweave.files import write_text
+from labelweave.report.relatedness import noise_rows
 from labelweave.report.tables import (
     MARKS,
     arm_names,
@@ -60,6 +61,7 @@ def write_html(results: Mapping[str, Any], path: str | Path) -> None:
         difference=difference,
         verdict=verdict,
         estimate=estimate,
+        noise_rows=noise_rows,
         **_pictures(results),
     )
     write_text(Path(path), page)

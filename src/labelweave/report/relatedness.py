@@ -1,6 +1,6 @@
 """The relatedness of tasks on a terminal: tables, evidence, disagreements and the proposal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,13 +14,20 @@ MOST_CELLS = 60
 MOST_SURPRISES = 10
 
 
-def print_relatedness(found: Mapping[str, Any], console: Console, *, tables: bool = True) -> None:
+def print_relatedness(
+    found: Mapping[str, Any],
+    console: Console,
+    *,
+    tables: bool = True,
+    sources: Sequence[str] = (),
+) -> None:
     """Print what `Relatedness.to_dict` gives.
 
     Args:
         found: the relatedness.
         console: where to print.
         tables: print every table as a heat map, too.
+        sources: the names of the data sources; left out = their numbers.
     """
     if tables:
         for estimate in found["estimates"]:
@@ -36,6 +43,8 @@ def print_relatedness(found: Mapping[str, Any], console: Console, *, tables: boo
             console.print(Text(f"{printable(evidence['name'])}: labels left out: {names}"))
     for estimate in found["estimates"]:
         _print_disagreements(estimate, console)
+    if found["noise"] and found["noise"]["examined"]:
+        console.print(_noise(found["noise"], sources))
     proposal = found["proposal"]
     start = f"Start with {', '.join(proposal['tasks'])}: " if proposal["tasks"] else ""
     console.print(Text(f"\n{printable(start + proposal['reason'])}", style="bold"))
@@ -88,6 +97,35 @@ def _evidence(found: Mapping[str, Any]) -> Table:
             "yes" if evidence["name"] in found["used"] else "no",
         )
     return table
+
+
+def _noise(noise: Mapping[str, Any], sources: Sequence[str]) -> Table:
+    table = Table(title="Wrong labels, estimated")
+    for title in ("task", "label", "data source"):
+        table.add_column(title, overflow="fold")
+    table.add_column("share wrong", justify="right")
+    table.add_column("verdict")
+    for row in noise_rows(noise, sources):
+        table.add_row(*(printable(cell) for cell in row))
+    return table
+
+
+def noise_rows(noise: Mapping[str, Any], sources: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return task, label, data source, share of wrong labels and verdict, where there is data."""
+    return [
+        (
+            task["task"],
+            label,
+            sources[source] if sources else str(source + 1),
+            f"{fixed(rate)} ({fixed(task['low'][source][number])} to "
+            f"{fixed(task['high'][source][number])})",
+            "noise" if label in noise["found"].get(task["task"], ()) else "no noise found",
+        )
+        for task in noise["examined"]
+        for source, rates in enumerate(task["rate"])
+        for number, (label, rate) in enumerate(zip(task["elements"], rates, strict=True))
+        if task["support"][source][number] >= 1
+    ]
 
 
 def _print_disagreements(estimate: Mapping[str, Any], console: Console) -> None:

@@ -4,6 +4,7 @@ from labelweave.study.ablation import run_ablation
 from labelweave.study.arms import ARMS, BASELINE, Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
+from labelweave.study.mislabelled import write_mislabelled
 from labelweave.study.results import write_results
 from labelweave.study.study import Study
 from labelweave.study.study_file import parse_study, read_study_file
@@ -18,5 +19,6 @@ __all__ = [
     "parse_study",
     "read_study_file",
     "run_ablation",
+    "write_mislabelled",
     "write_results",
 ]

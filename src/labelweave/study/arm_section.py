@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from labelweave.errors import listing, nearest
 from labelweave.relations import Origin
-from labelweave.study.arms import ARMS, Arm, find_arm
+from labelweave.study.arms import ARMS, NOISE, Arm, find_arm
 from labelweave.study.sections import Section
 
 
@@ -30,16 +30,23 @@ class ArmSection(Section):
         arm: the arm's name.
         name: what to call it in results; needed with couplings, for the usual arm may be there too.
         relations: where its relations come from; default: as ``relatedness`` says.
+        noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
         couplings: options of its couplings; they take the place of the study's.
     """
 
     arm: str
     name: str | None = Field(default=None, min_length=1)
     relations: OriginSection | None = None
+    noise: Literal["estimate"] | None = None
     couplings: dict[str, dict[str, Any]] = Field(default={})
 
     @model_validator(mode="after")
     def _makes_an_arm(self) -> Self:
+        if self.noise and not self.relations:
+            raise ValueError(
+                f"arm '{self.arm}': noise is estimated with its relations, expected "
+                "'relations: {from: ...}' beside it"
+            )
         arm = find_arm(self.usual)
         for coupling in self.couplings:
             if coupling not in arm.couplings:
@@ -57,7 +64,12 @@ class ArmSection(Section):
     @property
     def usual(self) -> str:
         """The name of the arm without options of its own, for example ``full.predictions``."""
-        return f"{self.arm}.{self.relations.origin}" if self.relations else self.arm
+        parts = [self.arm]
+        if self.relations:
+            parts.append(self.relations.origin)
+        if self.noise:
+            parts.append(NOISE)
+        return ".".join(parts)
 
     @property
     def called(self) -> str:

@@ -28,6 +28,7 @@ class Arm:
         origin: None = as the study says; ``given`` = the relations as the study gives them; else
             they are estimated from this evidence for every seed, and only those with evidence on
             held-out rows are used.
+        noise: estimate how labels err, with the relations, and take it into account.
         options: options of its couplings, in place of the study's.
     """
 
@@ -39,6 +40,7 @@ class Arm:
     all_labels: bool = False
     base: str | None = None
     origin: ArmOrigin | None = None
+    noise: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -82,6 +84,7 @@ class Arm:
 
 BASELINE = "single_task"
 UNCOUPLED = "multi_task"  # the arm whose predictions relations are estimated from
+NOISE = "noise"  # ending of an arm's name whose label noise is estimated
 
 ARMS: dict[str, Arm] = {
     arm.name: arm
@@ -128,16 +131,19 @@ ARMS: dict[str, Arm] = {
 def find_arm(name: str) -> Arm:
     """Return an arm by its name; ``full.predictions`` is ``full`` with relations from predictions.
 
+    ``full.predictions.noise`` has in addition the label noise estimated.
+
     Raises:
         LabelweaveError: no such arm, or one without couplings that relations are estimated for.
     """
-    base, _, origin = name.partition(".")
+    base, _, rest = name.partition(".")
+    origin, _, noise = rest.partition(".")
     if base not in ARMS:
         raise LabelweaveError(
             f"no such arm '{name}', expected {listing(ARMS, 9)}{nearest(base, ARMS)}"
         )
     arm = ARMS[base]
-    if not origin:
+    if not rest:
         return arm
     said = next((known for known in ARM_ORIGINS if known == origin), None)
     if said is None:
@@ -145,8 +151,15 @@ def find_arm(name: str) -> Arm:
             f"arm '{name}': relations from '{origin}', expected {listing(ARM_ORIGINS)}"
             f"{nearest(origin, ARM_ORIGINS)}"
         )
+    if noise not in ("", NOISE):
+        raise LabelweaveError(f"arm '{name}': found '.{noise}', expected '.{NOISE}' or nothing")
+    if noise and said == "given":
+        raise LabelweaveError(
+            f"arm '{name}': noise is estimated with relations that are checked, found 'given'"
+        )
     if not arm.couplings or arm.relations != "given":
         raise LabelweaveError(f"arm '{name}': '{base}' is not coupled by relations as they are")
     evidence = "all evidence" if said == "all" else said
     how = "as given" if said == "given" else f"from {evidence}, those that hold"
-    return replace(arm, name=name, title=f"{arm.title}; relations {how}").from_origin(said)
+    title = f"{arm.title}; relations {how}" + ("; label noise estimated" if noise else "")
+    return replace(arm, name=name, title=title, noise=bool(noise)).from_origin(said)

@@ -24,7 +24,7 @@ from labelweave.priors import (
     population_prior,
     source_priors,
 )
-from labelweave.relations import Relation
+from labelweave.relations import Noise, Relation
 from labelweave.study.arms import Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
@@ -89,7 +89,9 @@ def fit_arm(
     population: dict[str, NDArray[np.float64]] = {}
     for tasks in groups:
         sub = folder / f"network{len(networks)}" if folder else None
-        run = _Fit(fold, labels, tasks, relations if options else (), options, config, spec)
+        noise = fold.noise if arm.noise else ()
+        used = relations if options else ()
+        run = _Fit(fold, labels, tasks, used, noise, options, config, spec)
         networks.append(run.train(sub, progress))
         training |= run.training
         population |= population_prior(run.own, fold.source)
@@ -138,6 +140,7 @@ class _Fit:
         labels: Annotations,
         tasks: Sequence[Task],
         relations: Sequence[Relation],
+        noise: Sequence[Noise],
         couplings: dict[str, dict[str, Any]],
         config: StudyConfig,
         spec: NetworkSpec,
@@ -159,9 +162,8 @@ class _Fit:
         self.training = self._training_prior()
         self.own = source_priors(labels, fold.source, relations, self.training)
         shift = self._shift() if config.label_shift.training == "adjust" else None
-        self.objective = Objective(
-            tasks, relations, couplings, ramp=config.training.ramp, shift=shift
-        )
+        ramp = config.training.ramp
+        self.objective = Objective(tasks, relations, couplings, ramp=ramp, shift=shift, noise=noise)
         self.history = History()
 
     def _training_prior(self) -> dict[str, NDArray[np.float64]]:

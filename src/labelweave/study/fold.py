@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Coverage, Part, TableEncoder, leak_check, scatter, split
-from labelweave.relations import Relation, acyclic
+from labelweave.relations import Noise, Relation, acyclic
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 
@@ -49,6 +49,7 @@ class Fold:
         test: rows to compare on.
         relations: the relations between the tasks.
         notes: remarks on the split and the inputs, one line each.
+        noise: how the training rows' labels err, by `source`; the relations are of clean labels.
     """
 
     seed: int
@@ -61,13 +62,14 @@ class Fold:
     test: Rows
     relations: tuple[Relation, ...]
     notes: tuple[str, ...]
+    noise: tuple[Noise, ...] = ()
 
     def coverage(self) -> Coverage:
         """Return the coverage of the training rows, by source or scattered part."""
         return Coverage(self.train.annotations, self.source, self.source_names)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return a hash of each part of the content: ``data``, ``hidden`` labels, ``relations``.
+        """Return a hash of each part of the content: data, hidden labels, relations and noise.
 
         An arm's run depends on the data, and on the others as far as the arm uses them.
         """
@@ -83,6 +85,7 @@ class Fold:
             "data": _hash(data),
             "hidden": _hash(_codes(self.everything) if self.everything else []),
             "relations": _hash(relations),
+            "noise": _hash([p for n in self.noise for p in (n.task.name.encode(), n.confusion)]),
         }
 
 

@@ -17,7 +17,13 @@ from labelweave.study.runs import Run
 
 
 def relate_fold(
-    fold: Fold, base: Run, data: StudyData, config: StudyConfig, origins: Sequence[Origin]
+    fold: Fold,
+    base: Run,
+    data: StudyData,
+    config: StudyConfig,
+    origins: Sequence[Origin],
+    *,
+    noise: bool = False,
 ) -> dict[Origin, Relatedness]:
     """Return by origin the relatedness of the tasks, estimated on a fold's training rows.
 
@@ -27,6 +33,7 @@ def relate_fold(
         data: the study's data.
         config: the study's settings.
         origins: which evidence enters the tables.
+        noise: estimate how labels err, too.
     """
     if not origins:
         return {}
@@ -44,14 +51,20 @@ def relate_fold(
             sources=fold.source,
             groups=data.collection.groups[fold.train.index],
             confusion=confusion,
+            noise=noise,
             seed=fold.seed,
         )
         for origin in origins
     }
 
 
-def with_relations(fold: Fold, related: Relatedness) -> Fold:
-    """Return the fold with the relations that have evidence, in place of those given."""
+def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> Fold:
+    """Return the fold with the relations that have evidence, in place of those given.
+
+    With `noise` they are those of clean labels, and the noise is part of the fold.
+    """
+    if noise and related.noise is not None:
+        return replace(fold, relations=related.noise.relations, noise=related.noise.found)
     return replace(fold, relations=related.relations)
 
 

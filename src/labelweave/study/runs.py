@@ -83,6 +83,9 @@ def plan_run(
     content: dict[str, Any] = {"format": FORMAT, "arm": name, "data": fingerprint["data"]}
     if spec.needs_relations:
         content["relations"] = fingerprint["relations"]
+    # where no noise was found the run is that of the arm without it
+    if spec.noise and fold.noise:
+        content["noise"] = fingerprint["noise"]
     if spec.all_labels:
         content["hidden"] = fingerprint["hidden"]
     if spec.kind != "trees":

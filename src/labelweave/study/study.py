@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from labelweave.errors import LabelweaveError, TrainingError, listing
 from labelweave.priors import assumed_prior
 from labelweave.relations import Origin, Relatedness
@@ -12,6 +14,7 @@ from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
+from labelweave.study.mislabelled import mislabelled_table, write_mislabelled
 from labelweave.study.pool import derive_runs, train_runs
 from labelweave.study.progress import runs_bar
 from labelweave.study.relating import relate_fold, with_relations
@@ -32,6 +35,8 @@ class Study:
 
     Attributes:
         arms: the names of the arms to compare.
+        mislabelled: labels that are likely wrong (`mislabelled_table`), as found by the last
+            `compare`, `run` or `relate`; None where no label noise was estimated.
 
     Raises:
         LabelweaveError: settings or data are wrong; one line.
@@ -50,6 +55,7 @@ class Study:
         self.data = data or load(self.config, self.folder)
         self.command = command
         self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))
+        self.mislabelled: pd.DataFrame | None = None
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Study":
@@ -79,7 +85,8 @@ class Study:
         """Run every arm on every seed, compare, and write results and report.
 
         Runs that are there already, made from the same content, are not repeated. Writes
-        ``results.json``, ``results.csv`` and ``report.html`` to `output`.
+        ``results.json``, ``results.csv`` and ``report.html`` to `output`, and ``mislabelled.csv``
+        where an arm estimates label noise.
 
         Args:
             jobs: processes side by side; None = one a core.
@@ -94,6 +101,8 @@ class Study:
         """
         results = self.compare(jobs=jobs, progress=progress)
         write_results(results, self.output)
+        if self.mislabelled is not None:
+            write_mislabelled(self.mislabelled, self.output)
         return results
 
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
@@ -105,8 +114,12 @@ class Study:
         failures = train_runs(plan, first, self.config, jobs, progress)
         derive_runs(plan, folds, self.config)
         related = self._related(folds, plan, progress)
+        self._note_mislabelled(folds, related)
         second = {
-            arm: [with_relations(f, r) for f, r in zip(folds, related[origin], strict=True)]
+            arm: [
+                with_relations(fold, found, noise=self.config.arm(arm).noise)
+                for fold, found in zip(folds, related[origin], strict=True)
+            ]
             for arm, origin in origins.items()
             if origin is not None and related[origin]
         }
@@ -145,7 +158,9 @@ class Study:
         if failures:
             raise TrainingError(failures[0]["error"])
         run = plan[UNCOUPLED][0]
-        return relate_fold(fold, run, self.data, self.config, [origin])[origin]
+        related = relate_fold(fold, run, self.data, self.config, [origin], noise=True)[origin]
+        self._note_mislabelled([fold], {origin: [related]})
+        return related
 
     def _plan(self, folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Run]]:
         """Return the runs of arms on their folds."""
@@ -171,6 +186,7 @@ class Study:
         wanted = list(dict.fromkeys(origin for origin in origins_of_arms if origin is not None))
         related: dict[Origin, list[Relatedness]] = {origin: [] for origin in wanted}
         base = plan.get(UNCOUPLED, ())
+        noise = any(self.config.arm(name).noise for name in self.arms)
         if not (wanted or self.data.known) or not base or not all(run.done for run in base):
             return related
         with runs_bar(progress) as bar:
@@ -179,11 +195,19 @@ class Study:
                 origins = wanted
                 if self.data.known and number == 0 and "knowledge" not in wanted:
                     origins = [*wanted, "knowledge"]
-                found = relate_fold(fold, run, self.data, self.config, origins)
+                found = relate_fold(fold, run, self.data, self.config, origins, noise=noise)
                 for origin in origins:
                     related.setdefault(origin, []).append(found[origin])
                 bar.update(shown, advance=1, last=f"seed {fold.seed}")
         return related
+
+    def _note_mislabelled(
+        self, folds: Sequence[Fold], related: Mapping[Origin, Sequence[Relatedness]]
+    ) -> None:
+        # an evidence that is judged on the first seed only has no arm
+        whole = [r for r in related.values() if len(r) == len(folds) and any(f.noise for f in r)]
+        if whole:
+            self.mislabelled = mislabelled_table(self.data.collection, folds, whole)
 
     def describe(self) -> list[Any]:
         """Return what a reader should see before training, as lines and tables to print.
