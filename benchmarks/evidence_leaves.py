@@ -16,7 +16,7 @@ from labelweave.data.batches import Batches
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork
 from labelweave.networks.backbones import backbone
-from labelweave.relations import Relation, read_knowledge
+from labelweave.relations import AnyRelation, Relation, read_knowledge
 from labelweave.relations.evidence import evaluate_relation
 from labelweave.tasks import Binary, Multiclass
 from labelweave.training import Trainer, TrainingConfig
@@ -55,7 +55,7 @@ def leaves(seeds: int) -> Iterator[Row]:
             "shuffled": [r.permuted(seed) for r in true],
         }
         for arm, relations in tables.items():
-            gated = []
+            gated: list[AnyRelation] = []
             for relation, right, estimate, better in zip(relations, true, rough, full, strict=True):
                 labels = annotations.labels[relation.target.name][second]
                 alone = evaluate_relation(relation, p[second], labels, seed=seed)
@@ -107,7 +107,7 @@ class _Leaves:
             ]
         )
 
-    def train(self, relations: Sequence[Relation]) -> Floats:
+    def train(self, relations: Sequence[AnyRelation]) -> Floats:
         """Return the species predicted for every leaf, (n, 32)."""
         return train(self.inputs, self.rows, self.labels, self.sources, relations, self.seed, 800)[
             "species"
@@ -130,7 +130,7 @@ def train(
     rows: Rows,
     labels: Annotations,
     sources: Sequence[Rows],
-    relations: Sequence[Relation],
+    relations: Sequence[AnyRelation],
     seed: int,
     steps: int,
 ) -> dict[str, Floats]:

@@ -31,7 +31,7 @@ from labelweave.data.batches import Batches
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork
 from labelweave.networks.backbones import backbone
-from labelweave.relations import Noise, NoiseReport, Relation, relate
+from labelweave.relations import AnyRelation, Noise, NoiseReport, relate
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.training import Trainer, TrainingConfig
 
@@ -46,7 +46,7 @@ def fit(
     labels: Annotations,
     lab: Rows,
     seed: int,
-    relations: Sequence[Relation] = (),
+    relations: Sequence[AnyRelation] = (),
     noise: Sequence[Noise] = (),
 ) -> Predictions:
     """Train on half a batch of either kind of rows; predict all inputs."""

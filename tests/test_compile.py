@@ -6,7 +6,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from labelweave.losses import BACKWARD, FORMS, Objective
 from labelweave.networks import MultiTaskNetwork, backbone
-from losses_reference import CLASSES, LABELS, OTHER, SOURCE, TASKS, random_labels, random_relation
+from labelweave.relations import NoisyOr
+from losses_reference import (
+    BINARY,
+    CLASSES,
+    LABELS,
+    OTHER,
+    SOURCE,
+    TASKS,
+    random_labels,
+    random_relation,
+)  # fmt: skip
 
 COUPLINGS = [
     *({"distribution_matching": {"form": form}} for form in FORMS),
@@ -22,7 +32,8 @@ class Step(nn.Module):
         super().__init__()
         rng = np.random.default_rng(0)
         pairs = [(SOURCE, CLASSES), (SOURCE, LABELS), (OTHER, SOURCE)]
-        relations = [random_relation(rng, *pair) for pair in pairs]
+        noisy_or = NoisyOr(LABELS, BINARY, rng.random((3, 1)), [0.1], [[True], [True], [False]])
+        relations = [*(random_relation(rng, *pair) for pair in pairs), noisy_or]
         torch.manual_seed(0)
         self.network = MultiTaskNetwork(backbone("mlp", 5, hidden=[8], dropout=0.0), TASKS)
         self.objective = Objective(TASKS, relations, couplings, ramp=0.5)

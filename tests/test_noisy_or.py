@@ -4,6 +4,7 @@ import pytest
 from labelweave.errors import LabelweaveError
 from labelweave.relations.evidence import evaluate_noisy_or
 from labelweave.relations.noisy_or import NoisyOr
+from labelweave.relations.product import multiply_in
 from labelweave.tasks import Binary, Multilabel
 
 MODES = Multilabel("modes", ("crack", "dent", "burr"))
@@ -74,7 +75,7 @@ def test_missing_labels_contribute_nothing():
     )
     labels[:, 1] = -1
     silent = NoisyOr.fit(MODES, BOTH, causes, labels)
-    assert silent.leak[1] == 0.5
+    assert silent.spoken.tolist() == [True, False]
     assert not silent.weights[:, 1].any()
 
 
@@ -104,9 +105,50 @@ def test_only_news_is_evidence():
         news = trial(seed, informed=False)
         assert news.verdict == "related", news.reason
         assert news.benchmark == "own predictions"
-        assert (news.p_value_classes, news.filtered()) == (None, None)
+        assert news.p_value_classes is None
+        assert news.filtered().strength == pytest.approx(news.trust)
     related = sum(trial(seed, informed=True).verdict == "related" for seed in range(20))
     assert related <= 1
+
+
+def test_an_experts_prior_holds_where_data_are_few_and_yields_where_they_are_many():
+    causes, labels = drawn(7, 3000, np.array([[0.9], [0.1], [0.5]]), np.full(1, 0.05))
+    expert = NoisyOr(MODES, FAILS, np.full((3, 1), 0.7), [0.2], [[True], [True], [False]])
+    none = NoisyOr.fit(MODES, FAILS, causes[:0], labels[:0], prior=expert)
+    np.testing.assert_allclose(none.weights[:2], 0.7, atol=1e-3)
+    np.testing.assert_allclose(none.leak, 0.2, atol=1e-3)
+    assert none.mask.tolist() == [[True], [True], [False]]
+    many = NoisyOr.fit(MODES, FAILS, causes, labels, prior=expert)
+    np.testing.assert_allclose(many.weights[:, 0], [0.9, 0.1, 0.5], atol=0.06)
+
+
+def test_shuffled_causes_all_get_another_row():
+    relation = NoisyOr(MODES, FAILS, [[0.1], [0.2], [0.3]], [0.1], [[True], [False], [True]])
+    for seed in range(5):
+        shuffled = relation.permuted(seed)
+        assert not (shuffled.mask & (shuffled.weights == relation.weights)).any()
+        assert sorted(shuffled.weights[:, 0]) == [0, 0.1, 0.3]
+    assert "shuffled" in shuffled.origin
+
+
+def test_multiplied_in_with_one_target_label_are_the_exact_marginals():
+    rng = np.random.default_rng(8)
+    relation = NoisyOr(MODES, FAILS, rng.random((3, 1)), [0.2])
+    p, t = rng.random((5, 3)), rng.random((5, 1))
+    found = multiply_in({"modes": p, "fails": t}, [relation], smoothing=0)
+    states = np.array(np.meshgrid(*[[0, 1]] * 3)).reshape(3, -1).T
+    on = relation.predict(states)[:, 0]
+    for i in range(5):
+        prior = np.prod(np.where(states == 1, p[i], 1 - p[i]), axis=1)
+        joint = np.stack([prior * t[i] * on, prior * (1 - t[i]) * (1 - on)])
+        joint /= joint.sum()
+        np.testing.assert_allclose(found["fails"][i, 0], joint[0].sum(), rtol=1e-9)
+        np.testing.assert_allclose(found["modes"][i], joint.sum(axis=0) @ states, rtol=1e-9)
+    # a relation that knows nothing changes nothing
+    mute = NoisyOr(MODES, FAILS, np.zeros((3, 1)), [0.0], np.zeros((3, 1)))
+    same = multiply_in({"modes": p, "fails": t}, [mute])
+    np.testing.assert_allclose(same["modes"], p)
+    np.testing.assert_allclose(same["fails"], t)
 
 
 def test_bad_input_is_told_in_one_line():

@@ -4,7 +4,7 @@ import pytest
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.relations import Relation, confusion_counts, read_knowledge, relate
+from labelweave.relations import NoisyOr, Relation, confusion_counts, read_knowledge, relate
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))
@@ -96,12 +96,37 @@ def test_both_directions_between_two_tasks_are_not_counted_twice() -> None:
     assert "count twice" in reason
 
 
-def test_without_pairs_every_pair_is_looked_at_and_a_noisy_or_is_only_reported() -> None:
+def test_without_pairs_every_pair_is_looked_at_and_a_noisy_or_without_news_is_left_out() -> None:
     annotations, predictions = world()
     found = relate(annotations, predictions)
     assert "marks->other" in found.evidence
-    assert "not coupled" in found.left_out["marks->other"]
+    assert "over the own predictions" in found.left_out["marks->other"]
     assert all(isinstance(relation.source, Multiclass) for relation in found.relations)
+    table = found.table("marks->other")
+    assert list(table.index) == ["spots", "stripes", "leak"]
+
+
+def test_a_noisy_or_that_tells_news_is_among_the_relations() -> None:
+    rng = np.random.default_rng(0)
+    modes, fails = Multilabel("modes", ("a", "b")), Binary("fails")
+    causes = rng.random((600, 2)) < 0.4
+    codes = {"modes": causes.astype(int), "fails": causes.any(axis=1, keepdims=True).astype(int)}
+    seen = {"modes": np.where(np.arange(600)[:, None] < 100, codes["modes"], -1),
+            "fails": np.where(np.arange(600)[:, None] < 100, -1, codes["fails"])}  # fmt: skip
+    annotations = Annotations((modes, fails), seen)
+    # the head of the modes sees them, the one of the failure knows its rate only
+    predictions = {"modes": np.where(causes, 0.9, 0.1), "fails": np.full((600, 1), 0.6)}
+    for origin in ("predictions", "all"):
+        expert = NoisyOr(modes, fails, np.full((2, 1), 0.9), [0.05], strength=0.5)
+        found = relate(annotations, predictions, knowledge=[expert], origin=origin)
+        (relation,) = found.relations
+        assert isinstance(relation, NoisyOr)
+        assert relation.weights.min() > 0.85
+        assert relation.strength == pytest.approx(0.5 * found.evidence["modes->fails"].trust)
+    found = relate(annotations, predictions, knowledge=[expert], origin="knowledge")
+    assert np.array_equal(found.relations[0].weights, expert.weights)
+    found = relate(annotations, predictions, [("modes", "fails")], origin="annotations")
+    assert found.left_out == {"modes->fails": "no row carries labels of both tasks"}
 
 
 def test_the_same_seed_gives_the_same_relatedness() -> None:

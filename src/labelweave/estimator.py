@@ -16,7 +16,7 @@ from labelweave.evaluation import evaluate
 from labelweave.model import Model
 from labelweave.parameters import settings_of
 from labelweave.priors import PriorChoice
-from labelweave.relations import Relation, read_knowledge
+from labelweave.relations import AnyRelation, read_relations
 from labelweave.study.arms import ARMS
 from labelweave.study.fitting import check_fold, fit_arm
 from labelweave.study.fold import make_training_fold
@@ -38,8 +38,9 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
     Args:
         tasks: the tasks; None = one for every column of `y`: multilabel for two-dimensional
             values, binary for booleans, else multiclass with the classes found.
-        relations: `Relation` objects, or a mapping from a multiclass task to its knowledge table
-            (a CSV file or a data frame, see `read_knowledge`).
+        relations: `Relation` and `NoisyOr` objects, or a mapping from a task to its knowledge table
+            (a CSV file or a data frame, see `read_knowledge`, and `read_noisy_or` for the labels of
+            a multilabel task).
         method: ``full`` (distribution matching and co-annotation), ``distribution_matching``,
             ``co_annotation``, ``multi_task`` (no coupling) or ``single_task`` (a network a task).
             Without relations nothing is coupled.
@@ -81,7 +82,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         tasks: Sequence[Task] | None = None,
-        relations: Sequence[Relation] | Mapping[str, str | Path | pd.DataFrame] = (),
+        relations: Sequence[AnyRelation] | Mapping[str, str | Path | pd.DataFrame] = (),
         method: str = "full",
         *,
         couplings: Mapping[str, Mapping[str, Any]] | None = None,
@@ -246,11 +247,11 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         source = Source("X", input_frame(sources), annotations)  # type: ignore[arg-type]
         return Collection([source]), label_patterns(annotations)
 
-    def _relations(self, tasks: Sequence[Task]) -> tuple[Relation, ...]:
+    def _relations(self, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:
         if not isinstance(self.relations, Mapping):
             return tuple(self.relations)
         return tuple(
             relation
             for source, table in self.relations.items()
-            for relation in read_knowledge(table, source, tasks)
+            for relation in read_relations(table, source, tasks)
         )

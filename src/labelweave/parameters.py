@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations import Relation
+from labelweave.relations import NoisyOr, Relation
 from labelweave.study.config import LARGEST_SEED, StudyConfig
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
@@ -42,11 +42,11 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
             raise _wrong("tasks", f"found {task!r}, expected Multiclass, Multilabel or Binary")
     if not isinstance(given["relations"], Mapping):
         for relation in given["relations"]:
-            if not isinstance(relation, Relation):
+            if not isinstance(relation, Relation | NoisyOr):
                 raise _wrong(
                     "relations",
-                    f"found {relation!r}, expected Relation objects, or a mapping from a task to "
-                    "its knowledge table",
+                    f"found {relation!r}, expected Relation or NoisyOr objects, or a mapping from "
+                    "a task to its knowledge table",
                 )
     couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
     return _section(

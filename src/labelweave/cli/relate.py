@@ -52,6 +52,6 @@ def relate(
         path = write_mislabelled(opened.mislabelled, opened.output)
         typer.echo(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
     if save is not None:
-        for path in related.to_csv(save):
-            related.plot(path.stem.replace(" to ", "->"), path.with_suffix(".svg"))
+        for relation, path in zip(related.found, related.to_csv(save), strict=True):
+            related.plot(relation.name, path.with_suffix(".svg"))
         typer.echo(f"Tables and pictures: {save} (name a table under 'relations:' to use it)")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from labelweave.annotations import Annotations
+from labelweave.errors import listing
 from labelweave.tasks import Multiclass, Task
 
 NO_DATA = "-"
@@ -76,6 +77,25 @@ class Coverage:
         alone = [name for name, row in zip(names, counts, strict=True) if not row.any()]
         if alone and len(names) > 1:
             lines.append(f"no row carries another task's label beside: {', '.join(alone)}")
+        return lines
+
+    def partial_lines(self) -> list[str]:
+        """Return which labels or classes of a task only some of its sources have.
+
+        A line for every source that labels a task without all that its other sources know: labels
+        it never annotates (its rows are unlabelled there), or classes without any row.
+        """
+        lines = []
+        for task in self.annotations.tasks:
+            counts = np.stack([part.counts(task.name) for part in self._parts()])
+            # (sources, classes or labels): is there any label of it
+            has = counts > 0 if isinstance(task, Multiclass) else counts.sum(axis=2) > 0
+            known = has.any(axis=0)
+            what = "has no row of" if isinstance(task, Multiclass) else "does not annotate"
+            for name, own in zip(self.names, has, strict=True):
+                if own.any() and (known & ~own).any():
+                    lacking = [task.names[i] for i in np.flatnonzero(known & ~own)]
+                    lines.append(f"task {task.name}: {name} {what} {listing(lacking, 20)}")
         return lines
 
     def to_dict(self) -> dict[str, Any]:

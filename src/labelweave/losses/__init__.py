@@ -9,6 +9,12 @@ from labelweave.losses.distribution_matching import FORMS, DistributionMatching
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.hard import HardClasses, HardLabels
 from labelweave.losses.marginal import MarginalLikelihood
+from labelweave.losses.noisy_or_co_annotation import (
+    NoisyOrCoAnnotation,
+    NoisyOrLabels,
+    NoisyOrLikelihood,
+)
+from labelweave.losses.noisy_or_matching import NoisyOrMatching
 from labelweave.losses.objective import COUPLINGS, Loss, Objective
 from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
@@ -40,6 +46,10 @@ __all__ = [
     "Logits",
     "Loss",
     "MarginalLikelihood",
+    "NoisyOrCoAnnotation",
+    "NoisyOrLabels",
+    "NoisyOrLikelihood",
+    "NoisyOrMatching",
     "Objective",
     "PaperScores",
     "Posterior",

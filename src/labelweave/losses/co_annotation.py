@@ -46,12 +46,7 @@ class CoAnnotation(Coupling):
         columns: Columns | None = None,
         noise: Sequence[Noise] = (),
     ) -> None:
-        _check("forward", forward, FORWARD)
-        _check("backward", backward, BACKWARD)
-        if forward is None and backward is None:
-            raise LabelweaveError(
-                "co-annotation: forward and backward are both off, expected at least one form"
-            )
+        check_forms(forward, backward)
         if noise and backward in ("paper", "hard"):
             raise LabelweaveError(
                 f"co-annotation: backward form '{backward}' takes labels as they are, expected "
@@ -76,6 +71,20 @@ class CoAnnotation(Coupling):
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return the terms of both directions."""
         return join([part.terms(batch) for part in self.parts])  # type: ignore[operator]
+
+
+def check_forms(forward: str | None, backward: str | None) -> None:
+    """Check the names of both directions.
+
+    Raises:
+        LabelweaveError: an unknown form, or both directions are off.
+    """
+    _check("forward", forward, FORWARD)
+    _check("backward", backward, BACKWARD)
+    if forward is None and backward is None:
+        raise LabelweaveError(
+            "co-annotation: forward and backward are both off, expected at least one form"
+        )
 
 
 def _check(direction: str, form: str | None, known: Sequence[str]) -> None:

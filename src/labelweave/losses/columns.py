@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from labelweave.relations import Relation
+from labelweave.relations import AnyRelation
 from labelweave.tasks import Multiclass, Task
 
 Logits = Mapping[str, Tensor]
@@ -64,7 +64,7 @@ class Columns:
         self.width += self.labels
 
     @classmethod
-    def of(cls, relations: Sequence[Relation]) -> "Columns":
+    def of(cls, relations: Sequence[AnyRelation]) -> "Columns":
         """Return the columns of all tasks that some relation speaks of."""
         return cls([task for r in relations for task in (r.source, r.target)])
 

@@ -36,6 +36,22 @@ FORMS: dict[str, Form | tuple[float, float]] = {
 }
 
 
+def matched(name: str, log_p: Tensor, q: Tensor, mass: Tensor | None) -> Tensor:
+    """Return the loss of a form, summed over the rows, (M,).
+
+    Args:
+        name: of the form.
+        log_p: (n, M) of the target head.
+        q: (n, M) what the source says.
+        mass: (n, M) a constant weight; None = 1.
+    """
+    form = FORMS[name]
+    if isinstance(form, tuple):
+        return cross_entropies(log_p, q, mass, *form)
+    each = form(log_p, q)
+    return (each if mass is None else mass * each).sum(dim=0)
+
+
 class DistributionMatching(RelationCoupling):
     """Match q(t|x) = sum_s p(s|x) T[s,t] with the target head's p(t|x), on every sample.
 
@@ -94,13 +110,8 @@ class DistributionMatching(RelationCoupling):
             # columns without any known entry have weight 0; a q of 1 keeps the logarithm finite
             q = torch.where(known > 1e-6, q / known.clamp_min(1e-6), 1.0)
             mass = known.detach()
-        log_p, form = stacks.columns_of(batch.log_p), FORMS[self.form]
-        if isinstance(form, tuple):
-            loss = cross_entropies(log_p, q, mass, *form)
-        else:
-            each = form(log_p, q)
-            loss = (each if mass is None else mass * each).sum(dim=0)
-        sums = loss @ stacks.shares
+        log_p = stacks.columns_of(batch.log_p)
+        sums = matched(self.form, log_p, q, mass) @ stacks.shares
         return Terms(self.names, sums, torch.full_like(sums, float(len(log_p))))
 
     def _round(self) -> None:

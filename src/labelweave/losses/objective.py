@@ -16,14 +16,21 @@ from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.coupling import Coupling
 from labelweave.losses.distribution_matching import DistributionMatching
 from labelweave.losses.forward_corrected import ForwardCorrected
+from labelweave.losses.noisy_or_co_annotation import NoisyOrCoAnnotation
+from labelweave.losses.noisy_or_matching import NoisyOrMatching
 from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import join
-from labelweave.relations import Noise, Relation
+from labelweave.relations import AnyRelation, Noise, NoisyOr
 from labelweave.tasks import Task
 
 COUPLINGS: dict[str, Callable[..., Coupling]] = {
     "distribution_matching": DistributionMatching,
     "co_annotation": CoAnnotation,
+}
+# the same by noisy-ORs
+NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
+    "distribution_matching": NoisyOrMatching,
+    "co_annotation": NoisyOrCoAnnotation,
 }
 
 
@@ -51,7 +58,7 @@ class Objective(nn.Module):
 
     Args:
         tasks: the tasks to be trained.
-        relations: relations for the couplings.
+        relations: tables and noisy-ORs for the couplings; each kind has losses of its own.
         couplings: coupling name (`COUPLINGS`) to its options; ``weight`` (default 1) is the factor
             of its terms, the rest goes to the loss, for example
             ``{"distribution_matching": {"form": "js", "weight": 0.5}}``. Ignored without relations.
@@ -75,7 +82,7 @@ class Objective(nn.Module):
     def __init__(
         self,
         tasks: Sequence[Task],
-        relations: Sequence[Relation] = (),
+        relations: Sequence[AnyRelation] = (),
         couplings: Mapping[str, Mapping[str, object]] | None = None,
         *,
         task_weights: Mapping[str, float] | None = None,
@@ -105,9 +112,9 @@ class Objective(nn.Module):
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
         for name, options in (couplings or {}).items() if relations else ():
-            coupling, factor = _coupling(name, relations, dict(options), self.columns, noise)
-            self.couplings.append(coupling)
-            factors += [factor] * len(coupling.names)
+            found, factor = _couplings(name, relations, dict(options), self.columns, noise)
+            self.couplings.extend(found)
+            factors += [factor] * sum(len(coupling.names) for coupling in found)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)
         self.register_buffer("ramped", ramped, persistent=False)
@@ -164,13 +171,14 @@ class Objective(nn.Module):
         return torch.where(self.ramped, self.factors * ramp, self.factors)
 
 
-def _coupling(
+def _couplings(
     name: str,
-    relations: Sequence[Relation],
+    relations: Sequence[AnyRelation],
     options: dict[str, object],
     columns: Columns,
     noise: Sequence[Noise],
-) -> tuple[Coupling, float]:
+) -> tuple[list[Coupling], float]:
+    """Return the losses of one name, by tables and by noisy-ORs, and their factor."""
     if name not in COUPLINGS:
         raise LabelweaveError(
             f"unknown coupling '{name}', expected {listing(COUPLINGS)}{nearest(name, COUPLINGS)}"
@@ -186,10 +194,28 @@ def _coupling(
             )
     if "noise" in parameters:
         options["noise"] = noise
+    noisy_ors = [relation for relation in relations if isinstance(relation, NoisyOr)]
+    tables = [relation for relation in relations if not isinstance(relation, NoisyOr)]
+    found: list[Coupling] = []
     try:
-        return COUPLINGS[name](relations, columns=columns, **options), weight
+        if tables:
+            found.append(COUPLINGS[name](tables, columns=columns, **options))
+        if noisy_ors:
+            found.append(_by_noisy_or(name, noisy_ors, options, columns))
     except (TypeError, LabelweaveError) as error:
         raise LabelweaveError(f"coupling '{name}': {error}") from None
+    return [coupling for coupling in found if coupling.names], weight
+
+
+def _by_noisy_or(
+    name: str, relations: Sequence[NoisyOr], options: Mapping[str, object], columns: Columns
+) -> Coupling:
+    coupling = NOISY_OR_COUPLINGS[name]
+    # options of the forms for tables, such as a temperature, mean nothing here
+    known = inspect.signature(coupling).parameters
+    return coupling(
+        relations, columns=columns, **{key: value for key, value in options.items() if key in known}
+    )
 
 
 def _weight(place: str, value: object) -> float:
@@ -198,7 +224,7 @@ def _weight(place: str, value: object) -> float:
     raise LabelweaveError(f"{place}: found the weight '{value}', expected a number of 0 or more")
 
 
-def _check_relations(relations: Sequence[Relation], tasks: Sequence[Task]) -> None:
+def _check_relations(relations: Sequence[AnyRelation], tasks: Sequence[Task]) -> None:
     known = {task.name: task for task in tasks}
     for relation in relations:
         for task in (relation.source, relation.target):

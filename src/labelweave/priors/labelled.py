@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.priors.adjustment import Prior, estimate_prior, pseudo_rows
-from labelweave.relations import Relation, source_posterior
+from labelweave.relations import AnyRelation, Relation, source_posterior
 from labelweave.tasks import Multiclass, Task
 
 SAMPLE = 10_000  # rows of a source whose labels tell the shares of another task's classes
@@ -33,7 +33,7 @@ def labelled_prior(
 def source_priors(
     labels: Annotations,
     source: NDArray[np.int64],
-    relations: Sequence[Relation],
+    relations: Sequence[AnyRelation],
     training: Mapping[str, Prior],
 ) -> dict[str, NDArray[np.float64]]:
     """Return the prior of every task of `training` in every source, (D, K) or (D, L).
@@ -46,9 +46,10 @@ def source_priors(
     Args:
         labels: annotations of n training rows.
         source: (n,) the source of each row.
-        relations: how the tasks relate.
+        relations: how the tasks relate; noisy-ORs are not looked at.
         training: per task the prior of all labelled rows, as `labelled_prior` gives it.
     """
+    tables = [relation for relation in relations if isinstance(relation, Relation)]
     whole = {name: _counts(labels, name)[1] for name in training}
     found: list[dict[str, Prior]] = []
     for number in range(int(source.max(initial=0)) + 1):
@@ -58,7 +59,7 @@ def source_priors(
             for name, shares in training.items()
             if part.labelled(name).any()
         }
-        found.append(_completed(own, part, relations, training))
+        found.append(_completed(own, part, tables, training))
     return {name: np.stack([own[name] for own in found]) for name in training}
 
 

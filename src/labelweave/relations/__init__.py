@@ -1,7 +1,7 @@
 """Relatedness of tasks: what it is, where its tables come from, and the proof that they hold."""
 
 from labelweave.relations.confusion import confusion_counts
-from labelweave.relations.counting import count_relation
+from labelweave.relations.counting import count_relation, fit_noisy_or
 from labelweave.relations.estimation import Estimate, Surprise, estimate_relations
 from labelweave.relations.evidence import (
     Evidence,
@@ -13,14 +13,17 @@ from labelweave.relations.evidence import (
     evaluate_relation,
 )
 from labelweave.relations.grouping import Proposal, TaskPair, propose, rank_pairs
+from labelweave.relations.joining import join_tables
 from labelweave.relations.knowledge import (
     KnownTable,
     known_table,
     known_tables,
     read_knowledge,
+    read_noisy_or,
+    read_relations,
 )
 from labelweave.relations.noise import Mislabelled, Noise, NoiseReport, estimate_noise
-from labelweave.relations.noisy_or import NoisyOr
+from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.product import multiply_in
 from labelweave.relations.relatedness import Relatedness, relation_to_dict
 from labelweave.relations.relating import ORIGINS, Origin, relate
@@ -29,6 +32,7 @@ from labelweave.relations.reverse import reverse, source_posterior
 
 __all__ = [
     "ORIGINS",
+    "AnyRelation",
     "Estimate",
     "Evidence",
     "EvidenceVerdict",
@@ -52,12 +56,16 @@ __all__ = [
     "estimate_relations",
     "evaluate_noisy_or",
     "evaluate_relation",
+    "fit_noisy_or",
+    "join_tables",
     "known_table",
     "known_tables",
     "multiply_in",
     "propose",
     "rank_pairs",
     "read_knowledge",
+    "read_noisy_or",
+    "read_relations",
     "relate",
     "relation_to_dict",
     "reverse",

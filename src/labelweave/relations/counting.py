@@ -1,11 +1,15 @@
-"""Relations counted from rows that carry the labels of both tasks."""
+"""Relations from rows that carry the labels of both tasks: tables counted, noisy-ORs fitted."""
+
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.relations.noisy_or import NoisyOr
 from labelweave.relations.relation import Relation
-from labelweave.tasks import Multiclass
+from labelweave.tasks import Multiclass, Multilabel
 
 
 def count_relation(
@@ -44,12 +48,7 @@ def count_relation(
         raise LabelweaveError(
             f"relation {source}->{target}: the source task is {speaker.kind}, expected multiclass"
         )
-    both = annotations.labelled(source) & annotations.labelled(target)
-    if not both.any():
-        raise LabelweaveError(
-            f"relation {source}->{target}: no training row carries labels of both tasks; "
-            "give a knowledge table instead"
-        )
+    both = _labelled_twice(annotations, source, target)
     given = annotations.labels[source][both]
     wanted = annotations.labels[target][both]
     if isinstance(spoken, Multiclass):
@@ -67,3 +66,46 @@ def count_relation(
     known = (support >= minimum) & (seen > 0)
     origin = f"counted on {int(both.sum())} rows"
     return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)
+
+
+def fit_noisy_or(
+    annotations: Annotations,
+    source: str,
+    target: str,
+    *,
+    smoothing: float = 1.0,
+    strength: float = 1.0,
+) -> NoisyOr:
+    """Fit a noisy-OR on co-labelled rows, by `NoisyOr.fit`.
+
+    Args:
+        annotations: the training rows' labels.
+        source: name of the multilabel task whose labels are the causes.
+        target: name of the multilabel or binary target task.
+        smoothing: pseudo-rows for every weight, above 0.
+        strength: factor on the relation's coupling terms.
+
+    Raises:
+        LabelweaveError: no row carries labels of both tasks, one of them is multiclass, or the
+            smoothing is not above 0.
+    """
+    speaker, spoken = annotations.task(source), annotations.task(target)
+    if not isinstance(speaker, Multilabel) or not isinstance(spoken, Multilabel):
+        raise LabelweaveError(
+            f"relation {source}->{target}: found a {speaker.kind} and a {spoken.kind} task, "
+            "expected two multilabel or binary ones for a noisy-OR"
+        )
+    both = _labelled_twice(annotations, source, target)
+    causes, labels = annotations.labels[source][both], annotations.labels[target][both]
+    found = NoisyOr.fit(speaker, spoken, causes, labels, smoothing)
+    return replace(found, strength=strength)
+
+
+def _labelled_twice(annotations: Annotations, source: str, target: str) -> NDArray[np.bool_]:
+    both = annotations.labelled(source) & annotations.labelled(target)
+    if not both.any():
+        raise LabelweaveError(
+            f"relation {source}->{target}: no training row carries labels of both tasks; "
+            "give a knowledge table instead"
+        )
+    return both

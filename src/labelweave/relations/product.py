@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave.relations.noisy_or import AnyRelation, NoisyOr
+from labelweave.relations.noisy_or_product import multiply_noisy_or
 from labelweave.relations.relation import Relation
 from labelweave.tasks import Multiclass, Task
 
@@ -13,23 +15,25 @@ TINY = 1e-12
 
 
 def multiply_in(
-    probabilities: Probabilities, relations: Sequence[Relation], smoothing: float = 0.01
+    probabilities: Probabilities, relations: Sequence[AnyRelation], smoothing: float = 0.01
 ) -> dict[str, NDArray[np.float64]]:
     """Combine the predictions of related tasks by the product of experts.
 
     For every source task s with targets t, the joint p(s|x) prod_t T[s, t] p(t|x), normalised; its
     exact marginals replace the predictions of s and of every t. Needs no label and no training.
+    Noisy-ORs come after the tables, one by one, see `multiply_noisy_or`.
 
     Args:
         probabilities: task name to (n, K) class or (n, L) label-on probabilities.
-        relations: relations whose source and target are predicted; others are left out.
+        relations: tables and noisy-ORs whose source and target are predicted; others are left out.
         smoothing: mixes each table with the uniform distribution, as in the coupling losses.
 
     Returns:
         The combined probabilities; tasks without a relation are unchanged.
     """
     result = {name: np.asarray(p, dtype=np.float64) for name, p in probabilities.items()}
-    used = [r for r in relations if {r.source.name, r.target.name} <= probabilities.keys()]
+    known = [r for r in relations if {r.source.name, r.target.name} <= probabilities.keys()]
+    used = [relation for relation in known if isinstance(relation, Relation)]
     for source in dict.fromkeys(relation.source.name for relation in used):
         group = [relation for relation in used if relation.source.name == source]
         # a target's columns: pairs (table (K, C), p (n, C)), a binary label being two classes
@@ -44,6 +48,10 @@ def multiply_in(
             blocks = [_without(log_joint, table, p) @ table * p for table, p in columns[name]]
             result[name] = _probabilities(relation.target, blocks)
         result[source] = _softmax(log_joint)
+    for noisy_or in (relation for relation in known if isinstance(relation, NoisyOr)):
+        pair = (noisy_or.source.name, noisy_or.target.name)
+        revised = multiply_noisy_or(noisy_or, result[pair[0]], result[pair[1]], smoothing)
+        result |= dict(zip(pair, revised, strict=True))
     return result
 
 

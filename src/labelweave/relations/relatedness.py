@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -13,7 +14,7 @@ from labelweave.relations.estimation import Estimate
 from labelweave.relations.evidence import Evidence
 from labelweave.relations.grouping import Proposal, TaskPair
 from labelweave.relations.noise import NoiseReport
-from labelweave.relations.relation import Relation
+from labelweave.relations.noisy_or import LEAK, AnyRelation, NoisyOr
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +23,8 @@ class Relatedness:
 
     Attributes:
         estimates: the tables, with intervals, support and origin.
-        evidence: by relation name, whether it holds on held-out rows. Noisy-OR relations of two
-            multilabel tasks have evidence only: they are reported and not coupled.
+        noisy_ors: what two multilabel tasks have to do with each other.
+        evidence: by relation name, whether it holds on held-out rows.
         relations: those that may couple tasks: with evidence, labels without lift left out, at
             most one way between two tasks; their strength carries the trust.
         left_out: by relation name, why it couples nothing.
@@ -33,8 +34,9 @@ class Relatedness:
     """
 
     estimates: tuple[Estimate, ...]
+    noisy_ors: tuple[NoisyOr, ...]
     evidence: Mapping[str, Evidence]
-    relations: tuple[Relation, ...]
+    relations: tuple[AnyRelation, ...]
     left_out: Mapping[str, str]
     ranking: tuple[TaskPair, ...]
     proposal: Proposal
@@ -54,16 +56,29 @@ class Relatedness:
             f"no relation '{name}', expected {listing(names)}{nearest(name, names)}"
         )
 
+    @property
+    def found(self) -> tuple[AnyRelation, ...]:
+        """All relations that were estimated, tables and noisy-ORs, used or not."""
+        return (*(estimate.relation for estimate in self.estimates), *self.noisy_ors)
+
     def table(self, name: str) -> pd.DataFrame:
         """Return a relation's table, classes of the source x classes or labels of the target.
 
-        Unknown entries are NaN.
+        A noisy-OR has a row for each label of the source, and one named "leak". Unknown entries are
+        NaN.
+
+        Raises:
+            LabelweaveError: no such relation.
         """
-        relation = self.estimate(name).relation
-        table = pd.DataFrame(
-            relation.table, index=list(relation.source.names), columns=list(relation.target.names)
-        )
-        return table.where(relation.mask)
+        shown = relation_to_dict(self._relation(name))
+        table = pd.DataFrame(shown["table"], index=shown["rows"], columns=shown["columns"])
+        return table.where(np.array(shown["known"]))
+
+    def _relation(self, name: str) -> AnyRelation:
+        for noisy_or in self.noisy_ors:
+            if noisy_or.name == name:
+                return noisy_or
+        return self.estimate(name).relation
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write every table as a CSV file that an expert can edit and a study file can name.
@@ -74,8 +89,7 @@ class Relatedness:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         files = []
-        for estimate in self.estimates:
-            relation = estimate.relation
+        for relation in self.found:
             name = f"{_plain(relation.source.name)} to {_plain(relation.target.name)}.csv"
             table = self.table(relation.name).round(4)
             if relation.target.kind == "multiclass":
@@ -98,12 +112,13 @@ class Relatedness:
         # the picture is the one of the report; matplotlib is loaded only for it
         from labelweave.report.heat_maps import write_heat_map
 
-        return write_heat_map(relation_to_dict(self.estimate(name).relation), Path(path))
+        return write_heat_map(relation_to_dict(self._relation(name)), Path(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-able values, for results and reports."""
         return {
             "estimates": [estimate_to_dict(estimate) for estimate in self.estimates],
+            "noisy_ors": [relation_to_dict(noisy_or) for noisy_or in self.noisy_ors],
             "evidence": [evidence.to_dict() for evidence in self.evidence.values()],
             "used": [relation.name for relation in self.relations],
             "left_out": dict(self.left_out),
@@ -120,17 +135,27 @@ class Relatedness:
         }
 
 
-def relation_to_dict(relation: Relation) -> dict[str, Any]:
-    """Return a relation in the form of a study's ``results.json``."""
+def relation_to_dict(relation: AnyRelation) -> dict[str, Any]:
+    """Return a relation in the form of a study's ``results.json``.
+
+    A noisy-OR's table holds its weights, and the leak as the last row.
+    """
+    rows, mask = list(relation.source.names), relation.mask
+    if isinstance(relation, NoisyOr):
+        table = np.concatenate([relation.weights, relation.leak[None]])
+        rows, mask = [*rows, LEAK], np.concatenate([mask, relation.spoken[None]])
+    else:
+        table = relation.table
     return {
+        "kind": "noisy-OR" if isinstance(relation, NoisyOr) else "table",
         "source": relation.source.name,
         "target": relation.target.name,
         "origin": relation.origin,
         "strength": relation.strength,
-        "rows": list(relation.source.names),
+        "rows": rows,
         "columns": list(relation.target.names),
-        "table": relation.table.round(6).tolist(),
-        "known": relation.mask.tolist(),
+        "table": table.round(6).tolist(),
+        "known": mask.tolist(),
     }
 
 

@@ -17,8 +17,9 @@ from labelweave.relations.evidence import (
     evaluate_relation,
 )
 from labelweave.relations.grouping import propose, rank_pairs
+from labelweave.relations.halves import held_out_half, without_labels
 from labelweave.relations.noise import NoiseReport, estimate_noise
-from labelweave.relations.noisy_or import NoisyOr
+from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.relatedness import Relatedness
 from labelweave.relations.relation import Relation
 from labelweave.tasks import Multiclass, Multilabel
@@ -34,7 +35,7 @@ def relate(
     predictions: Probabilities,
     pairs: Sequence[Pair] | None = None,
     *,
-    knowledge: Sequence[Relation] = (),
+    knowledge: Sequence[AnyRelation] = (),
     origin: Origin = "all",
     strength: float = 5.0,
     sources: NDArray[np.int64] | None = None,
@@ -48,14 +49,15 @@ def relate(
     The evidence is cross-fitted: the rows that carry target labels are cut in two halves (whole
     groups); tables estimated without the target labels of one half are judged on that half. An
     expert's table, used as it is with ``origin="knowledge"``, is judged on it as well, against the
-    table estimated from the other half. The final tables come from all rows.
+    table estimated from the other half. The final tables come from all rows. A noisy-OR is fitted
+    and judged likewise, but must tell something beyond the target head's own predictions.
 
     Args:
         annotations: the training rows' labels.
         predictions: an uncoupled multi-task model's probabilities on the same n rows.
         pairs: (source, target) names; None = every pair with a multiclass source, and every
             pair of multilabel tasks for a noisy-OR.
-        knowledge: an expert's tables.
+        knowledge: an expert's tables and noisy-ORs.
         origin: which evidence enters the tables: the expert's as given, counts of co-labelled rows,
             predictions and counts, or all three as one estimate.
         strength: what a row of an expert's table counts, in pseudo-rows.
@@ -76,32 +78,36 @@ def relate(
         )
     wanted = _pairs(annotations, knowledge, pairs, origin)
     tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
-    held = _held_out(annotations, groups, seed)
+    held = held_out_half(annotations, groups, seed)
     work = _Relating(
         annotations, predictions, knowledge, origin, strength, sources, groups, confusion, seed
     )
     estimates = work.estimate(tables, annotations)
-    rivals = work.estimate(tables, _without(annotations, {p[1] for p in tables}, held))
+    rivals = work.estimate(tables, without_labels(annotations, {p[1] for p in tables}, held))
     evidence: dict[str, Evidence] = {}
+    left_out: dict[str, str] = {}
+    noisy_ors: list[NoisyOr] = []
     for final, rival in zip(estimates, rivals, strict=True):
         evidence[final.relation.name] = work.judge(final.relation, rival, held)
-    candidates = [r for e in evidence.values() if (r := e.filtered()) is not None]
-    left_out = {e.name: e.reason for e in evidence.values() if e.filtered() is None}
-    weights = {e.name: e.information * e.trust for e in evidence.values()}
-    kept, doubled = acyclic(candidates, weights)
     for pair in (p for p in wanted if p not in tables):
-        found = work.judge_noisy_or(pair, held)
-        if found is None:
-            left_out["->".join(pair)] = "no row carries labels of both tasks"
+        found = work.noisy_or(pair, held)
+        if isinstance(found, str):
+            left_out["->".join(pair)] = found
             continue
         evidence[found.name] = found
-        left_out[found.name] = f"noisy-OR, reported and not coupled: {found.reason}"
+        if isinstance(found.relation, NoisyOr):
+            noisy_ors.append(found.relation)
+    candidates = [r for e in evidence.values() if (r := e.filtered()) is not None]
+    left_out |= {e.name: e.reason for e in evidence.values() if e.filtered() is None}
+    weights = {e.name: e.information * e.trust for e in evidence.values()}
+    kept, doubled = acyclic(candidates, weights)
     ranking = rank_pairs(annotations, list(evidence.values()))
     report = None
     if noise:
-        report = work.noise(kept, estimates)
+        report = work.noise([r for r in kept if isinstance(r, Relation)], estimates)
     return Relatedness(
         estimates=tuple(estimates),
+        noisy_ors=tuple(noisy_ors),
         evidence=evidence,
         relations=tuple(kept),
         left_out=left_out | doubled,
@@ -118,7 +124,7 @@ class _Relating:
         self,
         annotations: Annotations,
         predictions: Probabilities,
-        knowledge: Sequence[Relation],
+        knowledge: Sequence[AnyRelation],
         origin: Origin,
         strength: float,
         sources: NDArray[np.int64] | None,
@@ -127,7 +133,8 @@ class _Relating:
         seed: int,
     ) -> None:
         self.annotations, self.predictions = annotations, predictions
-        self.knowledge = {relation.name: relation for relation in knowledge}
+        self.knowledge = {r.name: r for r in knowledge if isinstance(r, Relation)}
+        self.noisy_ors = {r.name: r for r in knowledge if isinstance(r, NoisyOr)}
         self.origin, self.strength, self.seed = origin, strength, seed
         self.sources, self.groups, self.confusion = sources, groups, confusion
 
@@ -189,25 +196,43 @@ class _Relating:
         )
         return replace(evidence, relation=final)
 
-    def judge_noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | None:
-        """Return the evidence of a noisy-OR fitted on the other half, None without such rows."""
+    def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | str:
+        """Return the evidence of a noisy-OR, or why there is none.
+
+        Judged on the held-out half of the rows with a target label, fitted on the other.
+        """
         source, target = (self.annotations.task(name) for name in pair)
         if not isinstance(source, Multilabel) or not isinstance(target, Multilabel):
-            return None
-        values = self._label_probabilities(source.name)
+            return f"'{source.name}' has several labels at once, '{target.name}' classes: no table"
+        p, known = self.predictions[source.name], self.annotations.labels[source.name]
+        values = np.where(known >= 0, known, np.asarray(p, np.float64))
         labels = self.annotations.labels[target.name]
-        known = self.annotations.labelled(target.name)
-        if not (known & held).any() or not (known & ~held).any():
-            return None
-        fit = known & ~held
-        return evaluate_noisy_or(
-            NoisyOr.fit(source, target, values[fit], labels[fit]),
-            values[held],
-            labels[held],
-            np.asarray(self.predictions[target.name], np.float64)[held],
-            groups=None if self.groups is None else self.groups[held],
+        use = self.annotations.labelled(target.name)
+        if self.origin == "annotations":
+            use = use & self.annotations.labelled(source.name)
+        if not (use & held).any() or not (use & ~held).any():
+            return "no row carries labels of both tasks"
+        told = self.noisy_ors.get("->".join(pair))
+
+        def fitted(rows: NDArray[np.bool_]) -> NoisyOr:
+            if told is not None and self.origin == "knowledge":
+                return told
+            prior = told if self.origin == "all" else None
+            found = NoisyOr.fit(
+                source, target, values[rows], labels[rows], prior=prior, strength=self.strength
+            )
+            return found if told is None else replace(found, strength=told.strength)
+
+        rival = fitted(use & ~held)
+        evidence = evaluate_noisy_or(
+            rival,
+            values[held & use],
+            labels[held & use],
+            np.asarray(self.predictions[target.name], np.float64)[held & use],
+            groups=None if self.groups is None else self.groups[held & use],
             seed=self.seed,
         )
+        return replace(evidence, relation=fitted(use))
 
     def _source_probabilities(self, name: str) -> NDArray[np.float64]:
         """Return p(s|x), where the label is known that label."""
@@ -217,15 +242,10 @@ class _Relating:
         p[known] = np.eye(p.shape[1])[codes[known]]
         return p
 
-    def _label_probabilities(self, name: str) -> NDArray[np.float64]:
-        p = np.array(self.predictions[name], dtype=np.float64)
-        codes = self.annotations.labels[name]
-        return np.where(codes >= 0, codes, p)
-
 
 def _pairs(
     annotations: Annotations,
-    knowledge: Sequence[Relation],
+    knowledge: Sequence[AnyRelation],
     pairs: Sequence[Pair] | None,
     origin: Origin,
 ) -> list[Pair]:
@@ -244,23 +264,3 @@ def _pairs(
         if s is not t and (isinstance(s, Multiclass) or isinstance(t, Multilabel))
     ]
     return list(dict.fromkeys([*given, *every]))
-
-
-def _held_out(
-    annotations: Annotations, groups: NDArray[np.int64] | None, seed: int
-) -> NDArray[np.bool_]:
-    """Return a random half of the rows, whole groups."""
-    units = np.arange(len(annotations)) if groups is None else np.asarray(groups)
-    distinct, unit = np.unique(units, return_inverse=True)
-    half = np.zeros(len(distinct), np.bool_)
-    half[np.random.default_rng(seed).permutation(len(distinct))[: len(distinct) // 2]] = True
-    return np.asarray(half[unit])
-
-
-def _without(annotations: Annotations, targets: set[str], rows: NDArray[np.bool_]) -> Annotations:
-    """Return the annotations with the target labels of some rows taken away."""
-    labels = dict(annotations.labels)
-    for name in targets:
-        labels[name] = labels[name].copy()
-        labels[name][rows] = -1
-    return Annotations(annotations.tasks, labels)

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.relations.noisy_or import AnyRelation
 from labelweave.relations.relation import Relation
 from labelweave.tasks import Multiclass
 
@@ -14,7 +15,7 @@ SUM_TOLERANCE = 1e-3
 TINY = 1e-300
 
 
-def reverse(relation: Relation, prior: ArrayLike) -> Relation:
+def reverse(relation: AnyRelation, prior: ArrayLike) -> Relation:
     """Return P(source | target) = T[s, t] prior[s] / sum_s' T[s', t] prior[s'].
 
     The reversed relation holds the same joint distribution: coupling by both counts it twice (see
@@ -32,8 +33,12 @@ def reverse(relation: Relation, prior: ArrayLike) -> Relation:
         The relation target -> source with a (C, K) table and the same strength.
 
     Raises:
-        LabelweaveError: a multilabel target, or a prior that does not fit.
+        LabelweaveError: a multilabel target, a noisy-OR, or a prior that does not fit.
     """
+    if not isinstance(relation, Relation):
+        raise LabelweaveError(
+            f"relation {relation.name}: found a noisy-OR, which has no table to read backwards"
+        )
     if not isinstance(relation.target, Multiclass):
         raise LabelweaveError(
             f"relation {relation.name}: found a multilabel target, expected a multiclass one to "

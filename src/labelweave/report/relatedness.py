@@ -30,8 +30,8 @@ def print_relatedness(
         sources: the names of the data sources; left out = their numbers.
     """
     if tables:
-        for estimate in found["estimates"]:
-            _print_table(estimate, console)
+        for relation in (*found["estimates"], *found["noisy_ors"]):
+            _print_table(relation, console)
         console.print(Text(f"(shades: '{SHADES}' = 0 to 1, ? = unknown)\n"))
     console.print(_evidence(found))
     for name, reason in found["left_out"].items():
@@ -54,7 +54,8 @@ def print_relatedness(
 
 
 def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
-    head = f"{estimate['source']} -> {estimate['target']}: {estimate['origin']}"
+    kind = "noisy-OR, " if estimate.get("kind") == "noisy-OR" else ""
+    head = f"{estimate['source']} -> {estimate['target']}: {kind}{estimate['origin']}"
     console.print(Text(printable(head), style="bold"))
     rows, columns = estimate["rows"], estimate["columns"]
     width = max(len(printable(row)) for row in rows)

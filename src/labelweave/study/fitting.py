@@ -24,7 +24,7 @@ from labelweave.priors import (
     population_prior,
     source_priors,
 )
-from labelweave.relations import Noise, Relation
+from labelweave.relations import AnyRelation, Noise
 from labelweave.study.arms import Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
@@ -139,7 +139,7 @@ class _Fit:
         fold: Fold,
         labels: Annotations,
         tasks: Sequence[Task],
-        relations: Sequence[Relation],
+        relations: Sequence[AnyRelation],
         noise: Sequence[Noise],
         couplings: dict[str, dict[str, Any]],
         config: StudyConfig,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Coverage, Part, TableEncoder, leak_check, scatter, split
-from labelweave.relations import Noise, Relation, acyclic
+from labelweave.relations import AnyRelation, Noise, NoisyOr, acyclic
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 
@@ -60,7 +60,7 @@ class Fold:
     everything: Annotations | None
     validation: Rows
     test: Rows
-    relations: tuple[Relation, ...]
+    relations: tuple[AnyRelation, ...]
     notes: tuple[str, ...]
     noise: tuple[Noise, ...] = ()
 
@@ -80,7 +80,10 @@ class Fold:
         relations: list[bytes | NDArray[Any]] = []
         for relation in self.relations:
             head = f"{relation.name} {relation.strength}"
-            relations += [head.encode(), relation.table, relation.mask]
+            table = relation.weights if isinstance(relation, NoisyOr) else relation.table
+            relations += [head.encode(), table, relation.mask]
+            if isinstance(relation, NoisyOr):
+                relations.append(relation.leak)
         return {
             "data": _hash(data),
             "hidden": _hash(_codes(self.everything) if self.everything else []),
@@ -154,7 +157,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
 def make_training_fold(
     collection: Collection,
     source: NDArray[np.int64],
-    relations: tuple[Relation, ...],
+    relations: tuple[AnyRelation, ...],
     config: StudyConfig,
     seed: int,
 ) -> Fold:
@@ -189,7 +192,7 @@ def make_training_fold(
     )
 
 
-def _without_cycles(relations: Sequence[Relation]) -> tuple[tuple[Relation, ...], list[str]]:
+def _without_cycles(relations: Sequence[AnyRelation]) -> tuple[tuple[AnyRelation, ...], list[str]]:
     """Return the relations that count no evidence twice, and a note on each of the others."""
     kept, left_out = acyclic(relations, {r.name: r.strength for r in relations})
     notes = [f"relation {name} is left out: {reason}" for name, reason in left_out.items()]

@@ -9,7 +9,14 @@ import pandas as pd
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source, infer_tasks, read_table, table_source
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations import Relation, count_relation, known_table, read_knowledge
+from labelweave.relations import (
+    AnyRelation,
+    count_relation,
+    fit_noisy_or,
+    join_tables,
+    known_table,
+    read_relations,
+)
 from labelweave.study.config import StudyConfig
 from labelweave.study.sections import RelationSection, SourceSection
 from labelweave.tasks import Multiclass, Task, task_from_dict
@@ -22,11 +29,11 @@ class StudyData:
     Attributes:
         collection: all sources.
         known: relations that come from knowledge tables.
-        counted: relations still to be counted on the training rows of each split.
+        counted: relations still to be counted or fitted on the training rows of each split.
     """
 
     collection: Collection
-    known: tuple[Relation, ...]
+    known: tuple[AnyRelation, ...]
     counted: tuple[RelationSection, ...]
 
     @property
@@ -41,7 +48,7 @@ class StudyData:
         pairs += [(s.source, target) for s in self.counted for target in s.targets or ()]
         return pairs or None
 
-    def relations(self, training: Annotations, *, strict: bool = True) -> tuple[Relation, ...]:
+    def relations(self, training: Annotations, *, strict: bool = True) -> tuple[AnyRelation, ...]:
         """Return all relations, counting those that come from the training rows' labels.
 
         Args:
@@ -52,13 +59,7 @@ class StudyData:
             LabelweaveError: a relation is to be counted, but no training row carries both labels.
         """
         counted = [
-            count_relation(
-                training,
-                section.source,
-                target,
-                smoothing=section.smoothing,
-                strength=section.strength,
-            )
+            _counted(training, section, target)
             for section in self.counted
             for target in section.targets or ()
             if strict or (training.labelled(section.source) & training.labelled(target)).any()
@@ -98,15 +99,27 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
         for relation in _written(section, folder, tasks)
     ]
     counted = tuple(section for section in config.relations if not section.written)
-    return StudyData(collection, tuple(known), counted)
+    return StudyData(collection, tuple(join_tables(known)), counted)
 
 
-def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[Relation]:
+def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[AnyRelation]:
     table: Path | pd.DataFrame = folder / (section.table or "")
+    origin = None
     if section.known is not None and section.vocabulary is not None:
         table = known_table(section.known, vocabulary=section.vocabulary).frame
-    return read_knowledge(
+        origin = f"{section.known} for {section.vocabulary}"
+    relations = read_relations(
         table, section.source, tasks, targets=section.targets, strength=section.strength
+    )
+    return [replace(each, origin=origin or each.origin) for each in relations]
+
+
+def _counted(training: Annotations, section: RelationSection, target: str) -> AnyRelation:
+    estimate = (
+        count_relation if isinstance(training.task(section.source), Multiclass) else fit_noisy_or
+    )
+    return estimate(
+        training, section.source, target, smoothing=section.smoothing, strength=section.strength
     )
 
 

@@ -90,16 +90,18 @@ class SourceSection(Section):
 class RelationSection(Section):
     """Where relations come from: an expert's table, or rows that carry both labels.
 
-    Without a table the pair is counted on co-labelled rows, or estimated in arms that say so.
+    Without a table the pair is counted on co-labelled rows, or estimated in arms that say so. From
+    a multiclass task the relation is a table, from a multilabel one a noisy-OR: each of its labels
+    may switch on labels of the targets.
 
     Attributes:
-        source: the multiclass task whose classes are the rows.
-        table: CSV file, relative to the study file.
+        source: the task that speaks: its classes, or its labels, are the rows.
+        table: CSV file, relative to the study file; of a noisy-OR, ``leak`` may be one more row.
         known: instead, a published table that ships, for example ``du-tao-martinez-2014``.
         vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``.
         targets: the tasks spoken about; default: all in the table. Needed without a table.
         strength: factor on the coupling terms of these relations.
-        smoothing: pseudo-counts per row when counting.
+        smoothing: pseudo-counts per row when counting, of a noisy-OR per cause.
     """
 
     source: str

@@ -227,7 +227,7 @@ class Study:
             f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
             f"{len(fold.test.index)} test; inputs: {fold.train.inputs.shape[1]}"
         ]
-        lines += coverage.shared_lines()
+        lines += [*coverage.partial_lines(), *coverage.shared_lines()]
         for relation in fold.relations:
             known = int(relation.mask.sum())
             lines.append(

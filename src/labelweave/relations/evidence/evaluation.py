@@ -6,7 +6,6 @@ from numpy.typing import ArrayLike
 from labelweave.errors import LabelweaveError
 from labelweave.relations.evidence.elements import (
     Floats,
-    Mask,
     checked_probabilities,
     elements,
     pushed,
@@ -17,9 +16,8 @@ from labelweave.relations.evidence.permutation import classes_exchanged, residua
 from labelweave.relations.evidence.recalibration import folds, recalibrated
 from labelweave.relations.evidence.resampling import Resampling
 from labelweave.relations.evidence.verdict import NEWS, Figures, judged, judged_labels, too_little
-from labelweave.relations.noisy_or import NoisyOr
+from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.relation import Relation
-from labelweave.tasks import Task
 
 
 def evaluate_relation(
@@ -74,9 +72,8 @@ def evaluate_relation(
             f"relation {relation.name}: found the estimated relation {estimated.name}, expected "
             "one between the same tasks and classes"
         )
-    spoken = np.asarray(relation.mask.any(axis=0))
     judge = _Judge(
-        relation.name, relation.target, target_labels, spoken, target_probabilities, groups,
+        relation, target_labels, target_probabilities, groups,
         seed, replicates, permutations, level,
     )  # fmt: skip
     q = pushed(relation, p)
@@ -84,7 +81,7 @@ def evaluate_relation(
     if estimated is not None:
         # a label that the estimated table is silent about is no difference
         rival = np.where(estimated.mask.any(axis=0), pushed(estimated, p), q)
-    return judge(q, relation=relation, source_probabilities=p, estimated=rival)
+    return judge(q, source_probabilities=p, estimated=rival)
 
 
 def evaluate_noisy_or(
@@ -124,8 +121,8 @@ def evaluate_noisy_or(
         noisy_or.name, noisy_or.source, source_probabilities, len(np.atleast_1d(target_labels))
     )
     judge = _Judge(
-        noisy_or.name, noisy_or.target, target_labels, np.ones(noisy_or.target.width, np.bool_),
-        target_probabilities, groups, seed, replicates, permutations, level,
+        noisy_or, target_labels, target_probabilities, groups,
+        seed, replicates, permutations, level,
     )  # fmt: skip
     return judge(noisy_or.predict(p))
 
@@ -135,10 +132,8 @@ class _Judge:
 
     def __init__(
         self,
-        name: str,
-        target: Task,
+        relation: AnyRelation,
         labels: ArrayLike,
-        spoken: Mask,
         own: ArrayLike | None,
         groups: ArrayLike | None,
         seed: int,
@@ -148,12 +143,15 @@ class _Judge:
     ) -> None:
         if replicates < 1 or permutations < 1 or not 0 < level < 1:
             raise LabelweaveError(
-                f"relation {name}: found {replicates} replicates, {permutations} permutations and "
-                f"level {level}, expected at least 1, at least 1 and a number between 0 and 1"
+                f"relation {relation.name}: found {replicates} replicates, {permutations} "
+                f"permutations and level {level}, expected at least 1, at least 1 and a number "
+                "between 0 and 1"
             )
-        self.name, self.spoken, self.level = name, spoken, level
+        name, target = relation.name, relation.target
+        self.relation, self.level = relation, level
+        self.spoken = np.asarray(relation.mask.any(axis=0))
         self.replicates, self.permutations = replicates, permutations
-        self.elements, self.rows = elements(name, target, labels, spoken, groups)
+        self.elements, self.rows = elements(name, target, labels, self.spoken, groups)
         self.own = None
         if own is not None:
             checked = checked_probabilities(name, target, own, len(np.atleast_1d(labels)))
@@ -165,14 +163,13 @@ class _Judge:
         self,
         scores: Floats,
         *,
-        relation: Relation | None = None,
         source_probabilities: Floats | None = None,
         estimated: Floats | None = None,
     ) -> Evidence:
         held = self.elements
         little = too_little(held)
         if little:
-            return self._undecided(relation, little)
+            return self._undecided(little)
         fold = folds(held.groups, self.generators[0])
         draw = Resampling(held.groups, self.replicates, self.level, self.generators[1])
         q = scores[self.rows]
@@ -192,9 +189,9 @@ class _Judge:
         residual = residuals(held, benchmark)
         p_value = rows_exchanged(q, residual, held.groups, self.permutations, self.generators[3])
         p_classes = None
-        if relation is not None and source_probabilities is not None:
+        if isinstance(self.relation, Relation) and source_probabilities is not None:
             p_classes = classes_exchanged(
-                relation.filled(), source_probabilities[self.rows], residual,
+                self.relation.filled(), source_probabilities[self.rows], residual,
                 self.permutations, self.generators[4],
             )  # fmt: skip
         least = 0.0 if self.own is None else -NEWS * float(base.sum() / counts.sum())
@@ -206,8 +203,8 @@ class _Judge:
         gains = column_likelihood(found, held) - column_likelihood(benchmark, held)
         lifts = draw.mean(gains, held.seen.astype(np.float64))
         return Evidence(
-            name=self.name,
-            relation=relation,
+            name=self.relation.name,
+            relation=self.relation,
             benchmark=self.benchmark,
             n=held.count,
             lift=lift.mean,
@@ -224,10 +221,10 @@ class _Judge:
             trust=float(np.clip(lift.low / lift.mean, 0, 1)) if related else 0.0,
         )
 
-    def _undecided(self, relation: Relation | None, reason: str) -> Evidence:
+    def _undecided(self, reason: str) -> Evidence:
         return Evidence(
-            name=self.name,
-            relation=relation,
+            name=self.relation.name,
+            relation=self.relation,
             benchmark=self.benchmark,
             n=self.elements.count,
             lift=None,

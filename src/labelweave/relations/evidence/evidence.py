@@ -1,11 +1,11 @@
 """The evidence that a relation holds: figures, a verdict and a reason in words."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from labelweave.relations.relation import Relation
+from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.tasks import Multiclass
 
 EvidenceVerdict = Literal["related", "not related", "contradicted by the data", "not enough data"]
@@ -53,7 +53,7 @@ class Evidence:
 
     Args:
         name: the relation, ``source->target``.
-        relation: the relation that was judged, None for a noisy-OR.
+        relation: the relation that was judged.
         benchmark: what the lift is over: "base rate" or "own predictions" of the target's head.
         n: labelled elements.
         lift: mean log-likelihood of the labels under the recalibrated predictions of the relation
@@ -75,7 +75,7 @@ class Evidence:
     """
 
     name: str
-    relation: Relation | None
+    relation: AnyRelation
     benchmark: str
     n: int
     lift: float | None
@@ -104,24 +104,30 @@ class Evidence:
         """
         if self.verdict != "related" or self.lift is None:
             return 0.0
-        one = self.relation is not None and isinstance(self.relation.target, Multiclass)
+        one = isinstance(self.relation.target, Multiclass)
         return self.lift * (1 if one else len(self.per_label))
 
-    def filtered(self) -> Relation | None:
+    def filtered(self) -> AnyRelation | None:
         """Return the relation that may couple tasks, or None.
 
         Its strength is multiplied by the trust, and labels without lift are unknown in it.
         """
-        if self.relation is None or self.verdict != "related":
+        if self.verdict != "related":
             return None
         relation, mask = self.relation, self.relation.mask
         if not isinstance(relation.target, Multiclass):
             dropped = {label.name for label in self.left_out}
             mask = mask & np.array([name not in dropped for name in relation.target.names])
-        return replace(relation, known=mask, strength=relation.strength * self.trust)
+        strength = relation.strength * self.trust
+        if isinstance(relation, NoisyOr):
+            return replace(relation, known=mask, strength=strength)
+        return replace(relation, known=mask, strength=strength)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures and words as JSON-able values, without the table itself."""
-        values = asdict(replace(self, relation=None, per_label=()))
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         del values["relation"]
-        return values | {"per_label": [asdict(label) for label in self.per_label]}
+        intervals = {
+            name: asdict(value) for name, value in values.items() if isinstance(value, Interval)
+        }
+        return values | intervals | {"per_label": [asdict(label) for label in self.per_label]}

@@ -13,15 +13,12 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations.noisy_or import NoisyOr
-from labelweave.relations.relation import Relation
+from labelweave.relations.noisy_or import AnyRelation
 
-AnyRelation = TypeVar("AnyRelation", bound=Relation | NoisyOr)
+R = TypeVar("R", bound=AnyRelation)
 
 
-def acyclic(
-    relations: Sequence[AnyRelation], weights: Mapping[str, float]
-) -> tuple[list[AnyRelation], dict[str, str]]:
+def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[R], dict[str, str]]:
     """Keep the relations that form the forest of the greatest total weight.
 
     Args:

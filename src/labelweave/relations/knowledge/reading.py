@@ -8,8 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations.knowledge.cells import meaning, probability, read_frame
 from labelweave.relations.relation import Relation
-from labelweave.tasks import Multiclass, Multilabel, Task, key
+from labelweave.tasks import Multiclass, Multilabel, Task
 
 
 def read_knowledge(
@@ -42,7 +43,7 @@ def read_knowledge(
         LabelweaveError: unknown class, task or label (nearest name given), a class named twice, a
             cell that is no probability or class; names file, row and column.
     """
-    place, frame = _frame(table)
+    place, frame = read_frame(table)
     by_name = {task.name: task for task in tasks}
     if source not in by_name:
         raise LabelweaveError(f"{place}: no task '{source}'{nearest(source, by_name)}")
@@ -55,7 +56,7 @@ def read_knowledge(
     entries: dict[str, NDArray[np.float64]] = {}
     said: dict[tuple[str, int | None], str] = {}
     for column in frame.columns[1:]:
-        task, index = _meaning(place, column, tasks, speaker)
+        task, index = meaning(place, column, tasks, speaker)
         if (task.name, index) in said:
             raise LabelweaveError(
                 f"{place}: columns '{said[task.name, index]}' and '{column}' mean the same, "
@@ -70,7 +71,7 @@ def read_knowledge(
             if index is None:
                 block[position] = _whole_row(where, task, cell)
             else:
-                block[position, index] = _weight(where, cell)
+                block[position, index] = probability(where, cell)
     for name in targets or ():
         if name not in entries:
             raise LabelweaveError(
@@ -81,31 +82,6 @@ def read_knowledge(
     return [
         _relation(place, speaker, by_name[name], entries[name], strength, origin) for name in wanted
     ]
-
-
-def _frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
-    if isinstance(table, pd.DataFrame):
-        place, frame = "table", table.astype(object).where(table.notna(), "").map(key)
-    else:
-        path = Path(table)
-        place = path.name
-        try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise LabelweaveError(f"{path}: no such file, expected a table of relations") from None
-        except (ValueError, OSError) as error:
-            raise LabelweaveError(f"{path}: cannot be read as CSV: {error}".strip()) from None
-    if frame.shape[1] < 2 or frame.empty:
-        raise LabelweaveError(
-            f"{place}: found {frame.shape[0]} rows and {frame.shape[1]} columns, expected a column "
-            "of classes and at least one column about them"
-        )
-    frame = frame.fillna("").apply(lambda column: column.str.strip())
-    frame.columns = pd.Index([key(column).strip() for column in frame.columns])
-    for column, repeated in zip(frame.columns, frame.columns.duplicated(), strict=True):
-        if repeated:
-            raise LabelweaveError(f"{place}: column '{column}' appears twice, expected once")
-    return place, frame
 
 
 def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
@@ -123,56 +99,10 @@ def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
     return rows
 
 
-def _meaning(
-    place: str, column: str, tasks: Sequence[Task], source: Multiclass
-) -> tuple[Task, int | None]:
-    """Return the task that a column is about, and its class or label (None = the whole task)."""
-    targets = {task.name: task for task in tasks if task.name != source.name}
-    if column == source.name:
-        raise LabelweaveError(f"{place}: column '{column}' relates the task to itself")
-    if column in targets:
-        task = targets[column]
-        if isinstance(task, Multiclass) or task.width == 1:
-            return task, None
-    meanings = {
-        f"{task.name}={name}": (task, index)
-        for task in targets.values()
-        for index, name in enumerate(task.names)
-    }
-    if column in meanings:
-        return meanings[column]
-    fitting = [full for full, (task, index) in meanings.items() if task.names[index] == column]
-    if len(fitting) > 1:
-        raise LabelweaveError(
-            f"{place}: column '{column}' is ambiguous, write one of {listing(fitting)}"
-        )
-    if fitting:
-        return meanings[fitting[0]]
-    if column in targets:
-        raise LabelweaveError(
-            f"{place}: column '{column}' is a task of several labels, "
-            f"expected one of them: {listing(targets[column].names)}"
-        )
-    options = [*targets, *(task.names[index] for task, index in meanings.values())]
-    raise LabelweaveError(
-        f"{place}: column '{column}' is no task, class or label{nearest(column, options)}"
-    )
-
-
-def _weight(where: str, cell: str) -> float:
-    try:
-        weight = float(cell)
-    except ValueError:
-        weight = np.nan
-    if not 0 <= weight <= 1:
-        raise LabelweaveError(f"{where}: found '{cell}', expected a probability from 0 to 1")
-    return weight
-
-
 def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
     if isinstance(task, Multilabel):
         try:
-            return np.array([_weight(where, cell)])
+            return np.array([probability(where, cell)])
         except LabelweaveError:
             try:
                 return task.encode_label(task.name, [cell]).astype(np.float64)
