@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.model import Model
-from labelweave.relations import NoisyOr, Origin, Relatedness, confusion_counts, relate
+from labelweave.relations import AnyRelation, NoisyOr, Origin, Relatedness, confusion_counts, relate
 from labelweave.study.arms import UNCOUPLED, find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import fit_arm
@@ -64,9 +64,9 @@ def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> 
     With `noise` they are those of clean labels, and the noise is part of the fold.
     """
     if noise and related.noise is not None:
-        others = (r for r in related.relations if isinstance(r, NoisyOr))
-        relations = (*related.noise.relations, *others)
-        return replace(fold, relations=relations, noise=related.noise.found)
+        relations: list[AnyRelation] = list(related.noise.relations)
+        relations += [r for r in related.relations if isinstance(r, NoisyOr)]
+        return replace(fold, relations=tuple(relations), noise=related.noise.found)
     return replace(fold, relations=related.relations)
 
 
