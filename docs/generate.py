@@ -24,6 +24,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "inputs": sections.InputsSection,
     "relatedness": sections.RelatednessSection,
     "label_shift": LabelShiftSection,
+    "teachers": sections.TeachersSection,
     "network": NetworkSection,
     "training": TrainingConfig,
     "statistics": sections.StatisticsSection,
@@ -52,6 +53,9 @@ An arm can have coupling options of its own, under a name of its own:
 {backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such an arm
 is shown and judged like any other; the recommended arm is one of the usual ones. `labelweave
 ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
+
+A coupled arm that names `distillation` is taught by the single-task networks besides:
+`{arm: full, name: full taught, couplings: {distillation: {weight: 0.1}}}`.
 """
 COUPLINGS = """\
 ## `couplings`
@@ -65,6 +69,8 @@ paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01
 | `co_annotation` | `forward`: soft_labels (default), hard or null; `backward`: marginal \
 (default), posterior, paper, hard or null; `temperature` of paper (1); `smoothing` (0.01); \
 `weight` (1) |
+| `distillation` | `temperature` that both sides are softened by (2), `weights` of the tasks' \
+terms (1), each one number or task: number; `weight` (1) |
 """
 
 

@@ -117,7 +117,7 @@ def test_an_arms_options_go_before_the_studys(tmp_path) -> None:
         (
             {"name": "mine", "couplings": {"distribution_match": {}}},
             "arm 'full' has no coupling 'distribution_match', expected 'co_annotation', "
-            "'distribution_matching'; did you mean 'distribution_matching'?",
+            "'distribution_matching', 'distillation'; did you mean 'distribution_matching'?",
         ),
         (
             {"couplings": {"co_annotation": {}}},

@@ -21,6 +21,7 @@ from losses_reference import (
 COUPLINGS = [
     *({"distribution_matching": {"form": form}} for form in FORMS),
     *({"co_annotation": {"forward": "hard", "backward": form}} for form in BACKWARD),
+    {"distillation": {}},
     {"distribution_matching": {}, "co_annotation": {}},
 ]
 
@@ -39,7 +40,9 @@ class Step(nn.Module):
         self.objective = Objective(TASKS, relations, couplings, ramp=0.5)
 
     def forward(self, inputs, labels, progress):
-        return self.objective(self.network(inputs), labels, progress)
+        logits = self.network(inputs)
+        teachers = {name: 2 * scores for name, scores in logits.items()}
+        return self.objective(logits, labels, progress, teachers=teachers)
 
 
 def batch(seed=0, rows=16):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import Distillation
+from labelweave.losses import Distillation, Objective
 from labelweave.networks import probabilities
 from labelweave.tasks import Multiclass
 from losses_reference import LABELS, SOURCE, TASKS, random_labels, random_logits, tensors
@@ -67,6 +67,23 @@ def test_only_elements_without_a_label_are_taught(seed):
         assert teachers[task.name].grad is None
 
 
+def test_what_a_teacher_says_at_a_labelled_element_never_enters():
+    rng = np.random.default_rng(2)
+    labels, logits = tensors(random_labels(rng, 9)), random_logits(rng, 9)
+    teachers = tensors(random_logits(rng, 9))
+    gone = {name: x.clone() for name, x in teachers.items()}
+    for name, x in gone.items():
+        x[labels[name] >= 0] = torch.nan
+    found = []
+    for given_scores in (teachers, gone):
+        leaves = tensors(logits, grad=True)
+        terms = Distillation(TASKS)(leaves, labels, given_scores)
+        terms.sums.sum().backward()
+        found.append([terms.sums.detach(), *(leaf.grad for leaf in leaves.values())])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
+
+
 def test_gradients_by_finite_differences():
     rng = np.random.default_rng(0)
     leaves, labels = tensors(random_logits(rng), grad=True), tensors(random_labels(rng))
@@ -88,6 +105,22 @@ def test_probabilities_and_scores_of_a_teacher_are_the_same(seed):
     by_scores = loss(logits, labels, teachers).means()
     found = loss(logits, labels, probabilities(teachers, TASKS), "probabilities").means()
     assert torch.allclose(found, by_scores, atol=1e-9)
+
+
+def test_in_the_objective_it_needs_teachers_and_no_relation():
+    rng = np.random.default_rng(3)
+    logits, labels = tensors(random_logits(rng, 6)), tensors(random_labels(rng, 6))
+    teachers = tensors(random_logits(rng, 6))
+    options = {"temperature": {"labels": 3.0}, "weights": 0.5, "weight": 0.25}
+    couplings = {"distribution_matching": {}, "distillation": options}
+    objective = Objective(TASKS, (), couplings).double()
+    loss = objective(logits, labels, teachers=teachers)
+    alone = Distillation(TASKS, {"labels": 3.0}, 0.5)(logits, labels, teachers)
+    assert loss.names[len(TASKS) :] == alone.names
+    assert torch.allclose(loss.raw[len(TASKS) :], alone.means())
+    assert torch.allclose(loss.weighted, loss.raw * torch.tensor([1.0] * 5 + [0.25] * 5))
+    with pytest.raises(LabelweaveError, match="no teacher of task 'source', found none"):
+        objective(logits, labels)
 
 
 def test_the_teacher_itself_has_no_loss():
@@ -122,6 +155,11 @@ def test_certain_teachers_stay_finite():
         (
             lambda: Distillation([SOURCE], weights={"source": -1}),
             "distillation: task 'source': weight -1, expected a number of 0 or more",
+        ),
+        (
+            lambda: Objective(TASKS, (), {"distillation": {"temperature": {"binary": "hot"}}}),
+            "coupling 'distillation': distillation: task 'binary': temperature hot, expected a "
+            "number above 0",
         ),
         (
             lambda: Distillation([SOURCE])(

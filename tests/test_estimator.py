@@ -279,12 +279,12 @@ def test_without_fit_there_is_nothing_to_predict() -> None:
         (
             {"method": "fulll"},
             "'method': found 'fulll', expected 'full', 'distribution_matching', 'co_annotation', "
-            "'multi_task', 'single_task'; did you mean 'full'?",
+            "'distillation', 'multi_task', 'single_task'; did you mean 'full'?",
         ),
         (
             {"couplings": {"co_anotation": {}}},
             "'couplings': no such coupling 'co_anotation', expected 'distribution_matching', "
-            "'co_annotation'; did you mean 'co_annotation'?",
+            "'co_annotation', 'distillation'; did you mean 'co_annotation'?",
         ),
         ({"tasks": ["kind"]}, "'tasks': found 'kind', expected Multiclass, Multilabel or Binary"),
         (

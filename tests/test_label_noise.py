@@ -72,7 +72,7 @@ def test_value_and_gradient_against_a_literal_form_and_finite_differences(seed):
     source = rng.integers(2, size=4)
     leaves = tensors(logits, grad=True)
     loss = ForwardCorrected(TASKS, noise).double()
-    terms = loss(leaves, tensors(labels), torch.tensor(source))
+    terms = loss(leaves, tensors(labels), source=torch.tensor(source))
     expected = literal(logits, labels, noise, source)
     found = dict(zip(terms.names, values(terms), strict=True))
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
@@ -128,7 +128,7 @@ def test_the_marginal_sees_the_table_of_the_labels_found(backward):
         expected = CoAnnotation(found, **options, columns=columns).double()(logits, labels)
         coupling = CoAnnotation(relations, **options, columns=columns, noise=noise).double()
         rows = torch.full((12,), source)
-        assert values(coupling(logits, labels, rows)) == pytest.approx(values(expected), rel=1e-5)
+        assert values(coupling(logits, labels, source=rows)) == pytest.approx(values(expected), rel=1e-5)
 
 
 def test_a_step_with_noise_is_one_graph():

@@ -109,7 +109,7 @@ def test_a_batch_without_any_label_has_only_distribution_matching():
     assert (leaves["other"].grad == 0).all()
 
 
-def test_without_relations_couplings_are_ignored():
+def test_without_relations_couplings_by_relations_are_ignored():
     logits, labels = map(tensors, batch())
     loss = Objective(TASKS, (), BOTH)(logits, labels)
     assert loss.names == tuple(f"supervised/{task.name}" for task in TASKS)
@@ -187,7 +187,7 @@ def test_the_objective_is_one_graph(form):
             (TASKS, relations(), {"distribution_maching": {}}),
             {},
             "unknown coupling 'distribution_maching', expected 'distribution_matching', "
-            "'co_annotation'; did you mean 'distribution_matching'?",
+            "'co_annotation', 'distillation'; did you mean 'distribution_matching'?",
         ),
         (
             (TASKS, relations(), {"distribution_matching": {"forms": "js"}}),

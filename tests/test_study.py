@@ -276,7 +276,12 @@ def test_a_study_of_one_task(tmp_path: Path) -> None:
     path = write_study(tmp_path, tasks=[{"name": "kind"}], relations=None, arms=None)
     change(path, sources=[{"path": "a.csv"}])
     results = run(path)
-    assert list(results["arms"]) == ["single_task", "multi_task", "strong_single_task"]
+    assert list(results["arms"]) == [
+        "single_task",
+        "multi_task",
+        "distillation",
+        "strong_single_task",
+    ]
     # one seed of 60 test rows would have missed a change of ten points
     assert results["verdicts"]["multi_task"] == {"kind": "not enough data"}
 

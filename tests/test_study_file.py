@@ -11,7 +11,8 @@ from labelweave.study import Study, StudyConfig, parse_study, read_study_file
 from study_example import content, tables, write_study
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
-TOP = ", ".join(f"'{key}'" for key in (TOP + "relatedness arms seeds statistics output").split())
+TOP += "relatedness teachers arms seeds statistics output"
+TOP = ", ".join(f"'{key}'" for key in TOP.split())
 
 
 def refused(**changes: Any) -> str:
@@ -45,14 +46,15 @@ def test_unknown_keys_name_the_nearest() -> None:
         (
             {"arms": ["ful"]},
             "key 'arms': no such arm 'ful', expected 'single_task', 'multi_task', "
-            "'co_annotation', 'distribution_matching', 'full', 'post_hoc', 'oracle', "
-            "'shuffled_relations', 'strong_single_task'; did you mean 'full'?",
+            "'co_annotation', 'distribution_matching', 'full', 'distillation', 'post_hoc', "
+            "'oracle', 'shuffled_relations', 'strong_single_task'; did you mean 'full'?",
         ),
         ({"arms": "full"}, "key 'arms': should be a valid list, found 'full'"),
         (
             {"couplings": {"co_anotation": {}}},
             "key 'couplings': no such coupling 'co_anotation', expected "
-            "'distribution_matching', 'co_annotation'; did you mean 'co_annotation'?",
+            "'distribution_matching', 'co_annotation', 'distillation'; did you mean "
+            "'co_annotation'?",
         ),
         (
             {"training": {"sampling": "equall"}},

@@ -17,9 +17,11 @@ from labelweave.model import Model
 from labelweave.parameters import settings_of
 from labelweave.priors import PriorChoice
 from labelweave.relations import AnyRelation, read_relations
-from labelweave.study.arms import ARMS
-from labelweave.study.fitting import check_fold, fit_arm
-from labelweave.study.fold import make_training_fold
+from labelweave.study.arms import ARMS, BASELINE, Arm
+from labelweave.study.config import StudyConfig
+from labelweave.study.fitting import Scores, check_fold, fit_arm
+from labelweave.study.fold import Fold, make_training_fold
+from labelweave.study.teachers import teacher_scores
 from labelweave.targets import Table, Targets, annotations_of, input_frame, label_patterns
 from labelweave.tasks import Binary, Multilabel, Task
 
@@ -42,8 +44,9 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
             (a CSV file or a data frame, see `read_knowledge`, and `read_noisy_or` for the labels of
             a multilabel task).
         method: ``full`` (distribution matching and co-annotation), ``distribution_matching``,
-            ``co_annotation``, ``multi_task`` (no coupling) or ``single_task`` (a network a task).
-            Without relations nothing is coupled.
+            ``co_annotation``, ``distillation`` (a network a task, which then teach one for all),
+            ``multi_task`` (no coupling) or ``single_task`` (a network a task). Without relations
+            the first three couple nothing.
         couplings: options of the couplings, as in a study file.
         label_shift: ``{"training": "adjust"}`` trains with a class prior for every source, and
             ``{"prediction": ...}`` sets the prior that predictions assume, as in a study file.
@@ -151,12 +154,19 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         fold = make_training_fold(collection, source, self.relations_, config, seed)
         check_fold(fold, config)
         self.notes_ = fold.notes
-        arm = ARMS[self.method]
-        fitted = fit_arm(arm, fold, config, None, progress=self.progress)
+        arm, teachers = ARMS[self.method], None
+        if arm.distils:
+            teachers = teacher_scores(self._fit(ARMS[BASELINE], fold, config), fold, config)
+        self.model_ = self._fit(arm, fold, config, teachers)
+        return self
+
+    def _fit(
+        self, arm: Arm, fold: Fold, config: StudyConfig, teachers: Scores | None = None
+    ) -> Model:
+        fitted = fit_arm(arm, fold, config, None, teachers=teachers, progress=self.progress)
         if fitted.model is None:
             raise AssertionError(f"arm {arm.name} keeps no model")
-        self.model_ = fitted.model
-        return self
+        return fitted.model
 
     def predict_proba(
         self, X: Table, prior: PriorChoice | None = None

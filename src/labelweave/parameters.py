@@ -16,7 +16,9 @@ from labelweave.study.study_file import one_line
 from labelweave.tasks import Multiclass, Multilabel
 from labelweave.training import TrainingConfig
 
-METHODS = ("full", "distribution_matching", "co_annotation", "multi_task", "single_task")
+METHODS = (
+    "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
+)  # fmt: skip
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
 INPUTS = ("categorical", "scale")
 TRAINING = ("steps", "batch_size", "learning_rate", "weight_decay", "sampling", "patience")

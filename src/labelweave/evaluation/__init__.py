@@ -11,6 +11,7 @@ from labelweave.evaluation.comparison import (
 from labelweave.evaluation.effects import cohens_h
 from labelweave.evaluation.metrics import HIGHER_IS_BETTER, evaluate, main_metric, metric_names
 from labelweave.evaluation.runs import TestResult
+from labelweave.evaluation.temperature import best_temperature, scores_of
 from labelweave.evaluation.thresholds import best_thresholds
 from labelweave.evaluation.verdicts import Verdict, holm, verdict
 
@@ -21,6 +22,7 @@ __all__ = [
     "Replicates",
     "TestResult",
     "Verdict",
+    "best_temperature",
     "best_thresholds",
     "cohens_h",
     "compare",
@@ -30,6 +32,7 @@ __all__ = [
     "main_metric",
     "metric_names",
     "replicate_metrics",
+    "scores_of",
     "summarise",
     "verdict",
 ]

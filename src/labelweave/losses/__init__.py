@@ -4,7 +4,7 @@ from labelweave.losses.backward import BackwardCoupling
 from labelweave.losses.co_annotation import BACKWARD, FORWARD, CoAnnotation
 from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
 from labelweave.losses.coupling import Coupling, RelationCoupling
-from labelweave.losses.distillation import Distillation
+from labelweave.losses.distillation import Distillation, scores_of
 from labelweave.losses.distribution_matching import FORMS, DistributionMatching
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.hard import HardClasses, HardLabels
@@ -15,7 +15,7 @@ from labelweave.losses.noisy_or_co_annotation import (
     NoisyOrLikelihood,
 )
 from labelweave.losses.noisy_or_matching import NoisyOrMatching
-from labelweave.losses.objective import COUPLINGS, Loss, Objective
+from labelweave.losses.objective import COUPLINGS, Loss, Objective, needs_relations
 from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
 from labelweave.losses.soft_labels import SoftLabels
@@ -61,4 +61,6 @@ __all__ = [
     "Terms",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
+    "needs_relations",
+    "scores_of",
 ]

@@ -88,15 +88,9 @@ class Columns:
             source: (n,) index of the data source of each row.
             teachers: task name to (n, width) scores of its teacher.
         """
-        log_classes = {
-            task.name: F.log_softmax(_widened(logits[task.name]), dim=1) for task in self.multiclass
-        }
-        parts = list(log_classes.values())
-        if self.multilabel:
-            scores = joined([_widened(logits[task.name]) for task in self.multilabel])
-            on = F.logsigmoid(scores)
-            parts += [on, on - scores]
+        parts = self._parts(logits)
         log_p = joined(parts)
+        log_classes = {task.name: part for task, part in zip(self.multiclass, parts, strict=False)}
         if labels is None:
             return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {}, source, teachers or {})
         one_hot = self._one_hot(labels).to(log_p.dtype)
@@ -108,6 +102,10 @@ class Columns:
             log_p, log_classes, one_hot, one_hot_classes, labels, source, teachers or {}
         )
 
+    def log_probabilities(self, logits: Logits) -> Tensor:
+        """Return the log-probability of every column, (n, W), of scores as in a call."""
+        return joined(self._parts(logits))
+
     def missing(self, labels: Labels, dtype: torch.dtype) -> Tensor:
         """Return 1 where the element that a column belongs to has no label, else 0, (n, W)."""
         # one byte an entry until all are side by side
@@ -118,6 +116,15 @@ class Columns:
             gaps = joined([labels[task.name] < 0 for task in self.multilabel])
             parts += [gaps, gaps]
         return joined(parts).to(dtype)
+
+    def _parts(self, logits: Logits) -> list[Tensor]:
+        """Return the log-probabilities of each multiclass task, of all "on" and of all "off"."""
+        parts = [F.log_softmax(_widened(logits[task.name]), dim=1) for task in self.multiclass]
+        if self.multilabel:
+            scores = joined([_widened(logits[task.name]) for task in self.multilabel])
+            on = F.logsigmoid(scores)
+            parts += [on, on - scores]
+        return parts
 
     def _one_hot(self, labels: Labels) -> Tensor:
         parts: list[Tensor] = []

@@ -1,7 +1,7 @@
-"""What the losses between related tasks have in common."""
+"""What the losses between tasks have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -12,7 +12,7 @@ from labelweave.relations import Noise, Relation
 
 
 class Coupling(nn.Module, ABC):
-    """A loss between related tasks; call it on the logits and labels of one batch.
+    """A loss between tasks; call it on the logits and labels of one batch.
 
     Args:
         columns: the layout of the batches that `terms` gets.
@@ -28,7 +28,12 @@ class Coupling(nn.Module, ABC):
         self.columns = columns
 
     def forward(
-        self, logits: Logits, labels: Labels | None = None, source: Tensor | None = None
+        self,
+        logits: Logits,
+        labels: Labels | None = None,
+        teachers: Mapping[str, Tensor] | None = None,
+        *,
+        source: Tensor | None = None,
     ) -> Terms:
         """Return the terms of one batch.
 
@@ -36,9 +41,11 @@ class Coupling(nn.Module, ABC):
             logits: task name to (n, width) scores of the heads.
             labels: task name to the codes of `Annotations`, -1 = missing; only distribution
                 matching can do without.
+            teachers: task name to (n, width) scores of its teacher; only distillation asks for
+                them.
             source: (n,) index of the data source of each row, for losses that ask for it.
         """
-        return self.terms(self.columns(logits, labels, source))
+        return self.terms(self.columns(logits, labels, source, teachers))
 
     @abstractmethod
     def terms(self, batch: ColumnBatch) -> Terms:

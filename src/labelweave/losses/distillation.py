@@ -6,15 +6,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses.columns import Labels, Logits
+from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
+from labelweave.losses.coupling import Coupling
 from labelweave.losses.terms import Terms
 from labelweave.tasks import Multiclass, Task
 
 
-class Distillation:
+class Distillation(Coupling):
     """T^2 KL(teacher || student) at temperature T, on the elements that have no label.
 
     Both sides are softened by their T: softmax(scores / T), for a multilabel task
@@ -25,50 +25,56 @@ class Distillation:
     Args:
         tasks: the tasks that have a teacher.
         temperature: above 0; one for all tasks, or task name to its own (others: 2).
-        weights: task name to the factor of its term, 0 or more (others: 1).
+        weights: factor of a task's term, 0 or more; one for all tasks, or task name to its own
+            (others: 1).
+        columns: see `Coupling`; None = that of `tasks`.
 
     Raises:
         LabelweaveError: an unknown task, a temperature that is not above 0, or a weight below 0.
     """
 
+    factors: Tensor
+    elements: Tensor
+
     def __init__(
         self,
         tasks: Sequence[Task],
         temperature: float | Mapping[str, float] = 2.0,
-        weights: Mapping[str, float] | None = None,
+        weights: float | Mapping[str, float] = 1.0,
+        columns: Columns | None = None,
     ) -> None:
+        super().__init__(columns or Columns(tasks))
         self.tasks = tuple(tasks)
         self.names = tuple(f"distillation/{task.name}" for task in self.tasks)
-        known = [task.name for task in self.tasks]
-        given = (
-            temperature if isinstance(temperature, Mapping) else dict.fromkeys(known, temperature)
-        )
-        for name in (*given, *(weights or {})):
-            if name not in known:
+        self.temperatures = _by_task(self.tasks, temperature, 2.0)
+        factors = _by_task(self.tasks, weights, 1.0)
+        for name, value in self.temperatures.items():
+            if not _number(value) or not 0 < value < math.inf:
                 raise LabelweaveError(
-                    f"distillation: no task '{name}', expected {listing(known)}"
-                    f"{nearest(name, known)}"
+                    f"distillation: task '{name}': temperature {value}, expected a number above 0"
                 )
-        self.temperatures = {name: float(given.get(name, 2.0)) for name in known}
-        self.weights = {name: float((weights or {}).get(name, 1.0)) for name in known}
-        for name in known:
-            if not 0 < self.temperatures[name] < math.inf:
+        for name, value in factors.items():
+            if not _number(value) or not 0 <= value < math.inf:
                 raise LabelweaveError(
-                    f"distillation: task '{name}': temperature {self.temperatures[name]:g}, "
-                    "expected a number above 0"
+                    f"distillation: task '{name}': weight {value}, expected a number of 0 or more"
                 )
-            if not 0 <= self.weights[name] < math.inf:
-                raise LabelweaveError(
-                    f"distillation: task '{name}': weight {self.weights[name]:g}, "
-                    "expected a number of 0 or more"
-                )
+        shape = (self.columns.width, len(self.tasks))
+        self.register_buffer("factors", torch.zeros(shape), persistent=False)
+        self.register_buffer("elements", torch.zeros(shape), persistent=False)
+        for i, task in enumerate(self.tasks):
+            own = self.columns.indices(task)
+            self.factors[own, i] = factors[task.name] * self.temperatures[task.name] ** 2
+            # a row counts once, by its first class; an element of a multilabel task by its "on"
+            self.elements[own[:1] if isinstance(task, Multiclass) else own[: task.width], i] = 1.0
 
-    def __call__(
+    def forward(
         self,
         logits: Logits,
-        labels: Labels,
-        teachers: Mapping[str, Tensor],
+        labels: Labels | None = None,
+        teachers: Mapping[str, Tensor] | None = None,
         form: Literal["logits", "probabilities"] = "logits",
+        *,
+        source: Tensor | None = None,
     ) -> Terms:
         """Return one term a task.
 
@@ -77,6 +83,7 @@ class Distillation:
             labels: task name to the codes of `Annotations`, -1 = missing.
             teachers: task name to (n, width) outputs of its teacher for the same rows.
             form: what `teachers` holds: scores, or P(class) or P(label on).
+            source: not looked at.
 
         Raises:
             LabelweaveError: a task without a teacher, an output of another shape than the task's
@@ -87,20 +94,67 @@ class Distillation:
                 f"distillation: unknown form '{form}', expected 'logits', 'probabilities'"
                 f"{nearest(form, ('logits', 'probabilities'))}"
             )
-        sums: list[Tensor] = []
-        counts: list[Tensor] = []
-        for task in self.tasks:
-            student, name = logits[task.name], task.name
-            teacher = _output(name, teachers, student).to(student.dtype)
-            if form == "probabilities":
-                teacher = _scores(task, teacher)
-            temperature = self.temperatures[name]
-            loss = _divergence(task, teacher / temperature, student / temperature)
-            missing = labels[name] < 0
-            factor = self.weights[name] * temperature**2
-            sums.append(factor * torch.where(missing, loss, 0.0).sum())
-            counts.append(missing.sum(dtype=loss.dtype))
-        return Terms(self.names, torch.stack(sums), torch.stack(counts))
+        given = dict(teachers or {})
+        if form == "probabilities":
+            given |= {t.name: scores_of(t, given[t.name]) for t in self.tasks if t.name in given}
+        return self.terms(self.columns(logits, labels, teachers=given))
+
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return one term a task."""
+        student = self._scores(batch)
+        log_s = self._softened(student)
+        log_t = self._softened(
+            {name: _output(name, batch.teachers, scores) for name, scores in student.items()}
+        )
+        missing = self.columns.missing(batch.labels, log_s.dtype)
+        # where, not a product: what a teacher says at a labelled element must not enter, NaN or not
+        log_t = torch.where(missing > 0, log_t, 0.0)
+        loss = torch.where(missing > 0, log_t.exp() * (log_t - log_s), 0.0).sum(dim=0)
+        count = missing.sum(dim=0)
+        return Terms(
+            self.names, loss @ self.factors.to(loss.dtype), count @ self.elements.to(loss.dtype)
+        )
+
+    def _scores(self, batch: ColumnBatch) -> dict[str, Tensor]:
+        """Return the student's scores; those of classes up to a constant, which softmax ignores."""
+        scores = dict(batch.log_classes)
+        for task in self.columns.multilabel:
+            on, off = self.columns.indices(task)[0], self.columns.indices(task)[task.width]
+            scores[task.name] = batch.log_p.narrow(1, on, task.width) - batch.log_p.narrow(
+                1, off, task.width
+            )
+        return scores
+
+    def _softened(self, scores: Mapping[str, Tensor]) -> Tensor:
+        """Return the log-probability of every column at the temperature of its task, (n, W)."""
+        return self.columns.log_probabilities(
+            {name: part / self.temperatures[name] for name, part in scores.items()}
+        )
+
+
+def scores_of(task: Task, probabilities: Tensor) -> Tensor:
+    """Return scores (n, width) of P(class) or P(label on), which are cut off at 1e-6."""
+    if isinstance(task, Multiclass):
+        return torch.log(probabilities.clamp(min=1e-6))
+    return torch.logit(probabilities, eps=1e-6)
+
+
+def _by_task(
+    tasks: Sequence[Task], given: float | Mapping[str, float], other: float
+) -> dict[str, float]:
+    known = [task.name for task in tasks]
+    if not isinstance(given, Mapping):
+        return dict.fromkeys(known, given)
+    for name in given:
+        if name not in known:
+            raise LabelweaveError(
+                f"distillation: no task '{name}', expected {listing(known)}{nearest(name, known)}"
+            )
+    return {name: given.get(name, other) for name in known}
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def _output(name: str, teachers: Mapping[str, Tensor], student: Tensor) -> Tensor:
@@ -113,19 +167,4 @@ def _output(name: str, teachers: Mapping[str, Tensor], student: Tensor) -> Tenso
             f"distillation: the teacher of '{name}' has outputs of shape "
             f"{tuple(teachers[name].shape)}, expected {tuple(student.shape)}"
         )
-    return teachers[name].detach()
-
-
-def _scores(task: Task, probabilities: Tensor) -> Tensor:
-    if isinstance(task, Multiclass):
-        return torch.log(probabilities.clamp(min=1e-6))
-    return torch.logit(probabilities, eps=1e-6)
-
-
-def _divergence(task: Task, teacher: Tensor, student: Tensor) -> Tensor:
-    """Return KL(teacher || student) of scores: (n,) of classes, (n, L) of labels."""
-    if isinstance(task, Multiclass):
-        log_t, log_s = F.log_softmax(teacher, dim=1), F.log_softmax(student, dim=1)
-        return (log_t.exp() * (log_t - log_s)).sum(dim=1)
-    on = torch.sigmoid(teacher) * (F.logsigmoid(teacher) - F.logsigmoid(student))
-    return on + torch.sigmoid(-teacher) * (F.logsigmoid(-teacher) - F.logsigmoid(-student))
+    return teachers[name].detach().to(student.dtype)

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.co_annotation import CoAnnotation
 from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.coupling import Coupling
+from labelweave.losses.distillation import Distillation
 from labelweave.losses.distribution_matching import DistributionMatching
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.noisy_or_co_annotation import NoisyOrCoAnnotation
@@ -26,6 +27,7 @@ from labelweave.tasks import Task
 COUPLINGS: dict[str, Callable[..., Coupling]] = {
     "distribution_matching": DistributionMatching,
     "co_annotation": CoAnnotation,
+    "distillation": Distillation,
 }
 # the same by noisy-ORs
 NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
@@ -61,7 +63,8 @@ class Objective(nn.Module):
         relations: tables and noisy-ORs for the couplings; each kind has losses of its own.
         couplings: coupling name (`COUPLINGS`) to its options; ``weight`` (default 1) is the factor
             of its terms, the rest goes to the loss, for example
-            ``{"distribution_matching": {"form": "js", "weight": 0.5}}``. Ignored without relations.
+            ``{"distribution_matching": {"form": "js", "weight": 0.5}}``. Without relations, those
+            that need some are ignored.
         task_weights: factor of a task's supervised loss, default 1.
         ramp: share of the training over which the couplings grow linearly from 0 to their weight.
         shift: task name to (D, width), added to the scores of a row of the d-th source: how far its
@@ -111,8 +114,11 @@ class Objective(nn.Module):
         )
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
-        for name, options in (couplings or {}).items() if relations else ():
-            found, factor = _couplings(name, relations, dict(options), self.columns, noise)
+        given = {"relations": relations, "tasks": tasks, "columns": self.columns, "noise": noise}
+        for name, options in (couplings or {}).items():
+            if needs_relations(name) and not relations:
+                continue
+            found, factor = _couplings(name, dict(options), given)
             self.couplings.extend(found)
             factors += [factor] * sum(len(coupling.names) for coupling in found)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
@@ -171,51 +177,61 @@ class Objective(nn.Module):
         return torch.where(self.ramped, self.factors * ramp, self.factors)
 
 
-def _couplings(
-    name: str,
-    relations: Sequence[AnyRelation],
-    options: dict[str, object],
-    columns: Columns,
-    noise: Sequence[Noise],
-) -> tuple[list[Coupling], float]:
-    """Return the losses of one name, by tables and by noisy-ORs, and their factor."""
-    if name not in COUPLINGS:
+def needs_relations(coupling: str) -> bool:
+    """Return whether a coupling, by its name, works by relations.
+
+    Raises:
+        LabelweaveError: an unknown coupling.
+    """
+    if coupling not in COUPLINGS:
         raise LabelweaveError(
-            f"unknown coupling '{name}', expected {listing(COUPLINGS)}{nearest(name, COUPLINGS)}"
+            f"unknown coupling '{coupling}', expected {listing(COUPLINGS)}"
+            f"{nearest(coupling, COUPLINGS)}"
         )
+    return "relations" in inspect.signature(COUPLINGS[coupling]).parameters
+
+
+def _couplings(
+    name: str, options: dict[str, object], given: Mapping[str, object]
+) -> tuple[list[Coupling], float]:
+    """Return the losses of one name, of what each takes of `given`, and the factor of their terms.
+
+    Tables and noisy-ORs have losses of their own.
+    """
     weight = _weight(f"coupling '{name}'", options.pop("weight", 1.0))
     parameters = inspect.signature(COUPLINGS[name]).parameters
-    known = [*(p for p in parameters if p not in ("relations", "columns", "noise")), "weight"]
+    known = [*(p for p in parameters if p not in given), "weight"]
     for option in options:
         if option not in known:
             raise LabelweaveError(
                 f"coupling '{name}': unknown option '{option}', expected {listing(known)}"
                 f"{nearest(option, known)}"
             )
-    if "noise" in parameters:
-        options["noise"] = noise
-    noisy_ors = [relation for relation in relations if isinstance(relation, NoisyOr)]
-    tables = [relation for relation in relations if not isinstance(relation, NoisyOr)]
-    found: list[Coupling] = []
     try:
-        if tables:
-            found.append(COUPLINGS[name](tables, columns=columns, **options))
-        if noisy_ors:
-            found.append(_by_noisy_or(name, noisy_ors, options, columns))
+        found = _made(name, options, given)
     except (TypeError, LabelweaveError) as error:
         raise LabelweaveError(f"coupling '{name}': {error}") from None
     return [coupling for coupling in found if coupling.names], weight
 
 
-def _by_noisy_or(
-    name: str, relations: Sequence[NoisyOr], options: Mapping[str, object], columns: Columns
-) -> Coupling:
-    coupling = NOISY_OR_COUPLINGS[name]
-    # options of the forms for tables, such as a temperature, mean nothing here
-    known = inspect.signature(coupling).parameters
-    return coupling(
-        relations, columns=columns, **{key: value for key, value in options.items() if key in known}
-    )
+def _made(name: str, options: Mapping[str, object], given: Mapping[str, object]) -> list[Coupling]:
+    def make(coupling: Callable[..., Coupling], arguments: Mapping[str, object]) -> Coupling:
+        known = inspect.signature(coupling).parameters
+        return coupling(**{key: value for key, value in arguments.items() if key in known})
+
+    everything = {**given, **options}
+    if not needs_relations(name):
+        return [make(COUPLINGS[name], everything)]
+    relations: Any = given["relations"]
+    tables = [relation for relation in relations if not isinstance(relation, NoisyOr)]
+    noisy_ors = [relation for relation in relations if isinstance(relation, NoisyOr)]
+    found = []
+    if tables:
+        found.append(make(COUPLINGS[name], everything | {"relations": tables}))
+    if noisy_ors:
+        # options of the forms for tables, such as a temperature, mean nothing to these
+        found.append(make(NOISY_OR_COUPLINGS[name], everything | {"relations": noisy_ors}))
+    return found
 
 
 def _weight(place: str, value: object) -> float:

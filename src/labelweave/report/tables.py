@@ -8,7 +8,7 @@ from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
 
-COUPLED = ("multi_task", "co_annotation", "distribution_matching", "full")
+COUPLED = ("multi_task", "co_annotation", "distribution_matching", "full", "distillation")
 CONTROLS = ("post_hoc", "strong_single_task", "shuffled_relations", "oracle")
 MARKS = {"gain": "▲", "negative transfer": "▼", "no difference": "·", "not enough data": "?"}
 

@@ -10,6 +10,8 @@ from labelweave.relations import Origin
 from labelweave.study.arms import ARMS, NOISE, Arm, find_arm
 from labelweave.study.sections import Section
 
+TAUGHT = ("distillation",)  # what a coupled arm can have besides
+
 
 class OriginSection(Section):
     """Which evidence an arm's relations come from.
@@ -31,7 +33,8 @@ class ArmSection(Section):
         name: what to call it in results; needed with couplings, for the usual arm may be there too.
         relations: where its relations come from; default: as ``relatedness`` says.
         noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
-        couplings: options of its couplings; they take the place of the study's.
+        couplings: options of its couplings; they take the place of the study's. A coupled arm
+            that names ``distillation`` is taught by the single-task networks besides.
     """
 
     arm: str
@@ -48,12 +51,12 @@ class ArmSection(Section):
                 "'relations: {from: ...}' beside it"
             )
         arm = find_arm(self.usual)
+        known = arm.couplings + (TAUGHT if arm.couplings and not arm.distils else ())
         for coupling in self.couplings:
-            if coupling not in arm.couplings:
-                expected = listing(arm.couplings) or "none"
+            if coupling not in known:
                 raise ValueError(
-                    f"arm '{self.arm}' has no coupling '{coupling}', expected {expected}"
-                    f"{nearest(coupling, arm.couplings)}"
+                    f"arm '{self.arm}' has no coupling '{coupling}', expected "
+                    f"{listing(known) or 'none'}{nearest(coupling, known)}"
                 )
         if self.couplings and self.name is None:
             raise ValueError(f"arm '{self.arm}' with couplings of its own needs a 'name'")
@@ -84,4 +87,10 @@ class ArmSection(Section):
             for coupling, chosen in self.couplings.items()
             for key, value in chosen.items()
         ]
-        return replace(arm, title="; ".join([arm.title, *options]), options=self.couplings)
+        added = tuple(name for name in self.couplings if name not in arm.couplings)
+        return replace(
+            arm,
+            title="; ".join([arm.title, *added, *options]),
+            couplings=arm.couplings + added,
+            options=self.couplings,
+        )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.losses import needs_relations
 from labelweave.relations import ORIGINS, Origin
 
 ArmOrigin = Origin | Literal["given"]
@@ -24,7 +25,7 @@ class Arm:
         relations: the relations as given, or with their rows shuffled.
         all_labels: train on labels that the study hides from the other arms.
         base: the arm whose predictions a derived arm, or one with estimated relations, starts
-            from.
+            from; the baseline, which teaches an arm that distils, is always there.
         origin: None = as the study says; ``given`` = the relations as the study gives them; else
             they are estimated from this evidence for every seed, and only those with evidence on
             held-out rows are used.
@@ -46,7 +47,22 @@ class Arm:
     @property
     def needs_relations(self) -> bool:
         """Whether the arm makes no sense without a relation."""
-        return bool(self.couplings) or self.kind == "derived"
+        return self.coupled or self.kind == "derived"
+
+    @property
+    def coupled(self) -> bool:
+        """Whether relations couple its tasks."""
+        return any(map(needs_relations, self.couplings))
+
+    @property
+    def distils(self) -> bool:
+        """Whether the networks of the baseline, on the same seed, teach it."""
+        return "distillation" in self.couplings
+
+    @property
+    def comes_second(self) -> bool:
+        """Whether it is trained on what other runs of the seed gave: relations or teachers."""
+        return self.estimated is not None or self.distils
 
     @property
     def estimated(self) -> Origin | None:
@@ -55,7 +71,7 @@ class Arm:
 
     def settled(self, default: ArmOrigin) -> "Arm":
         """Return the arm with relations from the study's default origin, where it says none."""
-        if self.origin is not None or not self.couplings or self.relations != "given":
+        if self.origin is not None or not self.coupled or self.relations != "given":
             return self
         return self.from_origin(default)
 
@@ -107,6 +123,11 @@ ARMS: dict[str, Arm] = {
             couplings=("co_annotation", "distribution_matching"),
         ),
         Arm(
+            "distillation",
+            "multi_task + the single-task networks teach the tasks that a row has no label of",
+            couplings=("distillation",),
+        ),
+        Arm(
             "post_hoc",
             "control: multi_task, the table multiplied in only at prediction",
             "derived",
@@ -140,7 +161,7 @@ def find_arm(name: str) -> Arm:
     origin, _, noise = rest.partition(".")
     if base not in ARMS:
         raise LabelweaveError(
-            f"no such arm '{name}', expected {listing(ARMS, 9)}{nearest(base, ARMS)}"
+            f"no such arm '{name}', expected {listing(ARMS, 10)}{nearest(base, ARMS)}"
         )
     arm = ARMS[base]
     if not rest:
@@ -157,7 +178,7 @@ def find_arm(name: str) -> Arm:
         raise LabelweaveError(
             f"arm '{name}': noise is estimated with relations that are checked, found 'given'"
         )
-    if not arm.couplings or arm.relations != "given":
+    if not arm.coupled or arm.relations != "given":
         raise LabelweaveError(f"arm '{name}': '{base}' is not coupled by relations as they are")
     evidence = "all evidence" if said == "all" else said
     how = "as given" if said == "given" else f"from {evidence}, those that hold"

@@ -21,6 +21,7 @@ from labelweave.study.sections import (
     SplitSection,
     StatisticsSection,
     TaskSection,
+    TeachersSection,
 )
 from labelweave.training import TrainingConfig
 
@@ -44,6 +45,7 @@ class StudyConfig(Section):
             ``distribution_matching: {form: js, weight: 0.5}``.
         label_shift: class priors that differ between sources and in prediction.
         relatedness: how relations are estimated from data, where an arm says so.
+        teachers: how single-task networks are calibrated before they teach.
         arms: what to compare; the baseline is always among them. An entry
             ``{arm: full, relations: {from: predictions}}`` estimates the relations, and with
             ``name`` and ``couplings`` an arm has coupling options of its own.
@@ -64,6 +66,7 @@ class StudyConfig(Section):
     couplings: dict[str, dict[str, Any]] = Field(default={})
     label_shift: LabelShiftSection = LabelShiftSection()
     relatedness: RelatednessSection = RelatednessSection()
+    teachers: TeachersSection = TeachersSection()
     arms: list[str | ArmSection] = Field(default=[])
     seeds: int | list[int] = 3
     statistics: StatisticsSection = StatisticsSection()

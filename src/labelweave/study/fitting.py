@@ -1,6 +1,6 @@
 """Training one arm on one fold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from labelweave.training import History, Trainer
 
 PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
 Probabilities = dict[str, NDArray[np.float32]]
+Scores = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass
@@ -58,7 +59,13 @@ class Fitted:
 
 
 def fit_arm(
-    arm: Arm, fold: Fold, config: StudyConfig, folder: Path | None, *, progress: bool = False
+    arm: Arm,
+    fold: Fold,
+    config: StudyConfig,
+    folder: Path | None,
+    *,
+    teachers: Scores | None = None,
+    progress: bool = False,
 ) -> Fitted:
     """Train an arm (of any kind but ``derived``) and predict the test rows.
 
@@ -67,6 +74,8 @@ def fit_arm(
         fold: the data.
         config: the study's settings.
         folder: for checkpoints; an interrupted run on the same folder goes on from there.
+        teachers: task name to (n, width) scores of its teacher on the training rows, for an arm
+            that distils.
         progress: show a bar over the steps.
     """
     labels = fold.train.annotations
@@ -90,8 +99,8 @@ def fit_arm(
     for tasks in groups:
         sub = folder / f"network{len(networks)}" if folder else None
         noise = fold.noise if arm.noise else ()
-        used = relations if options else ()
-        run = _Fit(fold, labels, tasks, used, noise, options, config, spec)
+        used = relations if arm.coupled else ()
+        run = _Fit(fold, labels, tasks, used, noise, options, config, spec, teachers)
         networks.append(run.train(sub, progress))
         training |= run.training
         population |= population_prior(run.own, fold.source)
@@ -144,9 +153,10 @@ class _Fit:
         couplings: dict[str, dict[str, Any]],
         config: StudyConfig,
         spec: NetworkSpec,
+        teachers: Scores | None,
     ) -> None:
         self.fold, self.tasks, self.config, self.spec = fold, tasks, config, spec
-        self.labels = labels
+        self.labels, self.teachers = labels, teachers
         # a single-task network sees the rows with its labels; a joint one every row
         useful = np.zeros(len(labels), np.bool_)
         for task in tasks:
@@ -195,6 +205,7 @@ class _Fit:
             self.sampler,
             trainer.fabric.device,
             source=self.fold.source,
+            teachers=self.teachers,
         )
         steps = training.total_steps(sum(len(rows) for rows in self.sources))
         validate = self._validate if len(self.fold.validation.index) else None

@@ -45,7 +45,7 @@ class Fold:
         source: the source (or scattered part) of each training row.
         source_names: the names behind `source`.
         everything: the training rows' labels before the study hid some; None = nothing hidden.
-        validation: rows for early stopping and thresholds; may be empty.
+        validation: rows for early stopping, thresholds and temperatures; may be empty.
         test: rows to compare on.
         relations: the relations between the tasks.
         notes: remarks on the split and the inputs, one line each.
@@ -69,7 +69,7 @@ class Fold:
         return Coverage(self.train.annotations, self.source, self.source_names)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return a hash of each part of the content: data, hidden labels, relations and noise.
+        """Return a hash of each part: data, groups, hidden labels, relations and noise.
 
         An arm's run depends on the data, and on the others as far as the arm uses them.
         """
@@ -86,6 +86,7 @@ class Fold:
                 relations.append(relation.leak)
         return {
             "data": _hash(data),
+            "groups": _hash([self.train.groups]),
             "hidden": _hash(_codes(self.everything) if self.everything else []),
             "relations": _hash(relations),
             "noise": _hash([p for n in self.noise for p in (n.task.name.encode(), n.confusion)]),

@@ -11,7 +11,8 @@ from labelweave.relations import AnyRelation, NoisyOr, Origin, Relatedness, conf
 from labelweave.study.arms import UNCOUPLED, find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import fit_arm
-from labelweave.study.fold import Fold, Rows
+from labelweave.study.fold import Fold
+from labelweave.study.kept_out import kept_out
 from labelweave.study.loading import StudyData
 from labelweave.study.runs import Run
 
@@ -39,7 +40,7 @@ def relate_fold(
         return {}
     model = Model.load(base.folder / "model")
     predictions = model.probabilities(fold.train.inputs)
-    confusion = _confusion(fold, model, data, config)
+    confusion = _confusion(fold, model, config)
     return {
         origin: relate(
             fold.train.annotations,
@@ -49,7 +50,7 @@ def relate_fold(
             origin=origin,
             strength=config.relatedness.strength,
             sources=fold.source,
-            groups=data.collection.groups[fold.train.index],
+            groups=fold.train.groups,
             confusion=confusion,
             noise=noise,
             seed=fold.seed,
@@ -71,34 +72,19 @@ def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> 
 
 
 def _confusion(
-    fold: Fold, model: Model, data: StudyData, config: StudyConfig
+    fold: Fold, model: Model, config: StudyConfig
 ) -> dict[str, NDArray[np.float64]] | None:
     """Return how the uncoupled network errs on rows kept out of its training, if there are any."""
     if len(fold.validation.index):
         given = model.probabilities(fold.validation.inputs)
         return confusion_counts(fold.validation.annotations, given)
-    parts = config.relatedness.folds
-    if not parts:
+    if not config.relatedness.folds:
         return None
-    # whole groups are kept out together
-    _, unit = np.unique(data.collection.groups[fold.train.index], return_inverse=True)
-    part = (np.random.default_rng(fold.seed).permutation(unit.max() + 1) % parts)[unit]
     counts: dict[str, NDArray[np.float64]] = {}
-    for number in range(parts):
-        kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
-        inner = replace(
-            fold, train=_some(fold.train, kept), source=fold.source[kept], everything=None,
-            test=_some(fold.train, out), relations=(),
-        )  # fmt: skip
+    for inner, _ in kept_out(fold, config.relatedness.folds):
         inner_model = fit_arm(find_arm(UNCOUPLED), inner, config, None).model
         assert inner_model is not None  # a joint network
         given = inner_model.probabilities(inner.test.inputs)
         for name, found in confusion_counts(inner.test.annotations, given).items():
             counts[name] = counts.get(name, 0.0) + found
     return counts
-
-
-def _some(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
-    return Rows(
-        rows.inputs[chosen], rows.annotations[chosen], rows.index[chosen], rows.groups[chosen]
-    )

@@ -17,11 +17,14 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.model import Model
 from labelweave.relations import multiply_in
+from labelweave.study.arms import BASELINE
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import Fitted, fit_arm
 from labelweave.study.fold import Fold
 from labelweave.study.label_shift_section import LabelShiftSection
+from labelweave.study.teachers import teacher_scores
 
 FORMAT = 1  # part of every run's hash: raised when what a run does changes
 TASK = "task/"  # keeps a task of the name "rows" apart from the rows
@@ -36,12 +39,14 @@ class Run:
         seed: the seed.
         key: hash of everything that the result depends on.
         folder: where the result is, or will be.
+        teachers: the folder of the run whose networks teach this one; None = not taught.
     """
 
     arm: str
     seed: int
     key: str
     folder: Path
+    teachers: Path | None = None
 
     @property
     def done(self) -> bool:
@@ -94,9 +99,15 @@ def plan_run(
         content["couplings"] = spec.coupling_options(config.couplings)
     if config.label_shift != LabelShiftSection():
         content["label_shift"] = config.label_shift.model_dump()
+    teachers: Run | None = None
+    if spec.distils:
+        teachers = plan_run(BASELINE, fold, fingerprint, config, folder)
+        folds = config.teachers.folds
+        content["teachers"] = [teachers.key, folds, fingerprint["groups"] if folds else ""]
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-    return Run(arm, fold.seed, key, folder / "runs" / f"{name}-seed{fold.seed}-{key}")
+    own = folder / "runs" / f"{name}-seed{fold.seed}-{key}"
+    return Run(arm, fold.seed, key, own, teachers.folder if teachers else None)
 
 
 def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False) -> str | None:
@@ -112,7 +123,13 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        fitted = fit_arm(config.arm(run.arm), fold, config, partial / "training", progress=progress)
+        teachers = None
+        if run.teachers is not None:
+            teachers = teacher_scores(Model.load(run.teachers / "model"), fold, config)
+        fitted = fit_arm(
+            config.arm(run.arm), fold, config, partial / "training",
+            teachers=teachers, progress=progress,
+        )  # fmt: skip
     except (TrainingError, LabelweaveError) as error:
         return str(error)
     except Exception as error:  # the other runs of the study must go on

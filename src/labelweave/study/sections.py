@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from labelweave.data import Scale
 from labelweave.relations import Origin
@@ -128,6 +128,15 @@ class RelationSection(Section):
         return self.table is not None or self.known is not None
 
 
+def _more_than_one(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("found 1, expected 0 or at least 2 folds")
+    return folds
+
+
+Folds = Annotated[int, Field(ge=0), AfterValidator(_more_than_one)]
+
+
 class RelatednessSection(Section):
     """How relations are checked and estimated.
 
@@ -144,14 +153,19 @@ class RelatednessSection(Section):
 
     origin: Origin | Literal["given"] = Field(default="all", alias="from")
     strength: float = Field(default=5.0, gt=0)
-    folds: int = Field(default=0, ge=0)
+    folds: Folds = 0
 
-    @field_validator("folds")
-    @classmethod
-    def _more_than_one(cls, folds: int) -> int:
-        if folds == 1:
-            raise ValueError("found 1, expected 0 or at least 2 folds")
-        return folds
+
+class TeachersSection(Section):
+    """How single-task networks are calibrated before they teach an arm that distils.
+
+    Attributes:
+        folds: without validation rows, train them this many times more, each time without a part
+            of the rows, to find the temperature that makes their probabilities right; 0 = take
+            the probabilities as they are.
+    """
+
+    folds: Folds = 0
 
 
 def _share_or_rows(value: float | int) -> float | int:
@@ -168,7 +182,8 @@ class SplitSection(Section):
 
     Attributes:
         test: rows to prove the result on; used once. Default: .2, or 0 where a source is the test.
-        validation: rows for early stopping and thresholds; 0 = train a fixed number of steps.
+        validation: rows for early stopping, thresholds and temperatures; 0 = train a fixed number
+            of steps.
         on_leak: what to do when identical inputs stand on both sides.
     """
 

@@ -9,7 +9,7 @@ import pandas as pd
 from labelweave.errors import LabelweaveError, TrainingError, listing
 from labelweave.priors import assumed_prior
 from labelweave.relations import Origin, Relatedness
-from labelweave.study.arms import UNCOUPLED
+from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
@@ -108,21 +108,25 @@ class Study:
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
         folds = self.folds()
-        origins = {arm: self.config.arm(arm).estimated for arm in self.arms}
-        first = {arm: folds for arm, origin in origins.items() if origin is None}
+        arms = {arm: self.config.arm(arm) for arm in self.arms}
+        first = {arm: folds for arm, spec in arms.items() if not spec.comes_second}
         plan = self._plan(first)
         failures = train_runs(plan, first, self.config, jobs, progress)
         derive_runs(plan, folds, self.config)
         related = self._related(folds, plan, progress)
         self._note_mislabelled(folds, related)
-        second = {
-            arm: [
-                with_relations(fold, found, noise=self.config.arm(arm).noise)
-                for fold, found in zip(folds, related[origin], strict=True)
-            ]
-            for arm, origin in origins.items()
-            if origin is not None and related[origin]
-        }
+        taught = all(run.done for run in plan[BASELINE])
+        second: dict[str, list[Fold]] = {}
+        for arm, spec in arms.items():
+            if arm in first or (spec.distils and not taught):
+                continue
+            if spec.estimated is None:
+                second[arm] = folds
+            elif by_seed := related[spec.estimated]:
+                second[arm] = [
+                    with_relations(fold, found, noise=spec.noise)
+                    for fold, found in zip(folds, by_seed, strict=True)
+                ]
         runs = self._plan(second)
         failures += train_runs(runs, second, self.config, jobs, progress)
         plan |= runs
