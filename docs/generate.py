@@ -65,12 +65,16 @@ The options of each coupling, for example `distribution_matching: {form: js, wei
 | coupling | options |
 |---|---|
 | `distribution_matching` | `form`: symmetric (default), js, source_to_target, target_to_source, \
-paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); `weight` (1) |
+paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); `weight` (1); \
+`fade` (5) |
 | `co_annotation` | `forward`: soft_labels (default), hard or null; `backward`: marginal \
 (default), posterior, paper, hard or null; `temperature` of paper (1); `smoothing` (0.01); \
-`weight` (1) |
+`weight` (1); `fade` (5) |
 | `distillation` | `temperature` that both sides are softened by (2), `weights` of the tasks' \
 terms (1), each one number or task: number; `weight` (1) |
+
+`fade`: what a task learns from others counts by `fade / (fade + n)`, n being its own labels of a class,
+or of a label's rarer side; `null` = it does not fade. The forms `paper` and `hard` never do.
 """
 
 

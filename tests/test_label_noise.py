@@ -128,7 +128,9 @@ def test_the_marginal_sees_the_table_of_the_labels_found(backward):
         expected = CoAnnotation(found, **options, columns=columns).double()(logits, labels)
         coupling = CoAnnotation(relations, **options, columns=columns, noise=noise).double()
         rows = torch.full((12,), source)
-        assert values(coupling(logits, labels, source=rows)) == pytest.approx(values(expected), rel=1e-5)
+        assert values(coupling(logits, labels, source=rows)) == pytest.approx(
+            values(expected), rel=1e-5
+        )
 
 
 def test_a_step_with_noise_is_one_graph():

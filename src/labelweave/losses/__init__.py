@@ -9,15 +9,17 @@ from labelweave.losses.distribution_matching import FORMS, DistributionMatching
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.hard import HardClasses, HardLabels
 from labelweave.losses.marginal import MarginalLikelihood
+from labelweave.losses.need import needs, own_labels
 from labelweave.losses.noisy_or_co_annotation import (
     NoisyOrCoAnnotation,
     NoisyOrLabels,
     NoisyOrLikelihood,
 )
 from labelweave.losses.noisy_or_matching import NoisyOrMatching
-from labelweave.losses.objective import COUPLINGS, Loss, Objective, needs_relations
+from labelweave.losses.objective import Loss, Objective
 from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
+from labelweave.losses.registry import COUPLINGS, needs_relations
 from labelweave.losses.soft_labels import SoftLabels
 from labelweave.losses.stack import RelationStack, RelationStacks
 from labelweave.losses.supervised import (
@@ -61,6 +63,8 @@ __all__ = [
     "Terms",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
+    "needs",
     "needs_relations",
+    "own_labels",
     "scores_of",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor
 from labelweave.losses.columns import ColumnBatch, Columns
 from labelweave.losses.coupling import RelationCoupling
 from labelweave.losses.label_noise import by_data_source
+from labelweave.losses.need import Needs
 from labelweave.losses.stack import RelationStack
 from labelweave.losses.terms import Terms
 from labelweave.relations import Noise, Relation
@@ -24,9 +25,11 @@ class BackwardCoupling(RelationCoupling):
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
         noise: see `RelationStacks`.
+        needs: factor of what a task learns, see `labelweave.losses.need`; None = 1.
     """
 
     form: str
+    need: Tensor
 
     def __init__(
         self,
@@ -34,8 +37,11 @@ class BackwardCoupling(RelationCoupling):
         smoothing: float = 0.01,
         columns: Columns | None = None,
         noise: Sequence[Noise] = (),
+        needs: Needs | None = None,
     ) -> None:
         super().__init__(relations, smoothing, columns, noise)
+        need = [1.0 if needs is None else needs[stack.source].mean() for stack in self.stacks]
+        self.register_buffer("need", torch.tensor(need, dtype=torch.float32), persistent=False)
         self.names = tuple(f"{self.form}/{stack.source}" for stack in self.stacks)
 
     def terms(self, batch: ColumnBatch) -> Terms:
@@ -54,7 +60,7 @@ class BackwardCoupling(RelationCoupling):
         missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
         use = self.taught(observed) & missing
         sums = torch.where(use, torch.stack(losses, dim=1), 0.0).sum(dim=0)
-        return Terms(self.names, sums, use.sum(dim=0, dtype=sums.dtype))
+        return Terms(self.names, sums * self.need, use.sum(dim=0, dtype=sums.dtype))
 
     @abstractmethod
     def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:

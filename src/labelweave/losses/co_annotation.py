@@ -9,6 +9,7 @@ from labelweave.losses.columns import ColumnBatch, Columns
 from labelweave.losses.coupling import Coupling
 from labelweave.losses.hard import HardClasses, HardLabels
 from labelweave.losses.marginal import MarginalLikelihood
+from labelweave.losses.need import Needs
 from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
 from labelweave.losses.soft_labels import SoftLabels
@@ -45,6 +46,7 @@ class CoAnnotation(Coupling):
         smoothing: float = 0.01,
         columns: Columns | None = None,
         noise: Sequence[Noise] = (),
+        needs: Needs | None = None,
     ) -> None:
         check_forms(forward, backward)
         if noise and backward in ("paper", "hard"):
@@ -55,7 +57,7 @@ class CoAnnotation(Coupling):
         super().__init__(columns or Columns.of(relations))
         parts: list[Coupling] = []
         if forward == "soft_labels":
-            parts.append(SoftLabels(relations, smoothing, self.columns))
+            parts.append(SoftLabels(relations, smoothing, self.columns, needs))
         elif forward == "hard":
             parts.append(HardLabels(relations, self.columns))
         if backward == "paper":
@@ -64,7 +66,7 @@ class CoAnnotation(Coupling):
             parts.append(HardClasses(relations, self.columns))
         elif backward is not None:
             form = MarginalLikelihood if backward == "marginal" else Posterior
-            parts.append(form(relations, smoothing, self.columns, noise))
+            parts.append(form(relations, smoothing, self.columns, noise, needs))
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
 

@@ -8,7 +8,8 @@ from torch import Tensor
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.columns import ColumnBatch, Columns, joined
 from labelweave.losses.coupling import RelationCoupling
-from labelweave.losses.cross_entropies import FLOOR, cross_entropies
+from labelweave.losses.cross_entropies import FLOOR, Factor, cross_entropies
+from labelweave.losses.need import Needs, source_needs, target_needs
 from labelweave.losses.terms import Terms
 from labelweave.relations import Relation
 
@@ -36,20 +37,29 @@ FORMS: dict[str, Form | tuple[float, float]] = {
 }
 
 
-def matched(name: str, log_p: Tensor, q: Tensor, mass: Tensor | None) -> Tensor:
-    """Return the loss of a form, summed over the rows, (M,).
+def matched(
+    name: str,
+    log_p: Tensor,
+    q: Tensor,
+    mass: Tensor | None,
+    needs: tuple[Factor, Factor] = (1.0, 1.0),
+) -> Tensor:
+    """Return a form's loss of every column, summed over the rows, (M,).
 
     Args:
         name: of the form.
-        log_p: (n, M) of the target head.
-        q: (n, M) what the source says.
-        mass: (n, M) a constant weight; None = 1.
+        log_p: (n, M) the target head's log-probabilities.
+        q: (n, M) the source through the table.
+        mass: (n, M) weight of the elements; None = 1.
+        needs: factors of what the target and what the source learns, each one or (M,).
     """
     form = FORMS[name]
     if isinstance(form, tuple):
-        return cross_entropies(log_p, q, mass, *form)
-    each = form(log_p, q)
-    return (each if mass is None else mass * each).sum(dim=0)
+        return cross_entropies(log_p, q, mass, form[0] * needs[0], form[1] * needs[1])
+    loss = form(log_p, q)
+    if name != "paper":
+        loss = loss * (0.5 * (needs[0] + needs[1]))
+    return (loss if mass is None else mass * loss).sum(dim=0)
 
 
 class DistributionMatching(RelationCoupling):
@@ -77,10 +87,15 @@ class DistributionMatching(RelationCoupling):
         form: one of the names above.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
+        needs: factor of what a task learns, see `labelweave.losses.need`; None = 1. The target
+            learns by its own, the source by its own; ``js`` by the mean of both, ``paper`` by 1.
 
     Raises:
         LabelweaveError: an unknown form.
     """
+
+    forth: Tensor | None
+    back: Tensor | None
 
     def __init__(
         self,
@@ -88,12 +103,18 @@ class DistributionMatching(RelationCoupling):
         form: str = "symmetric",
         smoothing: float = 0.01,
         columns: Columns | None = None,
+        needs: Needs | None = None,
     ) -> None:
         if form not in FORMS:
             raise LabelweaveError(
                 f"unknown form '{form}', expected {listing(FORMS)}{nearest(form, FORMS)}"
             )
         super().__init__(relations, smoothing, columns)
+        forth = back = None
+        if needs is not None:
+            forth, back = target_needs(self.stacks, needs), source_needs(self.stacks, needs)
+        self.register_buffer("forth", forth, persistent=False)
+        self.register_buffer("back", back, persistent=False)
         self.form = form
         self.names = tuple(f"distribution_matching/{name}" for name in self.stacks.names)
         if form == "paper":
@@ -111,7 +132,8 @@ class DistributionMatching(RelationCoupling):
             q = torch.where(known > 1e-6, q / known.clamp_min(1e-6), 1.0)
             mass = known.detach()
         log_p = stacks.columns_of(batch.log_p)
-        sums = matched(self.form, log_p, q, mass) @ stacks.shares
+        needs = (1.0, 1.0) if self.forth is None or self.back is None else (self.forth, self.back)
+        sums = matched(self.form, log_p, q, mass, needs) @ stacks.shares
         return Terms(self.names, sums, torch.full_like(sums, float(len(log_p))))
 
     def _round(self) -> None:

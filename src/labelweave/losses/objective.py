@@ -1,9 +1,7 @@
 """The objective: the supervised losses of all tasks plus the couplings between them."""
 
-import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,29 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses.co_annotation import CoAnnotation
 from labelweave.losses.columns import Columns, Labels, Logits
-from labelweave.losses.coupling import Coupling
-from labelweave.losses.distillation import Distillation
-from labelweave.losses.distribution_matching import DistributionMatching
 from labelweave.losses.forward_corrected import ForwardCorrected
-from labelweave.losses.noisy_or_co_annotation import NoisyOrCoAnnotation
-from labelweave.losses.noisy_or_matching import NoisyOrMatching
+from labelweave.losses.need import Counts
+from labelweave.losses.registry import checked_weight, made_couplings, needs_relations
 from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import join
-from labelweave.relations import AnyRelation, Noise, NoisyOr
+from labelweave.relations import AnyRelation, Noise
 from labelweave.tasks import Task
-
-COUPLINGS: dict[str, Callable[..., Coupling]] = {
-    "distribution_matching": DistributionMatching,
-    "co_annotation": CoAnnotation,
-    "distillation": Distillation,
-}
-# the same by noisy-ORs
-NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
-    "distribution_matching": NoisyOrMatching,
-    "co_annotation": NoisyOrCoAnnotation,
-}
 
 
 class Loss(NamedTuple):
@@ -72,6 +55,10 @@ class Objective(nn.Module):
             see every task under the row's own prior (Menon et al., ICLR 2021).
         noise: how the labels of some tasks err (`ForwardCorrected`); the relations' tables are
             then of clean labels.
+        counts: own labels of every task (`own_labels`): couplings fade as these become
+            plentiful, see `labelweave.losses.need`. Their option ``fade`` (default 5) is the number
+            of labels at which what a task learns counts half, None = they do not fade. Without
+            counts nothing fades.
 
     Raises:
         LabelweaveError: an unknown coupling, option, or task, a weight that is no number of 0 or
@@ -92,6 +79,7 @@ class Objective(nn.Module):
         ramp: float = 0.1,
         shift: Mapping[str, NDArray[np.float64]] | None = None,
         noise: Sequence[Noise] = (),
+        counts: Counts | None = None,
     ) -> None:
         super().__init__()
         weights = dict(task_weights or {})
@@ -102,7 +90,7 @@ class Objective(nn.Module):
                     f"weight of task '{name}': no such task, expected {listing(names)}"
                     f"{nearest(name, names)}"
                 )
-            weights[name] = _weight(f"task '{name}'", weight)
+            weights[name] = checked_weight(f"task '{name}'", weight)
         if couplings:
             _check_relations(relations, tasks)
         self.ramp = ramp
@@ -114,11 +102,14 @@ class Objective(nn.Module):
         )
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
-        given = {"relations": relations, "tasks": tasks, "columns": self.columns, "noise": noise}
+        given = {
+            "relations": relations, "tasks": tasks, "columns": self.columns, "noise": noise,
+            "needs": counts,
+        }  # fmt: skip
         for name, options in (couplings or {}).items():
             if needs_relations(name) and not relations:
                 continue
-            found, factor = _couplings(name, dict(options), given)
+            found, factor = made_couplings(name, dict(options), given)
             self.couplings.extend(found)
             factors += [factor] * sum(len(coupling.names) for coupling in found)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
@@ -175,69 +166,6 @@ class Objective(nn.Module):
         share = progress / self.ramp
         ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share)
         return torch.where(self.ramped, self.factors * ramp, self.factors)
-
-
-def needs_relations(coupling: str) -> bool:
-    """Return whether a coupling, by its name, works by relations.
-
-    Raises:
-        LabelweaveError: an unknown coupling.
-    """
-    if coupling not in COUPLINGS:
-        raise LabelweaveError(
-            f"unknown coupling '{coupling}', expected {listing(COUPLINGS)}"
-            f"{nearest(coupling, COUPLINGS)}"
-        )
-    return "relations" in inspect.signature(COUPLINGS[coupling]).parameters
-
-
-def _couplings(
-    name: str, options: dict[str, object], given: Mapping[str, object]
-) -> tuple[list[Coupling], float]:
-    """Return the losses of one name, of what each takes of `given`, and the factor of their terms.
-
-    Tables and noisy-ORs have losses of their own.
-    """
-    weight = _weight(f"coupling '{name}'", options.pop("weight", 1.0))
-    parameters = inspect.signature(COUPLINGS[name]).parameters
-    known = [*(p for p in parameters if p not in given), "weight"]
-    for option in options:
-        if option not in known:
-            raise LabelweaveError(
-                f"coupling '{name}': unknown option '{option}', expected {listing(known)}"
-                f"{nearest(option, known)}"
-            )
-    try:
-        found = _made(name, options, given)
-    except (TypeError, LabelweaveError) as error:
-        raise LabelweaveError(f"coupling '{name}': {error}") from None
-    return [coupling for coupling in found if coupling.names], weight
-
-
-def _made(name: str, options: Mapping[str, object], given: Mapping[str, object]) -> list[Coupling]:
-    def make(coupling: Callable[..., Coupling], arguments: Mapping[str, object]) -> Coupling:
-        known = inspect.signature(coupling).parameters
-        return coupling(**{key: value for key, value in arguments.items() if key in known})
-
-    everything = {**given, **options}
-    if not needs_relations(name):
-        return [make(COUPLINGS[name], everything)]
-    relations: Any = given["relations"]
-    tables = [relation for relation in relations if not isinstance(relation, NoisyOr)]
-    noisy_ors = [relation for relation in relations if isinstance(relation, NoisyOr)]
-    found = []
-    if tables:
-        found.append(make(COUPLINGS[name], everything | {"relations": tables}))
-    if noisy_ors:
-        # options of the forms for tables, such as a temperature, mean nothing to these
-        found.append(make(NOISY_OR_COUPLINGS[name], everything | {"relations": noisy_ors}))
-    return found
-
-
-def _weight(place: str, value: object) -> float:
-    if isinstance(value, int | float) and 0 <= value < math.inf:
-        return float(value)
-    raise LabelweaveError(f"{place}: found the weight '{value}', expected a number of 0 or more")
 
 
 def _check_relations(relations: Sequence[AnyRelation], tasks: Sequence[Task]) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from labelweave.losses.columns import ColumnBatch, Columns, joined
 from labelweave.losses.coupling import RelationCoupling
+from labelweave.losses.need import Needs, target_needs
 from labelweave.losses.stack import RelationStack
 from labelweave.losses.terms import Terms
 from labelweave.relations import Relation
@@ -23,6 +24,7 @@ class SoftLabels(RelationCoupling):
         relations: the relations to couple by.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
+        needs: factor of what a task learns, see `labelweave.losses.need`; None = 1.
     """
 
     form = "soft_labels"
@@ -32,8 +34,11 @@ class SoftLabels(RelationCoupling):
         relations: Sequence[Relation],
         smoothing: float = 0.01,
         columns: Columns | None = None,
+        needs: Needs | None = None,
     ) -> None:
         super().__init__(relations, smoothing, columns)
+        if needs is not None:
+            self.stacks.weights.mul_(target_needs(self.stacks, needs)[:, None])
         self.names = tuple(f"{self.form}/{name}" for name in self.stacks.names)
 
     def terms(self, batch: ColumnBatch) -> Terms:

@@ -14,7 +14,7 @@ from labelweave.balancing import sampler
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import best_thresholds, evaluate, main_metric
-from labelweave.losses import Objective
+from labelweave.losses import Objective, own_labels
 from labelweave.model import Model, NetworkSpec
 from labelweave.networks import MultiTaskNetwork
 from labelweave.priors import (
@@ -173,7 +173,10 @@ class _Fit:
         self.own = source_priors(labels, fold.source, relations, self.training)
         shift = self._shift() if config.label_shift.training == "adjust" else None
         ramp = config.training.ramp
-        self.objective = Objective(tasks, relations, couplings, ramp=ramp, shift=shift, noise=noise)
+        counts = own_labels(labels)
+        self.objective = Objective(
+            tasks, relations, couplings, ramp=ramp, shift=shift, noise=noise, counts=counts
+        )
         self.history = History()
 
     def _training_prior(self) -> dict[str, NDArray[np.float64]]:

@@ -26,7 +26,7 @@ from labelweave.study.fold import Fold
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.teachers import teacher_scores
 
-FORMAT = 1  # part of every run's hash: raised when what a run does changes
+FORMAT = 2  # part of every run's hash: raised when what a run does changes
 TASK = "task/"  # keeps a task of the name "rows" apart from the rows
 
 

@@ -1,0 +1,107 @@
+"""The couplings by name, each made of what it takes and of a study's options."""
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.losses.co_annotation import CoAnnotation
+from labelweave.losses.coupling import Coupling
+from labelweave.losses.distillation import Distillation
+from labelweave.losses.distribution_matching import DistributionMatching
+from labelweave.losses.need import FADE, Needs, needs
+from labelweave.losses.noisy_or_co_annotation import NoisyOrCoAnnotation
+from labelweave.losses.noisy_or_matching import NoisyOrMatching
+from labelweave.relations import NoisyOr
+
+COUPLINGS: dict[str, Callable[..., Coupling]] = {
+    "distribution_matching": DistributionMatching,
+    "co_annotation": CoAnnotation,
+    "distillation": Distillation,
+}
+# the same by noisy-ORs
+NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
+    "distribution_matching": NoisyOrMatching,
+    "co_annotation": NoisyOrCoAnnotation,
+}
+
+
+def needs_relations(coupling: str) -> bool:
+    """Return whether a coupling, by its name, works by relations.
+
+    Raises:
+        LabelweaveError: an unknown coupling.
+    """
+    if coupling not in COUPLINGS:
+        raise LabelweaveError(
+            f"unknown coupling '{coupling}', expected {listing(COUPLINGS)}"
+            f"{nearest(coupling, COUPLINGS)}"
+        )
+    return "relations" in inspect.signature(COUPLINGS[coupling]).parameters
+
+
+def made_couplings(
+    name: str, options: dict[str, object], given: Mapping[str, object]
+) -> tuple[list[Coupling], float]:
+    """Return the losses of one name, of what each takes of `given`, and the factor of their terms.
+
+    Tables and noisy-ORs have losses of their own.
+    """
+    weight = checked_weight(f"coupling '{name}'", options.pop("weight", 1.0))
+    given = {**given, "needs": _needs(name, given, options)}
+    parameters = inspect.signature(COUPLINGS[name]).parameters
+    known = [*(p for p in parameters if p not in given), "weight"]
+    known += ["fade"] if "needs" in parameters else []
+    for option in options:
+        if option not in known:
+            raise LabelweaveError(
+                f"coupling '{name}': unknown option '{option}', expected {listing(known)}"
+                f"{nearest(option, known)}"
+            )
+    try:
+        found = _made(name, options, given)
+    except (TypeError, LabelweaveError) as error:
+        raise LabelweaveError(f"coupling '{name}': {error}") from None
+    return [coupling for coupling in found if coupling.names], weight
+
+
+def _needs(name: str, given: Mapping[str, Any], options: dict[str, object]) -> Needs | None:
+    """Return the needs of the tasks by own labels and the option ``fade``, which is taken out."""
+    if "needs" not in inspect.signature(COUPLINGS[name]).parameters:
+        return None
+    fade = options.pop("fade", FADE)
+    if fade is None:
+        return None
+    if not isinstance(fade, int | float) or not 0 < fade < math.inf:
+        raise LabelweaveError(
+            f"coupling '{name}': found the fade {fade!r}, expected a number above 0, or null"
+        )
+    return None if given["needs"] is None else needs(given["tasks"], given["needs"], fade)
+
+
+def _made(name: str, options: Mapping[str, object], given: Mapping[str, object]) -> list[Coupling]:
+    def make(coupling: Callable[..., Coupling], arguments: Mapping[str, object]) -> Coupling:
+        known = inspect.signature(coupling).parameters
+        return coupling(**{key: value for key, value in arguments.items() if key in known})
+
+    everything = {**given, **options}
+    if not needs_relations(name):
+        return [make(COUPLINGS[name], everything)]
+    relations: Any = given["relations"]
+    tables = [relation for relation in relations if not isinstance(relation, NoisyOr)]
+    noisy_ors = [relation for relation in relations if isinstance(relation, NoisyOr)]
+    found = []
+    if tables:
+        found.append(make(COUPLINGS[name], everything | {"relations": tables}))
+    if noisy_ors:
+        # options of the forms for tables, such as a temperature, mean nothing to these
+        found.append(make(NOISY_OR_COUPLINGS[name], everything | {"relations": noisy_ors}))
+    return found
+
+
+def checked_weight(place: str, value: object) -> float:
+    """Return a weight as a number; errors name its place."""
+    if isinstance(value, int | float) and 0 <= value < math.inf:
+        return float(value)
+    raise LabelweaveError(f"{place}: found the weight '{value}', expected a number of 0 or more")
