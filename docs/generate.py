@@ -73,8 +73,8 @@ paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01
 | `distillation` | `temperature` that both sides are softened by (2), `weights` of the tasks' \
 terms (1), each one number or task: number; `weight` (1) |
 
-`fade`: what a task learns from others counts by `fade / (fade + n)`, n being its own labels of a class,
-or of a label's rarer side; `null` = it does not fade. The forms `paper` and `hard` never do.
+`fade`: what a task learns from others counts by `fade / (fade + n)`, n being its own labels of a
+class, or of a label's rarer side; `null` = it does not fade. The forms `paper` and `hard` never do.
 """
 
 
