@@ -1,4 +1,4 @@
-"""Do the couplings' own strengths do as well as the best fixed factor, and do they do no harm?
+"""Whether the couplings' own strengths do as well as the best fixed factor, and no harm.
 
 Run ``python -m benchmarks.strength [--quick] [--case NAME] [--seeds N] [--json OUT]``. Cases:
 
