@@ -138,7 +138,8 @@ def test_teachers_are_calibrated_on_rows_kept_out(
 
     monkeypatch.setattr(teachers, "fit_arm", spy)
     split = {"test": 60, "validation": validation}
-    study = Study.from_file(study_file(tmp_path, split=split, teachers={"folds": folds}))
+    changes = {"teachers": {"folds": folds}, "label_shift": {"prediction": "uniform"}}
+    study = Study.from_file(study_file(tmp_path, split=split, **changes))
     fold, config = study.first_fold(), study.config
     model = fit_arm(ARMS["single_task"], fold, config, None).model
     assert model is not None
@@ -149,7 +150,10 @@ def test_teachers_are_calibrated_on_rows_kept_out(
         ratio = scores_of(task, given[task.name].astype(np.float64)) / found[task.name]
         held = [(fold.validation.annotations, model.probabilities(fold.validation.inputs))]
         if folds:
-            held = [(part.test.annotations, fitted.probabilities) for part, fitted in inner]
+            held = [
+                (part.test.annotations, fitted.model.probabilities(part.test.inputs))
+                for part, fitted in inner
+            ]
         expected = best_temperature(
             task,
             np.concatenate([p[task.name] for _, p in held]),

@@ -45,6 +45,9 @@ def _held_out(teacher: Model, fold: Fold, config: StudyConfig) -> tuple[Annotati
     rows = len(fold.train.index)
     predicted = {t.name: np.zeros((rows, t.width), np.float32) for t in teacher.tasks}
     for inner, out in kept_out(fold, config.teachers.folds):
-        for name, part in fit_arm(ARMS[BASELINE], inner, config, None).probabilities.items():
+        networks = fit_arm(ARMS[BASELINE], inner, config, None).model
+        assert networks is not None  # not trees
+        # as the teachers' own: under the training prior, whatever the study's predictions assume
+        for name, part in networks.probabilities(inner.test.inputs).items():
             predicted[name][out] = part
     return fold.train.annotations, predicted
