@@ -5,6 +5,7 @@ import pytest
 from command_line import command_line
 from labelweave import relations
 from labelweave.errors import LabelweaveError
+from labelweave.relations.halves import held_out_half
 from labelweave.study import Study, relating
 from labelweave.study.arms import find_arm
 from study_example import write_study
@@ -202,3 +203,16 @@ def test_a_wrong_table_is_corrected_before_it_couples(tmp_path) -> None:
     found = np.array(estimate["table"])[:, right]
     truth = [0, 1, 1]
     assert (np.abs(found - truth) < np.abs(found - np.subtract(1, truth))).all()
+
+
+def test_the_half_that_judges_holds_scattered_labels_of_both_kinds(tmp_path) -> None:
+    parts = [{"name": "one", "tasks": ["kind"], "rows": 60}, {"name": "two", "tasks": ["form"]}]
+    path = write_study(tmp_path, sources=[{"path": "b.csv"}], split={"test": 12}, scatter=parts)
+    table = pd.read_csv(tmp_path / "b.csv")
+    table["kind"] = table["kind"].fillna("bolt")
+    table.to_csv(tmp_path / "b.csv", index=False)
+    fold = Study.from_file(path).first_fold()
+    half = held_out_half(fold.train.annotations, fold.train.groups, fold.seed)
+    for task in ("kind", "form"):
+        labelled = fold.train.annotations.labelled(task)
+        assert 0.25 < half[labelled].mean() < 0.75

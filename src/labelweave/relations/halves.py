@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 
+STREAM = 7
+
 
 def held_out_half(
     annotations: Annotations, groups: NDArray[np.int64] | None, seed: int
@@ -13,7 +15,9 @@ def held_out_half(
     units = np.arange(len(annotations)) if groups is None else np.asarray(groups)
     distinct, unit = np.unique(units, return_inverse=True)
     half = np.zeros(len(distinct), np.bool_)
-    half[np.random.default_rng(seed).permutation(len(distinct))[: len(distinct) // 2]] = True
+    # a stream of its own: scattered labels are drawn by the same seed, and must not decide this
+    rng = np.random.default_rng([seed, STREAM])
+    half[rng.permutation(len(distinct))[: len(distinct) // 2]] = True
     return np.asarray(half[unit])
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from labelweave.data.stratification import deal, label_counts
 from labelweave.study.fold import Fold, Rows
 
+STREAM = 11  # random numbers of its own, not those that scatter labels
+
 
 def kept_out(fold: Fold, parts: int) -> Iterator[tuple[Fold, NDArray[np.int64]]]:
     """Give for each part the fold that trains on the other parts and tests on it, and its rows.
@@ -22,7 +24,7 @@ def kept_out(fold: Fold, parts: int) -> Iterator[tuple[Fold, NDArray[np.int64]]]
     """
     _, unit = np.unique(fold.train.groups, return_inverse=True)
     labels = label_counts(fold.train.annotations, fold.source, unit)
-    rng = np.random.default_rng(fold.seed)
+    rng = np.random.default_rng([fold.seed, STREAM])
     part = deal(labels, np.bincount(unit), np.ones(parts, dtype=np.int64), rng)[unit]
     for number in range(parts):
         kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
