@@ -8,6 +8,7 @@ from labelweave.relations.evidence.elements import Elements, Floats, Mask
 from labelweave.relations.evidence.evidence import EvidenceVerdict, Interval, LabelEvidence
 
 MIN_ELEMENTS = 20
+MIN_SIDE = 10  # a label that is on, or off, less often says too little about itself
 MIN_GROUPS = 5  # one for every fold of the recalibration
 NEWS = 0.02  # share of the loss of the own predictions that a relation must save to be worth it
 CONTRADICTION = 0.2  # share of the estimated table's lift that a given one may lose
@@ -90,7 +91,7 @@ def judged_labels(
     """Return the evidence of every column that the relation speaks about.
 
     A label is kept when the relation is and the label's own interval lies above 0. One with fewer
-    than 20 labelled elements, or always the same, cannot be judged and follows the relation.
+    than 20 labelled elements, or 10 on or off, cannot be judged and follows the relation.
 
     Args:
         elements: the labels.
@@ -108,7 +109,7 @@ def judged_labels(
             keep, reason = False, "the relation as a whole is left out"
         elif elements.exclusive:
             keep, reason = True, "a multiclass target is kept as a whole"
-        elif n < MIN_ELEMENTS or not 0 < on[j] < n:
+        elif n < MIN_ELEMENTS or min(on[j], n - on[j]) < MIN_SIDE:
             keep, reason = True, f"{n} labels, {int(on[j])} on: not to be judged by itself"
         elif low is not None and low > 0:
             keep, reason = True, f"lift {mean:.3f} nats on {n} labels"
