@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from labelweave.study import ARMS, StudyConfig, sections
+from labelweave.study import ARMS, StudyConfig, sections, value_sections
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
@@ -28,6 +28,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "network": NetworkSection,
     "training": TrainingConfig,
     "statistics": sections.StatisticsSection,
+    "label_curves": value_sections.LabelCurvesSection,
+    "prices": value_sections.PricesSection,
 }
 HEAD = """\
 # The study file, key by key

@@ -48,6 +48,7 @@ def content(**changes: Any) -> dict[str, Any]:
         "arms": ["single_task", "full"],
         "seeds": [3],
         "statistics": {"replicates": 100},
+        "label_curves": False,  # most tests need none
     }
     return {name: value for name, value in (study | changes).items() if value is not None}
 

@@ -242,3 +242,11 @@ def test_decoded_columns_give_the_same_annotations(whole):
 def test_bad_input(act, error):
     with pytest.raises(LabelweaveError, match=message(error)):
         act()
+
+
+@given(annotations())
+def test_only_keeps_tasks_in_their_own_order(found):
+    part = found.only(["sick", "species"])
+    assert part.tasks == (SPECIES, SICK)
+    assert len(part) == len(found)
+    assert all((part.labels[t.name] == found.labels[t.name]).all() for t in part.tasks)

@@ -14,7 +14,7 @@ from labelweave.study import StudyConfig, runs
 from study_example import content, write_study
 
 __all__ = ["command_line"]
-COMMANDS = ("demo", "case", "init", "check", "run", "predict", "schema")
+COMMANDS = ("demo", "case", "init", "check", "run", "compare", "predict", "schema")
 
 
 def test_the_version_needs_no_heavy_import() -> None:

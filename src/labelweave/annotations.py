@@ -126,6 +126,13 @@ class Annotations:
         kept = {name: codes for name, codes in self.labels.items() if name in names}
         return Annotations(self.tasks, kept, len(self))
 
+    def only(self, names: Sequence[str]) -> "Annotations":
+        """Return a copy that knows the named tasks only, in their own order."""
+        for name in names:
+            self.task(name)
+        tasks = tuple(task for task in self.tasks if task.name in names)
+        return Annotations(tasks, {task.name: self.labels[task.name] for task in tasks}, len(self))
+
     @staticmethod
     def concatenate(parts: Sequence["Annotations"]) -> "Annotations":
         """Return the rows of all parts, in order; the parts must have the same tasks.

@@ -10,6 +10,7 @@ import labelweave
 from labelweave.cli.ablate import ablate
 from labelweave.cli.case import case
 from labelweave.cli.check import check
+from labelweave.cli.compare import compare
 from labelweave.cli.demo import demo
 from labelweave.cli.init import init
 from labelweave.cli.predict import predict
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, case, init, check, relate, run, ablate, predict, schema):
+for command in (demo, case, init, check, relate, run, compare, ablate, predict, schema):
     app.command()(command)
 
 

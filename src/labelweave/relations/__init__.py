@@ -12,7 +12,14 @@ from labelweave.relations.evidence import (
     evaluate_noisy_or,
     evaluate_relation,
 )
-from labelweave.relations.grouping import Proposal, TaskPair, propose, rank_pairs
+from labelweave.relations.grouping import (
+    NextTask,
+    Proposal,
+    TaskPair,
+    order_tasks,
+    propose,
+    rank_pairs,
+)
 from labelweave.relations.joining import join_tables
 from labelweave.relations.knowledge import (
     KnownTable,
@@ -40,6 +47,7 @@ __all__ = [
     "KnownTable",
     "LabelEvidence",
     "Mislabelled",
+    "NextTask",
     "Noise",
     "NoiseReport",
     "NoisyOr",
@@ -61,6 +69,7 @@ __all__ = [
     "known_table",
     "known_tables",
     "multiply_in",
+    "order_tasks",
     "propose",
     "rank_pairs",
     "read_knowledge",

@@ -123,6 +123,48 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
     return Proposal(tuple(tasks), reason, apart)
 
 
+@dataclass(frozen=True)
+class NextTask:
+    """A task to join next.
+
+    Args:
+        task: its name.
+        gain: expected gains of the pairs that it makes with the tasks before it, summed.
+        reason: in words, of the best of these pairs.
+    """
+
+    task: str
+    gain: float
+    reason: str
+
+
+def order_tasks(ranking: Sequence[TaskPair], start: Sequence[str]) -> list[NextTask]:
+    """Return all other tasks of the ranking, each time the one that adds most to those before.
+
+    Args:
+        ranking: of `rank_pairs`.
+        start: the tasks joined already.
+    """
+    joined = list(start)
+    names = dict.fromkeys(name for pair in ranking for name in (pair.receiver, pair.giver))
+    left = [name for name in names if name not in joined]
+    order = []
+    while left:
+        pairs = {name: [p for p in ranking if _adds(p, name, joined)] for name in left}
+        task = max(left, key=lambda name: sum(pair.gain for pair in pairs[name]))
+        best = max(pairs[task], key=lambda pair: pair.gain, default=None)
+        reason = best.reason if best else "no evidence about it and the tasks before it"
+        order.append(NextTask(task, sum(pair.gain for pair in pairs[task]), reason))
+        joined.append(task)
+        left.remove(task)
+    return order
+
+
+def _adds(pair: TaskPair, name: str, joined: Sequence[str]) -> bool:
+    others = {pair.receiver, pair.giver} - {name}
+    return len(others) == 1 and others <= set(joined)
+
+
 def _both(pair: TaskPair) -> tuple[str, str]:
     first, second = sorted((pair.receiver, pair.giver))
     return first, second

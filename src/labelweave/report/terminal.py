@@ -20,6 +20,7 @@ from labelweave.report.tables import (
     score,
     verdict,
 )
+from labelweave.report.value import value_lines
 from labelweave.report.verdict import blind_spot, headline
 
 CODES = {
@@ -69,6 +70,8 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
         console.print(Text(printable(told)))
     for line in [*filter(None, [blind_spot(results)]), *_legend(results)]:
         console.print(Text(printable(line), style="dim"))
+    for number, line in enumerate(value_lines(results)):
+        console.print(Text(("" if number else "\n") + printable(line)))
 
 
 def _code(arm: str) -> str | None:

@@ -1,7 +1,7 @@
 """What a study file may say."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -23,6 +23,7 @@ from labelweave.study.sections import (
     TaskSection,
     TeachersSection,
 )
+from labelweave.study.value_sections import LabelCurvesSection, PricesSection
 from labelweave.training import TrainingConfig
 
 LARGEST_SEED = 2**32 - 1  # scikit-learn's trees take no larger one
@@ -51,6 +52,12 @@ class StudyConfig(Section):
             ``name`` and ``couplings`` an arm has coupling options of its own.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
+        label_curves: how the single-task networks do with fewer and more labels; false = do not
+            train them, and count no saved labels.
+        label_next: number of rows to name that are to be labelled first; 0 = none.
+        prices: of labels and of running; left out = counts only.
+        only: the tasks that take part this time; default: all. Results then go to
+            ``<output>/<name>.<tasks>``, and the test rows stay those of the whole study.
         output: folder for results, relative to the study file.
     """
 
@@ -70,6 +77,10 @@ class StudyConfig(Section):
     arms: list[str | ArmSection] = Field(default=[])
     seeds: int | list[int] = 3
     statistics: StatisticsSection = StatisticsSection()
+    label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
+    label_next: int = Field(default=100, ge=0)
+    prices: PricesSection | None = None
+    only: list[str] = Field(default=[])
     output: str = "runs"
 
     @field_validator("arms")

@@ -131,6 +131,9 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
             notes.append(
                 "labels are hidden from training rows only: validation rows keep all of theirs"
             )
+    kept = [task.name for task in data.tasks]
+    annotations = annotations.only(kept)
+    everything = everything.only(kept) if everything is not None else None
     encoder = _encoder(config).fit(collection.inputs.iloc[rows])
     notes += encoder.notes_
     given = data.relations(annotations, strict=config.needs_given_relations())
@@ -139,7 +142,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
 
     def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
         inputs = encoder.transform(collection.inputs.iloc[index])
-        return Rows(inputs, labels, index, collection.groups[index])
+        return Rows(inputs, labels.only(kept), index, collection.groups[index])
 
     return Fold(
         seed=seed,

@@ -30,16 +30,19 @@ class StudyData:
         collection: all sources.
         known: relations that come from knowledge tables.
         counted: relations still to be counted or fitted on the training rows of each split.
+        only: the tasks that take part, by name; empty = all. The labels of the others still shape
+            the split, so that studies of other tasks have the same test rows, and are no inputs.
     """
 
     collection: Collection
     known: tuple[AnyRelation, ...]
     counted: tuple[RelationSection, ...]
+    only: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        """The tasks, classes known."""
-        return self.collection.tasks
+        """The tasks that take part, classes known."""
+        return tuple(t for t in self.collection.tasks if not self.only or t.name in self.only)
 
     @property
     def pairs(self) -> list[tuple[str, str]] | None:
@@ -99,7 +102,20 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
         for relation in _written(section, folder, tasks)
     ]
     counted = tuple(section for section in config.relations if not section.written)
-    return StudyData(collection, tuple(join_tables(known)), counted)
+    known = join_tables(known)
+    if not config.only:
+        return StudyData(collection, tuple(known), counted)
+    names = {task.name for task in tasks if task.name in config.only}
+    known = [r for r in known if {r.source.name, r.target.name} <= names]
+    kept = [
+        section.model_copy(update={"targets": [t for t in section.targets or () if t in names]})
+        for section in counted
+        if section.source in names
+    ]
+    return StudyData(
+        collection, tuple(known), tuple(section for section in kept if section.targets),
+        tuple(name for name in (task.name for task in tasks) if name in names),
+    )  # fmt: skip
 
 
 def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[AnyRelation]:
@@ -158,6 +174,7 @@ def _check_names(config: StudyConfig, tasks: Sequence[Task]) -> None:
         for i, section in enumerate(config.relations)
         for name in (section.source, *(section.targets or ()))
     ]
+    places += [("only", name) for name in config.only]
     places += [
         (f"scatter.{i}.tasks", name) for i, part in enumerate(config.scatter) for name in part.tasks
     ]

@@ -56,7 +56,7 @@ def collect(
     """
     tasks = folds[0].train.annotations.tasks
     replicates = {
-        arm: {task.name: _replicates(task, list(of_arm), folds, config) for task in tasks}
+        arm: {task.name: replicates_of(task, list(of_arm), folds, config) for task in tasks}
         for arm, of_arm in runs.items()
     }
     level = config.statistics.level
@@ -129,9 +129,10 @@ def environment() -> dict[str, str]:
     return {"python": platform.python_version(), "system": platform.system(), **packages}
 
 
-def _replicates(
-    task: Task, runs: list[Run], folds: Sequence[Fold], config: StudyConfig
+def replicates_of(
+    task: Task, runs: Sequence[Run], folds: Sequence[Fold], config: StudyConfig
 ) -> Replicates:
+    """Return the metrics of finished runs on the test rows of their folds."""
     results = [
         TestResult(
             run.predictions()[task.name],

@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from labelweave.errors import LabelweaveError, TrainingError, listing
-from labelweave.priors import assumed_prior
+from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import Origin, Relatedness
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.config import StudyConfig
+from labelweave.study.description import description
 from labelweave.study.fitting import check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
@@ -18,10 +18,11 @@ from labelweave.study.mislabelled import mislabelled_table, write_mislabelled
 from labelweave.study.pool import derive_runs, train_runs
 from labelweave.study.progress import runs_bar
 from labelweave.study.relating import relate_fold, with_relations
-from labelweave.study.results import collect, notes, write_results
+from labelweave.study.results import collect, write_results
 from labelweave.study.runs import Run, plan_run
+from labelweave.study.stage_name import stage_name
 from labelweave.study.study_file import parse_study, read_study_file
-from labelweave.tasks import Binary
+from labelweave.study.value import add_value, check_value, next_task
 
 
 class Study:
@@ -56,17 +57,26 @@ class Study:
         self.command = command
         self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))
         self.mislabelled: pd.DataFrame | None = None
+        check_value(self.config, self.arms, [task.name for task in self.data.collection.tasks])
+        # by arm its data and its finished runs, of the last `compare`
+        self._trained: tuple[dict[str, list[Fold]], dict[str, list[Run]]] = ({}, {})
 
     @classmethod
-    def from_file(cls, path: str | Path) -> "Study":
-        """Return the study of a YAML file."""
-        config = read_study_file(path)
+    def from_file(cls, path: str | Path, **changes: Any) -> "Study":
+        """Return the study of a YAML file, with keys changed.
+
+        Args:
+            path: the study file.
+            changes: valid values of keys, in place of the file's.
+        """
+        config = read_study_file(path).model_copy(update=changes)
         return cls(config, Path(path).parent, command=f"labelweave run {Path(path).name}")
 
     @property
     def output(self) -> Path:
         """The folder that holds the study's results."""
-        return self.folder / self.config.output / self.config.name
+        name = stage_name(self.config.name, [task.name for task in self.data.tasks])
+        return self.folder / self.config.output / (name if self.config.only else self.config.name)
 
     def folds(self) -> list[Fold]:
         """Return the data of every seed, checked for all that would stop a run on them."""
@@ -85,8 +95,8 @@ class Study:
         """Run every arm on every seed, compare, and write results and report.
 
         Runs that are there already, made from the same content, are not repeated. Writes
-        ``results.json``, ``results.csv`` and ``report.html`` to `output`, and ``mislabelled.csv``
-        where an arm estimates label noise.
+        ``results.json``, ``results.csv``, ``report.html`` and ``label_next.csv`` to `output`, and
+        ``mislabelled.csv`` where an arm estimates label noise.
 
         Args:
             jobs: processes side by side; None = one a core.
@@ -100,6 +110,8 @@ class Study:
             TrainingError: every arm failed on some seed.
         """
         results = self.compare(jobs=jobs, progress=progress)
+        folds, runs = self._trained
+        add_value(results, self.config, self.data, folds, runs, self.output, jobs, progress)
         write_results(results, self.output)
         if self.mislabelled is not None:
             write_mislabelled(self.mislabelled, self.output)
@@ -135,6 +147,8 @@ class Study:
         if not whole:
             raise TrainingError(f"every arm failed, the first: {failures[0]['error']}")
         results = collect(self.config, folds, whole, failures, self.command)
+        results["next_task"] = next_task(related)
+        self._trained = ({**first, **second}, whole)
         results["relatedness"] = {
             origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
         }
@@ -218,29 +232,4 @@ class Study:
 
         Makes every seed's split, so that whatever the data do not allow is found.
         """
-        folds = self.folds()
-        fold = folds[0]
-        coverage = fold.coverage()
-        lines: list[Any] = [f"study {self.config.name}", ""]
-        for task in self.data.tasks:
-            kind = "binary" if isinstance(task, Binary) else task.kind
-            names = "" if kind == "binary" else f", {listing(task.names, 12)}"
-            lines.append(f"task {task.name}: {kind}{names}")
-        lines += ["", "Training rows and their labels (first seed):", coverage]
-        lines += [
-            f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
-            f"{len(fold.test.index)} test; inputs: {fold.train.inputs.shape[1]}"
-        ]
-        lines += [*coverage.partial_lines(), *coverage.shared_lines()]
-        for relation in fold.relations:
-            known = int(relation.mask.sum())
-            lines.append(
-                f"relation {relation.name}: {relation.origin}, {known} of {relation.mask.size} "
-                "entries known"
-            )
-        assumed = assumed_prior(self.config.label_shift.prediction, self.data.tasks)
-        lines += [f"prior that predictions assume: {assumed}"]
-        lines += ["arms: " + ", ".join(self.arms)]
-        lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
-        lines += [f"note: {note}" for note in notes(folds)]
-        return lines
+        return description(self.config, self.data.tasks, self.arms, self.folds())

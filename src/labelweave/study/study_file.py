@@ -106,7 +106,8 @@ class _Loader(yaml.SafeLoader):
 def _is_union_branch(part: int | str) -> bool:
     # pydantic adds the tried type of a union to the place of an error
     text = str(part)
-    return text in {"int", "float", "str", "bool"} or "[" in text or text.startswith("literal")
+    named = text in {"int", "float", "str", "bool"} or text.endswith("Section")
+    return named or "[" in text or text.startswith("literal")
 
 
 def _keys_at(location: list[int | str]) -> list[str]:

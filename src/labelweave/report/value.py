@@ -1,0 +1,91 @@
+"""What joining is worth, in a few plain lines for the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def value_lines(results: Mapping[str, Any]) -> list[str]:
+    """Return the three figures, what to label next and what to join, as far as results tell.
+
+    Args:
+        results: the content of a study's results.json.
+    """
+    lines = []
+    decision = results.get("decision") or {}
+    figures = {figure["key"]: figure for figure in decision.get("figures", ())}
+    if figures:
+        lines.append(f"Decision: {decision['verdict']} ({decision['arm']})")
+        lines.append("  " + "; ".join(filter(None, (_accuracy(figures), _cost(results)))))
+    lines += _labels(results)
+    plan = results.get("label_plan") or {}
+    if plan.get("tasks"):
+        best = plan["tasks"][0]
+        rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
+        lines.append(f"Label next: {best['task']} ({best['why']}){rows}")
+    proposed = results.get("next_task") or {}
+    if proposed.get("start"):
+        then = [entry["task"] for entry in proposed["order"]]
+        lines.append(
+            f"Start with: {', '.join(proposed['start'])}"
+            + (f"; then {', '.join(then)}" if then else "")
+        )
+    return lines
+
+
+def _accuracy(figures: Mapping[str, Any]) -> str:
+    value = figures["accuracy"]["value"]
+    if value is None:
+        return ""
+    return f"mean of the main metrics {_ends(value, 100, '+.1f')} points"
+
+
+def _cost(results: Mapping[str, Any]) -> str:
+    running = (results.get("money") or {}).get("running")
+    ratio = results["costs"].get("ratio")
+    text = ""
+    if ratio and ratio["throughput"] and ratio["latency_1"]:
+        text = (
+            f"running: {ratio['throughput']:.1f} times the rows per second, "
+            f"{ratio['latency_1']:.2f} of the latency of a row"
+        )
+    if running:
+        text += f", {running['saved']:,.2f} {results['money']['currency']} a year saved"
+    return text
+
+
+def _labels(results: Mapping[str, Any]) -> list[str]:
+    """Return the labels saved on the task where that is clearest, and the money of all."""
+    curves = results.get("label_curves") or {}
+    sure: dict[str, float] = {}
+    for name, curve in curves.items():
+        needed, has = curve["needed"], curve["has"]
+        least = curve["beyond"] if needed["low"] is None else needed["low"]
+        if least is not None and least > has:
+            sure[name] = least / has
+    if not curves:
+        return []
+    if not sure:
+        return ["Labels saved: on no task for certain"]
+    name = max(sure, key=lambda task: sure[task])
+    curve = curves[name]
+    needed = curve["needed"]
+    told = (
+        _ends(needed, 1, ",.0f")
+        if needed["mean"] is not None
+        else f"more than {curve['beyond']:,.0f}"
+    )
+    line = (
+        f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels do "
+        f"what {told} would do alone"
+    )
+    total = (results.get("money") or {}).get("total")
+    if total:
+        line += f"; {_ends(total, 1, ',.0f')} {results['money']['currency']} in all"
+    return [line]
+
+
+def _ends(value: Mapping[str, Any], factor: float, form: str) -> str:
+    low, high = (
+        "?" if value[end] is None else format(factor * value[end], form) for end in ("low", "high")
+    )
+    return f"{format(factor * value['mean'], form)} ({low} to {high})"
