@@ -180,3 +180,79 @@ def _relation(
         "columns": [f"{target}_{k}" for k in range(columns)],
         "table": table.tolist(), "known": known.tolist(),
     }  # fmt: skip
+
+
+def with_value(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the results with label curves, calibration, costs, money, label plan and next task."""
+    names, baseline = [task["name"] for task in results["tasks"]], results["baseline"]
+    arm = "full" if "full" in results["arms"] else baseline
+    return results | {
+        "label_curves": {
+            task["name"]: _label_curve(results, task, arm, reached=t != 1)
+            for t, task in enumerate(results["tasks"])
+        },
+        "calibration": {
+            name: {task: {"ece": _share(0.05), "bins": _bins(k)} for task in names}
+            for k, name in enumerate(dict.fromkeys([baseline, "multi_task", arm]))
+        },
+        "costs": results["costs"]
+        | {
+            "machine": "8 cores",
+            "joint": _running(1, 1_234_567, 0.9),
+            "single": _running(len(names), 1_234_567 * len(names), 6.5),
+            "ratio": {"latency_1": 0.14, "latency_256": 0.2, "throughput": 5.0, "memory": 0.2,
+                      "disk": 0.11, "training": 0.4},
+            "assumptions": ["one thread, warm"],
+        },
+        "money": {
+            "currency": "EUR",
+            "labels": {names[0]: {"price": 2.5, "saved": _share(1200.0)}},
+            "total": _share(1200.0),
+            "running": {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year",
+                        "assumption": "5,000,000 predictions a year"},
+        },
+        "label_plan": {
+            "tasks": [{"task": name, "labels_now": 64, "gain_per_100": _share(0.02),
+                       "price": 2.5 if k == 0 else None, "gain_per_price": None, "rank": k + 1,
+                       "why": ""} for k, name in enumerate(names)],
+            "rows_file": "label_next.csv", "rows": 100,
+        },
+        "next_task": {"start": names[:2], "why": "most related",
+                      "order": [{"task": name, "adds": "a gain of 0.01"} for name in names[2:4]]},
+    }  # fmt: skip
+
+
+def _share(mean: float) -> dict[str, float]:
+    return {"mean": mean, "low": 0.8 * mean, "high": 1.2 * mean}
+
+
+def _label_curve(
+    results: dict[str, Any], task: dict[str, Any], arm: str, reached: bool
+) -> dict[str, Any]:
+    top = results["arms"][results["baseline"]][task["name"]][task["main_metric"]]["mean"]
+    labels = [float(n) for n in (6, 13, 26, 51, 64)]
+    value = [top - 0.3 / n**0.5 + 0.3 / 8 for n in labels]
+    return {
+        "metric": task["main_metric"], "arm": arm,
+        "points": [{"labels": n, "share": n / 64, "mean": v, "low": v - 0.02, "high": v + 0.02,
+                    "seeds": 3} for n, v in zip(labels, value, strict=True)],
+        "fit": [[n, top - 0.3 / n**0.5 + 0.3 / 8] for n in range(6, 200, 5)],
+        "joint": {"mean": top + 0.02, "low": top, "high": top + 0.04}, "has": 64,
+        "needed": _share(180.0) if reached else {"mean": None, "low": None, "high": None},
+        "beyond": None if reached else 640.0, "saved": _share(116.0) if reached else None,
+        "note": "",
+    }  # fmt: skip
+
+
+def _bins(shift: int) -> list[list[float]]:
+    return [[0.3 + 0.07 * k, 0.25 + 0.07 * k - 0.02 * shift, 38] for k in range(10)]
+
+
+def _running(networks: int, parameters: int, milliseconds: float) -> dict[str, Any]:
+    return {
+        "networks": networks, "parameters": parameters, "disk_mb": 4.9 * networks,
+        "memory_mb": 6.1 * networks,
+        "latency_ms": {"1": {"p50": milliseconds, "p95": 1.2 * milliseconds},
+                       "256": {"p50": 4 * milliseconds, "p95": 5 * milliseconds}},
+        "rows_per_second": 1000 / milliseconds, "training_seconds": 12.5,
+    }  # fmt: skip

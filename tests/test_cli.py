@@ -70,8 +70,9 @@ def test_check_prints_the_coverage_and_trains_nothing(tmp_path: Path, cli: Comma
 
 
 def test_run_prints_the_table_and_where_the_report_is(tmp_path: Path, cli: CommandLine) -> None:
-    answer = cli("run", write_study(tmp_path), "--jobs", 1)
+    answer = cli("run", write_study(tmp_path), "--jobs", 1, "--language", "ja")
     assert answer.code == 0
+    assert '<html lang="ja">' in (tmp_path / "runs/parts/report.html").read_text(encoding="utf-8")
     assert re.search(r"single_task +\d+\.\d", answer.out)
     assert answer.out.endswith(f"Report: {tmp_path}/runs/parts/report.html\n")
     assert answer.err == "", "no progress bar where there is no terminal"

@@ -22,13 +22,15 @@ from labelweave.report import (
     print_results,
     reasons,
     recommended_arm,
+    risks,
     write_csv,
     write_html,
 )
 from labelweave.report.figures import interval_plot, loss_curves
 from labelweave.report.heat_maps import heat_map
+from labelweave.report.messages import Messages
 from labelweave.report.tables import Estimate, arm_names, checked, mean_scores
-from labelweave.report.verdict import blind_spot, short
+from labelweave.report.verdict import blind_spot
 from report_example import example_results
 
 VOID = {"meta", "br", "wbr"}
@@ -128,16 +130,17 @@ def test_html_fetches_nothing(page):
 
 def test_html_holds_every_part(page):
     results, read = example_results(), Page(page)
-    for part in ("Verdict", "Overview", "Coverage", "Relations between tasks", "Loss curves",
-                 "Costs", "Notes and failures", "How to reproduce"):  # fmt: skip
+    for part in ("Verdict", "Coverage", "Relations between tasks", "Results", "Label curves",
+                 "Calibration", "Costs", "Learning curves", "What was left out, and why",
+                 "How to reproduce"):  # fmt: skip
         assert part in read.text
     assert headline(results) in read.text
-    assert all(reason in read.text for reason in reasons(results))
+    assert all(told in read.text for told in [*reasons(results), *risks(results)])
     for told in (results["notes"][0], results["command"], "loss is no longer finite", "2.13.0+cpu"):
         assert told in read.text
     assert "learning_rate: 0.001" in read.text
     pictures = len(results["tasks"]) + len(results["relations"]) + len(results["curves"])
-    assert page.count('role="img" aria-label="') == page.count("<svg") == pictures
+    assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
 
 
 def test_html_is_deterministic_and_ignores_the_users_style(page, tmp_path):
@@ -183,11 +186,18 @@ def test_html_of_the_required_keys_only_says_no_data(tmp_path):
     results = small({"single_task": [0.5, None], "full": [None, float("nan")]}, coverage=None)
     write_html(results, tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
-    overview = text[text.index("Overview") : text.index("What the arms are")]
+    overview = text[text.index("oracle aside") : text.index("What the arms are")]
     assert overview.count("no data") == 3
     assert "nan" not in text
-    for part in ("Coverage", "Relations between tasks", "Loss curves", "Costs"):
-        assert re.search(rf"{part}\s+no data", text)
+    for part, told in (
+        ("Coverage", "no data on coverage"),
+        ("Relations between tasks", "no relations between the tasks"),
+        ("Label curves", "no label curves in this study"),
+        ("Calibration", "no calibration in these results"),
+        ("Costs", "running cost: not measured"),
+        ("Learning curves", "no learning curves"),
+    ):
+        assert re.search(rf"{part}\s+{told}", text)
 
 
 def test_heat_map_leaves_unknown_cells_open():
@@ -291,9 +301,11 @@ def test_headline_of_a_harmful_best_arm_recommends_another():
         "multi_task shows a gain on 1 of 2 tasks, negative transfer on none, not enough data on "
         "1 ('t1'); t0 .60 -> .65 (+.05, 95 % interval .04 to .06).",
         "full is ruled out by negative transfer on 1 ('t1').",
-        "It is chosen by the test rows' means: among arms that do alike, the best looks a little "
-        "better than it is.",
         "It takes 1 network in place of 2.",
+    ]
+    assert risks(results) == [
+        "It is chosen by the test rows' means: among arms that do alike, the best looks a little "
+        "better than it is."
     ]
 
 
@@ -322,8 +334,8 @@ def test_headline_tells_where_a_control_is_ahead():
         "with the intervals apart on 1 ('t0')"
     )
     assert "strong_single_task" not in headline(results)
-    assert reasons(results)[-1] == (
-        "Caution: shuffled_relations does as well (.60), "
+    assert risks(results)[0] == (
+        "shuffled_relations does as well (.60), "
         "so the gain does not come from what the relations say."
     )
 
@@ -389,6 +401,7 @@ def test_arms_are_ordered_baseline_first_controls_last():
 
 @given(st.floats(-2, 2))
 def test_short_numbers_read_back(value):
+    short = Messages().short
     assert float(short(value)) == pytest.approx(value, abs=0.00501)
     assert not short(value).startswith(("0", "-0", "-.00"))
 

@@ -11,6 +11,7 @@ from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import Relation
+from labelweave.report import recommended_arm
 from labelweave.study import ARMS, Study, StudyData, parse_study, runs
 from labelweave.study.results import notes
 from labelweave.tasks import Multiclass
@@ -72,14 +73,16 @@ def test_results_have_the_same_form_for_every_arm_and_task(
     assert results["failures"] == []
     output = path.parent / "runs" / "parts"
     assert json.loads((output / "results.json").read_text(encoding="utf-8")) == results
-    assert "</html>" in (output / "report.html").read_text(encoding="utf-8")
+    for name, told in (("report.html", '<html lang="en">'), ("report.md", "## Recommendation")):
+        assert told in (output / name).read_text(encoding="utf-8")
+    assert (output / "summary.png").stat().st_size > 10_000
     assert "single_task" in (output / "results.csv").read_text(encoding="utf-8")
 
 
 def test_results_name_no_folder_of_the_machine(every_arm: tuple[Path, Results]) -> None:
     path, _ = every_arm
     output = path.parent / "runs" / "parts"
-    for name in ("results.json", "results.csv", "report.html"):
+    for name in ("results.json", "results.csv", "report.html", "report.md"):
         assert str(path.parent) not in (output / name).read_text(encoding="utf-8")
 
 
@@ -102,6 +105,25 @@ def test_all_arms_of_a_seed_are_tested_on_the_same_rows(every_arm: tuple[Path, R
                 done = runs.Run(record["arm"], fold.seed, record["key"], folder)
                 assert np.array_equal(done.rows(), fold.test.index)
                 assert set(done.predictions()) == {"kind", "form"}
+
+
+def test_calibration_is_told_of_the_baseline_the_joint_and_the_recommended_arm(
+    every_arm: tuple[Path, Results],
+) -> None:
+    _, results = every_arm
+    found = results["calibration"]
+    assert list(found)[:2] == ["single_task", "multi_task"]
+    assert set(found) == {"single_task", "multi_task", recommended_arm(results)}
+    for by_task in found.values():
+        cells = {name: (by_task[name]["ece"], by_task[name]["bins"]) for name in by_task}
+        assert set(cells) == {"kind", "form"}
+        for ece, bins in cells.values():
+            assert 0 <= ece["low"] <= ece["mean"] <= ece["high"] <= 1
+            assert ece["seeds"] == 2
+            # 60 test rows a seed; of form, two elements a row
+            assert sum(n for *_, n in bins) <= 2 * 2 * 60
+            assert [c for c, *_ in bins] == sorted(c for c, *_ in bins)
+        assert sum(n for *_, n in cells["kind"][1]) <= 2 * 60
 
 
 def test_running_again_trains_nothing(every_arm: tuple[Path, Results]) -> None:

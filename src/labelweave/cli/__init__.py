@@ -15,6 +15,7 @@ from labelweave.cli.demo import demo
 from labelweave.cli.init import init
 from labelweave.cli.predict import predict
 from labelweave.cli.relate import relate
+from labelweave.cli.report import report
 from labelweave.cli.run import run
 from labelweave.cli.schema import schema
 from labelweave.errors import LabelweaveError, TrainingError
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, case, init, check, relate, run, compare, ablate, predict, schema):
+for command in (demo, case, init, check, relate, run, compare, report, ablate, predict, schema):
     app.command()(command)
 
 

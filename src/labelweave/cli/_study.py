@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from labelweave.study import Study
 
 
-def run_and_print(study: "Study", jobs: int | None) -> None:
+def run_and_print(study: "Study", jobs: int | None, language: str | None = None) -> None:
     """Run a study, print its table and where the files are; exit 1 when runs failed."""
     from labelweave.report import print_results
 
-    results = study.run(jobs=jobs)
+    results = study.run(jobs=jobs, language=language)
     console = Console()
     print_results(results, console)
     report = study.output / "report.html"

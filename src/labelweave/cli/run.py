@@ -27,6 +27,10 @@ def run(
     label_next: Annotated[
         int | None, typer.Option(min=0, help="Rows to name in label_next.csv; 0 = none.")
     ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of the report: en or ja; default: as the study says."),
+    ] = None,
 ) -> None:
     """Run a study: train every arm on every seed, compare, write the report.
 
@@ -37,6 +41,7 @@ def run(
     - `labelweave run study.yaml`
     - `labelweave run study.yaml --tasks species,shape`
     - `labelweave run study.yaml --next` : in stages, the most related tasks first
+    - `labelweave run study.yaml --language ja`
     """
     from labelweave.errors import LabelweaveError
     from labelweave.report import print_compared
@@ -57,7 +62,7 @@ def run(
     opened = Study.from_file(study, **changes)
     if opened.config.only:
         opened.command += f" --tasks {','.join(opened.config.only)}"
-    run_and_print(opened, jobs)
+    run_and_print(opened, jobs, language)
     if stage is not None and stage.before is not None:
         typer.echo(f"\nWhat '{stage.added}' added, B with it, A without:")
         sides = of_study(stage.before, None), of_study(opened.output, None)

@@ -1,6 +1,7 @@
 """Evaluation: metrics that know missing labels, thresholds, and paired comparison."""
 
 from labelweave.evaluation.bootstrap import group_weights, replicate_metrics
+from labelweave.evaluation.calibration import Reliability, confidences, reliability
 from labelweave.evaluation.comparison import (
     Difference,
     Estimate,
@@ -19,6 +20,7 @@ __all__ = [
     "HIGHER_IS_BETTER",
     "Difference",
     "Estimate",
+    "Reliability",
     "Replicates",
     "TestResult",
     "Verdict",
@@ -26,11 +28,13 @@ __all__ = [
     "best_thresholds",
     "cohens_h",
     "compare",
+    "confidences",
     "evaluate",
     "group_weights",
     "holm",
     "main_metric",
     "metric_names",
+    "reliability",
     "replicate_metrics",
     "scores_of",
     "summarise",

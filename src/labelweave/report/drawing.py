@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any, Literal
+from unicodedata import east_asian_width
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -79,6 +80,15 @@ def name_ticks(axes: Axes, axis: Literal["x", "y"], names: Sequence[object]) -> 
 
 
 def cut(name: object) -> str:
-    """Return a name fit for a picture: printable, of at most 24 characters."""
+    """Return a name fit for a picture: printable, of at most 24 characters (12 wide ones)."""
     text = printable(name)
-    return text if len(text) <= NAME_LENGTH else text[: NAME_LENGTH - 1] + "…"
+    if width(text) <= NAME_LENGTH:
+        return text
+    while width(text) >= NAME_LENGTH:
+        text = text[:-1]
+    return text + "…"
+
+
+def width(text: str) -> int:
+    """Return the width of a text in characters, a wide one (East Asian) being two."""
+    return sum(1 + (east_asian_width(character) in "WF") for character in text)

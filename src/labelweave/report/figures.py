@@ -8,7 +8,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from labelweave.report.drawing import cut, inline_svg, name_ticks, new_figure, style
-from labelweave.report.tables import Estimate, fixed
+from labelweave.report.messages import Messages
+from labelweave.report.tables import Estimate
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart
 BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"
@@ -31,6 +32,7 @@ def interval_plot(
     rows: Sequence[tuple[str, Estimate, str | None]],
     baseline: float | None,
     key: str,
+    say: Messages | None = None,
 ) -> str:
     """Draw one task: a dot with its interval for every arm, the baseline as a vertical line.
 
@@ -40,16 +42,20 @@ def interval_plot(
         rows: (arm, estimate, verdict) from top to bottom.
         baseline: the baseline's mean, None for no line.
         key: a name that no other picture of the page has.
+        say: the language; default English.
 
     Returns:
         An SVG element.
     """
+    say = say or Messages()
+    metric = say.named("metric", metric)
     with style(key):
         figure, axes = new_figure(WIDTH, 56 + 22 * len(rows))
         for y, (_, found, word) in enumerate(rows):
             if found.mean is None:
                 beside_axis = axes.get_yaxis_transform()
-                axes.text(0.02, y, "no data", transform=beside_axis, va="center", color=GREY)
+                missing = say("word.no_data")
+                axes.text(0.02, y, missing, transform=beside_axis, va="center", color=GREY)
                 continue
             colour, marker, face = MARKERS[word or ""]
             if found.low is not None and found.high is not None:
@@ -63,11 +69,17 @@ def interval_plot(
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="x")
         axes.set_xlabel(cut(metric))
-        told = ", ".join(f"{name} {_interval(found)}" for name, found, _ in rows)
-        return inline_svg(figure, f"{metric} of {task}: {told}")
+        told = say.list([f"{name} {told_interval(found, say)}" for name, found, _ in rows])
+        return inline_svg(figure, say("alt.intervals", metric=metric, task=task, told=told))
 
 
-def loss_curves(arm: str, curve: Mapping[str, Any], terms: Sequence[str], key: str) -> str:
+def loss_curves(
+    arm: str,
+    curve: Mapping[str, Any],
+    terms: Sequence[str],
+    key: str,
+    say: Messages | None = None,
+) -> str:
     """Draw an arm's weighted loss terms by training step, on a log scale if none is negative.
 
     Args:
@@ -76,10 +88,12 @@ def loss_curves(arm: str, curve: Mapping[str, Any], terms: Sequence[str], key: s
         terms: the terms to draw, at most 12; their order gives the colours, so that a term
             looks the same in every arm.
         key: a name that no other picture of the page has.
+        say: the language; default English.
 
     Returns:
         An SVG element.
     """
+    say = say or Messages()
     drawn = {
         term: np.asarray(curve["terms"][term], dtype=float)
         for term in terms
@@ -99,21 +113,25 @@ def loss_curves(arm: str, curve: Mapping[str, Any], terms: Sequence[str], key: s
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_xlabel("step")
-        axes.set_ylabel("weighted loss")
+        axes.set_xlabel(say("axis.step"))
+        axes.set_ylabel(say("axis.loss"))
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="y")
         figure.legend(lines, names, loc="outside lower left", ncols=columns)
-        told = ", ".join(f"{term} {_course(values)}" for term, values in drawn.items())
-        return inline_svg(figure, f"Loss terms of {arm} by training step: {told or 'no data'}")
+        told = say.list([f"{term} {_course(values, say)}" for term, values in drawn.items()])
+        alt = say("alt.losses", arm=arm, told=told or say("word.no_data"))
+        return inline_svg(figure, alt)
 
 
-def _interval(found: Estimate) -> str:
+def told_interval(found: Estimate, say: Messages) -> str:
+    """Return a mean with its interval in words."""
     if found.low is None or found.high is None:
-        return fixed(found.mean)
-    return f"{fixed(found.mean)} ({fixed(found.low)} to {fixed(found.high)})"
+        return say.fixed(found.mean)
+    return f"{say.fixed(found.mean)} ({say.span(found.low, found.high)})"
 
 
-def _course(values: NDArray[np.float64]) -> str:
+def _course(values: NDArray[np.float64], say: Messages) -> str:
     known = values[np.isfinite(values)]
-    return f"from {known[0]:.3g} to {known[-1]:.3g}" if len(known) else "no data"
+    if not len(known):
+        return say("word.no_data")
+    return say("format.course", first=f"{known[0]:.3g}", last=f"{known[-1]:.3g}")

@@ -10,12 +10,21 @@ from matplotlib.patches import Rectangle
 
 from labelweave.errors import LabelweaveError
 from labelweave.files import replacing
-from labelweave.report.drawing import PIXELS, cut, inline_svg, name_ticks, new_figure, style
+from labelweave.report.drawing import (
+    PIXELS,
+    cut,
+    inline_svg,
+    name_ticks,
+    new_figure,
+    style,
+    width,
+)
+from labelweave.report.messages import Messages
 
 MAX_NAMES = 60
 
 
-def heat_map(relation: Mapping[str, Any], key: str) -> str:
+def heat_map(relation: Mapping[str, Any], key: str, say: Messages | None = None) -> str:
     """Draw a relation's table: rows are the source's classes, columns the target's.
 
     Unknown cells are hatched. A side with more than 60 classes is drawn without their names.
@@ -23,12 +32,13 @@ def heat_map(relation: Mapping[str, Any], key: str) -> str:
     Args:
         relation: one of the results' "relations".
         key: a name that no other picture of the page has.
+        say: the language of the text alternative; default English.
 
     Returns:
         An SVG element.
     """
     with style(key):
-        return inline_svg(*_heat_map(relation))
+        return inline_svg(*_heat_map(relation, say or Messages()))
 
 
 def write_heat_map(relation: Mapping[str, Any], path: Path) -> Path:
@@ -40,14 +50,14 @@ def write_heat_map(relation: Mapping[str, Any], path: Path) -> Path:
     if path.suffix not in {".svg", ".png"}:
         raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .svg or .png")
     with style(path.name):
-        figure, _ = _heat_map(relation)
+        figure, _ = _heat_map(relation, Messages())
         nothing = {"Date": None} if path.suffix == ".svg" else {}
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=2 * PIXELS, metadata=nothing)
     return path
 
 
-def _heat_map(relation: Mapping[str, Any]) -> tuple[Figure, str]:
+def _heat_map(relation: Mapping[str, Any], say: Messages) -> tuple[Figure, str]:
     """Return the picture of a relation's table, and its text alternative."""
     table = np.atleast_2d(np.asarray(relation["table"], dtype=float))
     known = np.isfinite(table)
@@ -70,12 +80,18 @@ def _heat_map(relation: Mapping[str, Any]) -> tuple[Figure, str]:
     axes.set_xlabel(cut(relation["target"]))
     axes.set_ylabel(cut(relation["source"]))
     figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
-    return (
-        figure,
-        f"Relation of {relation['source']} to {relation['target']}: table of "
-        f"{table.shape[0]} by {table.shape[1]}, values from {low:.2f} to {high:.2f}, "
-        f"{known.sum()} of {known.size} cells known",
+    told = say(
+        "alt.heat_map",
+        source=relation["source"],
+        target=relation["target"],
+        rows=table.shape[0],
+        columns=table.shape[1],
+        low=say.fixed(float(low), 2),
+        high=say.fixed(float(high), 2),
+        known=known.sum(),
+        cells=known.size,
     )
+    return figure, told
 
 
 def _extent(cells: int) -> float:
@@ -85,4 +101,4 @@ def _extent(cells: int) -> float:
 
 def _space(names: Sequence[object]) -> float:
     shown = names if len(names) <= MAX_NAMES else []
-    return 7 * max((len(cut(name)) for name in shown), default=0)
+    return 7 * max((width(cut(name)) for name in shown), default=0)

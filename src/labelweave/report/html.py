@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelweave.files import write_text
+from labelweave.report.decision import decide, shown_arm
+from labelweave.report.messages import Messages
 from labelweave.report.relatedness import noise_rows
 from labelweave.report.tables import (
     MARKS,
@@ -14,112 +16,153 @@ from labelweave.report.tables import (
     checked,
     difference,
     estimate,
-    fixed,
     interval_level,
     score,
     verdict,
 )
-from labelweave.report.verdict import headline, reasons, recommended_arm
+from labelweave.report.verdict import headline, recommended_arm
 
-MAX_TERMS = 12
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+SECTIONS = (
+    "verdict", "coverage", "relations", "results", "label_curves", "calibration", "costs",
+    "learning", "left_out", "reproduce",
+)  # fmt: skip
+RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
 
-def write_html(results: Mapping[str, Any], path: str | Path) -> None:
+def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en") -> None:
     """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
 
-    It holds the verdict and the recommended arm, the results of every task, the coverage, the
-    relations as heat maps, loss curves, costs, notes and failures, and the settings. The same
+    First the decision: verdict, three figures, recommendation, reasons and risks. Then coverage,
+    relations, the results of every task, label curves, calibration, costs, loss curves, what was
+    left out, and the settings. A part that the results leave out is told in one line. The same
     results give the same bytes.
 
     Args:
         results: the content of a study's results.json.
         path: the file to write, replaced as a whole.
+        language: the language of the texts, one of `languages()`.
 
     Raises:
-        LabelweaveError: the results are not those of a study, or the file cannot be written.
+        LabelweaveError: the results are not those of a study, no such language, or the file
+            cannot be written.
     """
-    results = checked(results)
+    results, say = checked(results), Messages(language)
     # heavy, and of use only here
     import yaml
-    from jinja2 import Environment
+    from markupsafe import Markup
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"fixed": fixed, "p": _p_value, "count": _count, "share": _share}
-    template = files("labelweave.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
-        results=results,
-        arms=arm_names(results),
-        headline=headline(results),
-        recommended=recommended_arm(results),
-        reasons=reasons(results),
-        classes=_classes(results["coverage"]),
-        settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
-        marks=MARKS,
-        level=interval_level(results),
-        best_arms=best_arms,
-        score=score,
-        difference=difference,
-        verdict=verdict,
-        estimate=estimate,
-        noise_rows=noise_rows,
-        **_pictures(results),
+    from labelweave.report.pictures import pictures
+
+    arms, costs = arm_names(results), results["costs"]
+    css = files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
+    page = (
+        templates(escaped=True)
+        .get_template("page.html.j2")
+        .render(
+            common(results, say),
+            css=Markup(css),
+            sections=SECTIONS,
+            titles={arm: _title(results, arm, say) for arm in [*arms, recommended_arm(results)]},
+            shown=shown_arm(results),
+            by_task=_by_task(results, say),
+            running=_running(costs, say) if "joint" in costs else [],
+            calibrated=[arm for arm in arms if arm in results["calibration"]],
+            classes=_classes(results["coverage"]),
+            settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
+            noise_rows=noise_rows,
+            difference=difference,
+            estimate=estimate,
+            **pictures(results, say),
+        )
     )
     write_text(Path(path), page)
 
 
-def _pictures(results: Mapping[str, Any]) -> dict[str, Any]:
-    from markupsafe import Markup
+def templates(*, escaped: bool) -> "Environment":
+    """Return the templates of the report, with names escaped for HTML or not."""
+    from jinja2 import Environment, PackageLoader
 
-    from labelweave.report.figures import interval_plot, loss_curves
-    from labelweave.report.heat_maps import heat_map
+    return Environment(
+        loader=PackageLoader("labelweave.report", "templates"),
+        autoescape=escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
-    arms, terms = arm_names(results), _largest_terms(results["curves"])
-    baseline = results["baseline"]
-    intervals = [
-        interval_plot(
-            task["name"],
-            task["main_metric"],
-            [(arm, score(results, arm, task), verdict(results, arm, task)) for arm in arms],
-            score(results, baseline, task).mean,
-            f"task-{i}",
-        )
-        for i, task in enumerate(results["tasks"])
-    ]
-    maps = [heat_map(relation, f"map-{i}") for i, relation in enumerate(results["relations"])]
-    estimated = {
-        origin: [heat_map(e, f"{origin}-{i}") for i, e in enumerate(found["estimates"])]
-        for origin, found in results["relatedness"].items()
-    }
-    curves = {
-        arm: loss_curves(arm, results["curves"][arm], terms, f"curve-{i}")
-        for i, arm in enumerate(arms)
-        if arm in results["curves"]
-    }
+
+def common(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+    """Return what the templates of all formats know."""
     return {
-        # safe: the pictures escape every name themselves
-        "intervals": [Markup(svg) for svg in intervals],
-        "maps": [Markup(svg) for svg in maps],
-        "estimated": {o: [Markup(svg) for svg in svgs] for o, svgs in estimated.items()},
-        "curves": {arm: Markup(svg) for arm, svg in curves.items()},
-        "hidden_terms": len(_terms(results["curves"])) - len(terms),
+        "t": say,
+        "results": results,
+        "arms": arm_names(results),
+        "headline": headline(results, say),
+        "recommended": recommended_arm(results),
+        "decision": decide(results, say),
+        "level": interval_level(results),
+        "marks": MARKS,
+        "best_arms": best_arms,
+        "score": score,
+        "verdict": verdict,
     }
 
 
-def _terms(curves: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(term for curve in curves.values() for term in curve["terms"]))
+def _title(results: Mapping[str, Any], arm: str, say: Messages) -> str:
+    """Return what an arm is: the catalogue's text for a usual arm, else the study's own title."""
+    name, *parts = arm.split(".")
+    keys = [f"arm.{name}", *(f"arm_with.{part}" for part in parts)]
+    if all(say.has(key) for key in keys):
+        return "".join(say(key) for key in keys)
+    return str(results["arm_titles"].get(arm) or say("word.no_description"))
 
 
-def _largest_terms(curves: Mapping[str, Any]) -> list[str]:
-    """Return the terms to draw: those with the largest peaks over all arms, in their order."""
-    peaks = {
-        term: max(
-            (abs(v) for c in curves.values() for v in c["terms"].get(term, []) if v is not None),
-            default=0.0,
-        )
-        for term in _terms(curves)
-    }
-    kept = sorted(peaks, key=peaks.__getitem__, reverse=True)[:MAX_TERMS]
-    return [term for term in peaks if term in kept]
+def _by_task(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+    """Return the heads and rows of the figures by task; a column without any figure is left out."""
+    arm, money = shown_arm(results), results["money"].get("labels") or {}
+    columns: dict[str, list[dict[str, str]]] = {}
+    for task in results["tasks"]:
+        curve = results["label_curves"].get(task["name"]) or {}
+        price = money.get(task["name"]) or {}
+        change = vars(difference(results, arm, task))
+        for head, cell in (
+            ("figure.accuracy", _cell(change, say, 3, "+")),
+            ("head.labels_now", _cell({"mean": curve.get("has")}, say, 0)),
+            ("figure.labels", _cell(curve.get("saved") or {}, say, 0)),
+            ("head.money", _cell(price.get("saved") or {}, say, 0)),
+        ):
+            columns.setdefault(head, []).append(cell)
+    kept = {say(head): cells for head, cells in columns.items() if any(c["value"] for c in cells)}
+    names = [task["name"] for task in results["tasks"]]
+    rows = list(zip(names, *kept.values(), strict=True)) if kept else []
+    return {"heads": list(kept), "rows": rows}
+
+
+def _cell(value: Mapping[str, Any], say: Messages, digits: int, sign: str = "") -> dict[str, str]:
+    if value.get("mean") is None:
+        return {"value": "", "below": ""}
+    ends = value.get("low"), value.get("high")
+    below = "" if ends == (None, None) else say.span(*ends, digits, sign)
+    return {"value": say.fixed(value["mean"], digits, sign), "below": below}
+
+
+def _running(costs: Mapping[str, Any], say: Messages) -> list[tuple[str, list[str]]]:
+    """Return the rows of the running costs: a name, and its value for joint and single."""
+    sides = [costs["joint"], costs.get("single") or {}]
+    rows = [(name, [_amount(side.get(name), say) for side in sides]) for name in RUNNING]
+    for size in ("1", "256"):
+        for part in ("p50", "p95"):
+            found = [((side.get("latency_ms") or {}).get(size) or {}).get(part) for side in sides]
+            rows.append((f"latency_{size}_{part}", [_amount(value, say) for value in found]))
+    return rows
+
+
+def _amount(value: float | None, say: Messages) -> str:
+    if value is None or isinstance(value, int) or value >= 1000:
+        return say.count(value)
+    return say.fixed(value, 1 if value >= 10 else 3)
 
 
 def _classes(coverage: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -129,15 +172,3 @@ def _classes(coverage: Mapping[str, Any]) -> dict[str, list[str]]:
         task: list(dict.fromkeys(name for of in of_sources for name in of.get(task) or {}))
         for task in coverage["tasks"]
     }
-
-
-def _p_value(p: float | None) -> str:
-    return "no data" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _count(number: float | None) -> str:
-    return "no data" if number is None else f"{number:,.0f}"
-
-
-def _share(part: float, whole: float | None) -> str:
-    return f"{part / whole:.0%}" if whole else "no data"

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from labelweave.report.messages import Messages
 from labelweave.report.tables import fixed, printable
 
 SHADES = " ░▒▓█"  # 0 to 1 in fifths
@@ -111,16 +112,19 @@ def _noise(noise: Mapping[str, Any], sources: Sequence[str]) -> Table:
     return table
 
 
-def noise_rows(noise: Mapping[str, Any], sources: Sequence[str]) -> list[tuple[str, ...]]:
+def noise_rows(
+    noise: Mapping[str, Any], sources: Sequence[str], say: Messages | None = None
+) -> list[tuple[str, ...]]:
     """Return task, label, data source, share of wrong labels and verdict, where there is data."""
+    say = say or Messages()
     return [
         (
             task["task"],
             label,
             sources[source] if sources else str(source + 1),
-            f"{fixed(rate)} ({fixed(task['low'][source][number])} to "
-            f"{fixed(task['high'][source][number])})",
-            "noise" if label in noise["found"].get(task["task"], ()) else "no noise found",
+            f"{say.fixed(rate)} "
+            f"({say.span(task['low'][source][number], task['high'][source][number])})",
+            say("noise.found" if label in noise["found"].get(task["task"], ()) else "noise.none"),
         )
         for task in noise["examined"]
         for source, rates in enumerate(task["rate"])

@@ -20,6 +20,8 @@ _OPTIONAL: dict[str, Any] = {
     "differences": {}, "verdicts": {}, "coverage": {}, "relations": [], "relatedness": {},
     "curves": {}, "costs": {}, "prior": "",
     "splits": {}, "settings": {}, "environment": {}, "notes": [], "failures": [], "command": "",
+    "label_curves": {}, "calibration": {}, "money": {}, "label_plan": {}, "next_task": {},
+    "decision": {},
 }  # fmt: skip
 
 

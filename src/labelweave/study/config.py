@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS
+from labelweave.report import languages
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
 from labelweave.study.label_shift_section import LabelShiftSection
@@ -59,6 +60,7 @@ class StudyConfig(Section):
         only: the tasks that take part this time; default: all. Results then go to
             ``<output>/<name>.<tasks>``, and the test rows stay those of the whole study.
         output: folder for results, relative to the study file.
+        language: of the report: ``en`` or ``ja``.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -82,6 +84,17 @@ class StudyConfig(Section):
     prices: PricesSection | None = None
     only: list[str] = Field(default=[])
     output: str = "runs"
+    language: str = "en"
+
+    @field_validator("language")
+    @classmethod
+    def _has_texts(cls, language: str) -> str:
+        if language not in languages():
+            raise ValueError(
+                f"found '{language}', expected {listing(languages())}"
+                f"{nearest(language, languages())}"
+            )
+        return language
 
     @field_validator("arms")
     @classmethod

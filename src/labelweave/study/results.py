@@ -26,8 +26,9 @@ from labelweave.evaluation import (
 from labelweave.files import write_text
 from labelweave.priors import assumed_prior
 from labelweave.relations import relation_to_dict
-from labelweave.report import write_csv, write_html
-from labelweave.study.arms import BASELINE
+from labelweave.report import recommended_arm, write_csv, write_report
+from labelweave.study.arms import BASELINE, UNCOUPLED
+from labelweave.study.calibration import calibration
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.runs import Run
@@ -68,7 +69,7 @@ def collect(
         for arm, by_task in replicates.items()
     }
     differences, verdicts = _against_baseline(tasks, replicates, level)
-    return {
+    results = {
         "study": config.name,
         "labelweave": labelweave.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -107,6 +108,9 @@ def collect(
         "failures": list(failures),
         "command": command,
     }
+    shown = dict.fromkeys((BASELINE, UNCOUPLED, recommended_arm(results)))
+    of_shown = {arm: runs[arm] for arm in shown if arm in runs}
+    return results | {"calibration": calibration(tasks, of_shown, folds, level)}
 
 
 def _settings(value: Any) -> Any:
@@ -240,9 +244,15 @@ def notes(folds: Sequence[Fold]) -> list[str]:
     ]
 
 
-def write_results(results: Mapping[str, Any], folder: Path) -> None:
-    """Write ``results.json``, ``results.csv`` and ``report.html``, each whole or not at all."""
+def write_results(results: Mapping[str, Any], folder: Path, language: str | None = None) -> None:
+    """Write ``results.json``, ``results.csv`` and the report, each file whole or not at all.
+
+    Args:
+        results: of `collect`.
+        folder: where to write.
+        language: the report's language; None = as the study says.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / "results.json", json.dumps(results, indent=1))
     write_csv(results, folder / "results.csv")
-    write_html(results, folder / "report.html")
+    write_report(results, folder, language)

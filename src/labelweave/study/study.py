@@ -8,6 +8,7 @@ import pandas as pd
 
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import Origin, Relatedness
+from labelweave.report import known_language
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.config import StudyConfig
 from labelweave.study.description import description
@@ -91,28 +92,32 @@ class Study:
         check_fold(fold, self.config)
         return fold
 
-    def run(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
+    def run(
+        self, *, jobs: int | None = None, progress: bool = True, language: str | None = None
+    ) -> dict[str, Any]:
         """Run every arm on every seed, compare, and write results and report.
 
         Runs that are there already, made from the same content, are not repeated. Writes
-        ``results.json``, ``results.csv``, ``report.html`` and ``label_next.csv`` to `output`, and
-        ``mislabelled.csv`` where an arm estimates label noise.
+        ``results.json``, ``results.csv``, ``report.html``, ``report.md``, ``summary.png`` and
+        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where an arm estimates label noise.
 
         Args:
             jobs: processes side by side; None = one a core.
             progress: show a bar when on a terminal.
+            language: of the report; None = as the study says.
 
         Returns:
             The content of ``results.json``.
 
         Raises:
-            LabelweaveError: the data do not allow the study.
+            LabelweaveError: the data do not allow the study, or no such language.
             TrainingError: every arm failed on some seed.
         """
+        known_language(language or self.config.language)  # told before hours of training, not after
         results = self.compare(jobs=jobs, progress=progress)
         folds, runs = self._trained
         add_value(results, self.config, self.data, folds, runs, self.output, jobs, progress)
-        write_results(results, self.output)
+        write_results(results, self.output, language)
         if self.mislabelled is not None:
             write_mislabelled(self.mislabelled, self.output)
         return results
