@@ -193,7 +193,7 @@ def test_the_objective_is_one_graph(form):
             (TASKS, relations(), {"distribution_matching": {"forms": "js"}}),
             {},
             "coupling 'distribution_matching': unknown option 'forms', expected 'form', "
-            "'smoothing', 'weight'; did you mean 'form'?",
+            "'smoothing', 'weight', 'fade'; did you mean 'form'?",
         ),
         (
             (TASKS, relations(), {"distribution_matching": {"form": "jss"}}),

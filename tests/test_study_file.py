@@ -11,7 +11,7 @@ from labelweave.study import Study, StudyConfig, parse_study, read_study_file
 from study_example import content, tables, write_study
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
-TOP += "relatedness teachers arms seeds statistics output language"
+TOP += "relatedness teachers arms seeds statistics label_curves label_next prices only output language"
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 
 
@@ -200,7 +200,7 @@ def described(path: Path) -> str:
         (
             {"couplings": {"distribution_matching": {"from": "js"}}},
             "coupling 'distribution_matching': unknown option 'from', expected 'form', "
-            "'smoothing', 'weight'; did you mean 'form'?",
+            "'smoothing', 'weight', 'fade'; did you mean 'form'?",
         ),
         (
             {"couplings": {"distribution_matching": {"form": "jss"}}},

@@ -63,7 +63,7 @@ def one_line(error: ValidationError) -> str:
     key = ".".join(str(part) for part in location)
     if first["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
-        options = f"expected {listing(known, 20)}{nearest(location[-1], known)}"
+        options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"
         return f"key '{key}': no such key, {options}"
     return f"key '{key}': {_message(first)}" if key else _message(first)
 
