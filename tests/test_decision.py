@@ -1,9 +1,10 @@
 import pytest
 
 from labelweave.report import decide
-from labelweave.report.decision import shown_arm, verdict_key
+from labelweave.report.decision import verdict_key
 from labelweave.report.messages import Messages
 from labelweave.report.tables import checked
+from labelweave.report.verdict import shown_arm
 from test_report import small
 
 GAIN, HARM, SAME, UNCLEAR = "gain", "negative transfer", "no difference", "not enough data"

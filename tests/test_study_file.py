@@ -11,7 +11,9 @@ from labelweave.study import Study, StudyConfig, parse_study, read_study_file
 from study_example import content, tables, write_study
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
-TOP += "relatedness teachers arms seeds statistics label_curves label_next prices only output language"
+TOP += (
+    "relatedness teachers arms seeds statistics label_curves label_next prices only output language"
+)
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 
 

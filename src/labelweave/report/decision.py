@@ -8,11 +8,11 @@ from labelweave.report.messages import Messages
 from labelweave.report.tables import (
     checked,
     coupled_arms,
-    difference,
     mean_scores,
     tasks_with,
     verdict,
 )
+from labelweave.report.three_figures import Figure, three_figures
 from labelweave.report.verdict import (
     best_coupled_arm,
     blind_spot,
@@ -21,30 +21,9 @@ from labelweave.report.verdict import (
     recommended_arm,
 )
 
-FIGURES = ("accuracy", "labels", "cost")
 FEW_SEEDS = 5
-SPEED = ("times", "times the rows per second")
 # what the results give a key for and the sentences below tell anyway
 TOLD = {"gain", "negative_transfer", "no_gain", "fewer_networks", "few_seeds", "failed_runs"}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One of the three figures.
-
-    Attributes:
-        title: what it is.
-        value: the number with its unit, or that it was not measured.
-        interval: the interval of the value, "" where there is none.
-        assumption: what it stands on.
-        measured: whether there is a number.
-    """
-
-    title: str
-    value: str
-    interval: str
-    assumption: str
-    measured: bool
 
 
 @dataclass(frozen=True)
@@ -79,13 +58,10 @@ def decide(results: Mapping[str, Any], say: Messages | None = None) -> Decision:
     results, say = checked(results), say or Messages()
     given = results["decision"]
     key = given.get("verdict") or verdict_key(results)
-    told = {entry["key"]: entry for entry in given.get("figures") or []}
-    makers = {"accuracy": _accuracy, "labels": _labels, "cost": _cost}
-    figures = tuple(_figure(name, told.get(name) or makers[name](results), say) for name in FIGURES)
     return Decision(
         key,
         say.named("decision", key),
-        figures,
+        three_figures(results, say),
         tuple(reasons(results, say) + _said("reason", given.get("reasons"), say)),
         tuple(risks(results, say) + _said("risk", given.get("risks"), say)),
     )
@@ -161,95 +137,9 @@ def risks(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
     return found
 
 
-def shown_arm(results: Mapping[str, Any]) -> str:
-    """Return the arm whose figures are told: the recommended one, or the best beside a baseline."""
-    given = results["decision"].get("arm")
-    if given in results["arms"]:
-        return str(given)
-    arm = recommended_arm(results)
-    return (best_coupled_arm(results) or arm) if arm == results["baseline"] else arm
-
-
 def _unclear(results: Mapping[str, Any], arm: str) -> bool:
     words = [verdict(results, arm, task) for task in results["tasks"]]
     return any(word in (None, "not enough data") for word in words)
-
-
-def _accuracy(results: Mapping[str, Any]) -> dict[str, Any] | None:
-    arm = shown_arm(results)
-    changes = [
-        change
-        for task in results["tasks"]
-        if (change := difference(results, arm, task).mean) is not None
-    ]
-    if not changes:
-        return None
-    mean = 100 * sum(changes) / len(changes)
-    return {"value": {"mean": mean}, "unit": "points", "assumption": "mean_of_tasks"}
-
-
-def _labels(results: Mapping[str, Any]) -> dict[str, Any] | None:
-    saved = [curve.get("saved") for curve in results["label_curves"].values()]
-    known = [each["mean"] for each in saved if each and each.get("mean") is not None]
-    if not known:
-        return None
-    return {"value": {"mean": sum(known)}, "unit": "labels", "assumption": "label_curves"}
-
-
-def _cost(results: Mapping[str, Any]) -> dict[str, Any] | None:
-    ratio = (results["costs"].get("ratio") or {}).get("latency_256")
-    if ratio:
-        return {"value": {"mean": ratio}, "unit": "times", "assumption": "latency"}
-    arm, baseline = shown_arm(results), results["baseline"]
-    ours, base = (results["costs"].get(name, {}).get("seconds") for name in (arm, baseline))
-    if arm == baseline or not ours or not base:
-        return None
-    return {"value": {"mean": ours / base}, "unit": "times", "assumption": "training_time"}
-
-
-def _figure(name: str, entry: Mapping[str, Any] | None, say: Messages) -> Figure:
-    title = say(f"figure.{name}")
-    value = (entry or {}).get("value") or {}
-    if entry is None or value.get("mean") is None:
-        return Figure(title, say("word.not_measured"), "", say(f"figure.{name}_missing"), False)
-    unit, scale = entry.get("unit") or "", 1.0
-    if unit == "fraction":
-        unit, scale = "points", 100.0
-    mean, low, high = (
-        None if value.get(end) is None else scale * value[end] for end in ("mean", "low", "high")
-    )
-    digits, sign = _digits(mean), "+" if unit == "points" else ""
-    return Figure(
-        title,
-        say("format.unit", number=say.fixed(mean, digits, sign), unit=_unit(unit, say)),
-        "" if low is high is None else say.span(low, high, digits, sign),
-        _assumption(name, entry, say),
-        True,
-    )
-
-
-def _unit(unit: str, say: Messages) -> str:
-    """Return what a unit is called; "EUR a year" is a currency and a unit."""
-    currency, _, per = unit.partition(" ")
-    if not say.has(f"unit.{unit}") and say.has(f"unit.{per}"):
-        return f"{currency} {say.named('unit', per)}"
-    return say.named("unit", unit)
-
-
-def _assumption(name: str, entry: Mapping[str, Any], say: Messages) -> str:
-    """Return the assumption of a figure: by its key, as given in English, or in general words."""
-    given = entry.get("assumption")
-    if say.has(f"assumption.{given}"):
-        return say(f"assumption.{given}")
-    if given and say.language == "en":
-        return str(given)
-    kind = f"{name}_{'speed' if entry.get('unit') in SPEED else 'money'}"
-    return say(f"assumption.{kind}" if name == "cost" else f"assumption.{name}")
-
-
-def _digits(value: float | None) -> int:
-    size = abs(value or 0.0)
-    return 0 if size >= 100 else 1 if size >= 10 else 2
 
 
 def _said(kind: str, entries: Sequence[Mapping[str, Any]] | None, say: Messages) -> list[str]:

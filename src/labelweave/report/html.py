@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelweave.files import write_text
-from labelweave.report.decision import decide, shown_arm
+from labelweave.report.decision import decide
 from labelweave.report.messages import Messages
 from labelweave.report.relatedness import noise_rows
 from labelweave.report.tables import (
@@ -20,7 +20,7 @@ from labelweave.report.tables import (
     score,
     verdict,
 )
-from labelweave.report.verdict import headline, recommended_arm
+from labelweave.report.verdict import headline, recommended_arm, shown_arm
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labelweave.files import replacing
-from labelweave.report.decision import Decision, decide, shown_arm
+from labelweave.report.decision import Decision, decide
 from labelweave.report.messages import Messages
 from labelweave.report.tables import (
     Estimate,
@@ -16,7 +16,7 @@ from labelweave.report.tables import (
     printable,
     verdict,
 )
-from labelweave.report.verdict import headline
+from labelweave.report.verdict import headline, shown_arm
 
 SIZE, DPI = (1600, 900), 100
 INK, SOFT, LINE = "#1b1f24", "#59626d", "#dfe3e8"

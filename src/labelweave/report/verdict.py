@@ -45,6 +45,15 @@ def recommended_arm(results: Mapping[str, Any]) -> str:
     return max(means, key=means.__getitem__, default=str(results["baseline"]))
 
 
+def shown_arm(results: Mapping[str, Any]) -> str:
+    """Return the arm whose figures are told: the recommended one, or the best beside a baseline."""
+    given = results["decision"].get("arm")
+    if given in results["arms"]:
+        return str(given)
+    arm = recommended_arm(results)
+    return (best_coupled_arm(results) or arm) if arm == results["baseline"] else arm
+
+
 def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
     """Return the verdict in words, in one line.
 
