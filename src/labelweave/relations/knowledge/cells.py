@@ -1,13 +1,16 @@
 """The cells of an expert's table: the file, its rows, its columns and the probabilities in it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tasks import Multiclass, Task, key
+from labelweave.tasks import Multiclass, Multilabel, Task, key
+
+T = TypeVar("T", Multiclass, Multilabel)
 
 
 def read_frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
@@ -38,6 +41,39 @@ def read_frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
         if repeated:
             raise LabelweaveError(f"{place}: column '{column}' appears twice, expected once")
     return place, frame
+
+
+def source_task(place: str, name: str, tasks: Sequence[Task], kind: type[T]) -> T:
+    """Return the task whose classes or labels are a table's rows.
+
+    Raises:
+        LabelweaveError: no such task, or one of another kind.
+    """
+    by_name = {task.name: task for task in tasks}
+    if name not in by_name:
+        raise LabelweaveError(f"{place}: no task '{name}'{nearest(name, by_name)}")
+    source = by_name[name]
+    if not isinstance(source, kind):
+        expected = "multiclass" if kind is Multiclass else "multilabel"
+        raise LabelweaveError(
+            f"{place}: the source task '{name}' is {source.kind}, expected {expected}"
+        )
+    return source
+
+
+def check_targets(place: str, targets: Sequence[str] | None, said: Collection[str]) -> None:
+    """Raise `LabelweaveError` for a wanted target that a table says nothing about."""
+    for name in targets or ():
+        if name not in said:
+            raise LabelweaveError(f"{place}: says nothing about task '{name}'{nearest(name, said)}")
+
+
+def check_new(place: str, column: str, earlier: str | None) -> None:
+    """Raise `LabelweaveError` where an earlier column means the same as this one."""
+    if earlier is not None:
+        raise LabelweaveError(
+            f"{place}: columns '{earlier}' and '{column}' mean the same, expected one of them"
+        )
 
 
 def meaning(

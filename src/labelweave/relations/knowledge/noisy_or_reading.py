@@ -8,7 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations.knowledge.cells import meaning, probability, read_frame
+from labelweave.relations.knowledge.cells import (
+    check_new,
+    check_targets,
+    meaning,
+    probability,
+    read_frame,
+    source_task,
+)
 from labelweave.relations.knowledge.reading import read_knowledge
 from labelweave.relations.noisy_or import LEAK, AnyRelation, NoisyOr
 from labelweave.tasks import Multilabel, Task
@@ -59,14 +66,7 @@ def read_noisy_or(
             probability; names file, row and column.
     """
     place, frame = read_frame(table)
-    by_name = {task.name: task for task in tasks}
-    if source not in by_name:
-        raise LabelweaveError(f"{place}: no task '{source}'{nearest(source, by_name)}")
-    speaker = by_name[source]
-    if not isinstance(speaker, Multilabel):
-        raise LabelweaveError(
-            f"{place}: the source task '{source}' is {speaker.kind}, expected multilabel"
-        )
+    speaker = source_task(place, source, tasks, Multilabel)
     rows = _rows(place, frame, speaker)
     entries: dict[str, tuple[Multilabel, NDArray[np.float64]]] = {}
     said: dict[tuple[str, int], str] = {}
@@ -78,11 +78,7 @@ def read_noisy_or(
                 f"label: those of '{source}' may be on together and make a noisy-OR"
             )
         label = index or 0
-        if (task.name, label) in said:
-            raise LabelweaveError(
-                f"{place}: columns '{said[task.name, label]}' and '{column}' mean the same, "
-                "expected one of them"
-            )
+        check_new(place, column, said.get((task.name, label)))
         said[task.name, label] = column
         # one row more than labels: the leak
         empty = np.full((speaker.width + 1, task.width), np.nan)
@@ -92,11 +88,7 @@ def read_noisy_or(
             where = f"{place}: row '{(*speaker.names, LEAK)[row]}', column '{column}'"
             if cell:
                 block[row, label] = probability(where, cell)
-    for name in targets or ():
-        if name not in entries:
-            raise LabelweaveError(
-                f"{place}: says nothing about task '{name}'{nearest(name, entries)}"
-            )
+    check_targets(place, targets, entries)
     relations = []
     for task, block in entries.values():
         if targets is None or task.name in targets:

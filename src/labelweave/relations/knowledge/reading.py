@@ -8,7 +8,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations.knowledge.cells import meaning, probability, read_frame
+from labelweave.relations.knowledge.cells import (
+    check_new,
+    check_targets,
+    meaning,
+    probability,
+    read_frame,
+    source_task,
+)
 from labelweave.relations.relation import Relation
 from labelweave.tasks import Multiclass, Multilabel, Task
 
@@ -44,24 +51,13 @@ def read_knowledge(
             cell that is no probability or class; names file, row and column.
     """
     place, frame = read_frame(table)
-    by_name = {task.name: task for task in tasks}
-    if source not in by_name:
-        raise LabelweaveError(f"{place}: no task '{source}'{nearest(source, by_name)}")
-    speaker = by_name[source]
-    if not isinstance(speaker, Multiclass):
-        raise LabelweaveError(
-            f"{place}: the source task '{source}' is {speaker.kind}, expected multiclass"
-        )
+    speaker = source_task(place, source, tasks, Multiclass)
     rows = _rows(place, frame, speaker)
     entries: dict[str, NDArray[np.float64]] = {}
     said: dict[tuple[str, int | None], str] = {}
     for column in frame.columns[1:]:
         task, index = meaning(place, column, tasks, speaker)
-        if (task.name, index) in said:
-            raise LabelweaveError(
-                f"{place}: columns '{said[task.name, index]}' and '{column}' mean the same, "
-                "expected one of them"
-            )
+        check_new(place, column, said.get((task.name, index)))
         said[task.name, index] = column
         block = entries.setdefault(task.name, np.full((speaker.width, task.width), np.nan))
         for position, cell in zip(rows, frame[column], strict=True):
@@ -72,11 +68,8 @@ def read_knowledge(
                 block[position] = _whole_row(where, task, cell)
             else:
                 block[position, index] = probability(where, cell)
-    for name in targets or ():
-        if name not in entries:
-            raise LabelweaveError(
-                f"{place}: says nothing about task '{name}'{nearest(name, entries)}"
-            )
+    check_targets(place, targets, entries)
+    by_name = {task.name: task for task in tasks}
     wanted = [name for name in entries if targets is None or name in targets]
     origin = f"knowledge table {place}"
     return [
