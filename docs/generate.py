@@ -67,16 +67,18 @@ The options of each coupling, for example `distribution_matching: {form: js, wei
 | coupling | options |
 |---|---|
 | `distribution_matching` | `form`: symmetric (default), js, source_to_target, target_to_source, \
-paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); `weight` (1); \
-`fade` (5) |
+paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01); \
+`weight` (0.3; paper: 1); `fade` (as measured, else 20) |
 | `co_annotation` | `forward`: soft_labels (default), hard or null; `backward`: marginal \
 (default), posterior, paper, hard or null; `temperature` of paper (1); `smoothing` (0.01); \
-`weight` (1); `fade` (5) |
+`weight` (0.3; paper and hard: 1); `fade` (as measured, else 20) |
 | `distillation` | `temperature` that both sides are softened by (2), `weights` of the tasks' \
 terms (1), each one number or task: number; `weight` (1) |
 
-`fade`: what a task learns from others counts by `fade / (fade + n)`, n being its own labels of a
-class, or of a label's rarer side; `null` = it does not fade. The forms `paper` and `hard` never do.
+What a task learns from others counts by how much it has to learn, which is measured where relations
+are checked (`relatedness`). A number for `fade` counts labels instead: `fade / (fade + n)`, n being
+the task's own labels of a class, or of a label's rarer side; so do tables taken as given, with 20.
+`null` = it does not fade. The forms `paper` and `hard` never do.
 """
 
 

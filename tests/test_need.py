@@ -86,7 +86,7 @@ def test_own_labels_and_the_needs_that_follow() -> None:
 
 def test_an_objective_fades_by_its_counts_unless_told_otherwise() -> None:
     logits, labels = batch()
-    counts = {"kind": np.full(3, 5.0), "marks": np.full(2, 15.0), "form": np.full(2, 1e9)}
+    counts = {"kind": np.full(3, 20.0), "marks": np.full(2, 60.0), "form": np.full(2, 1e9)}
     whole = Objective(TASKS, RELATIONS, {"co_annotation": {}})(logits, labels)
     kept = Objective(TASKS, RELATIONS, {"co_annotation": {"fade": None}}, counts=counts)
     faded = Objective(TASKS, RELATIONS, {"co_annotation": {}}, counts=counts)(logits, labels)

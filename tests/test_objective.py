@@ -20,7 +20,7 @@ from losses_reference import (
     tensors,
 )
 
-BOTH = {"distribution_matching": {}, "co_annotation": {}}
+BOTH = {"distribution_matching": {"weight": 1}, "co_annotation": {"weight": 1}}
 seeds = st.integers(0, 2**32 - 1)
 
 

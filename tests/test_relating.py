@@ -88,6 +88,18 @@ def test_a_true_expert_table_is_used_as_it_is() -> None:
     assert found.estimate("kind->colour").wrong_rows() == []
 
 
+def test_a_true_expert_table_stands_and_one_with_wrong_rows_is_corrected() -> None:
+    annotations, predictions = world()
+    pairs = [("kind", "colour")]
+    found = relate(annotations, predictions, pairs, knowledge=[TABLE], origin="all")
+    assert np.array_equal(found.relations[0].table, TABLE.table)
+    rows = TABLE.table.copy()
+    rows[[0, 1]] = rows[[1, 0]]
+    wrong = Relation(KIND, COLOUR, rows)
+    found = relate(annotations, predictions, pairs, knowledge=[wrong], origin="all")
+    assert found.relations[0].table == pytest.approx(TABLE.table, abs=0.1)
+
+
 def test_both_directions_between_two_tasks_are_not_counted_twice() -> None:
     annotations, predictions = world()
     found = relate(annotations, predictions, [("kind", "colour"), ("colour", "kind")])

@@ -48,7 +48,10 @@ def predictions(path: Path) -> dict[str, bytes]:
 def every_arm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     training = {"steps": 100, "batch_size": 32, "learning_rate": 0.02, "sampling": "equal"}
     folder = tmp_path_factory.mktemp("every")
-    path = write_study(folder, arms=None, scatter=SCATTER, seeds=2, training=training)
+    couplings = {name: {"weight": 1} for name in ("distribution_matching", "co_annotation")}
+    path = write_study(
+        folder, arms=None, scatter=SCATTER, seeds=2, training=training, couplings=couplings
+    )
     return path, run(path)
 
 

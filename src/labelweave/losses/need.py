@@ -17,7 +17,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.losses.stack import RelationStacks
 from labelweave.tasks import Multiclass, Task
 
-FADE = 5.0
+FADE = 20.0
 Counts = Mapping[str, NDArray[np.float64]]
 Needs = Mapping[str, NDArray[np.float64]]
 

@@ -15,7 +15,7 @@ from labelweave.losses.need import Counts
 from labelweave.losses.registry import checked_weight, made_couplings, needs_relations
 from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import join
-from labelweave.relations import AnyRelation, Noise
+from labelweave.relations import AnyRelation, Needs, Noise
 from labelweave.tasks import Task
 
 
@@ -59,6 +59,9 @@ class Objective(nn.Module):
             plentiful, see `labelweave.losses.need`. Their option ``fade`` (default 5) is the number
             of labels at which what a task learns counts half, None = they do not fade. Without
             counts nothing fades.
+        needs: task name to (width,), how much it has to learn from the others where that was
+            measured (`labelweave.relations.learning_needs`), instead of its number of labels. A
+            number or null for ``fade`` comes first.
 
     Raises:
         LabelweaveError: an unknown coupling, option, or task, a weight that is no number of 0 or
@@ -80,6 +83,7 @@ class Objective(nn.Module):
         shift: Mapping[str, NDArray[np.float64]] | None = None,
         noise: Sequence[Noise] = (),
         counts: Counts | None = None,
+        needs: Needs | None = None,
     ) -> None:
         super().__init__()
         weights = dict(task_weights or {})
@@ -104,7 +108,7 @@ class Objective(nn.Module):
         self.couplings = nn.ModuleList()
         given = {
             "relations": relations, "tasks": tasks, "columns": self.columns, "noise": noise,
-            "needs": counts,
+            "counts": counts, "needs": needs,
         }  # fmt: skip
         for name, options in (couplings or {}).items():
             if needs_relations(name) and not relations:

@@ -26,6 +26,11 @@ NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
     "co_annotation": NoisyOrCoAnnotation,
 }
 
+# Below 1: a coupling's loss outweighs that of a multilabel target, a mean over its labels, and
+# up to a point what it teaches does not depend on its weight (docs/experiments.md).
+WEIGHT = 0.3
+PUBLISHED = {"paper", "hard"}  # these forms have weight 1
+
 
 def needs_relations(coupling: str) -> bool:
     """Return whether a coupling, by its name, works by relations.
@@ -48,7 +53,9 @@ def made_couplings(
 
     Tables and noisy-ORs have losses of their own.
     """
-    weight = checked_weight(f"coupling '{name}'", options.pop("weight", 1.0))
+    forms = {options.get(key) for key in ("form", "forward", "backward")}
+    plain = not needs_relations(name) or bool(forms & PUBLISHED)
+    weight = checked_weight(f"coupling '{name}'", options.pop("weight", 1.0 if plain else WEIGHT))
     given = {**given, "needs": _needs(name, given, options)}
     parameters = inspect.signature(COUPLINGS[name]).parameters
     known = [*(p for p in parameters if p not in given), "weight"]
@@ -67,9 +74,13 @@ def made_couplings(
 
 
 def _needs(name: str, given: Mapping[str, Any], options: dict[str, object]) -> Needs | None:
-    """Return the needs of the tasks by own labels and the option ``fade``, which is taken out."""
+    """Return the needs of the tasks: as measured, or by own labels and the option ``fade``.
+
+    Takes the option out; a fade that is given comes before what was measured.
+    """
     if "needs" not in inspect.signature(COUPLINGS[name]).parameters:
         return None
+    measured = {} if "fade" in options else given["needs"] or {}
     fade = options.pop("fade", FADE)
     if fade is None:
         return None
@@ -77,7 +88,9 @@ def _needs(name: str, given: Mapping[str, Any], options: dict[str, object]) -> N
         raise LabelweaveError(
             f"coupling '{name}': found the fade {fade!r}, expected a number above 0, or null"
         )
-    return None if given["needs"] is None else needs(given["tasks"], given["needs"], fade)
+    if given["counts"] is None and not measured:
+        return None
+    return {**needs(given["tasks"], given["counts"] or {}, fade), **measured}
 
 
 def _made(name: str, options: Mapping[str, object], given: Mapping[str, object]) -> list[Coupling]:

@@ -29,6 +29,7 @@ from labelweave.relations.knowledge import (
     read_noisy_or,
     read_relations,
 )
+from labelweave.relations.needs import KeptOut, Needs, learning_needs
 from labelweave.relations.noise import Mislabelled, Noise, NoiseReport, estimate_noise
 from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.product import multiply_in
@@ -44,9 +45,11 @@ __all__ = [
     "Evidence",
     "EvidenceVerdict",
     "Interval",
+    "KeptOut",
     "KnownTable",
     "LabelEvidence",
     "Mislabelled",
+    "Needs",
     "NextTask",
     "Noise",
     "NoiseReport",
@@ -68,6 +71,7 @@ __all__ = [
     "join_tables",
     "known_table",
     "known_tables",
+    "learning_needs",
     "multiply_in",
     "order_tasks",
     "propose",

@@ -1,7 +1,7 @@
 """Relatedness: what was found about how tasks relate, to be read, questioned and handed back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from labelweave.files import replacing
 from labelweave.relations.estimation import Estimate
 from labelweave.relations.evidence import Evidence
 from labelweave.relations.grouping import Proposal, TaskPair
+from labelweave.relations.needs import Needs
 from labelweave.relations.noise import NoiseReport
 from labelweave.relations.noisy_or import LEAK, AnyRelation, NoisyOr
 
@@ -31,6 +32,8 @@ class Relatedness:
         ranking: pairs of tasks by expected gain.
         proposal: with which tasks to start.
         noise: how labels err, with the relations' tables of clean labels; None = not asked for.
+        needs: per task how much it has to learn through these relations (`learning_needs`); empty
+            without rows kept out.
     """
 
     estimates: tuple[Estimate, ...]
@@ -41,6 +44,7 @@ class Relatedness:
     ranking: tuple[TaskPair, ...]
     proposal: Proposal
     noise: NoiseReport | None = None
+    needs: Needs = field(default_factory=dict)
 
     def estimate(self, name: str) -> Estimate:
         """Return the estimate of a relation, ``source->target``.
@@ -123,6 +127,7 @@ class Relatedness:
             "used": [relation.name for relation in self.relations],
             "left_out": dict(self.left_out),
             "noise": None if self.noise is None else self.noise.to_dict(),
+            "needs": {name: need.round(4).tolist() for name, need in self.needs.items()},
             "ranking": [vars(pair) for pair in self.ranking],
             "proposal": {
                 "tasks": list(self.proposal.tasks),

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations.confusion import confusion_counts
 from labelweave.relations.estimation import Estimate, estimate_relations
 from labelweave.relations.evidence import (
     Evidence,
@@ -18,6 +19,7 @@ from labelweave.relations.evidence import (
 )
 from labelweave.relations.grouping import propose, rank_pairs
 from labelweave.relations.halves import held_out_half, without_labels
+from labelweave.relations.needs import KeptOut, learning_needs
 from labelweave.relations.noise import NoiseReport, estimate_noise
 from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.relatedness import Relatedness
@@ -26,6 +28,7 @@ from labelweave.tasks import Multiclass, Multilabel
 
 Origin = Literal["knowledge", "annotations", "predictions", "all"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
+LOSS = 0.1  # share of the correction's lift that an expert's table may lose and still stand
 Pair = tuple[str, str]
 Probabilities = Mapping[str, NDArray[np.floating]]
 
@@ -40,7 +43,7 @@ def relate(
     strength: float = 5.0,
     sources: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
-    confusion: Mapping[str, NDArray[np.float64]] | None = None,
+    kept_out: KeptOut | None = None,
     noise: bool = False,
     seed: int = 0,
 ) -> Relatedness:
@@ -48,9 +51,10 @@ def relate(
 
     The evidence is cross-fitted: the rows that carry target labels are cut in two halves (whole
     groups); tables estimated without the target labels of one half are judged on that half. An
-    expert's table, used as it is with ``origin="knowledge"``, is judged on it as well, against the
-    table estimated from the other half. The final tables come from all rows. A noisy-OR is fitted
-    and judged likewise, but must tell something beyond the target head's own predictions.
+    expert's table is judged on it as it is, too, against the table estimated from the other half:
+    with ``origin="all"`` it stands where it does as well, and is corrected by the data where it
+    clearly does worse. The final tables come from all rows. A noisy-OR is fitted and judged
+    likewise, but must tell something beyond the target head's own predictions.
 
     Args:
         annotations: the training rows' labels.
@@ -63,8 +67,8 @@ def relate(
         strength: what a row of an expert's table counts, in pseudo-rows.
         sources: (n,) data source of each row: each has its own class prior.
         groups: (n,) group of each row.
-        confusion: per task (K, K) or (L, 2, 2) counts, true x predicted, on rows kept out of
-            training: says how far the predictions can be trusted. See `confusion_counts`.
+        kept_out: rows that the network was not trained on, with its predictions: they say how far
+            these can be trusted, and how much each task has to learn from the others.
         noise: estimate the label noise of the target tasks, too; the tables of an expert used as
             they are count as tables of clean labels.
         seed: decides halves, folds and resamplings.
@@ -80,23 +84,28 @@ def relate(
     tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
     held = held_out_half(annotations, groups, seed)
     work = _Relating(
-        annotations, predictions, knowledge, origin, strength, sources, groups, confusion, seed
+        annotations, predictions, knowledge, origin, strength, sources, groups, kept_out, seed
     )
     estimates = work.estimate(tables, annotations)
     rivals = work.estimate(tables, without_labels(annotations, {p[1] for p in tables}, held))
+    corrected = list(estimates)
     evidence: dict[str, Evidence] = {}
     left_out: dict[str, str] = {}
     noisy_ors: list[NoisyOr] = []
-    for final, rival in zip(estimates, rivals, strict=True):
-        evidence[final.relation.name] = work.judge(final.relation, rival, held)
-    for pair in (p for p in wanted if p not in tables):
-        found = work.noisy_or(pair, held)
-        if isinstance(found, str):
-            left_out["->".join(pair)] = found
-            continue
+    for number, (final, rival) in enumerate(zip(estimates, rivals, strict=True)):
+        found = work.judge(final.relation, rival, held)
+        told = work.knowledge.get(found.name)
+        if told is not None and (stands := work.stands(told, rival, held)) is not None:
+            found, corrected[number] = stands, replace(final, relation=told)
         evidence[found.name] = found
-        if isinstance(found.relation, NoisyOr):
-            noisy_ors.append(found.relation)
+    for pair in (p for p in wanted if p not in tables):
+        judged = work.noisy_or(pair, held)
+        if isinstance(judged, str):
+            left_out["->".join(pair)] = judged
+            continue
+        evidence[judged.name] = judged
+        if isinstance(judged.relation, NoisyOr):
+            noisy_ors.append(judged.relation)
     candidates = [r for e in evidence.values() if (r := e.filtered()) is not None]
     left_out |= {e.name: e.reason for e in evidence.values() if e.filtered() is None}
     weights = {e.name: e.information * e.trust for e in evidence.values()}
@@ -106,7 +115,7 @@ def relate(
     if noise:
         report = work.noise([r for r in kept if isinstance(r, Relation)], estimates)
     return Relatedness(
-        estimates=tuple(estimates),
+        estimates=tuple(corrected),
         noisy_ors=tuple(noisy_ors),
         evidence=evidence,
         relations=tuple(kept),
@@ -114,6 +123,7 @@ def relate(
         ranking=tuple(ranking),
         proposal=propose(ranking),
         noise=report,
+        needs=learning_needs(kept_out, kept, seed) if kept_out is not None else {},
     )
 
 
@@ -129,14 +139,20 @@ class _Relating:
         strength: float,
         sources: NDArray[np.int64] | None,
         groups: NDArray[np.int64] | None,
-        confusion: Mapping[str, NDArray[np.float64]] | None,
+        kept_out: KeptOut | None,
         seed: int,
     ) -> None:
         self.annotations, self.predictions = annotations, predictions
         self.knowledge = {r.name: r for r in knowledge if isinstance(r, Relation)}
         self.noisy_ors = {r.name: r for r in knowledge if isinstance(r, NoisyOr)}
         self.origin, self.strength, self.seed = origin, strength, seed
-        self.sources, self.groups, self.confusion = sources, groups, confusion
+        self.sources, self.groups = sources, groups
+        # the target head's own predictions, on rows it was not trained on where that is known
+        aligned = kept_out is not None and kept_out.annotations is annotations
+        self.own = kept_out.predictions if kept_out and aligned else predictions
+        self.confusion = (
+            confusion_counts(kept_out.annotations, kept_out.predictions) if kept_out else None
+        )
 
     def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[Estimate]:
         """Return the estimates of pairs from some of the labels."""
@@ -184,17 +200,37 @@ class _Relating:
 
     def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
         """Return the evidence of a final table, measured with one that has not seen the rows."""
-        p = self._source_probabilities(final.source.name)[held]
-        given = self.origin == "knowledge"
-        evidence = evaluate_relation(
-            final if given else rival.relation,
-            p,
-            self.annotations.labels[final.target.name][held],
-            estimated=rival.data if given else None,
+        if self.origin == "knowledge":
+            return self._evaluated(final, rival.data, held)
+        return replace(self._evaluated(rival.relation, None, held), relation=final)
+
+    def _evaluated(
+        self, relation: Relation, rival: Relation | None, held: NDArray[np.bool_]
+    ) -> Evidence:
+        return evaluate_relation(
+            relation,
+            self._source_probabilities(relation.source.name)[held],
+            self.annotations.labels[relation.target.name][held],
+            estimated=rival,
             groups=None if self.groups is None else self.groups[held],
             seed=self.seed,
         )
-        return replace(evidence, relation=final)
+
+    def stands(self, told: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence | None:
+        """Return the evidence of an expert's table that does as well as its correction, or None.
+
+        A correction by weak predictions blurs a table that was right, so the expert's is
+        preferred unless it clearly does worse on rows that neither has seen.
+        """
+        if self.origin != "all":
+            return None
+        evidence = self._evaluated(told, rival.relation, held)
+        against = evidence.against_estimated
+        if evidence.verdict != "related" or evidence.lift is None or against is None:
+            return None
+        best = evidence.lift - against.mean
+        loses = against.high < 0 and -against.mean > LOSS * best
+        return None if loses else evidence
 
     def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | str:
         """Return the evidence of a noisy-OR, or why there is none.
@@ -228,7 +264,7 @@ class _Relating:
             rival,
             values[held & use],
             labels[held & use],
-            np.asarray(self.predictions[target.name], np.float64)[held & use],
+            np.asarray(self.own[target.name], np.float64)[held & use],
             groups=None if self.groups is None else self.groups[held & use],
             seed=self.seed,
         )

@@ -175,8 +175,9 @@ class _Fit:
         ramp = config.training.ramp
         counts = own_labels(labels)
         self.objective = Objective(
-            tasks, relations, couplings, ramp=ramp, shift=shift, noise=noise, counts=counts
-        )
+            tasks, relations, couplings, ramp=ramp, shift=shift, noise=noise, counts=counts,
+            needs=fold.needs,
+        )  # fmt: skip
         self.history = History()
 
     def _training_prior(self) -> dict[str, NDArray[np.float64]]:

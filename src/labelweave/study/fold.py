@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Coverage, Part, TableEncoder, leak_check, scatter, split
-from labelweave.relations import AnyRelation, Noise, NoisyOr, acyclic
+from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 
@@ -50,6 +50,7 @@ class Fold:
         relations: the relations between the tasks.
         notes: remarks on the split and the inputs, one line each.
         noise: how the training rows' labels err, by `source`; the relations are of clean labels.
+        needs: per task how much it has to learn through the relations, where that was measured.
     """
 
     seed: int
@@ -63,13 +64,14 @@ class Fold:
     relations: tuple[AnyRelation, ...]
     notes: tuple[str, ...]
     noise: tuple[Noise, ...] = ()
+    needs: Needs = field(default_factory=dict)
 
     def coverage(self) -> Coverage:
         """Return the coverage of the training rows, by source or scattered part."""
         return Coverage(self.train.annotations, self.source, self.source_names)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return a hash of each part: data, groups, hidden labels, relations and noise.
+        """Return a hash of each part: data, groups, hidden labels, relations, noise and needs.
 
         An arm's run depends on the data, and on the others as far as the arm uses them.
         """
@@ -90,6 +92,7 @@ class Fold:
             "hidden": _hash(_codes(self.everything) if self.everything else []),
             "relations": _hash(relations),
             "noise": _hash([p for n in self.noise for p in (n.task.name.encode(), n.confusion)]),
+            "needs": _hash([p for name, n in self.needs.items() for p in (name.encode(), n)]),
         }
 
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labelweave.model import Model
-from labelweave.relations import AnyRelation, NoisyOr, Origin, Relatedness, confusion_counts, relate
+from labelweave.relations import AnyRelation, KeptOut, NoisyOr, Origin, Relatedness, relate
 from labelweave.study.arms import UNCOUPLED, find_arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import fit_arm
@@ -40,7 +39,7 @@ def relate_fold(
         return {}
     model = Model.load(base.folder / "model")
     predictions = model.probabilities(fold.train.inputs)
-    confusion = _confusion(fold, model, config)
+    rows = _kept_out(fold, model, config)
     return {
         origin: relate(
             fold.train.annotations,
@@ -51,7 +50,7 @@ def relate_fold(
             strength=config.relatedness.strength,
             sources=fold.source,
             groups=fold.train.groups,
-            confusion=confusion,
+            kept_out=rows,
             noise=noise,
             seed=fold.seed,
         )
@@ -67,24 +66,29 @@ def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> 
     if noise and related.noise is not None:
         relations: list[AnyRelation] = list(related.noise.relations)
         relations += [r for r in related.relations if isinstance(r, NoisyOr)]
-        return replace(fold, relations=tuple(relations), noise=related.noise.found)
-    return replace(fold, relations=related.relations)
+        return replace(
+            fold, relations=tuple(relations), noise=related.noise.found, needs=related.needs
+        )
+    return replace(fold, relations=related.relations, needs=related.needs)
 
 
-def _confusion(
-    fold: Fold, model: Model, config: StudyConfig
-) -> dict[str, NDArray[np.float64]] | None:
-    """Return how the uncoupled network errs on rows kept out of its training, if there are any."""
+def _kept_out(fold: Fold, model: Model, config: StudyConfig) -> KeptOut | None:
+    """Return rows that the uncoupled network was not trained on, if there are any."""
     if len(fold.validation.index):
-        given = model.probabilities(fold.validation.inputs)
-        return confusion_counts(fold.validation.annotations, given)
-    if not config.relatedness.folds:
+        annotations = fold.validation.annotations
+        return KeptOut(annotations, model.probabilities(fold.validation.inputs))
+    parts = config.relatedness.folds
+    if not parts:
         return None
-    counts: dict[str, NDArray[np.float64]] = {}
-    for inner, _ in kept_out(fold, config.relatedness.folds):
-        inner_model = fit_arm(find_arm(UNCOUPLED), inner, config, None).model
+    annotations, n = fold.train.annotations, len(fold.train.index)
+    predictions = {task.name: np.zeros((n, task.width), np.float32) for task in annotations.tasks}
+    # as many passes over the rows as over all of them
+    steps = max(1, round(config.training.total_steps(n) * (parts - 1) / parts))
+    training = config.training.model_copy(update={"steps": steps, "epochs": None})
+    shorter = config.model_copy(update={"training": training})
+    for inner, out in kept_out(fold, parts):
+        inner_model = fit_arm(find_arm(UNCOUPLED), inner, shorter, None).model
         assert inner_model is not None  # a joint network
-        given = inner_model.probabilities(inner.test.inputs)
-        for name, found in confusion_counts(inner.test.annotations, given).items():
-            counts[name] = counts.get(name, 0.0) + found
-    return counts
+        for name, given in inner_model.probabilities(inner.test.inputs).items():
+            predictions[name][out] = given
+    return KeptOut(annotations, predictions)

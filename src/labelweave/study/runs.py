@@ -88,6 +88,8 @@ def plan_run(
     content: dict[str, Any] = {"format": FORMAT, "arm": name, "data": fingerprint["data"]}
     if spec.needs_relations:
         content["relations"] = fingerprint["relations"]
+        if fold.needs:
+            content["needs"] = fingerprint["needs"]
     # where no noise was found the run is that of the arm without it
     if spec.noise and fold.noise:
         content["noise"] = fingerprint["noise"]

@@ -147,13 +147,14 @@ class RelatednessSection(Section):
             rows couples tasks.
         strength: pseudo-rows that a row of an expert's table counts.
         folds: without validation rows, train the uncoupled network this many times more, each time
-            without a part of the rows, to see how far its predictions can be trusted; 0 = do
-            not. Pays where a class has some ten labels and predictions are weak.
+            without a part of the rows (and as many passes over the others), to see how far its
+            predictions can be trusted and how much each task has to learn from the others; 0 =
+            do not, couplings then fade by the number of labels.
     """
 
     origin: Origin | Literal["given"] = Field(default="all", alias="from")
     strength: float = Field(default=5.0, gt=0)
-    folds: Folds = 0
+    folds: Folds = 2
 
 
 class TeachersSection(Section):

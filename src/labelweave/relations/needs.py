@@ -1,0 +1,164 @@
+"""How much every task still has to learn from the others, measured on rows kept out of training.
+
+What the relations tell of a task leaves out what the inputs show beyond it. That costs nothing
+where the task's own head is weak, and harms where it is strong, whatever the number of its labels.
+So both are weighed against each other on rows that neither has seen: in a logistic regression of
+the labels on the log-odds of both (stacked generalisation, Wolpert, Neural Networks 1992), the
+need is the relations' share in what it predicts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from labelweave.annotations import Annotations
+from labelweave.relations.noisy_or import AnyRelation, NoisyOr
+from labelweave.relations.relation import Relation
+from labelweave.tasks import Multiclass, Task
+
+Floats = NDArray[np.float64]
+Needs = Mapping[str, Floats]
+
+TINY = 1e-4
+SMOOTHING = 0.02  # no table is that sure
+RIDGE = 1.0  # holds weights and biases where few labels are there
+ROWS = 20_000  # a fit has a few parameters; more rows would not change them
+
+
+@dataclass(frozen=True)
+class KeptOut:
+    """Rows that the uncoupled network was not trained on, with what it says of them.
+
+    Attributes:
+        annotations: the labels of n rows.
+        predictions: per task the probabilities, (n, K) or (n, L).
+    """
+
+    annotations: Annotations
+    predictions: Mapping[str, NDArray[np.floating]]
+
+
+def learning_needs(kept_out: KeptOut, relations: Sequence[AnyRelation], seed: int = 0) -> Needs:
+    """Return per task how much it has to learn through the relations, (width,), from 0 to 1.
+
+    1: the relations tell all and the task's own head nothing; 0: the other way round. A multiclass
+    task has one figure for all its classes. Tasks without relations or without labels on these rows
+    are left out.
+
+    Args:
+        kept_out: rows that the network was not trained on.
+        relations: those that will couple the tasks.
+        seed: draws rows when there are more than 20,000.
+    """
+    found: dict[str, Floats] = {}
+    for task in kept_out.annotations.tasks:
+        codes = kept_out.annotations.labels[task.name]
+        rows = np.flatnonzero(kept_out.annotations.labelled(task.name))
+        if len(rows) > ROWS:
+            rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS, replace=False))
+        p = {name: np.asarray(v[rows], np.float64) for name, v in kept_out.predictions.items()}
+        told = _told(task, p, relations)
+        if told is None or not len(rows):
+            continue
+        if isinstance(task, Multiclass):
+            own = np.log(p[task.name] + TINY)
+            found[task.name] = np.full(task.width, _share(own, told, codes[rows]))
+        else:
+            own = _log_odds(p[task.name])
+            found[task.name] = np.array(
+                [_share_of_label(own[:, j], told[:, j], codes[rows, j]) for j in range(task.width)]
+            )
+    return found
+
+
+def _told(task: Task, p: Mapping[str, Floats], relations: Sequence[AnyRelation]) -> Floats | None:
+    """Return what all relations tell of a task, as log-probabilities or log-odds, (n, width)."""
+    told = [
+        message for relation in relations if (message := _message(task, p, relation)) is not None
+    ]
+    return np.sum(told, axis=0) if told else None
+
+
+def _message(task: Task, p: Mapping[str, Floats], relation: AnyRelation) -> Floats | None:
+    """Return what one relation tells of a task; a noisy-OR tells nothing of its causes."""
+    if relation.target.name == task.name:
+        given = p[relation.source.name]
+        if isinstance(relation, NoisyOr):
+            return np.where(relation.mask.any(axis=0), _log_odds(relation.predict(given)), 0.0)
+        q = given @ _smooth(relation)
+        if isinstance(task, Multiclass):
+            return np.log(q + TINY)
+        return np.where(relation.mask.any(axis=0), _log_odds(q), 0.0)
+    if relation.source.name != task.name or isinstance(relation, NoisyOr):
+        return None
+    table, given = _smooth(relation), p[relation.target.name]
+    if isinstance(relation.target, Multiclass):
+        return np.log(given @ table.T + TINY)
+    message = np.zeros((len(given), task.width))
+    for j in range(relation.target.width):
+        on = given[:, j : j + 1]
+        message += relation.mask[:, j] * np.log(on * table[:, j] + (1 - on) * (1 - table[:, j]))
+    return message
+
+
+def _smooth(relation: Relation) -> Floats:
+    neutral = 1 / relation.target.width if isinstance(relation.target, Multiclass) else 0.5
+    return (1 - SMOOTHING) * relation.filled() + SMOOTHING * neutral
+
+
+def _log_odds(p: Floats) -> Floats:
+    clipped = np.clip(p, TINY, 1 - TINY)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+def _share(own: Floats, told: Floats, codes: NDArray[np.integer]) -> float:
+    """Return the share of what is told in a multinomial logistic regression on both."""
+    parts = [_centred(own), _centred(told)]
+    scales = [float(part.std()) for part in parts]
+    xs = [part / max(scale, TINY) for part, scale in zip(parts, scales, strict=True)]
+    on = np.eye(own.shape[1])[codes]
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        scores = theta[0] * xs[0] + theta[1] * xs[1] + theta[2:]
+        scores = scores - scores.max(axis=1, keepdims=True)
+        log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        wrong = np.exp(log_p) - on
+        gradient = np.concatenate([[(wrong * x).sum() for x in xs], wrong.sum(axis=0)])
+        value = -(on * log_p).sum() + 0.5 * RIDGE * (theta**2).sum()
+        return float(value), gradient + RIDGE * theta
+
+    return _weighed(loss, own.shape[1])
+
+
+def _share_of_label(own: Floats, told: Floats, codes: NDArray[np.integer]) -> float:
+    """Return the share of what is told in a logistic regression of one label on both."""
+    seen = codes >= 0
+    parts = [own[seen], told[seen]]
+    if not len(parts[0]):
+        return 0.0
+    xs = [(part - part.mean()) / max(float(part.std()), TINY) for part in parts]
+    on = codes[seen] == 1
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        scores = theta[0] * xs[0] + theta[1] * xs[1] + theta[2]
+        wrong = 1 / (1 + np.exp(-scores)) - on
+        gradient = np.array([*((wrong * x).sum() for x in xs), wrong.sum()])
+        value = (np.logaddexp(0, scores) - on * scores).sum() + 0.5 * RIDGE * (theta**2).sum()
+        return float(value), gradient + RIDGE * theta
+
+    return _weighed(loss, 1)
+
+
+def _weighed(loss: Callable[[Floats], tuple[float, Floats]], biases: int) -> float:
+    """Return the second weight's share in both; neither may be negative."""
+    start = np.concatenate([[0.5, 0.5], np.zeros(biases)])
+    bounds = [(0, None)] * 2 + [(None, None)] * biases
+    own, told = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x[:2]
+    return float(told / (own + told)) if told > 0 else 0.0
+
+
+def _centred(scores: Floats) -> Floats:
+    return np.asarray(scores - scores.mean(axis=1, keepdims=True))

@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from labelweave.annotations import Annotations
+from labelweave.losses import CoAnnotation, DistributionMatching, Objective, own_labels
+from labelweave.losses.registry import made_couplings
+from labelweave.relations import KeptOut, NoisyOr, Relation, learning_needs, relate
+from labelweave.tasks import Binary, Multiclass, Multilabel
+
+KIND = Multiclass("kind", ("a", "b", "c", "d"))
+COLOUR = Multiclass("colour", ("red", "green"))
+MARKS = Multilabel("marks", ("spots", "stripes"))
+TASKS = (KIND, COLOUR, MARKS)
+COLOURS = np.array([0, 0, 1, 1])
+MARKED = np.array([[1, 0], [1, 1], [0, 0], [0, 1]])
+RELATIONS = [Relation(KIND, COLOUR, np.eye(2)[COLOURS]), Relation(KIND, MARKS, MARKED * 0.9 + 0.05)]
+
+
+def soft(rng, truth, sharpness):
+    scores = np.exp(sharpness * truth + rng.normal(size=truth.shape))
+    return scores / scores.sum(axis=1, keepdims=True)
+
+
+def kept_out(kind=4.0, colour=4.0, marks=4.0, n=800, seed=0):
+    """Rows with labels of every task, and heads that see their task as sharply as told."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, n)
+    labels = {"kind": codes, "colour": COLOURS[codes], "marks": MARKED[codes]}
+    noise = rng.normal(size=(n, 2))
+    predictions = {
+        "kind": soft(rng, np.eye(4)[codes], kind),
+        "colour": soft(rng, np.eye(2)[COLOURS[codes]], colour),
+        "marks": 1 / (1 + np.exp(-marks * (MARKED[codes] - 0.5) - noise)),
+    }
+    return KeptOut(Annotations(TASKS, labels), predictions)
+
+
+def test_a_weak_head_has_much_to_learn_and_a_strong_one_little() -> None:
+    weak = learning_needs(kept_out(marks=0.3, colour=0.3), RELATIONS)
+    strong = learning_needs(kept_out(kind=0.5, marks=8.0, colour=6.0), RELATIONS)
+    assert weak["marks"].min() > 0.8
+    assert weak["colour"].min() > 0.8
+    assert weak["kind"].max() < 0.3
+    assert strong["marks"].max() < 0.2
+    assert strong["colour"].max() < 0.2
+    assert strong["kind"].min() > 0.8
+
+
+def test_needs_are_shares_one_a_class_task_and_one_a_label() -> None:
+    needs = learning_needs(kept_out(), RELATIONS)
+    assert {name: need.shape for name, need in needs.items()} == {
+        "kind": (4,), "colour": (2,), "marks": (2,),
+    }  # fmt: skip
+    assert len(set(needs["kind"])) == 1
+    assert all(((need >= 0) & (need <= 1)).all() for need in needs.values())
+
+
+def test_what_says_nothing_is_not_needed() -> None:
+    rows = kept_out(kind=0.0)
+    needs = learning_needs(rows, RELATIONS[1:])
+    assert needs["marks"].max() < 0.1
+    assert "colour" not in needs
+    one_sided = Relation(KIND, MARKS, MARKED, known=np.array([[True, False]] * 4))
+    assert learning_needs(kept_out(marks=0.3), [one_sided])["marks"][1] == 0
+
+
+def test_tasks_without_labels_on_these_rows_are_left_out() -> None:
+    rows = kept_out()
+    labels = {**rows.annotations.labels, "colour": np.full(800, -1)}
+    needs = learning_needs(KeptOut(Annotations(TASKS, labels), rows.predictions), RELATIONS)
+    assert set(needs) == {"kind", "marks"}
+
+
+def test_the_effect_of_a_noisy_or_learns_from_it_and_its_causes_do_not() -> None:
+    rng = np.random.default_rng(0)
+    causes = rng.random((500, 2)) < 0.4
+    fails = Binary("fails")
+    labels = {"marks": causes.astype(int), "fails": causes.any(axis=1, keepdims=True).astype(int)}
+    said = {"marks": np.where(causes, 0.9, 0.1), "fails": rng.uniform(0.4, 0.6, (500, 1))}
+    rows = KeptOut(Annotations((MARKS, fails), labels), said)
+    needs = learning_needs(rows, [NoisyOr(MARKS, fails, [[0.9], [0.9]], [0.05])])
+    assert needs["fails"][0] > 0.8
+    assert "marks" not in needs
+
+
+def test_relate_measures_needs_where_rows_were_kept_out() -> None:
+    rows = kept_out(marks=0.3)
+    assert relate(rows.annotations, rows.predictions).needs == {}
+    found = relate(rows.annotations, rows.predictions, kept_out=rows)
+    assert found.needs["marks"].min() > 0.5
+    assert set(found.to_dict()["needs"]) <= {"kind", "colour", "marks"}
+
+
+@pytest.mark.parametrize("name", ["distribution_matching", "co_annotation"])
+def test_measured_needs_come_before_counted_labels_and_a_given_fade_before_both(name) -> None:
+    annotations = kept_out().annotations
+    counts = own_labels(annotations)
+    measured = {"kind": np.full(4, 0.7)}
+    given = {"relations": RELATIONS, "tasks": TASKS, "counts": counts, "needs": measured}
+    make = {"distribution_matching": DistributionMatching, "co_annotation": CoAnnotation}[name]
+
+    def source_need(options):
+        (loss,), _ = made_couplings(name, options, given)
+        assert isinstance(loss, make)
+        back = loss.back if name == "distribution_matching" else loss.parts[-1].need
+        return None if back is None else float(back[0])
+
+    assert source_need({}) == pytest.approx(0.7)
+    few = np.mean(5 / (5 + counts["kind"]))
+    assert source_need({"fade": 5}) == pytest.approx(few)
+    assert source_need({"fade": None}) in (None, 1.0)
+
+
+def test_ours_has_a_small_weight_and_the_published_forms_have_one() -> None:
+    def weight(**options):
+        objective = Objective(TASKS, RELATIONS, {"distribution_matching": options})
+        return float(objective.factors[-1])
+
+    assert weight() == pytest.approx(0.3)
+    assert weight(form="paper") == 1
+    assert weight(weight=2) == 2
