@@ -4,6 +4,7 @@ A sampler is a function of the step alone: the rows of any step can be asked for
 an interrupted training exactly resumable, and every batch has the same size.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -105,20 +106,25 @@ class Temperature:
         sizes = np.array([len(rows) for rows in sources], dtype=np.float64)
         self.shares = sizes**alpha / (sizes**alpha).sum()
         self.streams = [_Shuffled(rows, (seed, i)) for i, rows in enumerate(sources)]
-        self.starts = [np.zeros(len(sources), dtype=np.int64)]
+        self.starts = [[0] * len(sources)]
 
-    def _counts(self, step: int) -> NDArray[np.int64]:
+    def _counts(self, step: int) -> list[int]:
         """Return how many rows each source has given before a step."""
+        # few sources a step, many steps: plain numbers take a tenth of the time of arrays
+        shares: list[float] = self.shares.tolist()
         while len(self.starts) <= step + 1:
-            done = self.starts[-1]
-            due = self.shares * self.batch_size * len(self.starts) - done
-            counts = np.maximum(np.floor(due + 1e-9), 0).astype(np.int64)
+            done, now = self.starts[-1], len(self.starts)
+            due = [s * self.batch_size * now - d for s, d in zip(shares, done, strict=True)]
+            counts = [max(math.floor(each + 1e-9), 0) for each in due]
             # the rest of the batch: the sources whose next row is due first, none ahead of time
-            deadlines = (done + counts + 1) / self.shares
-            deadlines[due - counts < 1e-9] = np.inf
-            rest = self.batch_size - int(counts.sum())
-            counts[np.argsort(deadlines, kind="stable")[:rest]] += 1
-            self.starts.append(done + counts)
+            deadlines = [
+                math.inf if owed - count < 1e-9 else (d + count + 1) / share
+                for owed, count, d, share in zip(due, counts, done, shares, strict=True)
+            ]
+            rest = self.batch_size - sum(counts)
+            for i in sorted(range(len(shares)), key=deadlines.__getitem__)[:rest]:
+                counts[i] += 1
+            self.starts.append([d + count for d, count in zip(done, counts, strict=True)])
         return self.starts[step]
 
     def __call__(self, step: int) -> Rows:
@@ -126,7 +132,7 @@ class Temperature:
         stops, starts = self._counts(step + 1), self._counts(step)
         return np.concatenate(
             [
-                stream.slice(int(start), int(stop))
+                stream.slice(start, stop)
                 for stream, start, stop in zip(self.streams, starts, stops, strict=True)
             ]
         )

@@ -203,13 +203,15 @@ class _Fit:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = self.spec.build(self.fold.train.inputs.shape[1], self.tasks)
+        names = [task.name for task in self.tasks]
+        teachers = {n: scores for n, scores in (self.teachers or {}).items() if n in names}
         batches = Batches(
             self.fold.train.inputs,
-            self.labels,
+            self.labels.only(names),
             self.sampler,
             trainer.fabric.device,
             source=self.fold.source,
-            teachers=self.teachers,
+            teachers=teachers,
         )
         steps = training.total_steps(sum(len(rows) for rows in self.sources))
         validate = self._validate if len(self.fold.validation.index) else None
