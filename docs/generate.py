@@ -13,6 +13,7 @@ from labelweave.study import ARMS, StudyConfig, sections, value_sections
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
+from labelweave.study.tracking_section import TrackerSection
 from labelweave.training import TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -30,6 +31,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "statistics": sections.StatisticsSection,
     "label_curves": value_sections.LabelCurvesSection,
     "prices": value_sections.PricesSection,
+    "tracking": TrackerSection,
 }
 HEAD = """\
 # The study file, key by key

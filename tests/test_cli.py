@@ -1,3 +1,4 @@
+import html
 import json
 import re
 import subprocess
@@ -96,6 +97,36 @@ def test_failed_runs_are_named_and_give_exit_code_1(
     assert answer.err == "failed: full, seed 3: step 1: no number\n"
     assert "single_task" in answer.out
     assert (tmp_path / "runs" / "parts" / "report.html").exists()
+
+
+def test_a_run_that_diverges_is_named_in_the_terminal_and_in_every_report(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    wild = {
+        "arm": "co_annotation",
+        "name": "wild",
+        "couplings": {"co_annotation": {"weight": 1e45}},
+    }
+    path = write_study(tmp_path, arms=["single_task", "full", wild], seeds=[3, 4])
+    answer = cli("run", path, "--jobs", 2)
+    assert answer.code == 1
+    failed = answer.err.splitlines()
+    reason = r"step \d+: (loss term '\S+' is \S+, expected a finite number \(.*\)|weight .*)"
+    for seed in (3, 4):
+        (line,) = (each for each in failed if each.startswith(f"failed: wild, seed {seed}: "))
+        assert re.fullmatch(f"failed: wild, seed {seed}: {reason}", line)
+    assert len(failed) == 2
+    assert "full" in answer.out
+    output = tmp_path / "runs" / "parts"
+    results = json.loads((output / "results.json").read_text("utf-8"))
+    assert list(results["arms"]) == ["single_task", "full"]
+    page, short = ((output / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
+    for failure in results["failures"]:
+        assert failure["arm"] == "wild"
+        assert failure["error"] in html.unescape(page)
+        assert f"wild, seed {failure['seed']}" in short.replace("`", "")
+        assert failure["error"] in html.unescape(short).replace("\\", "")
+    assert {failure["seed"] for failure in results["failures"]} == {3, 4}
 
 
 def test_when_all_fails_the_exit_code_is_1(tmp_path: Path, cli: CommandLine) -> None:

@@ -1,44 +1,21 @@
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from interrupts import interrupts
 from labelweave.study import Study
 from study_example import write_study
+from study_process import PATIENCE, started
 
+__all__ = ["interrupts"]
 TRAINING = {"steps": 500, "batch_size": 32, "checkpoint_seconds": 0.05}
-COMMAND = [sys.executable, "-c", "from labelweave.cli import main; main()", "run"]
 
 
 def predictions(folder: Path) -> dict[str, bytes]:
     found = folder.glob("runs/parts/runs/*/predictions.safetensors")
     return {file.parent.name: file.read_bytes() for file in found}
-
-
-@contextmanager
-def started(path: Path, jobs: int) -> Iterator["subprocess.Popen[str]"]:
-    """Run a study in a process, up to its first checkpoint."""
-    process = subprocess.Popen(
-        [*COMMAND, str(path), "--jobs", str(jobs)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while not list(path.parent.glob("runs/parts/runs/*.partial/training/*/last.safetensors")):
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +38,14 @@ def test_a_killed_study_goes_on_to_the_same_predictions(
     assert not list(tmp_path.glob("runs/parts/runs/*.partial"))
 
 
+@pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(
     tmp_path: Path, unbroken: dict[str, bytes]
 ) -> None:
     path = write_study(tmp_path, training=TRAINING)
     with started(path, jobs=2) as process:
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert out == ""
     assert err.strip() == "labelweave: interrupted; the same command goes on where it stopped"

@@ -12,7 +12,8 @@ from study_example import content, tables, write_study
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
 TOP += (
-    "relatedness teachers arms seeds statistics label_curves label_next prices only output language"
+    "relatedness teachers arms seeds statistics label_curves label_next prices only output "
+    "language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 

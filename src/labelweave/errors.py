@@ -11,6 +11,17 @@ class LabelweaveError(ValueError):
     """
 
 
+class WriteError(LabelweaveError):
+    """A file that cannot be written, for example because the disk is full.
+
+    It ends a study at once, for no other run could be written either; the next call goes on.
+    """
+
+
+class LabelweaveWarning(UserWarning):
+    """Something that a user should know, in one line, and that stops nothing."""
+
+
 class TrainingError(RuntimeError):
     """Training cannot go on, for example because a loss is no longer finite."""
 

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -18,7 +19,7 @@ from labelweave.cli.relate import relate
 from labelweave.cli.report import report
 from labelweave.cli.run import run
 from labelweave.cli.schema import schema
-from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.errors import LabelweaveError, LabelweaveWarning, TrainingError
 
 INTERRUPTED = 130
 
@@ -53,8 +54,24 @@ def _main(
     """
 
 
+_as_python_does = warnings.formatwarning
+
+
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    if issubclass(category, LabelweaveWarning):
+        return f"labelweave: {message}\n"
+    return _as_python_does(message, category, filename, lineno, line)
+
+
 def main() -> None:
     """Run the command line: exit 0 = done, 1 = some runs failed, 2 = bad input, 130 = Ctrl-C."""
+    warnings.formatwarning = _one_line
     try:
         code = app(standalone_mode=False)
     except LabelweaveError as error:

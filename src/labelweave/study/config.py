@@ -24,6 +24,7 @@ from labelweave.study.sections import (
     TaskSection,
     TeachersSection,
 )
+from labelweave.study.tracking_section import TrackerSection, known_tracker
 from labelweave.study.value_sections import LabelCurvesSection, PricesSection
 from labelweave.training import TrainingConfig
 
@@ -61,6 +62,8 @@ class StudyConfig(Section):
             ``<output>/<name>.<tasks>``, and the test rows stay those of the whole study.
         output: folder for results, relative to the study file.
         language: of the report: ``en`` or ``ja``.
+        tracking: where finished runs are shown: ``tensorboard``, ``mlflow``; needs the extra
+            ``track``. The file ``runs.jsonl`` is always written.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -85,6 +88,16 @@ class StudyConfig(Section):
     only: list[str] = Field(default=[])
     output: str = "runs"
     language: str = "en"
+    tracking: list[str | TrackerSection] = Field(default=[])
+
+    @field_validator("tracking")
+    @classmethod
+    def _known_trackers(cls, tracking: list[str | TrackerSection]) -> list[str | TrackerSection]:
+        names = [known_tracker(e) if isinstance(e, str) else e.tracker for e in tracking]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"found the tracker '{name}' twice, expected it once")
+        return tracking
 
     @field_validator("language")
     @classmethod
@@ -175,6 +188,13 @@ class StudyConfig(Section):
 
     def _asked(self) -> list[str]:
         return [arm if isinstance(arm, str) else arm.called for arm in self.arms]
+
+    def trackers(self) -> list[tuple[str, dict[str, str]]]:
+        """Return the trackers' names and options."""
+        return [
+            (each, {}) if isinstance(each, str) else (each.tracker, each.chosen())
+            for each in self.tracking
+        ]
 
     def seed_list(self) -> list[int]:
         """Return the seeds."""

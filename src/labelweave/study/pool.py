@@ -1,14 +1,23 @@
 """Runs side by side, each in a process of its own, and those derived from them."""
 
-from collections.abc import Mapping, Sequence
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from joblib import Parallel, cpu_count, delayed
 
+from labelweave.errors import LabelweaveWarning
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
+from labelweave.study.orphan import end_with
 from labelweave.study.progress import runs_bar
 from labelweave.study.runs import Run, derive, execute
+from labelweave.study.tracking import Tracking
+
+KILLED = "its process was killed, perhaps for lack of memory; try fewer processes (--jobs 1)"
+Pair = tuple[Run, Fold]
 
 
 def train_runs(
@@ -17,6 +26,7 @@ def train_runs(
     config: StudyConfig,
     jobs: int | None,
     progress: bool,
+    tracking: Tracking,
 ) -> list[dict[str, Any]]:
     """Train the runs that are not done, but none of a derived arm; return what went wrong.
 
@@ -26,6 +36,10 @@ def train_runs(
         config: the study's settings.
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
+        tracking: told of every run that is done.
+
+    Raises:
+        WriteError: a file cannot be written.
     """
     # arms that differ in name only share a folder, and are trained once
     pairs = {
@@ -39,29 +53,29 @@ def train_runs(
     waiting = [(run, fold) for run, fold in pairs.values() if not run.done]
     # one network a task takes longest: start those first, so that no core waits at the end
     waiting.sort(key=lambda pair: config.arm(pair[0].arm).kind != "single")
-    workers = max(1, min(jobs or cpu_count(), len(waiting)))
     failures: list[dict[str, Any]] = []
     bar = runs_bar(progress)
     with bar:
         shown = bar.add_task(
             f"{config.name}: runs", total=len(pairs), completed=len(pairs) - len(waiting), last=""
         )
-        parallel = Parallel(
-            n_jobs=workers,
-            return_as="generator_unordered",
-            inner_max_num_threads=1 if workers > 1 else None,
-            backend="loky",
-        )
-        calls = (delayed(_job)(run, fold, config) for run, fold in waiting)
-        for run, error in parallel(calls):
-            if error is not None:
+        for run, fold in pairs.values():
+            if run.done:  # trained before, perhaps by a call that was killed before it told
+                tracking.note(run, fold)
+        for run, error in _trained(waiting, config, jobs):
+            if error is None:
+                tracking.note(run, pairs[run.folder][1])
+            else:
                 failures.append({"arm": run.arm, "seed": run.seed, "error": error})
             bar.update(shown, advance=1, last=f"{run.arm}, seed {run.seed}")
     return failures
 
 
 def derive_runs(
-    plan: Mapping[str, Sequence[Run]], folds: Sequence[Fold], config: StudyConfig
+    plan: Mapping[str, Sequence[Run]],
+    folds: Sequence[Fold],
+    config: StudyConfig,
+    tracking: Tracking,
 ) -> None:
     """Write the runs of the derived arms whose base is done."""
     for arm, runs in plan.items():
@@ -71,7 +85,62 @@ def derive_runs(
         for run, start, fold in zip(runs, plan[base], folds, strict=True):
             if start.done and not run.done:
                 derive(run, start, fold)
+            if run.done:
+                tracking.note(run, fold)
 
 
-def _job(run: Run, fold: Fold, config: StudyConfig) -> tuple[Run, str | None]:
+def _trained(
+    waiting: Sequence[Pair], config: StudyConfig, jobs: int | None
+) -> Iterator[tuple[Run, str | None]]:
+    """Give every run as it ends, with what went wrong.
+
+    When the system kills a worker all of them are lost: those runs go on from their checkpoints in
+    new ones, until two pools in a row end none.
+    """
+    chances = 2
+    while waiting:
+        ended = set()
+        try:
+            for run, error in _pooled(waiting, config, jobs):
+                ended.add(run.folder)
+                yield run, error
+            return
+        except BrokenProcessPool:
+            left = [(run, fold) for run, fold in waiting if run.folder not in ended]
+            waiting = []
+            for run, fold in left:
+                if run.done:  # its worker ended well, but the answer was lost
+                    yield run, None
+                else:
+                    waiting.append((run, fold))
+            fruitless = len(waiting) == len(left) and not ended
+            chances = chances - 1 if fruitless else 2
+            if not chances:
+                yield from ((run, KILLED) for run, _ in waiting)
+                return
+            warnings.warn(
+                f"study '{config.name}': a worker process was killed, perhaps for lack of memory; "
+                f"{len(waiting)} runs go on in new ones",
+                LabelweaveWarning,
+                stacklevel=4,
+            )
+
+
+def _pooled(
+    waiting: Sequence[Pair], config: StudyConfig, jobs: int | None
+) -> Iterator[tuple[Run, str | None]]:
+    workers = max(1, min(jobs or cpu_count(), len(waiting)))
+    parallel = Parallel(
+        n_jobs=workers,
+        return_as="generator_unordered",
+        inner_max_num_threads=1 if workers > 1 else None,
+        backend="loky",
+    )
+    calls = (delayed(_job)(run, fold, config, os.getpid()) for run, fold in waiting)
+    found: Iterator[tuple[Run, str | None]] = parallel(calls)
+    return found
+
+
+def _job(run: Run, fold: Fold, config: StudyConfig, parent: int) -> tuple[Run, str | None]:
+    end_with(parent)
     return run, execute(run, fold, config)

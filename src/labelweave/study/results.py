@@ -23,7 +23,7 @@ from labelweave.evaluation import (
     metric_names,
     verdict,
 )
-from labelweave.files import write_text
+from labelweave.files import make_folder, write_text
 from labelweave.priors import assumed_prior
 from labelweave.relations import relation_to_dict
 from labelweave.report import recommended_arm, write_csv, write_report
@@ -102,7 +102,7 @@ def collect(
             side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
             for side in ("train", "validation", "test")
         },
-        "settings": _settings(config),
+        "settings": _settings(config.model_copy(update={"tracking": []})),
         "environment": environment(),
         "notes": notes(folds),
         "failures": list(failures),
@@ -252,7 +252,7 @@ def write_results(results: Mapping[str, Any], folder: Path, language: str | None
         folder: where to write.
         language: the report's language; None = as the study says.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_text(folder / "results.json", json.dumps(results, indent=1))
     write_csv(results, folder / "results.csv")
     write_report(results, folder, language)

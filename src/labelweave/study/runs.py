@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from safetensors.torch import save_file
+from safetensors.torch import save
 
-from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.errors import LabelweaveError, TrainingError, WriteError
+from labelweave.files import make_folder, replacing, unwritable, write_text
 from labelweave.model import Model
 from labelweave.relations import multiply_in
 from labelweave.study.arms import BASELINE
@@ -27,6 +29,7 @@ from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.teachers import teacher_scores
 
 FORMAT = 2  # part of every run's hash: raised when what a run does changes
+RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
 TASK = "task/"  # keeps a task of the name "rows" apart from the rows
 
 
@@ -51,21 +54,36 @@ class Run:
     @property
     def done(self) -> bool:
         """Whether the result is there, whole."""
-        return (self.folder / "run.json").exists()
+        return (self.folder / RECORD).exists()
 
     def record(self) -> dict[str, Any]:
-        """Return the run's record: seconds, parameters, curve and thresholds."""
-        record: dict[str, Any] = json.loads((self.folder / "run.json").read_text("utf-8"))
+        """Return the run's record: seconds, parameters, curve and thresholds.
+
+        Raises:
+            LabelweaveError: the file is damaged.
+        """
+        path = self.folder / RECORD
+        try:
+            record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from None
         return record
 
     def predictions(self) -> dict[str, NDArray[np.float32]]:
         """Return the probabilities of the test rows, by task: (n, K) or (n, L)."""
-        tensors = load_file(self.folder / "predictions.safetensors")
+        tensors = self._tensors()
         return {name.removeprefix(TASK): p for name, p in tensors.items() if name != "rows"}
 
     def rows(self) -> NDArray[np.int64]:
         """Return the rows of the collection that were predicted, (n,)."""
-        return load_file(self.folder / "predictions.safetensors")["rows"]
+        return self._tensors()["rows"]
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        path = self.folder / PREDICTIONS
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise _damaged(path, error) from None
 
 
 def plan_run(
@@ -117,9 +135,15 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
 
     A run that was interrupted goes on from its last checkpoint. The folder gets its final name
     only when everything in it is written.
+
+    Raises:
+        WriteError: a file cannot be written.
     """
     partial = run.folder.with_name(run.folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    make_folder(partial)
+    if (partial / RECORD).exists():  # killed after the last file, before the folder got its name
+        _publish(run, partial)
+        return None
     (partial / "error.txt").unlink(missing_ok=True)
     started = time.perf_counter()
     threads = torch.get_num_threads()
@@ -132,10 +156,14 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
             config.arm(run.arm), fold, config, partial / "training",
             teachers=teachers, progress=progress,
         )  # fmt: skip
+    except WriteError:
+        raise
     except (TrainingError, LabelweaveError) as error:
         return str(error)
+    except OSError as error:
+        raise unwritable(error.filename or partial, error) from error
     except Exception as error:  # the other runs of the study must go on
-        (partial / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        write_text(partial / "error.txt", traceback.format_exc())
         return f"{type(error).__name__}: {error} (details in {partial.name}/error.txt)"
     finally:
         torch.set_num_threads(threads)
@@ -146,7 +174,7 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
 def derive(run: Run, base: Run, fold: Fold) -> None:
     """Write a derived run: the base arm's predictions with the tables multiplied in."""
     partial = run.folder.with_name(run.folder.name + ".partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    make_folder(partial)
     started = time.perf_counter()
     combined = multiply_in(base.predictions(), fold.relations)
     probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
@@ -159,13 +187,12 @@ def derive(run: Run, base: Run, fold: Fold) -> None:
 def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float) -> None:
     if fitted.model is not None:
         fitted.model.save(partial / "model")
-    for checkpoint in partial.glob("training/**/*.safetensors*"):
-        checkpoint.unlink()
     tensors = {
         f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()
     }
     tensors["rows"] = torch.from_numpy(fold.test.index.copy())
-    save_file(tensors, partial / "predictions.safetensors")
+    with replacing(partial / PREDICTIONS) as temporary:
+        temporary.write_bytes(save(tensors))
     record: Mapping[str, Any] = {
         "arm": run.arm,
         "seed": run.seed,
@@ -176,7 +203,25 @@ def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float)
         "thresholds": {name: list(map(float, t)) for name, t in fitted.thresholds.items()},
         "curve": fitted.curve,
     }
-    (partial / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    write_text(partial / RECORD, json.dumps(record))  # the last file: with it the run is whole
+    _publish(run, partial)
+
+
+def _publish(run: Run, partial: Path) -> None:
+    """Give a whole run's folder its name, without its checkpoints."""
+    for checkpoint in partial.glob("training/**/*.safetensors*"):
+        checkpoint.unlink()
     if run.folder.exists():
         shutil.rmtree(run.folder)
-    partial.replace(run.folder)
+    try:
+        partial.replace(run.folder)
+    except OSError as error:
+        raise unwritable(run.folder, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> LabelweaveError:
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+    return LabelweaveError(
+        f"{path}: cannot be read ({reason}); remove the folder {path.parent.name} to train the "
+        "run again"
+    )

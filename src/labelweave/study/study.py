@@ -1,12 +1,15 @@
 """A study: arms x seeds, run in parallel, resumable, with results as files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.files import remove_unfinished
+from labelweave.lock import check_free, locked
 from labelweave.relations import Origin, Relatedness
 from labelweave.report import known_language
 from labelweave.study.arms import BASELINE, UNCOUPLED
@@ -23,6 +26,7 @@ from labelweave.study.results import collect, write_results
 from labelweave.study.runs import Run, plan_run
 from labelweave.study.stage_name import stage_name
 from labelweave.study.study_file import parse_study, read_study_file
+from labelweave.study.tracking import Tracking, check_tracking
 from labelweave.study.value import add_value, check_value, next_task
 
 
@@ -58,9 +62,10 @@ class Study:
         self.command = command
         self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))
         self.mislabelled: pd.DataFrame | None = None
+        check_tracking(self.config)
         check_value(self.config, self.arms, [task.name for task in self.data.collection.tasks])
         # by arm its data and its finished runs, of the last `compare`
-        self._trained: tuple[dict[str, list[Fold]], dict[str, list[Run]]] = ({}, {})
+        self._trained: tuple[dict[str, Sequence[Fold]], dict[str, list[Run]]] = ({}, {})
 
     @classmethod
     def from_file(cls, path: str | Path, **changes: Any) -> "Study":
@@ -110,30 +115,51 @@ class Study:
             The content of ``results.json``.
 
         Raises:
-            LabelweaveError: the data do not allow the study, or no such language.
+            LabelweaveError: the data do not allow the study, no such language, or another process
+                has the study's folder.
+            WriteError: a file cannot be written.
             TrainingError: every arm failed on some seed.
         """
         known_language(language or self.config.language)  # told before hours of training, not after
-        results = self.compare(jobs=jobs, progress=progress)
-        folds, runs = self._trained
-        add_value(results, self.config, self.data, folds, runs, self.output, jobs, progress)
-        write_results(results, self.output, language)
-        if self.mislabelled is not None:
-            write_mislabelled(self.mislabelled, self.output)
+        check_free(self.output)
+        checked = self.folds()
+        with self._working() as tracking:
+            results = self._compare(checked, jobs, progress, tracking)
+            folds, runs = self._trained
+            add_value(
+                results, self.config, self.data, folds, runs, self.output, jobs, progress, tracking
+            )
+            write_results(results, self.output, language)
+            if self.mislabelled is not None:
+                write_mislabelled(self.mislabelled, self.output)
         return results
 
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
+        check_free(self.output)
         folds = self.folds()
+        with self._working() as tracking:
+            return self._compare(folds, jobs, progress, tracking)
+
+    @contextmanager
+    def _working(self) -> Iterator[Tracking]:
+        """Keep the study's folder for this process, without what a killed one left half-written."""
+        with locked(self.output):
+            remove_unfinished(self.output)
+            yield Tracking(self.config, self.output, self.folder)
+
+    def _compare(
+        self, folds: Sequence[Fold], jobs: int | None, progress: bool, tracking: Tracking
+    ) -> dict[str, Any]:
         arms = {arm: self.config.arm(arm) for arm in self.arms}
         first = {arm: folds for arm, spec in arms.items() if not spec.comes_second}
         plan = self._plan(first)
-        failures = train_runs(plan, first, self.config, jobs, progress)
-        derive_runs(plan, folds, self.config)
+        failures = train_runs(plan, first, self.config, jobs, progress, tracking)
+        derive_runs(plan, folds, self.config, tracking)
         related = self._related(folds, plan, progress)
         self._note_mislabelled(folds, related)
         taught = all(run.done for run in plan[BASELINE])
-        second: dict[str, list[Fold]] = {}
+        second: dict[str, Sequence[Fold]] = {}
         for arm, spec in arms.items():
             if arm in first or (spec.distils and not taught):
                 continue
@@ -145,7 +171,7 @@ class Study:
                     for fold, found in zip(folds, by_seed, strict=True)
                 ]
         runs = self._plan(second)
-        failures += train_runs(runs, second, self.config, jobs, progress)
+        failures += train_runs(runs, second, self.config, jobs, progress, tracking)
         plan |= runs
         ended = [arm for arm in self.arms if arm in plan and all(run.done for run in plan[arm])]
         whole = {arm: plan[arm] for arm in ended}
@@ -175,9 +201,11 @@ class Study:
         """
         if origin == "knowledge" and not self.data.known:
             raise LabelweaveError("relations from knowledge: found no table, expected one")
+        check_free(self.output)
         fold = self.first_fold()
         plan = self._plan({UNCOUPLED: [fold]})
-        failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress)
+        with self._working() as tracking:
+            failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress, tracking)
         if failures:
             raise TrainingError(failures[0]["error"])
         run = plan[UNCOUPLED][0]

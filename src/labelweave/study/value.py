@@ -25,6 +25,7 @@ from labelweave.study.pool import train_runs
 from labelweave.study.results import replicates_of
 from labelweave.study.running_cost import measure_costs
 from labelweave.study.runs import Run, plan_run
+from labelweave.study.tracking import Tracking
 
 COSTS_FILE = "costs.json"
 Runs = Mapping[str, Sequence[Run]]
@@ -70,6 +71,7 @@ def add_value(
     output: Path,
     jobs: int | None,
     progress: bool,
+    tracking: Tracking,
 ) -> None:
     """Add to a study's results what joining is worth; write ``label_next.csv`` and ``costs.json``.
 
@@ -85,6 +87,7 @@ def add_value(
         output: the study's folder.
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
+        tracking: told of the label curves' runs.
     """
     arm = joint_arm(config, results)
     if arm is None or BASELINE not in runs:
@@ -97,7 +100,7 @@ def add_value(
     pairs = [(joint[n], single[n]) for n in joint if _has_data(joint[n]) and _has_data(single[n])]
     curves: dict[str, TaskCurve] = {}
     if config.label_curves:
-        points = _points(config, folds[BASELINE], single, output, results, jobs, progress)
+        points = _points(config, folds[BASELINE], single, output, results, jobs, progress, tracking)
         curves = {j.task.name: task_curve(points[j.task.name], j) for j, _ in pairs}
         results["label_curves"] = {
             name: curve_to_dict(found, arm, config) for name, found in curves.items()
@@ -139,6 +142,7 @@ def _points(
     results: dict[str, Any],
     jobs: int | None,
     progress: bool,
+    tracking: Tracking,
 ) -> dict[str, list[Point]]:
     """Train the runs of the label curves and return by task the measured points."""
     assert config.label_curves
@@ -148,7 +152,9 @@ def _points(
         plan_run(BASELINE, each.fold, each.fold.fingerprint(), config, output) for each in wanted
     ]
     thinned = [each.fold for each in wanted]
-    results["failures"] += train_runs({BASELINE: runs}, {BASELINE: thinned}, config, jobs, progress)
+    results["failures"] += train_runs(
+        {BASELINE: runs}, {BASELINE: thinned}, config, jobs, progress, tracking
+    )
     points = {}
     for name, measured in now.items():
         has = [int(fold.train.annotations.labelled(name).sum()) for fold in folds]

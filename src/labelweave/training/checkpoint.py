@@ -12,12 +12,12 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
-from labelweave.files import replacing
+from labelweave.files import make_folder, replacing
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
     """Write tensors and a JSON-able state to one file; the old one stays until that is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # copies, for safetensors refuses tensors that share memory, such as tied weights
     plain = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     with replacing(path) as temporary, temporary.open("wb") as file:

@@ -28,7 +28,9 @@ def read_frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
             frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
         except FileNotFoundError:
             raise LabelweaveError(f"{path}: no such file, expected a table of relations") from None
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except ValueError as error:
             raise LabelweaveError(f"{path}: cannot be read as CSV: {error}".strip()) from None
     if frame.shape[1] < 2 or frame.empty:
         raise LabelweaveError(
