@@ -221,3 +221,23 @@ def test_the_half_that_judges_holds_scattered_labels_of_both_kinds(tmp_path) -> 
     for task in ("kind", "form"):
         labelled = fold.train.annotations.labelled(task)
         assert 0.25 < half[labelled].mean() < 0.75
+
+
+def test_rows_are_kept_out_once_and_side_by_side_changes_nothing(tmp_path, monkeypatch) -> None:
+    arms = ["multi_task", "full"]
+    settings = {"relatedness": {"folds": 2}, "arms": arms, "seeds": 2}
+    study = Study.from_file(write_study(tmp_path, **settings))
+    together = study.compare(jobs=2, progress=False)["relatedness"]
+    kept = sorted((study.output / "kept_out").iterdir())
+    assert len(kept) == 2
+
+    def none(*args, **settings):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(relating, "fit_arm", none)
+    again = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
+    assert again["relatedness"] == together
+    monkeypatch.undo()
+    kept[0].write_bytes(b"damaged")
+    alone = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
+    assert alone["relatedness"] == together

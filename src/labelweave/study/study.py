@@ -21,7 +21,7 @@ from labelweave.study.loading import StudyData, load
 from labelweave.study.mislabelled import mislabelled_table, write_mislabelled
 from labelweave.study.pool import derive_runs, train_runs
 from labelweave.study.progress import runs_bar
-from labelweave.study.relating import relate_fold, with_relations
+from labelweave.study.relating import relate_fold, relate_folds, with_relations
 from labelweave.study.results import collect, write_results
 from labelweave.study.runs import Run, plan_run
 from labelweave.study.stage_name import stage_name
@@ -146,6 +146,7 @@ class Study:
         """Keep the study's folder for this process, without what a killed one left half-written."""
         with locked(self.output):
             remove_unfinished(self.output)
+            remove_unfinished(self.output / "kept_out")
             yield Tracking(self.config, self.output, self.folder)
 
     def _compare(
@@ -156,7 +157,7 @@ class Study:
         plan = self._plan(first)
         failures = train_runs(plan, first, self.config, jobs, progress, tracking)
         derive_runs(plan, folds, self.config, tracking)
-        related = self._related(folds, plan, progress)
+        related = self._related(folds, plan, jobs, progress)
         self._note_mislabelled(folds, related)
         taught = all(run.done for run in plan[BASELINE])
         second: dict[str, Sequence[Fold]] = {}
@@ -209,7 +210,9 @@ class Study:
         if failures:
             raise TrainingError(failures[0]["error"])
         run = plan[UNCOUPLED][0]
-        related = relate_fold(fold, run, self.data, self.config, [origin], noise=True)[origin]
+        data = self.data
+        found = relate_fold(fold, run, data.pairs, data.known, self.config, [origin], noise=True)
+        related = found[origin]
         self._note_mislabelled([fold], {origin: [related]})
         return related
 
@@ -226,7 +229,11 @@ class Study:
         }
 
     def _related(
-        self, folds: Sequence[Fold], plan: Mapping[str, Sequence[Run]], progress: bool
+        self,
+        folds: Sequence[Fold],
+        plan: Mapping[str, Sequence[Run]],
+        jobs: int | None,
+        progress: bool,
     ) -> dict[Origin, list[Relatedness]]:
         """Return by origin the relatedness of every seed, or nothing where a run has failed.
 
@@ -242,13 +249,15 @@ class Study:
             return related
         with runs_bar(progress) as bar:
             shown = bar.add_task(f"{self.config.name}: relations", total=len(folds), last="")
-            for number, (fold, run) in enumerate(zip(folds, base, strict=True)):
-                origins = wanted
-                if self.data.known and number == 0 and "knowledge" not in wanted:
-                    origins = [*wanted, "knowledge"]
-                found = relate_fold(fold, run, self.data, self.config, origins, noise=noise)
-                for origin in origins:
-                    related.setdefault(origin, []).append(found[origin])
+            first = [*wanted, "knowledge"] if self.data.known else wanted
+            origins = [list(dict.fromkeys(first)), *[wanted] * (len(folds) - 1)]
+            found = relate_folds(
+                folds, base, origins, self.data.pairs, self.data.known, self.config,
+                noise=noise, jobs=jobs,
+            )  # fmt: skip
+            for fold, by_origin in zip(folds, found, strict=True):
+                for origin, each in by_origin.items():
+                    related.setdefault(origin, []).append(each)
                 bar.update(shown, advance=1, last=f"seed {fold.seed}")
         return related
 
