@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from labelweave.study import ARMS, StudyConfig, sections, value_sections
 from labelweave.study.arm_section import ArmSection
+from labelweave.study.inputs_section import ImageSection, InputsSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.tracking_section import TrackerSection
@@ -22,7 +23,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "relations": sections.RelationSection,
     "split": sections.SplitSection,
     "scatter": sections.PartSection,
-    "inputs": sections.InputsSection,
+    "inputs": InputsSection,
+    "inputs.image": ImageSection,
     "relatedness": sections.RelatednessSection,
     "label_shift": LabelShiftSection,
     "teachers": sections.TeachersSection,

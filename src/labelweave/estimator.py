@@ -1,5 +1,6 @@
 """The scikit-learn style front: fit on labels with gaps, predict every task."""
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from labelweave.data import Collection, Scale, Source
+from labelweave.data import Collection, Prepared, Scale, Source, prepare_sources
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import evaluate
 from labelweave.model import Model
@@ -65,6 +66,10 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         patience: evaluations without improvement before training stops; needs `validation`.
         categorical: numeric columns that are categories.
         scale: ``each`` numeric column by itself, or all ``together``, which pixels want.
+        image: the column with the paths of images and what they become, as the key
+            ``inputs.image`` of a study file: ``{"column": "file", "size": 96}``. Needs a
+            `backbone` for images.
+        cache: folder to keep what is read from images, for the next fit; None = it is not kept.
         missing: values of `y` besides None, NaN and ``""`` that mean "no label", such as ``[-1]``.
             With None, a -1 in a task without listed classes is an error: it may be a class or
             mean "no label", for an array of integers cannot hold NaN.
@@ -104,6 +109,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         patience: int | None = None,
         categorical: Sequence[str] = (),
         scale: Scale = "each",
+        image: Mapping[str, Any] | None = None,
+        cache: str | Path | None = None,
         missing: Sequence[object] | None = None,
         random_state: int = 0,
         progress: bool = False,
@@ -127,6 +134,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.categorical = categorical
         self.scale = scale
+        self.image = image
+        self.cache = cache
         self.missing = missing
         self.random_state = random_state
         self.progress = progress
@@ -145,15 +154,25 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
             TrainingError: the loss is no longer finite.
         """
         config = settings_of(self.get_params(deep=False))
-        collection, source = self._collect(X, y)
+        with tempfile.TemporaryDirectory() as temporary:
+            return self._train(X, y, config, Path(self.cache or temporary))
+
+    def _train(
+        self,
+        X: Table | Source | Sequence[Source],
+        y: Targets | None,
+        config: StudyConfig,
+        cache: Path,
+    ) -> Self:
+        collection, source, ready = self._collect(X, y, config, cache)
         self._learn_names(collection.tasks)
         self.relations_ = self._relations(self.tasks_)
         self.feature_names_in_ = np.array([str(c) for c in collection.inputs], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         seed = int(self.random_state)
-        fold = make_training_fold(collection, source, self.relations_, config, seed)
+        fold = make_training_fold(collection, source, self.relations_, config, seed, ready.stores)
         check_fold(fold, config)
-        self.notes_ = fold.notes
+        self.notes_ = (*ready.notes, *fold.notes)
         arm, teachers = ARMS[self.method], None
         if arm.distils:
             teachers = teacher_scores(self._fit(ARMS[BASELINE], fold, config), fold, config)
@@ -243,19 +262,30 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         return frame
 
     def _collect(
-        self, X: Table | Source | Sequence[Source], y: Targets | None
-    ) -> tuple[Collection, NDArray[np.int64]]:
+        self,
+        X: Table | Source | Sequence[Source],
+        y: Targets | None,
+        config: StudyConfig,
+        cache: Path,
+    ) -> tuple[Collection, NDArray[np.int64], Prepared]:
+        found = self._sources(X, y)
+        media, skip = config.inputs.media(), config.inputs.skip
+        sources, ready = prepare_sources(found, media, cache, skip=skip, progress=self.progress)
+        collection = Collection(sources)
+        if y is None:
+            return collection, collection.source, ready
+        return collection, label_patterns(collection.annotations), ready
+
+    def _sources(self, X: Table | Source | Sequence[Source], y: Targets | None) -> list[Source]:
         sources = [X] if isinstance(X, Source) else X
         if isinstance(sources, Sequence) and all(isinstance(each, Source) for each in sources):
             if y is not None:
                 raise LabelweaveError("fit: sources bring their own labels, found y as well")
-            collection = Collection([each for each in sources if isinstance(each, Source)])
-            return collection, collection.source
+            return [each for each in sources if isinstance(each, Source)]
         if y is None:
             raise LabelweaveError("fit: found no y, expected labels by task")
         annotations = annotations_of(y, self.tasks, self.missing)
-        source = Source("X", input_frame(sources), annotations)  # type: ignore[arg-type]
-        return Collection([source]), label_patterns(annotations)
+        return [Source("X", input_frame(sources), annotations)]  # type: ignore[arg-type]
 
     def _relations(self, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:
         if not isinstance(self.relations, Mapping):

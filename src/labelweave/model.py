@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 import labelweave
-from labelweave.data import TableEncoder
+from labelweave.data import Encoder, Inputs, StoredInputs, encoder_from_dict
+from labelweave.data.gathering import chunk_rows, tensor
 from labelweave.errors import LabelweaveError
 from labelweave.files import write_text
 from labelweave.networks import MultiTaskNetwork, backbone
@@ -37,7 +37,7 @@ class NetworkSpec:
     backbone: str = "mlp"
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, inputs: int, tasks: Sequence[Task]) -> MultiTaskNetwork:
+    def build(self, inputs: int | tuple[int, ...], tasks: Sequence[Task]) -> MultiTaskNetwork:
         """Return a new network; its weights come from PyTorch's global random numbers."""
         return MultiTaskNetwork(backbone(self.backbone, inputs, **self.options), tasks)
 
@@ -58,7 +58,7 @@ class Model:
         prior: the class prior that predictions assume.
     """
 
-    encoder: TableEncoder
+    encoder: Encoder
     spec: NetworkSpec
     networks: list[MultiTaskNetwork]
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -91,14 +91,9 @@ class Model:
         chosen = self.prior if prior is None else assumed_prior(prior, self.tasks)
         return chosen.apply(self.tasks, probabilities, self.priors)
 
-    def probabilities(self, encoded: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return P(class) or P(label on) under the training prior, of encoded inputs (n, d)."""
-        inputs = torch.from_numpy(np.ascontiguousarray(encoded))
-        return {
-            name: values.numpy()
-            for network in self.networks
-            for name, values in network.probabilities(inputs).items()
-        }
+    def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+        return joint_probabilities(self.networks, encoded)
 
     def predict(
         self, inputs: pd.DataFrame, prior: PriorChoice | None = None
@@ -165,9 +160,9 @@ class Model:
                     "it was written by a newer labelweave"
                 )
             spec = NetworkSpec(description["backbone"]["name"], description["backbone"]["options"])
-            encoder = TableEncoder.from_dict(description["encoder"])
+            encoder = encoder_from_dict(description["encoder"])
             networks = [
-                spec.build(len(encoder.names_), [task_from_dict(task) for task in tasks])
+                spec.build(encoder.shape_, [task_from_dict(task) for task in tasks])
                 for tasks in description["networks"]
             ]
             thresholds = {n: np.asarray(t) for n, t in description["thresholds"].items()}
@@ -193,6 +188,31 @@ class Model:
                 raise LabelweaveError(f"{folder}: the weights do not fit model.json") from None
             network.eval()
         return cls(encoder, spec, networks, thresholds, priors, prior)
+
+
+def joint_probabilities(
+    networks: Sequence[MultiTaskNetwork], inputs: Inputs
+) -> dict[str, NDArray[np.float32]]:
+    """Return P(class) or P(label on) of the tasks of all networks; stored inputs come in chunks."""
+    if not isinstance(inputs, StoredInputs):
+        return _probabilities(networks, inputs)
+    step = chunk_rows(inputs)
+    parts = [
+        _probabilities(networks, np.asarray(inputs[start : start + step]))
+        for start in range(0, max(1, len(inputs)), step)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _probabilities(
+    networks: Sequence[MultiTaskNetwork], inputs: NDArray[Any]
+) -> dict[str, NDArray[np.float32]]:
+    rows = tensor(inputs, "cpu")
+    return {
+        name: values.numpy()
+        for network in networks
+        for name, values in network.probabilities(rows).items()
+    }
 
 
 def probability_columns(task: Task) -> list[str]:

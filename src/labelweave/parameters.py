@@ -9,9 +9,10 @@ from pydantic import BaseModel, ValidationError
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import NoisyOr, Relation
 from labelweave.study.config import LARGEST_SEED, StudyConfig
+from labelweave.study.inputs_section import InputsSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
-from labelweave.study.sections import InputsSection, SplitSection
+from labelweave.study.sections import SplitSection
 from labelweave.study.study_file import one_line
 from labelweave.tasks import Multiclass, Multilabel
 from labelweave.training import TrainingConfig
@@ -20,7 +21,7 @@ METHODS = (
     "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
 )  # fmt: skip
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
-INPUTS = ("categorical", "scale")
+INPUTS = ("categorical", "scale", "image")
 TRAINING = ("steps", "batch_size", "learning_rate", "weight_decay", "sampling", "patience")
 S = TypeVar("S", bound=BaseModel)
 

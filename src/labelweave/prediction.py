@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from labelweave.data import InputEncoder, read_folder, read_table
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.files import replacing
 from labelweave.model import Model, probability_columns
@@ -74,6 +75,26 @@ def prediction_table(
         for j, name in enumerate(probability_columns(task)):
             columns[name] = probabilities[task.name][:, j]
     return pd.DataFrame(columns)
+
+
+def read_inputs(path: Path, model: Model) -> pd.DataFrame:
+    """Return the rows of a table, or of a folder of images, that a model can predict.
+
+    Paths of images are relative to the table, or to the folder; they come back as they are found.
+
+    Raises:
+        LabelweaveError: no such file or folder, or a folder for a model without images.
+    """
+    columns = model.encoder.columns if isinstance(model.encoder, InputEncoder) else ()
+    if path.is_dir():
+        paths = [each.column for each in columns if each.is_path]
+        if not paths:
+            raise LabelweaveError(f"{path}: a folder, expected a table: the model takes no images")
+        table, root = read_folder(path, paths[0]), path
+    else:
+        table, root = read_table(path), path.parent
+    present = [each for each in columns if each.column in table]
+    return table.assign(**{c.column: c.resolved(table[c.column], root) for c in present})
 
 
 def check_writable(path: Path) -> None:

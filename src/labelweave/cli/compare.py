@@ -29,14 +29,12 @@ def compare(
     - `labelweave compare runs/leaves runs/leaves --arm-a multi_task --arm-b full`
     - `labelweave compare old/model new/model --data labelled.csv`
     """
-    from labelweave.data import read_table
     from labelweave.report import print_compared
     from labelweave.study.comparing import compare_sides, of_model, of_study
 
     if data is None:
         sides = of_study(a, arm_a), of_study(b, arm_b)
     else:
-        table = read_table(data)
-        sides = of_model(a, table, arm_a), of_model(b, table, arm_b)
+        sides = of_model(a, data, arm_a), of_model(b, data, arm_b)
     found = compare_sides(*sides)
     print_compared([vars(each) for each in found], [side.name for side in sides], Console())

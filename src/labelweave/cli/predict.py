@@ -8,7 +8,10 @@ import typer
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A model's folder, or a study's results folder.")],
-    table: Annotated[Path, typer.Argument(help="CSV, TSV or Parquet table with the inputs.")],
+    table: Annotated[
+        Path,
+        typer.Argument(help="CSV, TSV or Parquet table with the inputs, or a folder of images."),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Table to write (.csv or .parquet); default: print CSV.")
     ] = None,
@@ -33,17 +36,25 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.csv --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.csv --arm single_task --out predicted.parquet`
     - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
+    - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
-    from labelweave.data import read_table
-    from labelweave.prediction import check_writable, find_model, prediction_table, write_table
+    from labelweave.prediction import (
+        check_writable,
+        find_model,
+        prediction_table,
+        read_inputs,
+        write_table,
+    )
     from labelweave.priors import assumed_prior
 
     if out is not None:
         check_writable(out)
-    given = read_table(table)
     found = find_model(model, arm, seed)
+    given = read_inputs(table, found)
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
     predicted = prediction_table(found, given, labels=labels, prior=assumed)
+    if table.is_dir():  # whose rows have no numbers to go by
+        predicted.insert(0, "file", given.iloc[:, 0])
     typer.echo(f"prior: {assumed}", err=True)
     if out is None:
         typer.echo(predicted.to_csv(index=False), nl=False)

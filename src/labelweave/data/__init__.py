@@ -4,24 +4,45 @@ from labelweave.data.collection import Collection
 from labelweave.data.coverage import Coverage
 from labelweave.data.encoder import TableEncoder
 from labelweave.data.files import read_table
+from labelweave.data.folders import read_folder
+from labelweave.data.image_files import ImageFormat
+from labelweave.data.input_encoder import Encoder, InputEncoder, encoder_from_dict
 from labelweave.data.leaks import leak_check
+from labelweave.data.media import ImageColumn, MediaColumn
 from labelweave.data.numeric import Scale
+from labelweave.data.preparing import Prepared, prepare, prepare_sources
+from labelweave.data.row_store import RowStore
 from labelweave.data.scatter import Part, Scattered, scatter
 from labelweave.data.source import Source
 from labelweave.data.split import Split, split
+from labelweave.data.stored_inputs import Inputs, StoredInputs, input_shape
 from labelweave.data.tables import infer_tasks, table_source
 
 __all__ = [
     "Collection",
     "Coverage",
+    "Encoder",
+    "ImageColumn",
+    "ImageFormat",
+    "InputEncoder",
+    "Inputs",
+    "MediaColumn",
     "Part",
+    "Prepared",
+    "RowStore",
     "Scale",
     "Scattered",
     "Source",
     "Split",
+    "StoredInputs",
     "TableEncoder",
+    "encoder_from_dict",
     "infer_tasks",
+    "input_shape",
     "leak_check",
+    "prepare",
+    "prepare_sources",
+    "read_folder",
     "read_table",
     "scatter",
     "split",

@@ -1,8 +1,7 @@
 """Batches: whole-batch gathers from arrays, one index operation an array, no worker processes."""
 
-import warnings
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,13 +10,15 @@ from torch import Tensor
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import Sampler
+from labelweave.data.gathering import gatherer, tensor
+from labelweave.data.stored_inputs import Inputs, StoredInputs
 
 
 class Batch(NamedTuple):
     """One training batch of b rows.
 
     Attributes:
-        inputs: (b, d).
+        inputs: (b, d), or (b, channels, height, width); pixels hold until the next batch.
         labels: task name to the codes of `Annotations`.
         source: (b,) index of the data source of each row; None = not known.
         teachers: task name to (b, width) scores of its teacher.
@@ -33,7 +34,8 @@ class Batches:
     """The training batches of a sampler over inputs and annotations, by step.
 
     Args:
-        inputs: float32 (n, d); a memory-mapped array stays on disk until its rows are gathered.
+        inputs: float32 (n, d), or `StoredInputs`; what is memory-mapped stays on disk until its
+            rows are gathered.
         annotations: the labels of the same n rows.
         sampler: step to row indices (see `labelweave.balancing`).
         device: where to hold the arrays and make the batches.
@@ -45,7 +47,7 @@ class Batches:
 
     def __init__(
         self,
-        inputs: NDArray[np.float32],
+        inputs: Inputs,
         annotations: Annotations,
         sampler: Sampler,
         device: torch.device | str = "cpu",
@@ -53,17 +55,19 @@ class Batches:
         source: NDArray[np.int64] | None = None,
         teachers: Mapping[str, NDArray[np.float32]] | None = None,
     ) -> None:
-        self.inputs = _tensor(inputs, device)
-        self.source = None if source is None else _tensor(source, device)
-        self.teachers = {name: _tensor(t, device) for name, t in (teachers or {}).items()}
+        self.device = torch.device(device)
+        self.inputs = inputs if isinstance(inputs, StoredInputs) else tensor(inputs, device)
+        self._gather = gatherer(self.inputs, device)
+        self.source = None if source is None else tensor(source, device)
+        self.teachers = {name: tensor(t, device) for name, t in (teachers or {}).items()}
         self.labels = label_tensors(annotations, device)
         self.sampler, self.shard = sampler, shard
 
     def __getitem__(self, step: int) -> Batch:
         index, number = self.shard
-        rows = torch.from_numpy(self.sampler(step)[index::number]).to(self.inputs.device)
+        rows = torch.from_numpy(self.sampler(step)[index::number]).to(self.device)
         return Batch(
-            self.inputs.index_select(0, rows),
+            self._gather(rows),
             {name: codes.index_select(0, rows) for name, codes in self.labels.items()},
             None if self.source is None else self.source.index_select(0, rows),
             {name: scores.index_select(0, rows) for name, scores in self.teachers.items()},
@@ -72,11 +76,4 @@ class Batches:
 
 def label_tensors(annotations: Annotations, device: torch.device | str) -> dict[str, Tensor]:
     """Return the codes of every task as tensors on a device."""
-    return {name: _tensor(codes, device) for name, codes in annotations.labels.items()}
-
-
-def _tensor(array: NDArray[Any], device: torch.device | str) -> Tensor:
-    with warnings.catch_warnings():
-        # a read-only array, such as a memory-mapped one, is only ever gathered from
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return {name: tensor(codes, device) for name, codes in annotations.labels.items()}

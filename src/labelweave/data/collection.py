@@ -29,6 +29,7 @@ class Collection:
         annotations: the annotations of the n rows.
         source: the index of each row's source, int64 (n,).
         groups: the code of each row's group, int64 (n,); a row without a group has its own.
+        numbers: the number of each row in its source's file, from 1, int64 (n,).
 
     Raises:
         LabelweaveError: no source, a name used twice, tasks that differ, or a column that holds
@@ -47,6 +48,7 @@ class Collection:
         lengths = [len(source) for source in self.sources]
         self.source: NDArray[np.int64] = np.repeat(np.arange(len(lengths)), lengths)
         self.groups = _joined_groups(self.sources)
+        self.numbers: NDArray[np.int64] = np.concatenate([s.numbers for s in self.sources])
 
     def __len__(self) -> int:
         return len(self.source)
@@ -57,9 +59,7 @@ class Collection:
 
     def place(self, row: int) -> str:
         """Return where a row (from 0) comes from, as "row 3 of source 'a'" (from 1)."""
-        index = self.source[row]
-        start = int(np.searchsorted(self.source, index))
-        return f"row {row - start + 1} of source '{self.names[index]}'"
+        return f"row {self.numbers[row]} of source '{self.names[self.source[row]]}'"
 
 
 def _check_names(names: Sequence[str]) -> None:

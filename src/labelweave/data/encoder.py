@@ -86,6 +86,11 @@ class TableEncoder:
             names += [*(f"{name}={category}" for category in categories), f"{name} (unknown)"]
         return names
 
+    @property
+    def shape_(self) -> int:
+        """The number of features."""
+        return len(self.names_)
+
     def transform(self, inputs: pd.DataFrame) -> NDArray[np.float32]:
         """Return the features of n rows, shape (n, d): finite, numeric ones within ±clip.
 

@@ -26,6 +26,7 @@ class Source:
         groups: (n,) values that tie rows together (person, plant, batch of goods), compared
             across sources by value; None, NaN or "" = the row is a group of its own.
         split: the side on which all rows stay, for official test sets; None = free.
+        numbers: (n,) the number that each row has in its file; None = 1, 2, ...
 
     Raises:
         LabelweaveError: no rows, different lengths, repeated column names or an unknown side.
@@ -36,6 +37,7 @@ class Source:
     annotations: Annotations
     groups: NDArray[Any] | None
     split: Side | None
+    numbers: NDArray[np.int64]
 
     def __init__(
         self,
@@ -44,6 +46,7 @@ class Source:
         annotations: Annotations,
         groups: ArrayLike | None = None,
         split: Side | None = None,
+        numbers: NDArray[np.int64] | None = None,
     ) -> None:
         if not name:
             raise LabelweaveError("a source needs a name, found an empty one")
@@ -69,6 +72,7 @@ class Source:
         for field, value in {
             "name": name, "inputs": frame, "annotations": annotations,
             "groups": members, "split": split,
+            "numbers": np.arange(1, len(frame) + 1) if numbers is None else numbers,
         }.items():  # fmt: skip
             object.__setattr__(self, field, value)
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data.files import MISSING, read_table, with_missing
@@ -23,6 +25,7 @@ def table_source(
     split: Side | None = None,
     missing: Sequence[str] = MISSING,
     place: str | None = None,
+    numbers: NDArray[np.int64] | None = None,
 ) -> Source:
     """Make a source of a table whose columns hold inputs, labels and groups.
 
@@ -37,6 +40,7 @@ def table_source(
         split: the side on which all rows stay.
         missing: the texts that stand for a missing value.
         place: what errors call the table; None = its path, or the source's name.
+        numbers: (n,) the number that each row has in its file; None = 1, 2, ...
 
     Raises:
         LabelweaveError: a column that does not exist or would give a label away, or a label that
@@ -71,7 +75,7 @@ def table_source(
     except LabelweaveError as error:
         raise LabelweaveError(f"{place}: {error}") from None
     groups = None if group is None else frame[group].to_numpy()
-    return Source(name, frame[chosen], annotations, groups, split)
+    return Source(name, frame[chosen], annotations, groups, split, numbers)
 
 
 def infer_tasks(tasks: Sequence[Task], tables: Sequence[pd.DataFrame]) -> list[Task]:

@@ -10,8 +10,14 @@ from labelweave.networks.layers import Backbone, linear, mlp
 BACKBONES: dict[str, Callable[..., Backbone]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
 
 
-def backbone(name: str, inputs: int, **options: object) -> Backbone:
-    """Return the backbone of that name for `inputs` input features.
+def backbone(name: str, inputs: int | tuple[int, ...], **options: object) -> Backbone:
+    """Return the backbone of that name.
+
+    Args:
+        name: the name.
+        inputs: the number of input features; or (channels, height, width) of images, whose pixels
+            are uint8.
+        options: its options.
 
     Raises:
         LabelweaveError: an unknown name or option, or an option's value that makes no sense.

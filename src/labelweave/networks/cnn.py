@@ -1,4 +1,4 @@
-"""A small convolutional network for images given as flat columns."""
+"""A small convolutional network for images."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,14 @@ from torch import nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.networks.layers import Backbone, mlp
+from labelweave.networks.pixels import Pixels
 
 KERNEL = 5
 GROUPS = 4  # of channels, each normalised by itself
 
 
 def cnn(
-    inputs: int,
+    inputs: int | tuple[int, ...],
     shape: Sequence[int] = (),
     channels: Sequence[int] = (16, 32),
     hidden: Sequence[int] = (256, 256),
@@ -26,8 +27,9 @@ def cnn(
     sources in shares of its own, not those of the images to predict.
 
     Args:
-        inputs: columns of a row: channel by channel, row by row from the top, left to right.
-        shape: channels, height and width of an image.
+        inputs: (channels, height, width) of images, uint8; or the columns of a row: channel by
+            channel, row by row from the top, left to right.
+        shape: of images given as columns: channels, height and width.
         channels: channels of the convolutions; each halves height and width.
         hidden: sizes of the mlp's hidden layers.
         dropout: share of its units dropped in training.
@@ -35,6 +37,11 @@ def cnn(
     Raises:
         LabelweaveError: a shape or channels that make no sense, or do not fit the columns.
     """
+    if isinstance(inputs, tuple):
+        first: nn.Module = Pixels()
+        shape, inputs = inputs, math.prod(inputs)
+    else:
+        first = nn.Unflatten(1, tuple(shape))
     if len(shape) != 3 or min(shape) < 1:
         raise LabelweaveError(
             f"cnn: shape {list(shape)}, expected channels, height and width, such as [1, 28, 28]"
@@ -49,7 +56,7 @@ def cnn(
             "(constant columns are dropped unless the study says inputs: {scale: together})"
         )
     before, height, width = shape
-    layers: list[nn.Module] = [nn.Unflatten(1, tuple(shape))]
+    layers: list[nn.Module] = [first]
     for after in channels:
         layers += [
             nn.Conv2d(before, after, KERNEL, stride=2, padding=KERNEL // 2, bias=False),

@@ -89,12 +89,14 @@ class Arm:
             name: {**general.get(name, {}), **self.options.get(name, {})} for name in self.couplings
         }
 
-    def lacks(self, *, relations: bool, hidden_labels: bool) -> str | None:
+    def lacks(self, *, relations: bool, hidden_labels: bool, columns: bool = True) -> str | None:
         """Return what a study must have for this arm and has not, in words; None = nothing."""
         if self.needs_relations and not relations and self.origin in (None, "given", "knowledge"):
             return "relations"
         if self.all_labels and not hidden_labels:
             return "hidden labels (a 'scatter' section)"
+        if self.kind == "trees" and not columns:
+            return "inputs that are columns, or images with an 'encoder'"
         return None
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
@@ -22,7 +21,7 @@ from labelweave.evaluation import (
     main_metric,
     verdict,
 )
-from labelweave.prediction import find_model
+from labelweave.prediction import find_model, read_inputs
 from labelweave.report import recommended_arm
 from labelweave.study.runs import Run
 from labelweave.study.study import Study
@@ -95,7 +94,6 @@ def of_study(folder: Path, arm: str | None = None) -> Side:
         )
     study = Study(settings, folder.resolve().parents[depth])
     collection = study.data.collection
-    start = np.searchsorted(collection.source, collection.source)
     names = np.array(collection.names)[collection.source]
     rows: dict[int, NDArray[Any]] = {}
     found: dict[int, dict[str, TestResult]] = {}
@@ -106,7 +104,7 @@ def of_study(folder: Path, arm: str | None = None) -> Side:
         at, thresholds = run.rows(), run.record()["thresholds"]
         if at.max(initial=-1) >= len(collection):
             raise LabelweaveError(f"{folder}: its tables have changed since it was run")
-        rows[run.seed] = np.stack([names[at], (at - start[at]).astype(str)], axis=1)
+        rows[run.seed] = np.stack([names[at], collection.numbers[at].astype(str)], axis=1)
         found[run.seed] = {
             task: TestResult(
                 p, collection.annotations.labels[task][at], thresholds.get(task),
@@ -118,18 +116,19 @@ def of_study(folder: Path, arm: str | None = None) -> Side:
     return Side(f"{folder} ({chosen})", tasks, rows, found)
 
 
-def of_model(folder: Path, table: pd.DataFrame, arm: str | None = None) -> Side:
+def of_model(folder: Path, data: Path, arm: str | None = None) -> Side:
     """Return what a model predicts for a table with labels.
 
     Args:
         folder: a model's folder, or a study's, of which the first seed's model is taken.
-        table: inputs and label columns.
+        data: a table with inputs and label columns.
         arm: of a study; None = the one that its report recommends.
 
     Raises:
         LabelweaveError: no model there, inputs that do not fit, or an unknown label.
     """
     model = find_model(folder, arm)
+    table = read_inputs(data, model)
     labels = Annotations.from_columns(model.tasks, table)
     results = {
         name: TestResult(p, labels.labels[name], model.thresholds.get(name))

@@ -1,19 +1,19 @@
 """What a study file may say."""
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS
 from labelweave.report import languages
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
+from labelweave.study.inputs_section import InputsSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import (
-    InputsSection,
     PartSection,
     RelatednessSection,
     RelationSection,
@@ -28,6 +28,7 @@ from labelweave.study.tracking_section import TrackerSection, known_tracker
 from labelweave.study.value_sections import LabelCurvesSection, PricesSection
 from labelweave.training import TrainingConfig
 
+COLUMNS_ONLY = ("linear", "mlp")  # backbones
 LARGEST_SEED = 2**32 - 1  # scikit-learn's trees take no larger one
 
 
@@ -155,6 +156,22 @@ class StudyConfig(Section):
                 raise ValueError(f"two sources are called '{name}'; give each a 'name' of its own")
         return sources
 
+    @model_validator(mode="after")
+    def _network_fits_inputs(self) -> Self:
+        name, pixels = self.network.backbone, self.inputs.pixels
+        if pixels and name in COLUMNS_ONLY:
+            raise ValueError(
+                f"key 'network': the backbone '{name}' takes columns, found images; expected 'cnn'"
+            )
+        if not pixels and (name == "cnn") != (self.network.shape is not None):
+            found = "none" if self.network.shape is None else f"it for '{name}'"
+            raise ValueError(
+                f"key 'network': the backbone 'cnn', and it alone, needs 'shape'; found {found}"
+            )
+        if pixels and self.network.shape is not None:
+            raise ValueError("key 'network.shape': images bring their own, see 'inputs.image.size'")
+        return self
+
     def needs_given_relations(self) -> bool:
         """Return whether some arm is coupled by relations that are not estimated for it."""
         if not self.arms:
@@ -211,11 +228,14 @@ class StudyConfig(Section):
         Raises:
             LabelweaveError: an arm needs relations or hidden labels, and there are none.
         """
-        asked, hidden = self._asked(), bool(self.scatter)
+        asked = self._asked()
+        has = {
+            "relations": related,
+            "hidden_labels": bool(self.scatter),
+            "columns": not self.inputs.pixels,
+        }
         lacking = {
-            name: what
-            for name in [*ARMS, *asked]
-            if (what := self._found(name).lacks(relations=related, hidden_labels=hidden))
+            name: what for name in [*ARMS, *asked] if (what := self._found(name).lacks(**has))
         }
         for name in asked:
             if name in lacking:

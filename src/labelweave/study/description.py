@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from labelweave.data import input_shape
 from labelweave.errors import listing
 from labelweave.priors import assumed_prior
 from labelweave.study.config import StudyConfig
@@ -25,7 +26,7 @@ def description(
     lines += ["", "Training rows and their labels (first seed):", coverage]
     lines += [
         f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
-        f"{len(fold.test.index)} test; inputs: {fold.train.inputs.shape[1]}"
+        f"{len(fold.test.index)} test; inputs: {_inputs(fold)}"
     ]
     lines += [*coverage.partial_lines(), *coverage.shared_lines()]
     for relation in fold.relations:
@@ -40,3 +41,11 @@ def description(
     lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
     lines += [f"note: {note}" for note in notes(folds)]
     return lines
+
+
+def _inputs(fold: Fold) -> str:
+    shape = input_shape(fold.train.inputs)
+    if isinstance(shape, int):
+        return str(shape)
+    channels, height, width = shape
+    return f"{'colour' if channels == 3 else 'grey'} images, {height} x {width}"

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
+from labelweave.data import input_shape
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import best_thresholds, evaluate, main_metric
 from labelweave.losses import Objective, own_labels
-from labelweave.model import Model, NetworkSpec
+from labelweave.model import Model, NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork
 from labelweave.priors import (
     assumed_prior,
@@ -83,7 +84,8 @@ def fit_arm(
         labels = fold.everything
     prior = assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
     if arm.kind == "trees":
-        given = fit_trees(fold.train.inputs, labels, fold.test.inputs, fold.seed)
+        features = np.asarray(fold.train.inputs), np.asarray(fold.test.inputs)
+        given = fit_trees(features[0], labels, features[1], fold.seed)
         met = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
         known = {"training": met, "population": met}
         return Fitted(prior.apply(labels.tasks, given, known))
@@ -202,7 +204,7 @@ class _Fit:
         trainer = Trainer(training, seed=seed, folder=folder, progress=progress, title=title)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            network = self.spec.build(self.fold.train.inputs.shape[1], self.tasks)
+            network = self.spec.build(input_shape(self.fold.train.inputs), self.tasks)
         names = [task.name for task in self.tasks]
         teachers = {n: scores for n, scores in (self.teachers or {}).items() if n in names}
         batches = Batches(
@@ -220,9 +222,9 @@ class _Fit:
 
     def _validate(self, network: MultiTaskNetwork) -> dict[str, float | None]:
         rows = self.fold.validation
-        given = network.probabilities(torch.from_numpy(rows.inputs))
+        given = joint_probabilities([network], rows.inputs)
         return {
-            task.name: evaluate(task, given[task.name].numpy(), rows.annotations.labels[task.name])[
+            task.name: evaluate(task, given[task.name], rows.annotations.labels[task.name])[
                 main_metric(task)
             ]
             for task in self.tasks

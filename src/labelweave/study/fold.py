@@ -1,28 +1,40 @@
 """A fold: everything that the arms of one seed share, so that they can be compared in pairs."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, Coverage, Part, TableEncoder, leak_check, scatter, split
+from labelweave.data import (
+    Collection,
+    Coverage,
+    Encoder,
+    InputEncoder,
+    Inputs,
+    Part,
+    RowStore,
+    StoredInputs,
+    TableEncoder,
+    leak_check,
+    scatter,
+    split,
+)
 from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 
-Inputs = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded inputs (n, d) and annotations of the same n rows of a collection.
+    """Encoded inputs and annotations of the same n rows of a collection.
 
     Attributes:
-        inputs: the encoded inputs.
+        inputs: the encoded inputs, (n, d), or stored ones of any shape.
         annotations: the labels.
         index: the rows' places in the collection.
         groups: the codes of the rows' groups there.
@@ -54,7 +66,7 @@ class Fold:
     """
 
     seed: int
-    encoder: TableEncoder
+    encoder: Encoder
     train: Rows
     source: NDArray[np.int64]
     source_names: tuple[str, ...]
@@ -78,7 +90,9 @@ class Fold:
         described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict()))
         data: list[bytes | NDArray[Any]] = [described.encode(), self.source]
         for rows in (self.train, self.validation, self.test):
-            data += [rows.inputs, rows.index, *_codes(rows.annotations)]
+            inputs = rows.inputs
+            data += inputs.content() if isinstance(inputs, StoredInputs) else [inputs]
+            data += [rows.index, *_codes(rows.annotations)]
         relations: list[bytes | NDArray[Any]] = []
         for relation in self.relations:
             head = f"{relation.name} {relation.strength}"
@@ -137,15 +151,14 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
     kept = [task.name for task in data.tasks]
     annotations = annotations.only(kept)
     everything = everything.only(kept) if everything is not None else None
-    encoder = _encoder(config).fit(collection.inputs.iloc[rows])
-    notes += encoder.notes_
+    encoder, encode = _fitted(config, collection.inputs, rows, data.stores)
+    notes += [*data.notes, *encoder.notes_]
     given = data.relations(annotations, strict=config.needs_given_relations())
     relations, doubled = _without_cycles(given)
     notes += doubled
 
     def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
-        inputs = encoder.transform(collection.inputs.iloc[index])
-        return Rows(inputs, labels.only(kept), index, collection.groups[index])
+        return Rows(encode(index), labels.only(kept), index, collection.groups[index])
 
     return Fold(
         seed=seed,
@@ -167,6 +180,7 @@ def make_training_fold(
     relations: tuple[AnyRelation, ...],
     config: StudyConfig,
     seed: int,
+    stores: Mapping[str, RowStore] | None = None,
 ) -> Fold:
     """Split off validation rows and encode; nothing is set aside for a test.
 
@@ -176,19 +190,15 @@ def make_training_fold(
         relations: the relations between the tasks.
         config: its split, inputs and no other settings are used.
         seed: the seed.
+        stores: by column that is read what its values became.
 
     Raises:
         LabelweaveError: a split that the labels do not allow, or inputs that cannot be encoded.
     """
     parts = split(collection, test=0, validation=config.split.validation, seed=seed)
-    encoder = _encoder(config).fit(collection.inputs.iloc[parts.train])
+    encoder, encode = _fitted(config, collection.inputs, parts.train, stores or {})
     train, validation, test = (
-        Rows(
-            encoder.transform(collection.inputs.iloc[i]),
-            collection.annotations[i],
-            i,
-            collection.groups[i],
-        )
+        Rows(encode(i), collection.annotations[i], i, collection.groups[i])
         for i in (parts.train, parts.validation, parts.test)
     )
     names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
@@ -206,10 +216,23 @@ def _without_cycles(relations: Sequence[AnyRelation]) -> tuple[tuple[AnyRelation
     return tuple(kept), notes
 
 
-def _encoder(config: StudyConfig) -> TableEncoder:
-    return TableEncoder(
-        categorical=config.inputs.categorical,
-        clip=config.inputs.clip,
-        max_categories=config.inputs.max_categories,
-        scale=config.inputs.scale,
+def _fitted(
+    config: StudyConfig,
+    inputs: pd.DataFrame,
+    rows: NDArray[np.int64],
+    stores: Mapping[str, RowStore],
+) -> tuple[Encoder, Callable[[NDArray[np.int64]], Inputs]]:
+    """Return the encoder, fitted on some rows, and what encodes rows by their numbers."""
+    section = config.inputs
+    table = TableEncoder(
+        categorical=section.categorical,
+        clip=section.clip,
+        max_categories=section.max_categories,
+        scale=section.scale,
     )
+    media = section.media()
+    if not media:
+        table.fit(inputs.iloc[rows])
+        return table, lambda index: table.transform(inputs.iloc[index])
+    encoder = InputEncoder(media, table).fit(inputs.iloc[rows], stores)
+    return encoder, lambda index: encoder.transform(inputs.iloc[index], stores)

@@ -108,7 +108,7 @@ def rows_to_label(
             pd.DataFrame(
                 {
                     "source": np.array(collection.names, dtype=object)[source],
-                    "row": place - np.searchsorted(collection.source, source) + 1,
+                    "row": collection.numbers[place],
                     "task": name,
                     "score": score[first].round(4),
                     "why": np.where(apart > entropy, "disagreement", "entropy")[first],

@@ -1,13 +1,24 @@
 """From a study file to its data: tables, tasks, collection and the relations of a training set."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, Source, infer_tasks, read_table, table_source
+from labelweave.data import (
+    Collection,
+    RowStore,
+    Source,
+    infer_tasks,
+    prepare,
+    read_folder,
+    read_table,
+    table_source,
+)
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import (
     AnyRelation,
@@ -18,6 +29,7 @@ from labelweave.relations import (
     read_relations,
 )
 from labelweave.study.config import StudyConfig
+from labelweave.study.inputs_section import InputsSection
 from labelweave.study.sections import RelationSection, SourceSection
 from labelweave.tasks import Multiclass, Task, task_from_dict
 
@@ -32,12 +44,16 @@ class StudyData:
         counted: relations still to be counted or fitted on the training rows of each split.
         only: the tasks that take part, by name; empty = all. The labels of the others still shape
             the split, so that studies of other tasks have the same test rows, and are no inputs.
+        stores: by column that is read, such as the paths of images, what its values became.
+        notes: remarks on what was read, a line each.
     """
 
     collection: Collection
     known: tuple[AnyRelation, ...]
     counted: tuple[RelationSection, ...]
     only: tuple[str, ...] = ()
+    stores: Mapping[str, RowStore] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -84,15 +100,24 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     if not config.tasks or not config.sources:
         missing = "tasks" if not config.tasks else "sources"
         raise LabelweaveError(f"key '{missing}': found none, expected at least one")
-    tables = [read_table(folder / section.path, section.missing) for section in config.sources]
+    sources = [_read(section, config.inputs, folder) for section in config.sources]
+    ready = prepare(
+        [table for table, _ in sources],
+        [root for _, root in sources],
+        [section.path for section in config.sources],
+        config.inputs.media(),
+        folder / (config.inputs.cache or f"{config.output}/cache"),
+        skip=config.inputs.skip,
+    )
+    tables = ready.tables
     wanted = [task_from_dict(section.description()) for section in config.tasks]
     tasks = infer_tasks(wanted, tables)
     _check_names(config, tasks)
     _check_columns(tasks, tables)
     collection = Collection(
         [
-            _source(section, table, tasks)
-            for section, table in zip(config.sources, tables, strict=True)
+            _source(section, table, tasks, numbers, [*ready.stores])
+            for section, table, numbers in zip(config.sources, tables, ready.numbers, strict=True)
         ]
     )
     known = [
@@ -104,7 +129,7 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     counted = tuple(section for section in config.relations if not section.written)
     known = join_tables(known)
     if not config.only:
-        return StudyData(collection, tuple(known), counted)
+        return StudyData(collection, tuple(known), counted, (), ready.stores, tuple(ready.notes))
     names = {task.name for task in tasks if task.name in config.only}
     known = [r for r in known if {r.source.name, r.target.name} <= names]
     kept = [
@@ -115,6 +140,7 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     return StudyData(
         collection, tuple(known), tuple(section for section in kept if section.targets),
         tuple(name for name in (task.name for task in tasks) if name in names),
+        ready.stores, tuple(ready.notes),
     )  # fmt: skip
 
 
@@ -139,17 +165,40 @@ def _counted(training: Annotations, section: RelationSection, target: str) -> An
     )
 
 
-def _source(section: SourceSection, table: pd.DataFrame, tasks: Sequence[Task]) -> Source:
+def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> tuple[pd.DataFrame, Path]:
+    """Return a source's table, and the folder that paths in it are relative to."""
+    path = folder / section.path
+    if path.is_dir():
+        if inputs.image is None:
+            raise LabelweaveError(
+                f"{path}: a folder of images, expected a key 'inputs.image' that says what they "
+                "become, such as 'inputs: {image: {size: 224}}'"
+            )
+        return read_folder(path, inputs.image.column, section.levels), path
+    if section.levels:
+        raise LabelweaveError(f"{path}: found 'folders' for it, expected a folder of images")
+    return read_table(path, section.missing), path.parent
+
+
+def _source(
+    section: SourceSection,
+    table: pd.DataFrame,
+    tasks: Sequence[Task],
+    numbers: NDArray[np.int64],
+    media: Sequence[str],
+) -> Source:
+    listed = None if section.inputs == "rest" else section.inputs
     source = table_source(
         section.called,
         table,
         tasks,
-        inputs=section.inputs,
+        inputs="rest" if listed is None else list(dict.fromkeys([*media, *listed])),
         group=section.group,
         exclude=section.exclude,
         split=section.split,
         missing=section.missing,
         place=section.path,
+        numbers=numbers,
     )
     if section.tasks is None:
         return source

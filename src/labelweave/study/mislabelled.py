@@ -45,7 +45,7 @@ def mislabelled_table(
     places = merged["place"].to_numpy(np.int64)
     source = collection.source[places]
     merged["source"] = np.array(collection.names, dtype=object)[source]
-    merged["row"] = places - np.searchsorted(collection.source, source) + 1
+    merged["row"] = collection.numbers[places]
     order = ["probability", "seeds"]
     return merged.sort_values(order, ascending=False, kind="stable")[COLUMNS].reset_index(drop=True)
 

@@ -1,8 +1,8 @@
 """The section of a study file that says which network."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from labelweave.errors import listing, nearest
 from labelweave.networks import BACKBONES, backbone_options
@@ -13,12 +13,12 @@ class NetworkSection(Section):
     """The shared backbone.
 
     Attributes:
-        backbone: ``mlp``, ``linear``, or ``cnn`` for small images given as columns.
+        backbone: ``mlp``, ``linear``, or ``cnn`` for small images.
         hidden: sizes of the hidden layers of an mlp, or of those after a cnn's convolutions.
         dropout: share of hidden units dropped in training.
-        shape: of a cnn's images: channels, height and width, for example ``[1, 28, 28]``; the
-            columns go channel by channel, row by row. Such columns want ``inputs: {scale:
-            together}``.
+        shape: of a cnn's images that are given as columns: channels, height and width, for example
+            ``[1, 28, 28]``; the columns go channel by channel, row by row. Such columns want
+            ``inputs: {scale: together}``.
         channels: channels of a cnn's convolutions, each of which halves height and width.
     """
 
@@ -38,13 +38,7 @@ class NetworkSection(Section):
             raise ValueError(f"no such backbone '{name}', expected {options}")
         return name
 
-    @model_validator(mode="after")
-    def _shape_of_images(self) -> Self:
-        if (self.backbone == "cnn") != (self.shape is not None):
-            found = "none" if self.shape is None else f"it for '{self.backbone}'"
-            raise ValueError(f"the backbone 'cnn', and it alone, needs 'shape'; found {found}")
-        return self
-
     def options(self) -> dict[str, Any]:
         """Return the backbone's options."""
-        return {name: getattr(self, name) for name in backbone_options(self.backbone)}
+        given = {name: getattr(self, name) for name in backbone_options(self.backbone)}
+        return {name: value for name, value in given.items() if value is not None}

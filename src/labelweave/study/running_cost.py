@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from labelweave.data import Inputs
 from labelweave.model import Model
 
 BATCHES = (1, 256)
@@ -31,14 +32,14 @@ ASSUMPTIONS = (
 
 
 def measure_costs(
-    joint: Path, single: Path, inputs: NDArray[np.float32], seconds: tuple[float, float]
+    joint: Path, single: Path, inputs: Inputs, seconds: tuple[float, float]
 ) -> dict[str, Any]:
     """Return what both models cost, in the form of ``costs`` in results.json.
 
     Args:
         joint: folder of the joint model.
         single: folder of the single-task networks.
-        inputs: encoded rows to predict, (n, d), at least one.
+        inputs: encoded rows to predict, at least one.
         seconds: of training, joint and single.
     """
     models = Model.load(joint), Model.load(single)
@@ -83,8 +84,8 @@ def machine() -> str:
     return f"{cores} core{'s' * (cores > 1)}, {model}"
 
 
-def _batch(inputs: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    return np.ascontiguousarray(np.resize(inputs, (size, inputs.shape[1])))
+def _batch(inputs: Inputs, size: int) -> NDArray[np.float32]:
+    return np.ascontiguousarray(inputs[np.resize(np.arange(len(inputs)), size)])
 
 
 def _times(models: Sequence[Model], batch: NDArray[np.float32], calls: int) -> NDArray[np.float64]:
@@ -103,7 +104,7 @@ def _costs(
     model: Model,
     folder: Path,
     times: dict[int, NDArray[np.float64]],
-    inputs: NDArray[np.float32],
+    inputs: Inputs,
 ) -> dict[str, Any]:
     tensors = [t for network in model.networks for t in network.state_dict().values()]
     latency = {

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from labelweave.data import Scale
 from labelweave.relations import Origin
 
 MISSING = ("", "NA", "NaN", "nan", "null")
@@ -59,11 +58,14 @@ class TaskSection(Section):
 
 
 class SourceSection(Section):
-    """A table with labels of some tasks.
+    """A table, or a folder of images, with labels of some tasks.
 
     Attributes:
         name: the source's name; default: the file's name without its ending.
-        path: CSV, TSV or Parquet file, relative to the study file.
+        path: CSV, TSV or Parquet file, or a folder of images, relative to the study file.
+        folders: of a folder of images: the column that the names of its folders become, mostly a
+            task; or several, from the outermost folder. The paths become the column that
+            ``inputs: {image: ...}`` names.
         inputs: input columns, or ``rest``: all that are no label, group or excluded column.
         exclude: columns that are no inputs, such as identifiers.
         group: column of the person, plant or batch whose rows must stay on one side of a split.
@@ -74,6 +76,7 @@ class SourceSection(Section):
 
     path: str
     name: str | None = None
+    folders: str | list[str] | None = None
     inputs: Literal["rest"] | list[str] = "rest"
     exclude: list[str] = []
     group: str | None = None
@@ -85,6 +88,11 @@ class SourceSection(Section):
     def called(self) -> str:
         """The source's name, given or taken from its file."""
         return self.name or Path(self.path).stem
+
+    @property
+    def levels(self) -> list[str]:
+        """The columns that the names of folders become."""
+        return [self.folders] if isinstance(self.folders, str) else self.folders or []
 
 
 class RelationSection(Section):
@@ -207,23 +215,6 @@ class PartSection(Section):
     tasks: list[str] = Field(min_length=1)
     per_class: int | None = Field(default=None, ge=1)
     rows: Annotated[float | int | None, Field(gt=0)] = None
-
-
-class InputsSection(Section):
-    """How columns become inputs.
-
-    Attributes:
-        categorical: numeric columns that are categories.
-        clip: standardised values beyond this many standard deviations are cut.
-        max_categories: rarer categories of a column share the "unknown" input.
-        scale: ``each`` numeric column has a mean and deviation of its own; or all of them
-            ``together`` have one, as the pixels of an image, and constant columns are kept.
-    """
-
-    categorical: list[str] = []
-    clip: float = Field(default=10.0, gt=0)
-    max_categories: int = Field(default=50, ge=1)
-    scale: Scale = "each"
 
 
 class StatisticsSection(Section):

@@ -60,7 +60,7 @@ def one_line(error: ValidationError) -> str:
     told = [each["type"] == "value_error" for each in error.errors()]
     index = max(meant, key=lambda i: (len(places[i]), told[i]))
     first, location = error.errors()[index], places[index]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(" ".join(str(part).split()) for part in location)
     if first["type"] == "extra_forbidden":
         known = _keys_at(location[:-1])
         options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"

@@ -1,0 +1,185 @@
+"""The inputs of a network where some are images or texts: each read by its column's own way."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave.data.encoder import TableEncoder
+from labelweave.data.media import MediaColumn, media_from_dict
+from labelweave.data.row_store import RowStore
+from labelweave.data.stored_inputs import Block, Inputs, StoredInputs, Unread, as_keys
+from labelweave.errors import LabelweaveError, listing, nearest
+
+ROWS = 4096  # rows looked at together when means and deviations are learnt
+
+
+class Encoder(Protocol):
+    """Turns raw rows into a network's inputs; knows what it learnt from training rows.
+
+    Attributes:
+        notes_: remarks about the training rows, a line each.
+    """
+
+    notes_: list[str]
+
+    @property
+    def shape_(self) -> int | tuple[int, ...]:
+        """The number of features, or (channels, height, width) of images."""
+        ...
+
+    def transform(self, inputs: pd.DataFrame) -> Inputs:
+        """Return the inputs of n raw rows."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all that was learnt, ready for JSON."""
+        ...
+
+
+class InputEncoder:
+    """Images, or features of images and texts side by side with those of the other columns.
+
+    Features are standardised by the training rows. Pixels stay as they are.
+
+    Args:
+        columns: the columns to be read; one that gives images stands alone.
+        table: what the other columns become; None = they are no inputs.
+
+    Attributes:
+        notes_: remarks about the training rows, a line each.
+    """
+
+    def __init__(self, columns: Sequence[MediaColumn], table: TableEncoder | None = None) -> None:
+        self.columns, self.table = tuple(columns), table
+        self.notes_: list[str] = []
+        self.statistics_: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
+
+    def fit(self, inputs: pd.DataFrame, stores: Mapping[str, RowStore]) -> Self:
+        """Learn from training rows.
+
+        Args:
+            inputs: the raw rows, with keys of `stores` in the place of what is read.
+            stores: by column what its values became.
+
+        Raises:
+            LabelweaveError: images with other columns beside them, or those cannot be encoded.
+        """
+        media = [each.column for each in self.columns]
+        rest = inputs.drop(columns=media)
+        pixels = [each.column for each in self.columns if len(each.shape) > 1]
+        if pixels and (len(media) > 1 or len(rest.columns)):
+            others = [name for name in inputs.columns if name != pixels[0]]
+            raise LabelweaveError(
+                f"inputs: found {listing(others)} beside the images of column '{pixels[0]}', which "
+                "go to the network as they are; exclude the others, or give the images an encoder"
+            )
+        self.table = (self.table or TableEncoder()).fit(rest) if len(rest.columns) else None
+        self.notes_ = list(self.table.notes_) if self.table else []
+        for each in self.columns:
+            if each.column not in pixels:
+                store = stores[each.column]
+                rows = store.find(list(inputs[each.column]))
+                self.statistics_[each.column] = _statistics(store.array(), rows)
+        return self
+
+    @property
+    def shape_(self) -> int | tuple[int, ...]:
+        """The number of features, or (channels, height, width) of images."""
+        shapes = [each.shape for each in self.columns]
+        if len(shapes[0]) > 1:
+            return shapes[0]
+        return sum(shape[0] for shape in shapes) + (len(self.table.names_) if self.table else 0)
+
+    def transform(
+        self, inputs: pd.DataFrame, stores: Mapping[str, RowStore] | None = None
+    ) -> StoredInputs:
+        """Return the inputs of n raw rows.
+
+        Args:
+            inputs: the rows; columns that `fit` has not seen are ignored.
+            stores: by column where its values, which are keys then, are found; None = they are
+                read when they are wanted.
+
+        Raises:
+            LabelweaveError: a column or a value is missing.
+        """
+        blocks: list[Block | Unread] = []
+        for each in self.columns:
+            if each.column not in inputs.columns:
+                raise LabelweaveError(
+                    f"no input column '{each.column}', found {listing(inputs.columns)}"
+                    f"{nearest(each.column, inputs.columns)}"
+                )
+            values = inputs[each.column]
+            mean, scale = self.statistics_.get(each.column, (None, None))
+            if stores is None:
+                blocks.append(Unread(each, _texts(values), mean, scale))
+            else:
+                store = stores[each.column]
+                keys = list(values)
+                blocks.append(Block(store.array(), store.find(keys), as_keys(keys), mean, scale))
+        if self.table is not None:
+            features = self.table.transform(inputs)
+            blocks.append(Block(features, np.arange(len(features)), features))
+        return StoredInputs(blocks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings and all that was learnt, ready for JSON."""
+        return {
+            "media": [each.to_dict() for each in self.columns],
+            "statistics": {
+                name: [part.tolist() for part in parts] for name, parts in self.statistics_.items()
+            },
+            "table": self.table.to_dict() if self.table else None,
+            "notes": self.notes_,
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Return the encoder that `to_dict` described.
+
+        Raises:
+            LabelweaveError: an entry is missing, or makes no sense.
+        """
+        try:
+            table = TableEncoder.from_dict(state["table"]) if state["table"] else None
+            encoder = cls([media_from_dict(each) for each in state["media"]], table)
+            encoder.statistics_ = {
+                name: (np.asarray(mean, np.float32), np.asarray(scale, np.float32))
+                for name, (mean, scale) in state["statistics"].items()
+            }
+            encoder.notes_ = list(state["notes"])
+        except KeyError as error:
+            raise LabelweaveError(f"input encoder: entry {error} is missing") from None
+        return encoder
+
+
+def encoder_from_dict(state: dict[str, Any]) -> Encoder:
+    """Return the encoder, of whichever kind, that a `to_dict` described."""
+    return InputEncoder.from_dict(state) if "media" in state else TableEncoder.from_dict(state)
+
+
+def _texts(values: "pd.Series[Any]") -> NDArray[np.object_]:
+    missing = np.flatnonzero(values.isna())
+    if missing.size:
+        raise LabelweaveError(f"row {missing[0] + 1}, column '{values.name}': found nothing")
+    return np.array([str(value) for value in values], dtype=object)
+
+
+def _statistics(
+    array: NDArray[Any], rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return mean and standard deviation of each feature, (d,); 1 for a constant feature."""
+    total, squares = np.zeros(array.shape[1]), np.zeros(array.shape[1])
+    parts = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)]
+    for part in parts:
+        total += array[part].sum(axis=0, dtype=np.float64)
+    mean = total / len(rows)
+    for part in parts:
+        squares += np.square(array[part] - mean).sum(axis=0)
+    scale = np.sqrt(squares / len(rows))
+    scale[scale < 1e-6] = 1.0
+    return mean.astype(np.float32), scale.astype(np.float32)
