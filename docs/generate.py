@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from labelweave.study import ARMS, StudyConfig, sections, value_sections
 from labelweave.study.arm_section import ArmSection
-from labelweave.study.inputs_section import ImageSection, InputsSection
+from labelweave.study.inputs_section import ImageSection, InputsSection, TextSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.tracking_section import TrackerSection
@@ -25,6 +25,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "scatter": sections.PartSection,
     "inputs": InputsSection,
     "inputs.image": ImageSection,
+    "inputs.text": TextSection,
     "relatedness": sections.RelatednessSection,
     "label_shift": LabelShiftSection,
     "teachers": sections.TeachersSection,

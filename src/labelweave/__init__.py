@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from labelweave.study import Study
     from labelweave.tasks import Binary, Multiclass, Multilabel
     from labelweave.training import Trainer, TrainingConfig
+    from labelweave.trusting import trust
 
 _HOME = {
     "Annotations": "annotations",
@@ -49,6 +50,7 @@ _HOME = {
     "read_table": "data",
     "relate": "relations",
     "table_source": "data",
+    "trust": "trusting",
 }
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "read_table",
     "relate",
     "table_source",
+    "trust",
 ]
 
 

@@ -68,8 +68,10 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         scale: ``each`` numeric column by itself, or all ``together``, which pixels want.
         image: the column with the paths of images and what they become, as the key
             ``inputs.image`` of a study file: ``{"column": "file", "size": 96}``. Needs a
-            `backbone` for images.
-        cache: folder to keep what is read from images, for the next fit; None = it is not kept.
+            `backbone` for images, or an ``encoder``.
+        text: likewise the column with texts, as the key ``inputs.text``.
+        cache: folder to keep what is read from images and texts, for the next fit; None = it is
+            not kept.
         missing: values of `y` besides None, NaN and ``""`` that mean "no label", such as ``[-1]``.
             With None, a -1 in a task without listed classes is an error: it may be a class or
             mean "no label", for an array of integers cannot hold NaN.
@@ -110,6 +112,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         categorical: Sequence[str] = (),
         scale: Scale = "each",
         image: Mapping[str, Any] | None = None,
+        text: Mapping[str, Any] | None = None,
         cache: str | Path | None = None,
         missing: Sequence[object] | None = None,
         random_state: int = 0,
@@ -135,6 +138,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.categorical = categorical
         self.scale = scale
         self.image = image
+        self.text = text
         self.cache = cache
         self.missing = missing
         self.random_state = random_state

@@ -21,7 +21,7 @@ METHODS = (
     "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
 )  # fmt: skip
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
-INPUTS = ("categorical", "scale", "image")
+INPUTS = ("categorical", "scale", "image", "text")
 TRAINING = ("steps", "batch_size", "learning_rate", "weight_decay", "sampling", "patience")
 S = TypeVar("S", bound=BaseModel)
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from labelweave.cases.writing import write_case
+from labelweave.data.frozen import TextEncoder
 from labelweave.data.minilm import MiniLM
-from labelweave.data.text_vectors import TextEncoder, text_vectors
+from labelweave.data.text_vectors import text_vectors
 from labelweave.errors import LabelweaveError, listing, nearest
 
 ROWS = 20_000

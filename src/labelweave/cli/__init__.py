@@ -20,6 +20,7 @@ from labelweave.cli.report import report
 from labelweave.cli.run import run
 from labelweave.cli.schema import schema
 from labelweave.errors import LabelweaveError, LabelweaveWarning, TrainingError
+from labelweave.trusting import trust
 
 INTERRUPTED = 130
 
@@ -46,12 +47,22 @@ def _main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    trusted: Annotated[
+        str | None,
+        typer.Option(
+            "--trust",
+            metavar="PACKAGES",
+            help="Installed packages, with commas, whose code study files and models may name.",
+        ),
+    ] = None,
 ) -> None:
     """Train one network for several tasks from scattered labels, and prove what that gained.
 
     Start with `labelweave demo`; then `labelweave init your_tables.csv`, `labelweave check
     study.yaml` and `labelweave run study.yaml`.
     """
+    if trusted:
+        trust(*(name.strip() for name in trusted.split(",")))
 
 
 _as_python_does = warnings.formatwarning

@@ -5,10 +5,11 @@ from labelweave.data.coverage import Coverage
 from labelweave.data.encoder import TableEncoder
 from labelweave.data.files import read_table
 from labelweave.data.folders import read_folder
+from labelweave.data.image_columns import EncodedImageColumn, ImageColumn
 from labelweave.data.image_files import ImageFormat
 from labelweave.data.input_encoder import Encoder, InputEncoder, encoder_from_dict
 from labelweave.data.leaks import leak_check
-from labelweave.data.media import ImageColumn, MediaColumn
+from labelweave.data.media import MediaColumn
 from labelweave.data.numeric import Scale
 from labelweave.data.preparing import Prepared, prepare, prepare_sources
 from labelweave.data.row_store import RowStore
@@ -17,10 +18,12 @@ from labelweave.data.source import Source
 from labelweave.data.split import Split, split
 from labelweave.data.stored_inputs import Inputs, StoredInputs, input_shape
 from labelweave.data.tables import infer_tasks, table_source
+from labelweave.data.text_column import TextColumn
 
 __all__ = [
     "Collection",
     "Coverage",
+    "EncodedImageColumn",
     "Encoder",
     "ImageColumn",
     "ImageFormat",
@@ -36,6 +39,7 @@ __all__ = [
     "Split",
     "StoredInputs",
     "TableEncoder",
+    "TextColumn",
     "encoder_from_dict",
     "infer_tasks",
     "input_shape",

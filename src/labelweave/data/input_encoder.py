@@ -1,6 +1,7 @@
 """The inputs of a network where some are images or texts: each read by its column's own way."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -8,9 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.data.encoder import TableEncoder
-from labelweave.data.media import MediaColumn, media_from_dict
+from labelweave.data.image_columns import EncodedImageColumn, ImageColumn
+from labelweave.data.image_files import ImageFormat
+from labelweave.data.media import MediaColumn
 from labelweave.data.row_store import RowStore
 from labelweave.data.stored_inputs import Block, Inputs, StoredInputs, Unread, as_keys
+from labelweave.data.text_column import TextColumn
 from labelweave.errors import LabelweaveError, listing, nearest
 
 ROWS = 4096  # rows looked at together when means and deviations are learnt
@@ -116,7 +120,7 @@ class InputEncoder:
             values = inputs[each.column]
             mean, scale = self.statistics_.get(each.column, (None, None))
             if stores is None:
-                blocks.append(Unread(each, _texts(values), mean, scale))
+                blocks.append(Unread(each, _texts(each.resolved(values, Path())), mean, scale))
             else:
                 store = stores[each.column]
                 keys = list(values)
@@ -146,7 +150,7 @@ class InputEncoder:
         """
         try:
             table = TableEncoder.from_dict(state["table"]) if state["table"] else None
-            encoder = cls([media_from_dict(each) for each in state["media"]], table)
+            encoder = cls([_media(each) for each in state["media"]], table)
             encoder.statistics_ = {
                 name: (np.asarray(mean, np.float32), np.asarray(scale, np.float32))
                 for name, (mean, scale) in state["statistics"].items()
@@ -160,6 +164,17 @@ class InputEncoder:
 def encoder_from_dict(state: dict[str, Any]) -> Encoder:
     """Return the encoder, of whichever kind, that a `to_dict` described."""
     return InputEncoder.from_dict(state) if "media" in state else TableEncoder.from_dict(state)
+
+
+def _media(state: Mapping[str, Any]) -> MediaColumn:
+    """Return the column that its `to_dict` described; raise KeyError when an entry is missing."""
+    encoder = [state[name] for name in ("encoder", "model", "width")] if "encoder" in state else []
+    if state["kind"] == "text":
+        return TextColumn(state["column"], *encoder)
+    if state["kind"] == "image":
+        kind = EncodedImageColumn if encoder else ImageColumn
+        return kind(state["column"], ImageFormat(**state["form"]), *encoder)
+    raise LabelweaveError(f"input encoder: a column of kind '{state['kind']}', expected an image")
 
 
 def _texts(values: "pd.Series[Any]") -> NDArray[np.object_]:

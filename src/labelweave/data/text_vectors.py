@@ -3,33 +3,19 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from labelweave.data.frozen import TextEncoder
+from labelweave.data.progress import items_bar
 from labelweave.errors import LabelweaveError
 from labelweave.files import replacing
 
 BLOCK = 2048  # texts a cache file; what an interruption costs at most
 BATCH = 64
 Vectors = NDArray[np.float32]
-
-
-class TextEncoder(Protocol):
-    """Turns texts into vectors, always the same for the same text.
-
-    Attributes:
-        name: names model, version and settings; part of the key of the cache.
-    """
-
-    name: str
-
-    def __call__(self, texts: Sequence[str]) -> Vectors:
-        """Return the vectors of a batch of n texts, float32 (n, d)."""
-        ...
 
 
 def text_vectors(
@@ -54,7 +40,7 @@ def text_vectors(
         raise LabelweaveError("found no text to encode, expected at least one")
     cache.mkdir(parents=True, exist_ok=True)
     blocks = []
-    with _bar(progress) as bar:
+    with items_bar(progress) as bar:
         shown = bar.add_task("encoding texts", total=len(texts))
         for start in range(0, len(texts), BLOCK):
             block = texts[start : start + BLOCK]
@@ -96,15 +82,3 @@ def _key(texts: Sequence[str], name: str) -> str:
 def _save(path: Path, vectors: Vectors) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, vectors, allow_pickle=False)
-
-
-def _bar(progress: bool) -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not (progress and console.is_terminal),
-    )

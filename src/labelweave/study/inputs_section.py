@@ -2,10 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from labelweave.data import ImageColumn, ImageFormat, MediaColumn, Scale
+from labelweave.data import (
+    EncodedImageColumn,
+    ImageColumn,
+    ImageFormat,
+    MediaColumn,
+    Scale,
+    TextColumn,
+)
+from labelweave.data.frozen import (
+    IMAGE_ENCODERS,
+    TEXT_ENCODERS,
+    check_encoder,
+    image_encoder,
+    text_encoder,
+)
 from labelweave.data.image_files import Fit, Mode
+from labelweave.errors import LabelweaveError
 from labelweave.study.sections import Section
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
@@ -17,24 +32,76 @@ class ImageSection(Section):
     Attributes:
         column: the column with the paths, relative to the table's folder. Of a folder of images,
             what its paths are called.
-        size: pixels, or ``[height, width]``.
-        mode: ``rgb`` or ``grey``.
+        encoder: a frozen encoder whose features are the inputs: ``efficientnet-lite0``, or code of
+            your own as ``module:package.attribute``; left out = the images themselves are.
+        size: pixels, or ``[height, width]``; default: what the encoder wants, or 224.
+        mode: ``rgb`` or ``grey``; default: what the encoder wants, or ``rgb``.
         fit: how images of other proportions get there: ``stretch``; ``crop`` = cut what stands
-            over, from the middle; ``pad`` = black around.
+            over, from the middle; ``pad`` = black around. Default: what
+            the encoder wants, or ``stretch``.
         on_error: ``error`` = stop at a file that is no image; ``skip`` = leave such rows out, and
             name the files.
     """
 
     column: str = Field(default="image", min_length=1)
-    size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] = 224
-    mode: Mode = "rgb"
-    fit: Fit = "stretch"
+    encoder: str | None = None
+    size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None = None
+    mode: Mode | None = None
+    fit: Fit | None = None
     on_error: Literal["error", "skip"] = "error"
 
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else check_encoder(name, list(IMAGE_ENCODERS))
+
     def media(self) -> MediaColumn:
-        """Return the column, as it is read."""
+        """Return the column, as it is read.
+
+        Raises:
+            LabelweaveError: the encoder is not there, or wants images of another mode.
+        """
+        encoder = None if self.encoder is None else image_encoder(self.encoder)
+        form = ImageFormat() if encoder is None else encoder.form
+        if encoder is not None and self.mode not in (None, form.mode):
+            raise LabelweaveError(
+                f"key 'inputs.image.mode': found '{self.mode}', expected '{form.mode}', which the "
+                f"encoder '{self.encoder}' wants"
+            )
+        height, width = self._size(form)
+        form = ImageFormat(height, width, self.mode or form.mode, self.fit or form.fit)
+        if self.encoder is None or encoder is None:
+            return ImageColumn(self.column, form)
+        return EncodedImageColumn(self.column, form, self.encoder, encoder.name, encoder.width)
+
+    def _size(self, form: ImageFormat) -> tuple[int, int]:
+        if self.size is None:
+            return form.height, form.width
         height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
-        return ImageColumn(self.column, ImageFormat(height, width, self.mode, self.fit))
+        return height, width
+
+
+class TextSection(Section):
+    """Texts: where they are, and what they become.
+
+    Attributes:
+        column: the column with the texts; a missing one is empty.
+        encoder: the frozen encoder whose features are the inputs: ``minilm``, or code of your own
+            as ``module:package.attribute``.
+    """
+
+    column: str = Field(default="text", min_length=1)
+    encoder: str = "minilm"
+
+    @field_validator("encoder")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return check_encoder(name, list(TEXT_ENCODERS))
+
+    def media(self) -> MediaColumn:
+        """Return the column, as it is read; raise `LabelweaveError` where there is no encoder."""
+        encoder = text_encoder(self.encoder)
+        return TextColumn(self.column, self.encoder, encoder.name, encoder.width)
 
 
 class InputsSection(Section):
@@ -42,16 +109,18 @@ class InputsSection(Section):
 
     Attributes:
         image: the column with the paths of images, and what they become.
+        text: the column with texts, and what they become.
         categorical: numeric columns that are categories.
         clip: standardised values beyond this many standard deviations are cut.
         max_categories: rarer categories of a column share the "unknown" input.
         scale: ``each`` numeric column has a mean and deviation of its own; or all of them
             ``together`` have one, as the pixels of an image, and constant columns are kept.
-        cache: folder for what is read from images, relative to the study file; may be removed
-            at any time. Default: ``<output>/cache``.
+        cache: folder for what is read from images and texts, relative to the study file; may be
+            removed at any time. Default: ``<output>/cache``.
     """
 
     image: ImageSection | None = None
+    text: TextSection | None = None
     categorical: list[str] = Field(default=[])
     clip: float = Field(default=10.0, gt=0)
     max_categories: int = Field(default=50, ge=1)
@@ -60,7 +129,7 @@ class InputsSection(Section):
 
     def media(self) -> list[MediaColumn]:
         """Return the columns whose values stand for something to be read."""
-        return [self.image.media()] if self.image else []
+        return [section.media() for section in (self.image, self.text) if section]
 
     @property
     def skip(self) -> bool:
@@ -70,4 +139,4 @@ class InputsSection(Section):
     @property
     def pixels(self) -> bool:
         """Whether images go to the network as they are."""
-        return self.image is not None
+        return self.image is not None and self.image.encoder is None
