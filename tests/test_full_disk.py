@@ -96,6 +96,22 @@ def test_a_disk_that_fills_at_the_end_costs_no_run(
     )
 
 
+@needs_full
+def test_a_disk_that_fills_while_relations_are_found(
+    tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_study(tmp_path, relatedness={"from": "predictions", "folds": 2}, **CHANGES)
+    assert cli("relate", path).code == 0
+    (kept,) = tmp_path.glob("runs/parts/kept_out/*")
+    kept.unlink()
+    fill(kept)
+    monkeypatch.setattr("labelweave.study.study.remove_unfinished", lambda folder: None)
+    message = f"{kept}: cannot be written (No space left on device)"
+    assert cli.refused("relate", path) == message
+    assert cli("relate", path).code == 0
+    assert kept.exists()
+
+
 @pytest.fixture(name="small_disk")
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 300 KB."""

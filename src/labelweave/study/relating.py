@@ -11,10 +11,10 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from labelweave.errors import TrainingError
-from labelweave.files import replacing
+from labelweave.files import make_folder, replacing
 from labelweave.model import Model
 from labelweave.relations import AnyRelation, KeptOut, NoisyOr, Origin, Relatedness, relate
 from labelweave.study.arms import UNCOUPLED, find_arm
@@ -172,7 +172,8 @@ def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path) -> Predict
         assert inner_model is not None  # a joint network
         for name, given in inner_model.probabilities(inner.test.inputs).items():
             predictions[name][out] = given
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary:
-        save_file({f"{TASK}{name}": p for name, p in predictions.items()}, temporary)
+        # safetensors' own writing has errors of its own for a full disk
+        temporary.write_bytes(save({f"{TASK}{name}": p for name, p in predictions.items()}))
     return predictions

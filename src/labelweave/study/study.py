@@ -207,11 +207,12 @@ class Study:
         plan = self._plan({UNCOUPLED: [fold]})
         with self._working() as tracking:
             failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress, tracking)
-        if failures:
-            raise TrainingError(failures[0]["error"])
-        run = plan[UNCOUPLED][0]
-        data = self.data
-        found = relate_fold(fold, run, data.pairs, data.known, self.config, [origin], noise=True)
+            if failures:
+                raise TrainingError(failures[0]["error"])
+            run, data = plan[UNCOUPLED][0], self.data
+            found = relate_fold(
+                fold, run, data.pairs, data.known, self.config, [origin], noise=True
+            )
         related = found[origin]
         self._note_mislabelled([fold], {origin: [related]})
         return related
