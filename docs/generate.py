@@ -14,12 +14,13 @@ from labelweave.study.arm_section import ArmSection
 from labelweave.study.inputs_section import ImageSection, InputsSection, TextSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
+from labelweave.study.source_section import SourceSection
 from labelweave.study.tracking_section import TrackerSection
 from labelweave.training import TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": sections.TaskSection,
-    "sources": sections.SourceSection,
+    "sources": SourceSection,
     "relations": sections.RelationSection,
     "split": sections.SplitSection,
     "scatter": sections.PartSection,

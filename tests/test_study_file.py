@@ -34,8 +34,9 @@ def test_a_study_file_survives_reading_and_writing() -> None:
 def test_unknown_keys_name_the_nearest() -> None:
     assert refused(seed=3) == f"key 'seed': no such key, expected {TOP}; did you mean 'seeds'?"
     assert refused(sources=[{"path": "a.csv", "inputz": ["x"]}]) == (
-        "key 'sources.0.inputz': no such key, expected 'path', 'name', 'folders', 'inputs', "
-        "'exclude', 'group', 'tasks', 'split', 'missing'; did you mean 'inputs'?"
+        "key 'sources.0.inputz': no such key, expected 'path', 'name', 'case', 'root', "
+        "'options', 'rows', 'folders', 'inputs', 'exclude', 'group', 'tasks', 'split', 'missing'; "
+        "did you mean 'inputs'?"
     )
     assert refused(network={"hiden": [3]}) == (
         "key 'network.hiden': no such key, expected 'backbone', 'hidden', 'dropout', "

@@ -17,12 +17,14 @@ class Case:
         k: labels of each class, unless asked otherwise.
         reads_files: whether the data are files of the user; else they come with a package.
         root: where these usually are; None = the user has to say.
+        title: what it is, in a line.
     """
 
     writer: Callable[..., Path]
     k: int
     reads_files: bool = False
     root: Path | None = None
+    title: str = ""
 
     def write(
         self,

@@ -18,12 +18,12 @@ from labelweave.study.sections import (
     RelatednessSection,
     RelationSection,
     Section,
-    SourceSection,
     SplitSection,
     StatisticsSection,
     TaskSection,
     TeachersSection,
 )
+from labelweave.study.source_section import SourceSection
 from labelweave.study.tracking_section import TrackerSection, known_tracker
 from labelweave.study.value_sections import LabelCurvesSection, PricesSection
 from labelweave.training import TrainingConfig
@@ -37,8 +37,8 @@ class StudyConfig(Section):
 
     Attributes:
         name: the study's name; results go to ``<output>/<name>``.
-        tasks: the tasks.
-        sources: the tables.
+        tasks: the tasks; default: those that published data sets among the sources bring.
+        sources: the tables, folders of images and published data sets.
         relations: what the tasks have to do with each other.
         split: train, validation and test rows.
         scatter: hide labels that exist, to study what scattered labels would do.

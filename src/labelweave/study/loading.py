@@ -28,9 +28,11 @@ from labelweave.relations import (
     known_table,
     read_relations,
 )
+from labelweave.study.case_sources import ReadSource, brought_tasks, read_case
 from labelweave.study.config import StudyConfig
 from labelweave.study.inputs_section import InputsSection
-from labelweave.study.sections import RelationSection, SourceSection
+from labelweave.study.sections import RelationSection
+from labelweave.study.source_section import SourceSection
 from labelweave.tasks import Multiclass, Task, task_from_dict
 
 
@@ -97,29 +99,32 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     Raises:
         LabelweaveError: whatever is wrong with a table, in one line.
     """
-    if not config.tasks or not config.sources:
-        missing = "tasks" if not config.tasks else "sources"
-        raise LabelweaveError(f"key '{missing}': found none, expected at least one")
-    sources = [_read(section, config.inputs, folder) for section in config.sources]
+    if not config.sources:
+        raise LabelweaveError("key 'sources': found none, expected at least one")
+    sources = [each for section in config.sources for each in _read(section, config.inputs, folder)]
+    declared = config.tasks or brought_tasks(sources)
+    if not declared:
+        raise LabelweaveError("key 'tasks': found none, expected at least one")
     ready = prepare(
-        [table for table, _ in sources],
-        [root for _, root in sources],
-        [section.path for section in config.sources],
+        [each.table for each in sources],
+        [each.root for each in sources],
+        [each.section.place for each in sources],
         config.inputs.media(),
         folder / (config.inputs.cache or f"{config.output}/cache"),
         skip=config.inputs.skip,
     )
     tables = ready.tables
-    wanted = [task_from_dict(section.description()) for section in config.tasks]
+    wanted = [task_from_dict(section.description()) for section in declared]
     tasks = infer_tasks(wanted, tables)
     _check_names(config, tasks)
     _check_columns(tasks, tables)
     collection = Collection(
         [
-            _source(section, table, tasks, numbers, [*ready.stores])
-            for section, table, numbers in zip(config.sources, tables, ready.numbers, strict=True)
+            _source(each.section, table, tasks, numbers, [*ready.stores])
+            for each, table, numbers in zip(sources, tables, ready.numbers, strict=True)
         ]
     )
+    notes = [*(note for each in sources for note in each.notes), *ready.notes]
     known = [
         relation
         for section in config.relations
@@ -129,7 +134,7 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     counted = tuple(section for section in config.relations if not section.written)
     known = join_tables(known)
     if not config.only:
-        return StudyData(collection, tuple(known), counted, (), ready.stores, tuple(ready.notes))
+        return StudyData(collection, tuple(known), counted, (), ready.stores, tuple(notes))
     names = {task.name for task in tasks if task.name in config.only}
     known = [r for r in known if {r.source.name, r.target.name} <= names]
     kept = [
@@ -140,16 +145,20 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
     return StudyData(
         collection, tuple(known), tuple(section for section in kept if section.targets),
         tuple(name for name in (task.name for task in tasks) if name in names),
-        ready.stores, tuple(ready.notes),
+        ready.stores, tuple(notes),
     )  # fmt: skip
 
 
 def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[AnyRelation]:
     table: Path | pd.DataFrame = folder / (section.table or "")
     origin = None
-    if section.known is not None and section.vocabulary is not None:
-        table = known_table(section.known, vocabulary=section.vocabulary).frame
-        origin = f"{section.known} for {section.vocabulary}"
+    if section.known is not None:
+        known = known_table(section.known, vocabulary=section.vocabulary)
+        table, origin = known.frame, f"{section.known} for {known.vocabulary}"
+        if section.vocabulary is None:
+            speaker = next(task for task in tasks if task.name == section.source)
+            labels = [name for task in tasks if task is not speaker for name in task.names]
+            table, origin = known.restricted(speaker.names, labels), section.known
     relations = read_relations(
         table, section.source, tasks, targets=section.targets, strength=section.strength
     )
@@ -165,8 +174,9 @@ def _counted(training: Annotations, section: RelationSection, target: str) -> An
     )
 
 
-def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> tuple[pd.DataFrame, Path]:
-    """Return a source's table, and the folder that paths in it are relative to."""
+def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[ReadSource]:
+    if section.path is None:
+        return read_case(section, folder, None if inputs.image is None else inputs.image.column)
     path = folder / section.path
     if path.is_dir():
         if inputs.image is None:
@@ -174,10 +184,11 @@ def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> tuple[
                 f"{path}: a folder of images, expected a key 'inputs.image' that says what they "
                 "become, such as 'inputs: {image: {size: 224}}'"
             )
-        return read_folder(path, inputs.image.column, section.levels), path
+        table = read_folder(path, inputs.image.column, section.levels)
+        return [ReadSource(section, table, path)]
     if section.levels:
         raise LabelweaveError(f"{path}: found 'folders' for it, expected a folder of images")
-    return read_table(path, section.missing), path.parent
+    return [ReadSource(section, read_table(path, section.missing), path.parent)]
 
 
 def _source(
@@ -197,7 +208,7 @@ def _source(
         exclude=section.exclude,
         split=section.split,
         missing=section.missing,
-        place=section.path,
+        place=section.place,
         numbers=numbers,
     )
     if section.tasks is None:

