@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from labelweave.balancing import WEIGHTINGS
 from labelweave.study import ARMS, StudyConfig, sections, value_sections
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.inputs_section import ImageSection, InputsSection, TextSection
@@ -88,6 +89,17 @@ the task's own labels of a class, or of a label's rarer side; so do tables taken
 """
 
 
+WEIGHTED = """\
+## `training.weighting`
+
+How the tasks are weighed against each other ([imbalance.md](imbalance.md)): a name, or a name with
+its options, `{cagrad: {c: 0.4}}`. A network of one task has no weighting.
+
+| name | by | what it does | options |
+|---|---|---|---|
+"""
+
+
 def page() -> str:
     """Return the text of docs/study-file.md."""
     parts = [HEAD, _section("The study", StudyConfig)]
@@ -98,8 +110,21 @@ def page() -> str:
         _section("An entry with settings of its own", ArmSection).replace("## ", "### "),
         ORIGINS,
     ]
-    parts += ["\n".join([*head, *arms, "", *own]), COUPLINGS]
+    parts += ["\n".join([*head, *arms, "", *own]), COUPLINGS, _weightings()]
     return "\n".join(parts)
+
+
+def _weightings() -> str:
+    rows = []
+    for name, each in WEIGHTINGS.items():
+        fields = each.options.model_fields.items()
+        options = ", ".join(f"`{key}` ({_value(field.default)})" for key, field in fields)
+        rows.append(f"| `{name}` | {each.kind} | {each.title} | {options} |\n")
+    return WEIGHTED + "".join(rows)
+
+
+def _value(default: object) -> str:
+    return "none" if default == {} else str(default)
 
 
 def _section(title: str, section: type[BaseModel]) -> str:

@@ -62,6 +62,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         weight_decay: decoupled weight decay.
         sampling: how batches are mixed from the sources: ``equal``, ``proportional``,
             ``temperature``. Without sources, the rows with the same tasks labelled are one.
+        weighting: how the tasks are weighed: a name such as ``uncertainty`` or ``upgrad``, or one
+            with its options, ``{"cagrad": {"c": 0.4}}`` (`labelweave.balancing.WEIGHTINGS`).
         validation: share or number of rows to set aside for early stopping.
         patience: evaluations without improvement before training stops; needs `validation`.
         categorical: numeric columns that are categories.
@@ -106,7 +108,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         batch_size: int = 128,
         learning_rate: float = 5e-3,
         weight_decay: float = 0.01,
-        sampling: str = "equal",
+        sampling: str | Mapping[str, Any] = "equal",
+        weighting: str | Mapping[str, Any] = "sum",
         validation: float | int = 0,
         patience: int | None = None,
         categorical: Sequence[str] = (),
@@ -133,6 +136,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.sampling = sampling
+        self.weighting = weighting
         self.validation = validation
         self.patience = patience
         self.categorical = categorical

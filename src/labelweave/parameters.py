@@ -22,7 +22,9 @@ METHODS = (
 )  # fmt: skip
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
 INPUTS = ("categorical", "scale", "image", "text")
-TRAINING = ("steps", "batch_size", "learning_rate", "weight_decay", "sampling", "patience")
+TRAINING = (
+    "steps", "batch_size", "learning_rate", "weight_decay", "sampling", "weighting", "patience",
+)  # fmt: skip
 S = TypeVar("S", bound=BaseModel)
 
 

@@ -16,7 +16,7 @@ from labelweave.losses.noisy_or_co_annotation import (
     NoisyOrLikelihood,
 )
 from labelweave.losses.noisy_or_matching import NoisyOrMatching
-from labelweave.losses.objective import Loss, Objective
+from labelweave.losses.objective import Loss, Objective, Weigh
 from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
 from labelweave.losses.registry import COUPLINGS, needs_relations
@@ -61,6 +61,7 @@ __all__ = [
     "SoftLabels",
     "Supervised",
     "Terms",
+    "Weigh",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
     "needs",

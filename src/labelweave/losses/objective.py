@@ -18,6 +18,8 @@ from labelweave.losses.terms import join
 from labelweave.relations import AnyRelation, Needs, Noise
 from labelweave.tasks import Task
 
+Weigh = Callable[[Tensor, Tensor], Tensor]
+
 
 class Loss(NamedTuple):
     """One step's loss.
@@ -132,6 +134,7 @@ class Objective(nn.Module):
         *,
         source: Tensor | None = None,
         teachers: Mapping[str, Tensor] | None = None,
+        weigh: Weigh | None = None,
     ) -> Loss:
         """Return the loss of one batch.
 
@@ -142,6 +145,8 @@ class Objective(nn.Module):
             reduce: mean over the processes of a data-parallel run, for counts; None = one process.
             source: (n,) index of the data source of each row, for losses that ask for it.
             teachers: task name to (n, width) scores of its teacher, for losses that ask for them.
+            weigh: the supervised losses (m,), detached, and their counts of labelled elements to
+                further factors of these losses; None = 1.
         """
         # mixed precision is for networks: small probabilities need float32
         with torch.autocast(next(iter(logits.values())).device.type, enabled=False):
@@ -152,7 +157,12 @@ class Objective(nn.Module):
             if reduce is not None:
                 terms = terms._replace(counts=reduce(terms.counts))
             raw = terms.means()
-            weighted = raw * self._factors(progress)
+            factors = self._factors(progress)
+            if weigh is not None:
+                tasks = len(self.widths)
+                more = weigh(raw[:tasks].detach(), terms.counts[:tasks])
+                factors = torch.cat([factors[:tasks] * more, factors[tasks:]])
+            weighted = raw * factors
         return Loss(weighted.sum(), terms.names, raw.detach(), weighted.detach())
 
     def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.balancing import sampler
+from labelweave.balancing import sampler, weighting
 from labelweave.data import input_shape
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
@@ -124,8 +124,8 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
 
     Raises:
         LabelweaveError: a task without a training label, options that a coupling does not know,
-            a prior that does not fit the tasks, early stopping without validation rows, or a device
-            that is not there.
+            a weight of a task that is not there, a prior that does not fit the tasks,
+            early stopping without validation rows, or a device that is not there.
     """
     labels = fold.train.annotations
     for task in labels.tasks:
@@ -138,6 +138,8 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
             "early stopping (patience) needs validation rows, found none; set their number or share"
         )
     assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
+    found, options = weighting(config.training.weighting)
+    found.make([task.name for task in labels.tasks], options)
     config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
     Trainer(config.training)
 

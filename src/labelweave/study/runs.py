@@ -116,6 +116,9 @@ def plan_run(
     if spec.kind != "trees":
         content["network"] = [config.network.backbone, config.network.options()]
         content["training"] = config.training.model_dump(exclude={"checkpoint_seconds"})
+        # networks of one task have no weighting, and the plain sum is what runs always had
+        if spec.kind == "single" or config.training.weighting == "sum":
+            del content["training"]["weighting"]
         content["couplings"] = spec.coupling_options(config.couplings)
     if config.label_shift != LabelShiftSection():
         content["label_shift"] = config.label_shift.model_dump()

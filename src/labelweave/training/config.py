@@ -1,10 +1,10 @@
 """The settings of a training run."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from labelweave.balancing import SAMPLERS
+from labelweave.balancing import SAMPLERS, weighting
 from labelweave.errors import listing, nearest
 
 
@@ -16,6 +16,8 @@ class TrainingConfig(BaseModel):
         epochs: passes over all training rows, instead of `steps`.
         batch_size: rows a step, all sources together.
         sampling: how batches are mixed (`labelweave.balancing`): proportional, equal, temperature.
+        weighting: how the tasks are weighed, see below: a name such as ``uncertainty`` or
+            ``upgrad``, or one with its options: ``{cagrad: {c: 0.4}}``.
         learning_rate: peak of the one-cycle schedule.
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient; None = no clipping.
@@ -35,6 +37,7 @@ class TrainingConfig(BaseModel):
     epochs: float | None = Field(default=None, gt=0)
     batch_size: int = Field(default=128, ge=1)
     sampling: str = "proportional"
+    weighting: str | dict[str, Any] = "sum"
     learning_rate: float = Field(default=5e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
@@ -53,6 +56,22 @@ class TrainingConfig(BaseModel):
                 f"no such sampling '{name}', expected {listing(SAMPLERS)}{nearest(name, SAMPLERS)}"
             )
         return name
+
+    @field_validator("weighting")
+    @classmethod
+    def _known_weighting(cls, choice: str | dict[str, Any]) -> str | dict[str, Any]:
+        weighting(choice)
+        return choice
+
+    @model_validator(mode="after")
+    def _whole_precision(self) -> Self:
+        _, options = weighting(self.weighting)
+        if getattr(options, "gradients", "") == "parameters" and self.precision.endswith("mixed"):
+            raise ValueError(
+                "key 'weighting': gradients of parameters are not taken in mixed precision, "
+                f"found {self.precision}; expected 'gradients: features' or another precision"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 
-from labelweave.data.batches import Batches
+from labelweave.data.batches import Batch, Batches
 from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.losses import Objective
+from labelweave.losses import Logits, Loss, Objective, Weigh
 from labelweave.networks import MultiTaskNetwork
+from labelweave.training.balance import balance_of
 from labelweave.training.checkpoint import (
     load_tensors,
     restore_training_state,
@@ -135,6 +137,7 @@ class _Run:
             # Fabric's wrappers of forward and step cost a tenth of a small network's step
             self.module, self.optimizer = network, optimizer
         self.weights = list(network.parameters())
+        self.balance = balance_of(self.config.weighting, network, self.fabric)
         self.step = 0
         self.history = History()
         self.window = Window(max(1, steps // RECORDS))
@@ -143,6 +146,13 @@ class _Run:
         self._resume()
 
     def train(self, interrupt: Interrupt) -> History:
+        try:
+            return self._train(interrupt)
+        finally:
+            if self.balance is not None:
+                self.balance.close()
+
+    def _train(self, interrupt: Interrupt) -> History:
         with StepBar(self.steps, self.trainer.title, self.trainer.progress) as bar:
             while self.step < self.steps and not self.stopping.stop:
                 self._train_step()
@@ -170,22 +180,42 @@ class _Run:
         if not self.network.training:  # evaluation ends it; walking all modules each step is slow
             self.module.train()
         batch = self.batches[self.step]
-        logits = self.module(batch.inputs)
-        progress = self.step / self.steps
-        loss = self.objective(
-            logits, batch.labels, progress, self._reduce(),
-            source=batch.source, teachers=batch.teachers,
-        )  # fmt: skip
-        for weight in self.weights:
-            weight.grad = None
-        self.fabric.backward(loss.total)
+        loss = self._backward(batch)
         if self.config.clip is not None:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
             )
         self.optimizer.step()
+        if self.balance is not None and self.balance.looks_back:
+            with torch.no_grad():
+                again = self._loss(self.module(batch.inputs), batch)
+            self.balance.look_back(again.raw[: len(self.network.tasks)])
         self.window.add(loss)
         self.step += 1
+
+    def _backward(self, batch: Batch) -> Loss:
+        balance = self.balance
+        if balance is None:
+            loss = self._loss(self.module(batch.inputs), batch)
+            self._clear()
+            self.fabric.backward(loss.total)
+            return loss
+        with balance.forward_pass(self.module):
+            logits = self.module(batch.inputs)
+        loss = self._loss(logits, batch, partial(balance.weigh, self.step))
+        self._clear()
+        balance.backward(loss.total, logits)
+        return loss
+
+    def _loss(self, logits: Logits, batch: Batch, weigh: Weigh | None = None) -> Loss:
+        return self.objective(  # type: ignore[no-any-return]
+            logits, batch.labels, self.step / self.steps, self._reduce(),
+            source=batch.source, teachers=batch.teachers, weigh=weigh,
+        )  # fmt: skip
+
+    def _clear(self) -> None:
+        for weight in self.weights:
+            weight.grad = None
 
     def _reduce(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
         if self.fabric.world_size == 1:
@@ -234,6 +264,8 @@ class _Run:
         if folder is None or not self.fabric.is_global_zero:
             return
         tensors = training_state(self.network, self.optimizer) | self.window.tensors()
+        if self.balance is not None:
+            tensors |= self.balance.tensors()
         tensors |= {f"best/{name}": value for name, value in self.stopping.weights.items()}
         state = {
             "step": self.step,
@@ -258,6 +290,8 @@ class _Run:
             )
         try:
             restore_training_state(tensors, self.network, self.optimizer)
+            if self.balance is not None:
+                self.balance.restore(tensors)
         except (RuntimeError, KeyError, ValueError):
             raise LabelweaveError(
                 f"{path}: a checkpoint of another network; remove the folder to start anew"
