@@ -1,12 +1,22 @@
 """The readers of published data sets, by name."""
 
+from labelweave.cases.aff_wild2 import AFF_WILD2
+from labelweave.cases.affectnet import AFFECTNET
+from labelweave.cases.bp4d import BP4D
 from labelweave.cases.data_set import Reader
+from labelweave.cases.disfa import DISFA
+from labelweave.cases.emotionet import EMOTIONET
 from labelweave.cases.raf_db import RAF_DB
 from labelweave.errors import LabelweaveError, listing, nearest
 
 READERS: dict[str, Reader] = {
     # affective computing
     "raf-db": RAF_DB,
+    "affectnet": AFFECTNET,
+    "aff-wild2": AFF_WILD2,
+    "emotionet": EMOTIONET,
+    "disfa": DISFA,
+    "bp4d": BP4D,
     # face recognition
     # species
     # shopping
