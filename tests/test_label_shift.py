@@ -146,7 +146,7 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
     study = Study.from_file(write_study(tmp_path, label_shift=shift, arms=arms))
     results = study.run(jobs=1, progress=False)
     said = "as given for 'kind', else training (the shares among the labelled training rows)"
-    assert results["prior"] == said
+    assert results["prior"]["text"] == said
     assert f"prior that predictions assume: {said}" in study.describe()
     report = (study.output / "report.html").read_text(encoding="utf-8")
     assert "Class prior that predictions assume: as given for" in report

@@ -1,5 +1,6 @@
 import itertools
 import json
+import pickle
 import re
 import string
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ import pytest
 
 from command_line import CommandLine, command_line
 from labelweave.errors import LabelweaveError
+from labelweave.remarks import Remark, plain, some
 from labelweave.report import languages, write_html, write_markdown, write_summary
 from labelweave.report import summary as summary_module
 from labelweave.report.fonts import fonts_for
@@ -79,6 +81,60 @@ def test_every_key_in_the_code_has_a_text():
     assert len(set(keys)) > 100
     keys = {key for key in keys if not key.endswith("_") and f"'{key}' +" not in code}
     assert keys <= set(catalogue("en"))
+
+
+def test_every_remark_in_the_code_has_a_text():
+    folder = files("labelweave")
+    code = "\n".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
+    keys = set(re.findall(r"""\bRemark\(\s*f?"([a-z_]+\.[a-z_]+)["{]""", code))
+    assert len(keys) > 60
+    texts = catalogue("en")
+    assert all(key in texts or any(t.startswith(key) for t in texts) for key in keys)
+
+
+def test_a_remark_is_english_text_that_other_languages_tell_anew():
+    inner = Remark("remark.interval", mean=1234.5, low=0.25, high=2.0)
+    lift = Remark("remark.lift_base", lift=inner, labels=40)
+    both = Remark("remark.not_above", lift=lift, least=0.0)
+    assert both == (
+        "lift 1234.500 (0.250 to 2.000) nats over the base rate on 40 labels: not clearly above 0"
+    )
+    kept = json.loads(json.dumps(plain({"reasons": (both, "as it is")})))
+    assert kept["reasons"][0]["text"] == both
+    assert kept["reasons"][1] == "as it is"
+    japanese = Messages("ja")
+    assert japanese.told(kept["reasons"][0]) == japanese.told(both)
+    assert "1234.500（0.250～2.000）ナット（ラベル40件）" in japanese.told(both)
+    assert pickle.loads(pickle.dumps(both)).code == "remark.not_above"
+    # results of a newer version, or of an older one
+    assert japanese.told({"code": "remark.none", "values": {}, "text": "new"}) == "new"
+    assert not japanese.tells({"code": "remark.none"})
+    assert not japanese.tells("old")
+    assert japanese.told("old") == "old"
+
+
+def test_names_of_a_remark_are_quoted_and_cut():
+    names = [f"c{i}" for i in range(10)]
+    note = Remark("note.columns", what=Remark("note.constant"), columns=some(names))
+    assert note == (
+        "input columns constant in training, dropped: 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', "
+        "'c7' and 2 more"
+    )
+    assert "「c7」ほか2件" in Messages("ja").told(plain(note))
+
+
+def test_remarks_are_told_in_the_language_of_the_page(tmp_path):
+    note = Remark("note.one_seed")
+    results = RESULTS | {"notes": [plain(note), "an old note"]}
+    for language in ("en", "ja"):
+        write_html(results, tmp_path / language, language)
+    english, japanese = ((tmp_path / name).read_text("utf-8") for name in ("en", "ja"))
+    assert f"<li>{note}</li>" in english
+    assert note not in japanese
+    assert f"<li>{Messages('ja').told(note)}</li>" in japanese
+    assert '<li><span lang="en">an old note</span></li>' in japanese
+    write_markdown(results, tmp_path / "report.md", "ja")
+    assert Messages("ja").told(note) in (tmp_path / "report.md").read_text("utf-8")
 
 
 def test_no_text_is_written_into_a_template():

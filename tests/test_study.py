@@ -315,7 +315,8 @@ def test_an_empty_test_set_gives_no_data(tmp_path: Path) -> None:
     results = run(write_study(tmp_path, split={"test": 0}))
     assert results["arms"]["full"]["kind"]["accuracy"]["mean"] is None
     assert results["verdicts"]["full"]["kind"] == "not enough data"
-    assert "the test set is empty; no task can be tested" in results["notes"]
+    notes = [note["text"] for note in results["notes"]]
+    assert "the test set is empty; no task can be tested" in notes
 
 
 def test_a_task_of_one_class_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.data.numeric import NumericColumns, Remarks, Scale, is_number_column
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.remarks import Remark, some
 from labelweave.tasks import factorize, key
 
 
@@ -69,9 +70,9 @@ class TableEncoder:
             categories = _categories(inputs[name], self.max_categories, remarks)
             if categories:
                 self.categories_[name] = categories
-        self.notes_ = [
-            f"input columns {remark}: {listing(columns)}"
-            for remark, columns in remarks.items()
+        self.notes_: list[str] = [
+            Remark("note.columns", what=what, columns=some(columns))
+            for what, columns in remarks.items()
             if columns
         ]
         if not self.names_:
@@ -170,20 +171,19 @@ def _categories(column: "pd.Series[Any]", limit: int, remarks: Remarks) -> list[
     """Return the most frequent categories of a column, sorted; none when it says nothing."""
     names = sorted({key(value) for value in factorize(column)[1]})
     if not names:
-        remarks["entirely missing in training, dropped"].append(str(column.name))
+        remarks[Remark("note.all_missing")].append(str(column.name))
         return []
     found = _category_codes(column, names)
     counts = np.bincount(found, minlength=len(names) + 1)
     if len(names) == 1 and counts[-1] == 0:
-        remarks["constant in training, dropped"].append(str(column.name))
+        remarks[Remark("note.constant")].append(str(column.name))
         return []
     if counts[-1]:
         share = counts[-1] / len(column)
-        remarks["with missing values in training"].append(f"{column.name}: {share:.1%}")
+        remarks[Remark("note.missing")].append(f"{column.name}: {share:.1%}")
     if len(names) > limit:
-        remarks[f"with over {limit} categories, of which the rarest count as unknown"].append(
-            f"{column.name}: {len(names)}"
-        )
+        many = Remark("note.categories", limit=limit)
+        remarks[many].append(f"{column.name}: {len(names)}")
     kept = np.argsort(-counts[:-1], kind="stable")[:limit]
     return [names[i] for i in np.sort(kept)]
 

@@ -11,6 +11,7 @@ from labelweave.data.collection import Collection
 from labelweave.data.source import SIDES
 from labelweave.data.split import Split
 from labelweave.errors import LabelweaveError
+from labelweave.remarks import Remark
 
 Codes = NDArray[np.integer[Any]]
 
@@ -42,17 +43,16 @@ def leak_check(
     for first, second in combinations(SIDES, 2):
         shared = _shared(collection.groups, rows[first], rows[second])
         if shared.size:
-            example = _example(collection, collection.groups, shared[0], rows[first])
-            raise LabelweaveError(f"split: a group is in {first} and {second} ({example})")
+            one, other = _example(collection, collection.groups, shared[0], rows[first])
+            raise LabelweaveError(
+                f"split: a group is in {first} and {second} (for example {one} and {other})"
+            )
         a, b = (part[filled[part]] for part in (rows[first], rows[second]))
         shared = _shared(inputs, a, b)
         if shared.size:
-            which = "1 row" if shared.size == 1 else f"{shared.size} rows"
-            have = "has" if shared.size == 1 else "have"
-            warnings.append(
-                f"{which} of {second} {have} the same inputs as rows of {first} "
-                f"({_example(collection, inputs, shared[0], a)})"
-            )
+            one, other = _example(collection, inputs, shared[0], a)
+            sides = {"first": Remark(f"side.{first}"), "second": Remark(f"side.{second}")}
+            warnings.append(Remark("note.leak", n=shared.size, **sides, one=one, other=other))
     if warnings and on_leak == "error":
         raise LabelweaveError(warnings[0])
     return tuple(warnings)
@@ -72,6 +72,6 @@ def _example(
     codes: Codes,
     row: int,
     others: NDArray[np.int64],
-) -> str:
+) -> tuple[str, str]:
     twin = others[np.argmax(codes[others] == codes[row])]
-    return f"for example {collection.place(twin)} and {collection.place(row)}"
+    return collection.place(twin), collection.place(row)

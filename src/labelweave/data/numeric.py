@@ -11,6 +11,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from sklearn.preprocessing import StandardScaler
 
 from labelweave.errors import LabelweaveError
+from labelweave.remarks import Remark
 
 Remarks = defaultdict[str, list[str]]
 Scale = Literal["each", "together"]
@@ -52,11 +53,11 @@ class NumericColumns:
         missing = np.isnan(values).mean(axis=0)
         for name, share, count in zip(frame.columns, missing, infinite, strict=True):
             if count:
-                remarks["with infinite values, taken as missing"].append(f"{name}: {count}")
+                remarks[Remark("note.infinite")].append(f"{name}: {count}")
             if 0 < share < 1:
-                remarks["with missing values in training"].append(f"{name}: {share:.1%}")
+                remarks[Remark("note.missing")].append(f"{name}: {share:.1%}")
         seen = missing < 1
-        remarks["entirely missing in training, dropped"] += list(frame.columns[~seen])
+        remarks[Remark("note.all_missing")] += list(frame.columns[~seen])
         values = values[:, seen]
         # SimpleImputer finds the same median through masked arrays, in ten times the time
         median = np.array([np.nanmedian(column) for column in values.T], dtype=np.float64)
@@ -71,7 +72,7 @@ class NumericColumns:
             varies[:] = varies.any()
         gaps = missing[seen] > 0
         names = frame.columns[seen]
-        remarks["constant in training, dropped"] += list(names[~varies & ~gaps])
+        remarks[Remark("note.constant")] += list(names[~varies & ~gaps])
         used = varies | gaps
         return cls(
             list(names[used]), median[used], mean[used], deviation[used], varies[used], gaps[used]

@@ -13,6 +13,7 @@ from labelweave.data.row_store import RowStore
 from labelweave.data.source import Source
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.files import replacing
+from labelweave.remarks import Remark, some
 
 NAMED = 20  # damaged files that a note names; all are in DAMAGED
 DAMAGED = "damaged.csv"
@@ -92,8 +93,8 @@ def prepare(
         ready.tables[number] = table.iloc[kept].reset_index(drop=True)
         ready.numbers[number] = ready.numbers[number][kept]
         names = [name for name, _ in reasons[number].values()]
-        rows = "1 row is" if len(names) == 1 else f"{len(names)} rows are"
-        ready.notes.append(f"{place}: {rows} left out, not readable: {listing(names, NAMED)}")
+        told = {"place": place, "n": len(names), "names": some(names, NAMED)}
+        ready.notes.append(Remark("note.not_readable", **told))
     if ready.notes:
         _write_damaged(reasons, places, cache / DAMAGED)
     return ready

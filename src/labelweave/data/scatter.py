@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations, Codes
 from labelweave.errors import LabelweaveError, listing
+from labelweave.remarks import Remark, some
 from labelweave.tasks import Multiclass
 
 Rows = NDArray[np.int64]
@@ -152,10 +153,7 @@ def _choose_per_class(
         if len(found) < per_class:
             few.append(f"{name}: {len(found)}")
     if few:
-        notes.append(
-            f"part '{part.name}': found fewer than {per_class} rows left of the classes "
-            f"{listing(few)}"
-        )
+        notes.append(Remark("note.few_rows", part=part.name, least=per_class, classes=some(few)))
     return chosen
 
 

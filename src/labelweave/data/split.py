@@ -9,7 +9,8 @@ from labelweave.annotations import Annotations
 from labelweave.data.collection import Collection
 from labelweave.data.source import SIDES, Side
 from labelweave.data.stratification import deal, label_counts, settle
-from labelweave.errors import LabelweaveError, listing
+from labelweave.errors import LabelweaveError
+from labelweave.remarks import Remark, some
 from labelweave.tasks import Multiclass, Task
 
 Rows = NDArray[np.int64]
@@ -63,7 +64,7 @@ def split(
         fixed = [source.name for source in collection.sources if source.split == "test"]
         test = 0 if fixed else TEST
         if fixed:
-            notes.append(f"test rows come only from the sources fixed to test: {listing(fixed)}")
+            notes.append(Remark("note.fixed_test", sources=some(fixed)))
     free = np.flatnonzero(side < 0)
     wanted = _wanted(len(free), validation, test)
     if len(free):
@@ -97,8 +98,7 @@ def _fixed_sides(collection: Collection) -> tuple[Rows, list[str]]:
             f"{collection.place(other)} to {SIDES[side[other]]}"
         )
     following = int(((side < 0) & (joined >= 0)).sum())
-    notes = [f"{following} free rows follow their group, which is in a source with a fixed split"]
-    return joined, notes if following else []
+    return joined, [Remark("note.follow_group", n=following)] if following else []
 
 
 def _wanted(n: int, validation: float, test: float) -> Rows:
@@ -127,7 +127,7 @@ def _is_number_of_rows(value: object) -> bool:
 
 def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[str]:
     used = [side for side, part in zip(SIDES, rows, strict=True) if len(part)]
-    notes = [] if "test" in used else ["the test set is empty; no task can be tested"]
+    notes: list[str] = [] if "test" in used else [Remark("note.no_test")]
     for task in annotations.tasks:
         labelled = annotations.labelled(task.name)
         counts = {side: int(labelled[part].sum()) for side, part in zip(SIDES, rows, strict=True)}
@@ -137,18 +137,17 @@ def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[str]:
                 f"task '{task.name}': found no label in train (labelled rows: {found})"
             )
         notes += _thin_note(task, annotations.counts(task.name), used)
-        for side, lack in {"validation": "choose a model by", "test": "be tested"}.items():
+        for side in ("validation", "test"):
             if side in used and counts[side] == 0:
-                notes.append(f"task '{task.name}': no label in {side}; it cannot {lack}")
+                notes.append(Remark(f"note.no_label_{side}", task=task.name))
     return notes
 
 
 def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[str]:
+    kind = "class" if isinstance(task, Multiclass) else "label"
     if isinstance(task, Multiclass):
-        kind, plural = "class", "classes"
         found = {f"'{name}'": int(n) for name, n in zip(task.names, counts, strict=True)}
     else:
-        kind, plural = "label", "labels"
         found = {
             f"'{name}' ({state})": int(n)
             for name, both in zip(task.names, counts, strict=True)
@@ -159,10 +158,10 @@ def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[str]:
         return []
     if len(thin) == 1:
         ((name, n),) = thin
-        what = f"{kind} {name} has {n} labelled row{'' if n == 1 else 's'}"
+        what = Remark(f"note.thin_{kind}", name=name, n=n)
     else:
-        shown = ", ".join(f"{name}: {n}" for name, n in thin[:SHOWN])
-        more = f" and {len(thin) - SHOWN} more" if len(thin) > SHOWN else ""
-        what = f"{plural} with too few labelled rows ({shown}{more})"
-    sides = " and ".join([", ".join(used[:-1]), used[-1]] if len(used) > 1 else used)
-    return [f"task '{task.name}': {what}; a split into {sides} needs at least {len(used)}"]
+        told = [Remark("note.thin_one", name=name, rows=n) for name, n in thin]
+        what = Remark(f"note.thin_{kind}_several", names=some(told, SHOWN))
+    sides = [Remark(f"side.{side}") for side in used]
+    split = Remark(f"note.sides_{len(sides)}", **dict(zip("abc", sides, strict=False)))
+    return [Remark("note.thin", task=task.name, what=what, sides=split, least=len(used))]

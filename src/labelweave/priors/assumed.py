@@ -11,14 +11,10 @@ from numpy.typing import NDArray
 from labelweave.data import read_table
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.priors.adjustment import Floats, Prior, adjust, estimate_prior
+from labelweave.remarks import Remark, some
 from labelweave.tasks import Multiclass, Task, key
 
-NAMES = {
-    "training": "the shares among the labelled training rows",
-    "population": "the shares among all training rows, through the relations where unlabelled",
-    "uniform": "the same share for every class, one half for every label",
-    "rows": "the shares estimated on the rows predicted",
-}
+NAMES = ("training", "population", "uniform", "rows")
 SUM_TOLERANCE = 1e-3
 
 
@@ -73,10 +69,15 @@ class AssumedPrior:
             return estimate_prior(task, p, old)
         return np.full(task.width, 1 / task.width if isinstance(task, Multiclass) else 0.5)
 
-    def __str__(self) -> str:
+    def remark(self) -> Remark:
+        """Return what the prior is, in words."""
+        named = Remark(f"prior.{self.name}")
         if not self.given:
-            return f"{self.name} ({NAMES[self.name]})"
-        return f"as given for {listing(self.given)}, else {self.name} ({NAMES[self.name]})"
+            return named
+        return Remark("prior.given", tasks=some(list(self.given)), prior=named)
+
+    def __str__(self) -> str:
+        return str(self.remark())
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description, for `from_dict`."""

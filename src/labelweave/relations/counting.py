@@ -9,6 +9,7 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations.noisy_or import NoisyOr
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass, Multilabel
 
 
@@ -64,7 +65,7 @@ def count_relation(
     base = hits.sum(axis=0) / np.maximum(seen, 1)
     table = (hits + smoothing * base) / (support + smoothing)
     known = (support >= minimum) & (seen > 0)
-    origin = f"counted on {int(both.sum())} rows"
+    origin = Remark("remark.counted", rows=int(both.sum()))
     return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from labelweave.annotations import Annotations
 from labelweave.relations.evidence import Evidence
+from labelweave.remarks import Remark
 
 WORTHWHILE = 0.1  # a third task must promise this share of the best pair's gain
 
@@ -106,7 +107,7 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
         if _both(pair) not in gaining:
             apart.setdefault(_both(pair), pair.reason)
     if not ranking or ranking[0].gain <= 0:
-        return Proposal((), "no pair of tasks has evidence of a gain: train them apart", apart)
+        return Proposal((), Remark("remark.no_gain"), apart)
     first = ranking[0]
     tasks = [first.receiver, first.giver]
     reason = first.reason
@@ -119,7 +120,9 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
     third = max(thirds, key=lambda name: thirds[name], default=None)
     if third is not None and thirds[third] >= WORTHWHILE * first.gain:
         tasks.append(third)
-        reason += f"; '{third}' adds {thirds[third]:.3f} to its gain of {first.gain:.3f}"
+        reason = Remark(
+            "remark.third_adds", first=reason, task=third, gain=thirds[third], of=first.gain
+        )
     return Proposal(tuple(tasks), reason, apart)
 
 
@@ -153,7 +156,7 @@ def order_tasks(ranking: Sequence[TaskPair], start: Sequence[str]) -> list[NextT
         pairs = {name: [p for p in ranking if _adds(p, name, joined)] for name in left}
         task = max(left, key=lambda name: sum(pair.gain for pair in pairs[name]))
         best = max(pairs[task], key=lambda pair: pair.gain, default=None)
-        reason = best.reason if best else "no evidence about it and the tasks before it"
+        reason = best.reason if best else Remark("remark.no_evidence")
         order.append(NextTask(task, sum(pair.gain for pair in pairs[task]), reason))
         joined.append(task)
         left.remove(task)
@@ -193,12 +196,14 @@ def _pair(annotations: Annotations, receiver: str, giver: str, evidence: Evidenc
         before = max(labelled / width, 1.0)
         gain = before**-0.5 - (before + share * given / width) ** -0.5
     if evidence.verdict != "related":
-        reason = f"{evidence.name}: {evidence.verdict} ({evidence.reason})"
+        verdict = Remark(f"evidence_verdict.{evidence.verdict}")
+        told = {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason}
+        reason = Remark("remark.pair_verdict", **told)
     elif not given:
-        reason = f"no row carries labels of '{giver}' without those of '{receiver}'"
+        reason = Remark("remark.nothing_given", giver=giver, receiver=receiver)
     else:
-        reason = (
-            f"'{receiver}' ({labelled / width:.3g} labels a class) gains from {given} rows of "
-            f"'{giver}', which removes {share:.0%} of its uncertainty"
-        )
+        reason = Remark(
+            "remark.pair_gains", receiver=receiver, labels=labelled / width, rows=given,
+            giver=giver, share=share,
+        )  # fmt: skip
     return TaskPair(receiver, giver, gain, share, labelled, given, evidence.name, reason)

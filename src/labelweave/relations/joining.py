@@ -8,6 +8,7 @@ import numpy as np
 from labelweave.errors import LabelweaveError
 from labelweave.relations.noisy_or import AnyRelation
 from labelweave.relations.relation import TOLERANCE, Relation
+from labelweave.remarks import Remark
 
 
 def join_tables(relations: Sequence[AnyRelation]) -> list[AnyRelation]:
@@ -50,5 +51,5 @@ def _joined(first: Relation, second: Relation) -> Relation:
         first,
         table=np.where(first.mask, first.table, second.table),
         known=first.mask | second.mask,
-        origin=f"{first.origin} and {second.origin}",
+        origin=Remark("remark.both_origins", first=first.origin, second=second.origin),
     )

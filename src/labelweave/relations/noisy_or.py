@@ -10,6 +10,7 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations.noisy_or_fitting import cause_values, fit_label
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multilabel
 
 Floats = NDArray[np.float64]
@@ -110,7 +111,7 @@ class NoisyOr:
             self,
             weights=self.weights[rows],
             known=self.mask[rows],
-            origin=f"{self.origin}, shuffled",
+            origin=Remark("remark.shuffled", origin=self.origin),
         )
 
     @classmethod
@@ -165,7 +166,8 @@ class NoisyOr:
                 weights[:, j], leak[j] = fit_label(
                     p[seen], codes[seen, j] == 1, off[:, j], on[:, j]
                 )
-        return cls(source, target, weights, leak, known, origin=f"fitted on {len(codes)} rows")
+        origin = Remark("remark.fitted", rows=len(codes))
+        return cls(source, target, weights, leak, known, origin=origin)
 
     def predict(self, source_probabilities: ArrayLike) -> Floats:
         """Return q(t | x), (n, L_t), from the source's predictions p(s | x), (n, L_s).

@@ -24,6 +24,7 @@ from labelweave.relations.noise import NoiseReport, estimate_noise
 from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.relatedness import Relatedness
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass, Multilabel
 
 Origin = Literal["knowledge", "annotations", "predictions", "all"]
@@ -100,7 +101,7 @@ def relate(
         evidence[found.name] = found
     for pair in (p for p in wanted if p not in tables):
         judged = work.noisy_or(pair, held)
-        if isinstance(judged, str):
+        if isinstance(judged, Remark):
             left_out["->".join(pair)] = judged
             continue
         evidence[judged.name] = judged
@@ -232,14 +233,14 @@ class _Relating:
         loses = against.high < 0 and -against.mean > LOSS * best
         return None if loses else evidence
 
-    def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | str:
+    def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | Remark:
         """Return the evidence of a noisy-OR, or why there is none.
 
         Judged on the held-out half of the rows with a target label, fitted on the other.
         """
         source, target = (self.annotations.task(name) for name in pair)
         if not isinstance(source, Multilabel) or not isinstance(target, Multilabel):
-            return f"'{source.name}' has several labels at once, '{target.name}' classes: no table"
+            return Remark("remark.no_table", source=source.name, target=target.name)
         p, known = self.predictions[source.name], self.annotations.labels[source.name]
         values = np.where(known >= 0, known, np.asarray(p, np.float64))
         labels = self.annotations.labels[target.name]
@@ -247,7 +248,7 @@ class _Relating:
         if self.origin == "annotations":
             use = use & self.annotations.labelled(source.name)
         if not (use & held).any() or not (use & ~held).any():
-            return "no row carries labels of both tasks"
+            return Remark("remark.no_common_row")
         told = self.noisy_ors.get("->".join(pair))
 
         def fitted(rows: NDArray[np.bool_]) -> NoisyOr:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelweave.errors import LabelweaveError
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass, Task
 
 TOLERANCE = 1e-3  # a row of written probabilities may miss one by this much
@@ -86,7 +87,10 @@ class Relation:
         rows = np.empty_like(order)
         rows[order] = np.roll(order, 1)
         return replace(
-            self, table=self.table[rows], known=self.mask[rows], origin=f"{self.origin}, shuffled"
+            self,
+            table=self.table[rows],
+            known=self.mask[rows],
+            origin=Remark("remark.shuffled", origin=self.origin),
         )
 
     def _checked(

@@ -7,6 +7,7 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations.noisy_or import AnyRelation
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass
 
 Floats = NDArray[np.float64]
@@ -50,7 +51,7 @@ def reverse(relation: AnyRelation, prior: ArrayLike) -> Relation:
     possible = mass > 0
     table = joint.T / np.where(possible, mass, 1.0)[:, None]
     known = np.repeat(possible[:, None], relation.source.width, axis=1)
-    origin = f"{relation.origin}, read backwards"
+    origin = Remark("remark.backwards", origin=relation.origin)
     return Relation(relation.target, relation.source, table, known, relation.strength, origin)
 
 

@@ -1,12 +1,14 @@
 """The texts of a report in a reader's language, and its numbers: one JSON file a language."""
 
 import json
+import string
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.remarks import Remark
 
 PLURALS = ("one", "other")
 
@@ -24,15 +26,35 @@ class Messages:
     def __init__(self, language: str = "en") -> None:
         self.language = known_language(language)
         self.texts = catalogue(language)
-        marks = {".": self("format.decimal"), ",": self("format.group")}
-        self._marks = str.maketrans(marks)
+        marks = {".": "format.decimal", ",": "format.group"}
+        self.marks = str.maketrans({mark: str(self.texts[key]) for mark, key in marks.items()})
+        self._filled = _Filled(self)
 
     def __call__(self, key: str, **values: object) -> str:
-        """Return the text of a key with its values filled in; the number `n` decides the plural."""
+        """Return the text of a key with its values filled in; the number `n` decides the plural.
+
+        A list becomes quoted names, a remark of the results a text; a text's own format of a number
+        (``{lift:.3f}``) gets the language's marks.
+        """
         text = self.texts[key]
         if isinstance(text, Mapping):
             text = text["one" if values.get("n") in (1, "1") and "one" in text else "other"]
-        return str(text).format(**values)
+        return self._filled.vformat(str(text), (), values)
+
+    def tells(self, remark: object) -> bool:
+        """Return whether there is a text for what results remark; an older one is a mere text."""
+        return isinstance(remark, Mapping) and remark.get("code") in self.texts
+
+    def told(self, remark: Any) -> str:
+        """Return what results remark, in this language or, where it has no text, in English."""
+        if isinstance(remark, Remark):
+            return self(remark.code, **remark.values)
+        if not isinstance(remark, Mapping):
+            return str(remark)
+        try:
+            return self(remark["code"], **remark.get("values") or {})
+        except (KeyError, ValueError):
+            return str(remark.get("text", ""))
 
     def named(self, kind: str, name: object) -> str:
         """Return what a name is called, such as that of a metric; itself if no text is there."""
@@ -47,7 +69,7 @@ class Messages:
         """Return a number in fixed decimals, "no data" for None; `sign` "+" shows every sign."""
         if value is None:
             return self("word.no_data")
-        return f"{value:{sign}z,.{digits}f}".translate(self._marks)
+        return f"{value:{sign}z,.{digits}f}".translate(self.marks)
 
     def count(self, number: float | None) -> str:
         """Return a whole number, its thousands grouped."""
@@ -96,6 +118,26 @@ class Messages:
     def stop(self) -> str:
         """The full stop of a sentence."""
         return self("format.stop").strip()
+
+
+class _Filled(string.Formatter):
+    """Fills in a text as one language writes numbers, lists and remarks."""
+
+    def __init__(self, say: Messages) -> None:
+        self.say = say
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, Mapping | Remark):
+            return self.say.told(value)
+        if isinstance(value, list):
+            return self.say.list([self._named(each) for each in value])
+        marks = self.say.marks if format_spec else {}
+        return format(value, format_spec).translate(marks)
+
+    def _named(self, value: Any) -> str:
+        if isinstance(value, Mapping | Remark):
+            return self.say.told(value)
+        return self.say("format.quoted", name=value)
 
 
 def languages() -> list[str]:

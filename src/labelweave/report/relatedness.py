@@ -30,13 +30,14 @@ def print_relatedness(
         tables: print every table as a heat map, too.
         sources: the names of the data sources; left out = their numbers.
     """
+    say = Messages()
     if tables:
         for relation in (*found["estimates"], *found["noisy_ors"]):
             _print_table(relation, console)
         console.print(Text(f"(shades: '{SHADES}' = 0 to 1, ? = unknown)\n"))
     console.print(_evidence(found))
     for name, reason in found["left_out"].items():
-        console.print(Text(f"left out: {printable(name)}: {printable(reason)}"))
+        console.print(Text(f"left out: {printable(name)}: {printable(say.told(reason))}"))
     for evidence in found["evidence"]:
         dropped = [label["name"] for label in evidence["per_label"] if not label["keep"]]
         if evidence["name"] in found["used"] and dropped:
@@ -48,15 +49,19 @@ def print_relatedness(
         console.print(_noise(found["noise"], sources))
     proposal = found["proposal"]
     start = f"Start with {', '.join(proposal['tasks'])}: " if proposal["tasks"] else ""
-    console.print(Text(f"\n{printable(start + proposal['reason'])}", style="bold"))
+    console.print(Text(f"\n{printable(start + say.told(proposal['reason']))}", style="bold"))
     for apart in proposal["apart"]:
         tasks = " and ".join(apart["tasks"])
-        console.print(Text(f"do not join {printable(tasks)}: {printable(apart['reason'])}"))
+        console.print(
+            Text(f"do not join {printable(tasks)}: {printable(say.told(apart['reason']))}")
+        )
 
 
 def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
     kind = "noisy-OR, " if estimate.get("kind") == "noisy-OR" else ""
-    head = f"{estimate['source']} -> {estimate['target']}: {kind}{estimate['origin']}"
+    head = (
+        f"{estimate['source']} -> {estimate['target']}: {kind}{Messages().told(estimate['origin'])}"
+    )
     console.print(Text(printable(head), style="bold"))
     rows, columns = estimate["rows"], estimate["columns"]
     width = max(len(printable(row)) for row in rows)

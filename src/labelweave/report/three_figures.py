@@ -101,12 +101,12 @@ def _unit(unit: str, say: Messages) -> str:
 
 
 def _assumption(name: str, entry: Mapping[str, Any], say: Messages) -> str:
-    """Return the assumption of a figure: by its key, as given in English, or in general words."""
+    """Return the assumption of a figure: as it is told, or in general words."""
     given = entry.get("assumption")
     if say.has(f"assumption.{given}"):
         return say(f"assumption.{given}")
-    if given and say.language == "en":
-        return str(given)
+    if given and (say.language == "en" or say.tells(given)):
+        return say.told(given)
     kind = f"{name}_{'speed' if entry.get('unit') in SPEED else 'money'}"
     return say(f"assumption.{kind}" if name == "cost" else f"assumption.{name}")
 

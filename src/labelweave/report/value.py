@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from labelweave.report.messages import Messages
+
 
 def value_lines(results: Mapping[str, Any]) -> list[str]:
     """Return the three figures, what to label next and what to join, as far as results tell.
@@ -21,7 +23,7 @@ def value_lines(results: Mapping[str, Any]) -> list[str]:
     if plan.get("tasks"):
         best = plan["tasks"][0]
         rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
-        lines.append(f"Label next: {best['task']} ({best['why']}){rows}")
+        lines.append(f"Label next: {best['task']} ({Messages().told(best['why'])}){rows}")
     proposed = results.get("next_task") or {}
     if proposed.get("start"):
         then = [entry["task"] for entry in proposed["order"]]

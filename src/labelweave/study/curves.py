@@ -15,6 +15,7 @@ from labelweave.annotations import Annotations
 from labelweave.data.thinning import label_order, only_rows
 from labelweave.evaluation import Replicates, main_metric
 from labelweave.evaluation.curve_fit import LabelCurve, interval, mean_draws
+from labelweave.remarks import Remark
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold, Rows
 
@@ -220,13 +221,13 @@ def shown(curves: Mapping[str, TaskCurve], level: float) -> list[str]:
     return found
 
 
-def _note(found: TaskCurve, needed: float, last: float) -> str:
+def _note(found: TaskCurve, needed: float, last: float) -> Remark:
     if len(found.points) == 1:
-        return "one point only: nothing can be said of how labels change the metric"
+        return Remark("curves.one_point")
     if not np.isfinite(needed):
-        return f"not reached with {found.curve.limit:,.0f} labels, as far as the curve may go on"
+        return Remark("curves.not_reached", labels=float(found.curve.limit))
     if needed > last:
-        return f"beyond {last:,.0f} labels the curve goes on as a power law"
+        return Remark("curves.beyond", labels=float(last))
     if needed <= found.points[0].labels:
-        return f"reached with the fewest labels tried, {found.points[0].labels:,.0f}"
-    return "within the labels that were tried"
+        return Remark("curves.reached_first", labels=float(found.points[0].labels))
+    return Remark("curves.within")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labelweave.evaluation import Replicates, main_metric
 from labelweave.evaluation.curve_fit import interval, mean_draws
+from labelweave.remarks import Remark
 from labelweave.study.curves import TaskCurve, saved_to_dict, shown, total_saved
 
 FEW_SEEDS = 5
@@ -59,10 +60,7 @@ def _figure(key: str, value: Any, unit: str, assumption: str) -> dict[str, Any]:
 
 
 def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> dict[str, Any]:
-    assumption = (
-        "mean over the tasks of their main metrics, the joint network minus one network a task, on "
-        "the same test rows"
-    )
+    assumption = Remark("assumption.accuracy")
     gains: list[NDArray[np.float64]] = []
     for joint, single in pairs:
         metric = main_metric(joint.task)
@@ -77,11 +75,8 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> d
 
 
 def _labels(curves: Mapping[str, TaskCurve], level: float) -> dict[str, Any]:
-    assumption = (
-        "labels that the single-task networks would need to do as well, minus those there are; on "
-        f"{len(shown(curves, level))} of {len(curves)} tasks, where a saving is shown; the others "
-        "count nothing"
-    )
+    on = len(shown(curves, level))
+    assumption = Remark("assumption.labels_shown", shown=on, n=len(curves))
     value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else None
     return _figure("labels", value, "labels", assumption)
 
@@ -95,7 +90,7 @@ def _cost(results: Mapping[str, Any]) -> dict[str, Any]:
     ratio = results["costs"].get("ratio", {}).get("throughput")
     relative = {"mean": ratio, "low": None, "high": None} if ratio else None
     unit = "times the rows per second"
-    return _figure("cost", relative, unit, "one thread, batches of 256 rows")
+    return _figure("cost", relative, unit, Remark("assumption.cost_speed"))
 
 
 def _reasons(

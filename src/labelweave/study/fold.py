@@ -25,6 +25,7 @@ from labelweave.data import (
     split,
 )
 from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
+from labelweave.remarks import Remark
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 
@@ -145,9 +146,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
         annotations, everything = scattered.annotations, collection.annotations[rows]
         notes += scattered.notes
         if len(parts.validation):
-            notes.append(
-                "labels are hidden from training rows only: validation rows keep all of theirs"
-            )
+            notes.append(Remark("note.validation_keeps"))
     kept = [task.name for task in data.tasks]
     annotations = annotations.only(kept)
     everything = everything.only(kept) if everything is not None else None
@@ -209,10 +208,12 @@ def make_training_fold(
     )
 
 
-def _without_cycles(relations: Sequence[AnyRelation]) -> tuple[tuple[AnyRelation, ...], list[str]]:
+def _without_cycles(
+    relations: Sequence[AnyRelation],
+) -> tuple[tuple[AnyRelation, ...], list[Remark]]:
     """Return the relations that count no evidence twice, and a note on each of the others."""
     kept, left_out = acyclic(relations, {r.name: r.strength for r in relations})
-    notes = [f"relation {name} is left out: {reason}" for name, reason in left_out.items()]
+    notes = [Remark("note.left_out", relation=n, reason=why) for n, why in left_out.items()]
     return tuple(kept), notes
 
 

@@ -12,6 +12,7 @@ from labelweave.data import Collection
 from labelweave.evaluation.curve_fit import interval
 from labelweave.files import replacing
 from labelweave.relations import multiply_in
+from labelweave.remarks import Remark
 from labelweave.study.curves import TaskCurve
 from labelweave.study.fold import Fold
 from labelweave.study.value_sections import PricesSection
@@ -47,7 +48,7 @@ def task_plan(
                 "gain_per_100": {"mean": mean, "low": low, "high": high},
                 "price": price,
                 "gain_per_price": mean / (STEP * price) if price else None,
-                "why": f"the next {STEP} labels: {100 * mean:+.1f} points",
+                "why": Remark("plan.why", labels=STEP, points=100 * mean),
             }
         )
     if all(task["gain_per_price"] is not None for task in tasks):

@@ -28,6 +28,7 @@ from labelweave.relations import (
     known_table,
     read_relations,
 )
+from labelweave.remarks import Remark
 from labelweave.study.case_sources import ReadSource, brought_tasks, read_case
 from labelweave.study.config import StudyConfig
 from labelweave.study.inputs_section import InputsSection
@@ -151,10 +152,12 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
 
 def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[AnyRelation]:
     table: Path | pd.DataFrame = folder / (section.table or "")
-    origin = None
+    origin: str | None = None
     if section.known is not None:
         known = known_table(section.known, vocabulary=section.vocabulary)
-        table, origin = known.frame, f"{section.known} for {known.vocabulary}"
+        table = known.frame
+        told = {"table": section.known, "vocabulary": known.vocabulary}
+        origin = Remark("remark.known_table", **told)
         if section.vocabulary is None:
             speaker = next(task for task in tasks if task.name == section.source)
             labels = [name for task in tasks if task is not speaker for name in task.names]

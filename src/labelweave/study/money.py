@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from labelweave.remarks import Remark
 from labelweave.study.curves import TaskCurve, saved_to_dict, total_saved
 from labelweave.study.value_sections import PricesSection
 
@@ -51,8 +52,7 @@ def _running(prices: PricesSection, costs: Mapping[str, Any] | None) -> dict[str
         "single": single,
         "saved": single - joint,
         "unit": "a year",
-        "assumption": (
-            f"{load:,.0f} rows a year in batches of 256 on one thread at {hour:g} "
-            f"{prices.currency} an hour; hours without work are not counted"
+        "assumption": Remark(
+            "assumption.cost_load", load=load, hour=hour, currency=prices.currency
         ),
     }

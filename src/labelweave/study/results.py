@@ -26,6 +26,7 @@ from labelweave.evaluation import (
 from labelweave.files import make_folder, write_text
 from labelweave.priors import assumed_prior
 from labelweave.relations import relation_to_dict
+from labelweave.remarks import Remark
 from labelweave.report import recommended_arm, write_csv, write_report
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.calibration import calibration
@@ -88,7 +89,7 @@ def collect(
         "arms": summaries,
         "differences": differences,
         "verdicts": verdicts,
-        "prior": str(assumed_prior(config.label_shift.prediction, tasks)),
+        "prior": assumed_prior(config.label_shift.prediction, tasks).remark(),
         "coverage": folds[0].coverage().to_dict(),
         "relations": [relation_to_dict(relation) for relation in folds[0].relations],
         "runs": [
@@ -227,19 +228,16 @@ def notes(folds: Sequence[Fold]) -> list[str]:
     for fold in folds:
         for note in fold.notes:
             seeds.setdefault(note, []).append(fold.seed)
-    found = []
+    found: list[str] = []
     if len(folds) == 1:
-        found.append(
-            "one seed: the intervals tell nothing of how training varies, run more for a verdict"
-        )
+        found.append(Remark("note.one_seed"))
     groups = len(np.unique(np.concatenate([fold.test.groups for fold in folds])))
     if 0 < groups < FEW_GROUPS:
-        found.append(
-            f"the test rows come from {groups} groups only: too few to tell how groups vary, "
-            "intervals are a guess"
-        )
+        found.append(Remark("note.few_groups", groups=groups))
     return found + [
-        note if len(where) == len(folds) else f"{note} (seed {', '.join(map(str, where))})"
+        note
+        if len(where) == len(folds)
+        else Remark("note.of_seeds", note=note, seeds=", ".join(map(str, where)))
         for note, where in seeds.items()
     ]
 

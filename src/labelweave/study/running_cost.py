@@ -17,18 +17,13 @@ from numpy.typing import NDArray
 
 from labelweave.data import Inputs
 from labelweave.model import Model
+from labelweave.remarks import Remark
 
 BATCHES = (1, 256)
 CALLS = {1: 200, 256: 40}
 WARM_UP = 5
 MB = 1e6
-ASSUMPTIONS = (
-    "one thread; the networks only, without reading and encoding the columns",
-    "memory: the weights, and the largest layer's inputs and outputs for a batch of 256 rows",
-    "disk: the model's folder; the single-task networks share one folder and one encoder",
-    "rows per second: from the median time of a batch of 256 rows",
-    "training: the mean of the seeds, with the networks that the joint one starts from",
-)
+ASSUMPTIONS = ("one_thread", "of_memory", "of_disk", "of_rows", "of_training")  # of `costs`
 
 
 def measure_costs(
@@ -67,7 +62,7 @@ def measure_costs(
             "disk": _ratio(found, lambda c: c["disk_mb"]),
             "training": _ratio(found, lambda c: c["training_seconds"]),
         },
-        "assumptions": list(ASSUMPTIONS),
+        "assumptions": [Remark(f"costs.{each}") for each in ASSUMPTIONS],
     }
 
 
@@ -81,7 +76,7 @@ def machine() -> str:
     except OSError:
         pass
     cores = os.cpu_count() or 1
-    return f"{cores} core{'s' * (cores > 1)}, {model}"
+    return Remark("costs.machine", n=cores, model=model)
 
 
 def _batch(inputs: Inputs, size: int) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.files import remove_unfinished
 from labelweave.lock import check_free, locked
 from labelweave.relations import Origin, Relatedness
+from labelweave.remarks import plain
 from labelweave.report import known_language
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.config import StudyConfig
@@ -129,17 +130,19 @@ class Study:
             add_value(
                 results, self.config, self.data, folds, runs, self.output, jobs, progress, tracking
             )
-            write_results(results, self.output, language)
+            told: dict[str, Any] = plain(results)
+            write_results(told, self.output, language)
             if self.mislabelled is not None:
                 write_mislabelled(self.mislabelled, self.output)
-        return results
+        return told
 
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
         check_free(self.output)
         folds = self.folds()
         with self._working() as tracking:
-            return self._compare(folds, jobs, progress, tracking)
+            results: dict[str, Any] = plain(self._compare(folds, jobs, progress, tracking))
+            return results
 
     @contextmanager
     def _working(self) -> Iterator[Tracking]:

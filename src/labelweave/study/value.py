@@ -12,6 +12,7 @@ from labelweave.evaluation import Replicates, main_metric
 from labelweave.files import write_text
 from labelweave.model import Model
 from labelweave.relations import Origin, Relatedness, order_tasks
+from labelweave.remarks import plain
 from labelweave.report import best_coupled_arm, recommended_arm
 from labelweave.study.arms import BASELINE
 from labelweave.study.config import StudyConfig
@@ -201,7 +202,7 @@ def _costs(
         for each in (arm, BASELINE, *before)
     }
     trained = seconds[arm] + sum(seconds[each] for each in before), seconds[BASELINE]
-    found = measure_costs(models[0], models[1], inputs, trained)
+    found = plain(measure_costs(models[0], models[1], inputs, trained))
     write_text(path, json.dumps({"runs": made_of, "costs": found}, indent=1))
     return found
 

@@ -22,6 +22,7 @@ from labelweave.relations.estimation.estimate import Estimate
 from labelweave.relations.estimation.intervals import intervals
 from labelweave.relations.estimation.problem import Problem
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass
 
 Strength = float | Mapping[str, ArrayLike]
@@ -149,12 +150,12 @@ class _Report:
         table = self.columns.part(self.columns.normalised(counts), number)
         shares = self._evidence(number, posterior).sum(axis=0)
         total = max(shares.sum(), 1e-12)
-        words = ", ".join(
-            f"{kind} {share / total:.0%}"
-            for kind, share in zip(KINDS, shares, strict=True)
+        kinds = [
+            Remark("remark.kind_share", kind=Remark(f"remark.{kind}"), share=share / total)
+            for kind, share in zip(KINDS, shares.tolist(), strict=True)
             if share > 0
-        )
-        origin = f"estimated from {words}" if words else "estimated from no evidence"
+        ]
+        origin = Remark("remark.estimated", kinds=kinds) if kinds else Remark("remark.unfounded")
         target = self.columns.targets[number]
         return Relation(self.source, target, np.where(known, table, 0.0), known, origin=origin)
 

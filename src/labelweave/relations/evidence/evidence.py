@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from labelweave.relations.noisy_or import AnyRelation, NoisyOr
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass
 
 EvidenceVerdict = Literal["related", "not related", "contradicted by the data", "not enough data"]
@@ -19,8 +20,12 @@ class Interval:
     low: float
     high: float
 
+    def remark(self) -> Remark:
+        """Return the figures for a sentence."""
+        return Remark("remark.interval", mean=self.mean, low=self.low, high=self.high)
+
     def __str__(self) -> str:
-        return f"{self.mean:.3f} ({self.low:.3f} to {self.high:.3f})"
+        return str(self.remark())
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations.noisy_or import AnyRelation
+from labelweave.remarks import Remark
 
 R = TypeVar("R", bound=AnyRelation)
 
@@ -49,11 +50,10 @@ def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[
         source, target = relation.source.name, relation.target.name
         way = _way(links, source, target)
         if not weights[relation.name] > 0:
-            left_out[relation.name] = "its evidence has no weight"
+            left_out[relation.name] = Remark("remark.no_weight")
         elif way:
-            left_out[relation.name] = (
-                f"'{source}' and '{target}' are already joined by stronger evidence "
-                f"({' - '.join(way)}), which would count twice"
+            left_out[relation.name] = Remark(
+                "remark.counts_twice", source=source, target=target, way=" - ".join(way)
             )
         else:
             links.setdefault(source, []).append(target)

@@ -6,6 +6,7 @@ import numpy as np
 
 from labelweave.relations.evidence.elements import Elements, Floats, Mask
 from labelweave.relations.evidence.evidence import EvidenceVerdict, Interval, LabelEvidence
+from labelweave.remarks import Remark
 
 MIN_ELEMENTS = 20
 MIN_SIDE = 10  # a label that is on, or off, less often says too little about itself
@@ -37,38 +38,32 @@ def too_little(elements: Elements) -> str:
     """Return why there is not enough data to judge a relation, or an empty string."""
     groups = len(np.unique(elements.groups))
     if elements.count < MIN_ELEMENTS or groups < MIN_GROUPS:
-        return (
-            f"{elements.count} labelled elements in {groups} groups of rows, expected at least "
-            f"{MIN_ELEMENTS} in {MIN_GROUPS}"
-        )
+        return Remark(
+            "remark.few_elements", elements=elements.count, groups=groups,
+            least=MIN_ELEMENTS, least_groups=MIN_GROUPS,
+        )  # fmt: skip
     varied = (elements.values.max(axis=0) == 1) & (elements.values < elements.seen).any(axis=0)
-    return "" if varied.any() else "every label always has the same value"
+    return "" if varied.any() else Remark("remark.labels_alike")
 
 
 def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, str]:
     """Return the verdict and its reason; a test fails when its p-value reaches `alpha`."""
-    lift = f"lift {figures.lift} nats over the {figures.benchmark} on {figures.count} labels"
-    if _contradicted(figures):
-        given, best = figures.against_estimated, figures.estimated_lift
-        return "contradicted by the data", (
-            f"against the estimated table, whose lift is {best} nats, the given one changes the "
-            f"log-likelihood by {given}; {lift}"
-        )
+    over = "base" if figures.benchmark == "base rate" else "own"
+    lift = Remark(f"remark.lift_{over}", lift=figures.lift.remark(), labels=figures.count)
+    given, best = figures.against_estimated, figures.estimated_lift
+    p, classes = figures.p_value, figures.p_value_classes
+    if given is not None and best is not None and _contradicted(figures):
+        told = {"best": best.remark(), "given": given.remark(), "lift": lift}
+        return "contradicted by the data", Remark("remark.contradicted", **told)
     if figures.lift.low <= figures.least:
-        return "not related", f"{lift}: not clearly above {figures.least:.3g}"
-    if figures.p_value >= alpha:
-        return "not related", (
-            f"{lift}, but exchanging the labels between rows does as well (p = "
-            f"{figures.p_value:.3f})"
-        )
-    classes = figures.p_value_classes
-    if classes is not None and classes >= alpha:
-        return "not related", (
-            f"{lift}, but exchanging the table's rows between classes does as well (p = "
-            f"{classes:.3f}): it looks shuffled"
-        )
-    tests = f"p = {figures.p_value:.3f}" + ("" if classes is None else f", classes {classes:.3f}")
-    return "related", f"{lift} ({tests})"
+        return "not related", Remark("remark.not_above", lift=lift, least=figures.least)
+    if p >= alpha:
+        return "not related", Remark("remark.rows_exchanged", lift=lift, p=p)
+    if classes is None:
+        return "related", Remark("remark.holds", lift=lift, p=p)
+    if classes >= alpha:
+        return "not related", Remark("remark.classes_exchanged", lift=lift, p=classes)
+    return "related", Remark("remark.holds_by_class", lift=lift, p=p, classes=classes)
 
 
 def _contradicted(figures: Figures) -> bool:
@@ -106,16 +101,17 @@ def judged_labels(
         n = int(counts[j])
         mean, low, high = (float(part[j]) for part in lifts) if lifts and n else (None, None, None)
         if not related:
-            keep, reason = False, "the relation as a whole is left out"
+            keep, reason = False, Remark("remark.label_left_out")
         elif elements.exclusive:
-            keep, reason = True, "a multiclass target is kept as a whole"
+            keep, reason = True, Remark("remark.label_as_whole")
         elif n < MIN_ELEMENTS or min(on[j], n - on[j]) < MIN_SIDE:
-            keep, reason = True, f"{n} labels, {int(on[j])} on: not to be judged by itself"
+            keep, reason = True, Remark("remark.label_few", labels=n, on=int(on[j]))
         elif low is not None and low > 0:
-            keep, reason = True, f"lift {mean:.3f} nats on {n} labels"
+            keep, reason = True, Remark("remark.label_lift", lift=mean, labels=n)
         else:
             keep = False
-            reason = f"lift {mean:.3f} ({low:.3f} to {high:.3f}) on {n} labels: not above 0"
+            told = {"lift": mean, "low": low, "high": high}
+            reason = Remark("remark.label_not_above", **told, labels=n)
         name = elements.target.names[j]
         result.append(LabelEvidence(name, mean, low, high, n, keep, reason))
     return tuple(result)

@@ -18,6 +18,7 @@ from labelweave.relations.knowledge.cells import (
 )
 from labelweave.relations.knowledge.reading import read_knowledge
 from labelweave.relations.noisy_or import LEAK, AnyRelation, NoisyOr
+from labelweave.remarks import Remark
 from labelweave.tasks import Multilabel, Task
 
 
@@ -93,7 +94,7 @@ def read_noisy_or(
     for task, block in entries.values():
         if targets is None or task.name in targets:
             known, (*weights, leak) = ~np.isnan(block[:-1]), np.nan_to_num(block)
-            origin = f"knowledge table {place}"
+            origin = Remark("remark.knowledge_table", place=place)
             found = NoisyOr(speaker, task, np.array(weights), leak, known, strength, origin)
             relations.append(found)
     return relations

@@ -17,6 +17,7 @@ from labelweave.relations.knowledge.cells import (
     source_task,
 )
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass, Multilabel, Task
 
 
@@ -71,7 +72,7 @@ def read_knowledge(
     check_targets(place, targets, entries)
     by_name = {task.name: task for task in tasks}
     wanted = [name for name in entries if targets is None or name in targets]
-    origin = f"knowledge table {place}"
+    origin = Remark("remark.knowledge_table", place=place)
     return [
         _relation(place, speaker, by_name[name], entries[name], strength, origin) for name in wanted
     ]

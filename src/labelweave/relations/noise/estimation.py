@@ -15,6 +15,7 @@ from labelweave.relations.noise.em import NoiseEM
 from labelweave.relations.noise.mislabelled import Mislabelled, mislabelled
 from labelweave.relations.noise.noise import Noise
 from labelweave.relations.relation import Relation
+from labelweave.remarks import Remark
 from labelweave.tasks import Multiclass, Task
 
 LEAST_RATE = 0.02  # fewer wrong labels than this are not worth a model
@@ -156,4 +157,5 @@ def _cleaned(em: NoiseEM, relation: Relation, noisy: NDArray[np.bool_]) -> Relat
     kept = np.broadcast_to(noisy, table.shape)
     # what is unknown stays so, and entries of labels without noise as they were
     table = np.where(relation.mask & kept, table, relation.table)
-    return replace(relation, table=table, origin=f"{relation.origin}, noise taken out")
+    origin = Remark("remark.noise_taken_out", origin=relation.origin)
+    return replace(relation, table=table, origin=origin)
