@@ -128,7 +128,9 @@ def test_another_k_leaves_the_tables_alone(tmp_path: Path) -> None:
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.parquet")}
     path = write_fashion_mnist(tmp_path, 1, 2, root, rows=30)
     assert {file: file.stat().st_mtime_ns for file in tmp_path.glob("*.parquet")} == before
-    assert yaml.safe_load(path.read_text())["name"] == "fashion-mnist-k2"
+    study = yaml.safe_load(path.read_text())
+    assert study["name"] == "fashion-mnist-k2-10"
+    assert [part.get("rows") for part in study["scatter"]] == [None, 10]  # all that are left
     table = pd.read_parquet(tmp_path / "train.parquet")
     assert table.shape == (30, 6 + 784)
     assert (table.dtypes.iloc[6:] == np.uint8).all()
@@ -157,6 +159,21 @@ def test_wrong_fashion_files_are_told_in_one_line(tmp_path: Path, cli: CommandLi
     assert message(write_fashion_mnist, tmp_path, 1, 6, root) == (
         "fashion-mnist: found 60 training images, expected more than 60"
     )
+
+
+def test_the_reverse_is_many_classes_and_few_attributes(tmp_path: Path, cli: CommandLine) -> None:
+    root, out = write_fashion(tmp_path / "f"), tmp_path / "out"
+    command = ("case", "fashion-mnist", "--root", root, "--out", out, "--k", 5)
+    assert cli(*command, "--others", 3).code == 0
+    fold = Study.from_file(out / "study.yaml").first_fold()
+    assert fold.train.annotations.counts("item").tolist() == [5] * 10
+    assert fold.train.annotations.counts("worn_on").sum() == 3
+    assert cli.refused(*command, "--others", 11) == (
+        "fashion-mnist: found 60 training images, expected at least 61"
+    )
+    assert cli("case", "leaves", "--others", 40, "--out", tmp_path / "leaves").code == 0
+    study = yaml.safe_load((tmp_path / "leaves" / "study.yaml").read_text())
+    assert study["scatter"][1]["rows"] == 40
 
 
 def test_the_groups_are_the_published_ones() -> None:

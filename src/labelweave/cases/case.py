@@ -33,6 +33,7 @@ class Case:
         k: int | None = None,
         root: Path | None = None,
         rows: int | None = None,
+        others: int | None = None,
     ) -> Path:
         """Write the case to a folder; return its study file.
 
@@ -42,6 +43,7 @@ class Case:
             k: labels of each class; None = the case's own.
             root: folder of the data set's official files; None = where they usually are.
             rows: the first rows of the training part to use; None = the case's own.
+            others: other rows, which carry the other tasks' labels; None = the case's own.
 
         Raises:
             LabelweaveError: files are missing or damaged, or asked for where there are none.
@@ -54,4 +56,6 @@ class Case:
             )
         if self.reads_files and "root" not in options:
             raise LabelweaveError("--root: found none, expected the folder of the official files")
+        if others is not None:
+            options["others"] = others
         return self.writer(folder, seeds, k or self.k, **options)

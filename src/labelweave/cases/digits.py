@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 from sklearn.datasets import load_digits
 
-from labelweave.cases.writing import write_case
+from labelweave.cases.writing import rows_of, write_case
 
 # what a printed digit looks like, written down by hand; handwriting differs now and then
 ATTRIBUTES: dict[str, tuple[int, ...]] = {
@@ -45,7 +45,7 @@ split: {{test: 500, validation: 0}}
 # This table knows every label. To see what scattered labels would do, hide most of them:
 scatter:
   - {{name: digit_lab, tasks: [digit], per_class: {k}}}
-  - {{name: stroke_lab, tasks: [strokes]}}
+  - {{name: stroke_lab, tasks: [strokes]{rows}}}
 
 network: {{backbone: mlp, hidden: [256, 256], dropout: 0.2}}
 training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
@@ -54,8 +54,15 @@ seeds: {seeds}
 """
 
 
-def write_digits(folder: Path, seeds: int, k: int = 2) -> Path:
-    """Write the digits study with k digit labels a class; return its study file."""
+def write_digits(folder: Path, seeds: int, k: int = 2, others: int | None = None) -> Path:
+    """Write the digits study with k digit labels a class; return its study file.
+
+    Args:
+        folder: where to write.
+        seeds: number of seeds.
+        k: images of each digit that carry their digit.
+        others: images that carry the strokes; None = all others.
+    """
     images, digits = load_digits(return_X_y=True)
     frame = pd.DataFrame(images.astype(int), columns=[f"pixel_{i}" for i in range(64)])
     frame.insert(0, "digit", digits)
@@ -64,5 +71,5 @@ def write_digits(folder: Path, seeds: int, k: int = 2) -> Path:
     knowledge = pd.DataFrame({"digit": range(10)})
     for name, members in ATTRIBUTES.items():
         knowledge[name] = knowledge["digit"].isin(members).astype(int)
-    text = STUDY.format(labels=", ".join(ATTRIBUTES), seeds=seeds, k=k)
+    text = STUDY.format(labels=", ".join(ATTRIBUTES), seeds=seeds, k=k, rows=rows_of(others))
     return write_case(folder, {"digits.csv": frame, "knowledge.csv": knowledge}, text)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.cases.idx import read_idx
-from labelweave.cases.writing import write_case
+from labelweave.cases.writing import other_rows, write_case
 from labelweave.errors import LabelweaveError
 
 ROOT = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package
@@ -33,8 +33,8 @@ ITEMS: dict[str, tuple[str, str, str, int, int]] = {  # in the order of the offi
 }
 
 STUDY = """\
-# Fashion-MNIST: the kind of item labelled on few images, five written attributes on 5,000 others.
-name: fashion-mnist-k{k}
+# Fashion-MNIST: the kind of item labelled on some images, five written attributes on others.
+name: fashion-mnist-k{k}-{others}
 
 tasks:
   - {{name: item}}
@@ -96,7 +96,12 @@ def read_fashion_mnist(root: Path, part: str) -> tuple[NDArray[np.uint8], NDArra
 
 
 def write_fashion_mnist(
-    folder: Path, seeds: int, k: int = 5, root: Path = ROOT, rows: int | None = None
+    folder: Path,
+    seeds: int,
+    k: int = 5,
+    root: Path = ROOT,
+    rows: int | None = None,
+    others: int | None = None,
 ) -> Path:
     """Write the study with k item labels a class; return its study file.
 
@@ -106,17 +111,14 @@ def write_fashion_mnist(
         k: images of each kind that carry their kind.
         root: the folder of the official files.
         rows: the first images of the training part to use; None = all.
+        others: images that carry the attributes; None = 5,000, or as many as are left.
 
     Raises:
-        LabelweaveError: a file is missing or damaged.
+        LabelweaveError: a file is missing or damaged, or there are too few images.
     """
     train, test = read_fashion_mnist(root, "train"), read_fashion_mnist(root, "t10k")
     used = len(train[1]) if rows is None else min(rows, len(train[1]))
-    others = min(5000, used - k * len(ITEMS))
-    if others < 1:
-        raise LabelweaveError(
-            f"fashion-mnist: found {used} training images, expected more than {k * len(ITEMS)}"
-        )
+    others = other_rows("fashion-mnist", "images", used, k * len(ITEMS), others)
     knowledge = pd.DataFrame.from_dict(ITEMS, orient="index", columns=list(TASKS))
     knowledge.insert(0, "item", list(ITEMS))
     tables = {

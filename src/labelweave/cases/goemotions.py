@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from labelweave.cases.writing import write_case
+from labelweave.cases.writing import other_rows, write_case
 from labelweave.data.frozen import TextEncoder
 from labelweave.data.minilm import MiniLM
 from labelweave.data.text_vectors import text_vectors
@@ -41,8 +41,8 @@ SENTIMENT_OF = {group: feeling for feeling, groups in SENTIMENT.items() for grou
 SHOWN = 60  # characters of a line in an error
 
 STUDY = """\
-# GoEmotions: 28 emotions labelled on few texts, their groups on 5,000 others.
-name: goemotions-k{k}
+# GoEmotions: 28 emotions labelled on few texts, their groups on {others} others.
+name: goemotions-k{k}-{others}
 
 tasks:
   - {{name: emotion}}     # 28 classes
@@ -110,6 +110,7 @@ def write_goemotions(
     root: Path = Path(),
     rows: int | None = ROWS,
     encoder: TextEncoder | None = None,
+    others: int | None = None,
 ) -> Path:
     """Write the study with k labels an emotion; return its study file.
 
@@ -120,18 +121,18 @@ def write_goemotions(
         root: the folder of the official files.
         rows: the first lines of train.tsv to use; None = all.
         encoder: turns texts into vectors; None = `MiniLM`.
+        others: texts that carry the groups; None = 5,000, or as many as are left.
 
     Raises:
-        LabelweaveError: a file is missing or not as expected, or the encoder is not installed.
+        LabelweaveError: a file is missing or not as expected, there are too few texts, or the
+            encoder is not installed.
     """
     parts = {"train": read_goemotions(root, "train", rows), "test": read_goemotions(root, "test")}
     counts = parts["train"]["emotion"].value_counts()
-    others = min(5000, len(parts["train"]) - int(counts.clip(upper=k).sum()))
-    if others < 1 or parts["test"].empty:
-        raise LabelweaveError(
-            f"{root}: found {len(parts['train'])} training and {len(parts['test'])} test texts "
-            "with a single label, expected more"
-        )
+    few = int(counts.clip(upper=k).sum())
+    others = other_rows("goemotions", "texts with a single label", len(parts["train"]), few, others)
+    if parts["test"].empty:
+        raise LabelweaveError(f"{root / 'test.tsv'}: found no text with a single label")
     encoder = encoder or MiniLM()
     tables = {
         f"{part}.parquet": _table(texts, encoder, folder / "vectors")

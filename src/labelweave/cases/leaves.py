@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from labelweave.cases.writing import write_case
+from labelweave.cases.writing import rows_of, write_case
 from labelweave.errors import LabelweaveError
 
 MULTICLASS = ("apex", "base", "shape")
@@ -44,7 +44,7 @@ split: {{test: 500, validation: 0}}   # so few species labels are better spent o
 scatter:
   - {{name: species_lab, tasks: [species], per_class: {k}}}
   - {{name: attribute_lab, tasks: [apex, base, shape, denate_edge, lobed_edge, smooth_edge,
-                                 toothed_edge, undulate_edge]}}   # all other training rows
+                                 toothed_edge, undulate_edge]{rows}}}   # other training rows
 
 network: {{backbone: mlp, hidden: [256, 256], dropout: 0.2}}
 training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
@@ -70,9 +70,16 @@ def read_leaves() -> pd.DataFrame:
     return frame.drop(columns="rownames")
 
 
-def write_leaves(folder: Path, seeds: int, k: int = 2) -> Path:
-    """Write the leaves study with k species labels a class; return its study file."""
+def write_leaves(folder: Path, seeds: int, k: int = 2, others: int | None = None) -> Path:
+    """Write the leaves study with k species labels a class; return its study file.
+
+    Args:
+        folder: where to write.
+        seeds: number of seeds.
+        k: leaves of each species that carry their species.
+        others: leaves that carry the attributes; None = all others.
+    """
     leaves = read_leaves()
     knowledge = leaves[["species", *ATTRIBUTES]].drop_duplicates().sort_values("species")
     tables = {"leaves.csv": leaves, "knowledge.csv": knowledge}
-    return write_case(folder, tables, STUDY.format(seeds=seeds, k=k))
+    return write_case(folder, tables, STUDY.format(seeds=seeds, k=k, rows=rows_of(others)))

@@ -45,6 +45,7 @@ def write_named(
     k: int | None = None,
     root: Path | None = None,
     rows: int | None = None,
+    others: int | None = None,
     options: Sequence[str] = (),
     joined: Sequence[str] = (),
 ) -> Path:
@@ -57,6 +58,8 @@ def write_named(
         k: labels of each class; None = the case's own, or all.
         root: folder of the data set's official files; None = where they usually are.
         rows: rows of the training part to use; None = all.
+        others: with `k`, other rows that carry the other tasks' labels; None = the case's own, or
+            all.
         options: options of the data set's reader, each ``key=value``.
         joined: further data sets in the study, each ``name=folder``.
 
@@ -67,18 +70,20 @@ def write_named(
         for flag, given in {"--option": options, "--join": joined}.items():
             if given:
                 raise LabelweaveError(f"{flag}: '{name}' takes none, expected {listing(READERS)}")
-        return CASES[name].write(folder, seeds, k, root, rows)
+        return CASES[name].write(folder, seeds, k, root, rows, others)
     if name not in READERS:
         known = [*CASES, *READERS]
         raise LabelweaveError(
             f"no case '{name}', expected {listing(known, 40)}{nearest(name, known)}"
         )
+    if others is not None and k is None:
+        raise LabelweaveError("--others: found no --k, expected both, for few labels of a class")
     if root is None:
         raise LabelweaveError("--root: found none, expected the folder of the official files")
     chosen = {key: _value(key, text) for key, text in _pairs("--option", options)}
     wanted = [Wanted(name, root, chosen)]
     wanted += [Wanted(other, Path(place).expanduser()) for other, place in _pairs("--join", joined)]
-    return write_data_sets(folder, wanted, seeds, k, rows)
+    return write_data_sets(folder, wanted, seeds, k, rows, others)
 
 
 def _pairs(flag: str, given: Sequence[str]) -> list[tuple[str, str]]:

@@ -31,6 +31,7 @@ def write_data_sets(
     seeds: int = 3,
     k: int | None = None,
     rows: int | None = None,
+    others: int | None = None,
 ) -> Path:
     """Read data sets, and write the study of all of them; images stay where they are.
 
@@ -40,6 +41,7 @@ def write_data_sets(
         seeds: number of seeds.
         k: labels of each class that stay; None = all.
         rows: rows of each training part to use; None = all.
+        others: with `k`, other rows that keep the labels of the other tasks; None = all.
 
     Returns:
         The path of the study file.
@@ -54,4 +56,4 @@ def write_data_sets(
         data = reader(each.root, **each.options)
         used.append(UsedSet(each.name, reader, each.root.absolute(), data, each.options, rows))
     tables = {name: table for each in used for name, table in each.data.knowledge.items()}
-    return write_case(folder, tables, study_text(used, seeds, k))
+    return write_case(folder, tables, study_text(used, seeds, k, others))

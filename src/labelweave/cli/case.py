@@ -23,6 +23,10 @@ def case(
         list[str] | None,
         typer.Option(metavar="NAME=DIR", help="One more data set in the study; may be repeated."),
     ] = None,
+    others: Annotated[
+        int | None,
+        typer.Option(min=1, help="Other rows, which carry the labels of the other tasks."),
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
     out: Annotated[
         Path | None,
@@ -40,6 +44,7 @@ def case(
     - `labelweave case --list`
     - `labelweave case leaves --k 1`
     - `labelweave case fashion-mnist --k 5` : after `apt install dataset-fashion-mnist`
+    - `labelweave case fashion-mnist --k 500 --others 50` : the reverse, few attributes
     - `labelweave case goemotions --root ~/data/goemotions` : needs `labelweave[text]`
     - `labelweave case raf-db --root ~/data/RAF-DB --join disfa=~/data/DISFA` : faces, two data sets
     """
@@ -51,9 +56,8 @@ def case(
         return
     if name is None:
         raise typer.BadParameter("expected the name of a data set; --list shows all")
-    study = write_named(
-        name, out or Path("labelweave-cases") / name, seeds, k, root, rows, option or (), join or ()
-    )
+    folder = out or Path("labelweave-cases") / name
+    study = write_named(name, folder, seeds, k, root, rows, others, option or (), join or ())
     typer.echo(f"Study: {study}")
     typer.echo(f"Next: labelweave check {study}")
     typer.echo(f"      labelweave run {study}")
