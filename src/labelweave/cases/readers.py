@@ -2,11 +2,19 @@
 
 from labelweave.cases.aff_wild2 import AFF_WILD2
 from labelweave.cases.affectnet import AFFECTNET
+from labelweave.cases.awa2 import AWA2
 from labelweave.cases.bp4d import BP4D
+from labelweave.cases.celeba import CELEBA
+from labelweave.cases.clothing_attributes import CLOTHING_ATTRIBUTES
+from labelweave.cases.cub import CUB
 from labelweave.cases.data_set import Reader
+from labelweave.cases.deepfashion import DEEPFASHION
 from labelweave.cases.disfa import DISFA
 from labelweave.cases.emotionet import EMOTIONET
+from labelweave.cases.lfw import LFW
 from labelweave.cases.raf_db import RAF_DB
+from labelweave.cases.shoes import SHOES
+from labelweave.cases.ut_zappos import UT_ZAPPOS
 from labelweave.errors import LabelweaveError, listing, nearest
 
 READERS: dict[str, Reader] = {
@@ -18,8 +26,16 @@ READERS: dict[str, Reader] = {
     "disfa": DISFA,
     "bp4d": BP4D,
     # face recognition
+    "celeba": CELEBA,
+    "lfw": LFW,
     # species
+    "cub": CUB,
+    "awa2": AWA2,
     # shopping
+    "ut-zappos": UT_ZAPPOS,
+    "shoes": SHOES,
+    "clothing-attributes": CLOTHING_ATTRIBUTES,
+    "deepfashion": DEEPFASHION,
 }
 
 

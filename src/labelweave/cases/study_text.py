@@ -53,15 +53,18 @@ def study_text(
     others = [name for name in tasks if name != source]
     name = "-".join(each.name for each in used) + ("" if k is None else f"-k{k}")
     encoder = ENCODER[0] if find_spec(ENCODER[1]) else None
+    relations = _relations(used, source, others)
+    # post_hoc multiplies a table in: one that is given, or counted on rows that carry both labels
+    tabled = k is None or any("table:" in line or "known:" in line for line in relations)
     blocks = [
         [*_head(used), f"name: {name}"],
         ["sources:   # read where they lie, with their official parts; nothing is copied"]
         + [line for each in used for line in _source(each)],
         _tasks(tasks),
-        _relations(used, source, others),
+        relations,
         [] if k is None or source is None else _scattered(source, others, k, other_rows),
         _settings(encoder, has_parts=any(each.data.part for each in used), k=k),
-        _arms(related=bool(source and others), encoded=encoder is not None, seeds=seeds),
+        _arms(bool(source and others), tabled=tabled, encoded=encoder is not None, seeds=seeds),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -124,8 +127,8 @@ def _scattered(source: str, others: Sequence[str], k: int, other_rows: int | Non
         f"  - {{name: few_{source}, tasks: [{source}], per_class: {k}}}",
     ]
     if others:
-        size = rows_of(other_rows)
-        lines.append(f"  - {{name: others, tasks: {json.dumps(list(others))}{size}}}   # other rows")
+        part = f"{{name: others, tasks: {json.dumps(list(others))}{rows_of(other_rows)}}}"
+        lines.append(f"  - {part}   # other rows")
     return lines
 
 
@@ -160,10 +163,10 @@ def _settings(encoder: str | None, *, has_parts: bool, k: int | None) -> list[st
     ]
 
 
-def _arms(*, related: bool, encoded: bool, seeds: int) -> list[str]:
+def _arms(related: bool, *, tabled: bool, encoded: bool, seeds: int) -> list[str]:
     arms = ["single_task", "multi_task"]
     if related:
-        arms += ["co_annotation", "distribution_matching", "full", "post_hoc"]
+        arms += ["co_annotation", "distribution_matching", "full", *(["post_hoc"] * tabled)]
     if encoded:
         arms.append("strong_single_task")
     return [
