@@ -211,6 +211,7 @@ def with_value(results: dict[str, Any]) -> dict[str, Any]:
             "running": {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year",
                         "assumption": "5,000,000 predictions a year"},
         },
+        "left_behind": {arm: _left_behind(names)},
         "label_plan": {
             "tasks": [{"task": name, "labels_now": 64, "gain_per_100": _share(0.02),
                        "price": 2.5 if k == 0 else None, "gain_per_price": None, "rank": k + 1,
@@ -220,6 +221,25 @@ def with_value(results: dict[str, Any]) -> dict[str, Any]:
         "next_task": {"start": names[:2], "why": "most related",
                       "order": [{"task": name, "adds": "a gain of 0.01"} for name in names[2:4]]},
     }  # fmt: skip
+
+
+def _left_behind(names: list[str]) -> dict[str, Any]:
+    states = ("starved", "overfit", "fine", "slow", "underfit", "conflict")
+    rng = np.random.default_rng(1)
+    flat = rng.normal(size=(len(names), 4))
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    cosine = (flat @ flat.T).clip(-1, 1).tolist()
+    tasks = {
+        name: {
+            "labels": 1234 - k, "rarest": f"{name}_0", "rarest_labels": 41,
+            "share": 0.003 + 0.1 * k, "rate": 1.5, "half": 0.31,
+            "train": 0.83, "validation": None if k == 2 else -0.2,
+            "train_score": 0.91, "validation_score": None if k == 2 else 0.72,
+            "state": states[k % len(states)], "other": names[0], "cosine": -0.41,
+        }
+        for k, name in enumerate(names)
+    }  # fmt: skip
+    return {"tasks": tasks, "cosine": cosine}
 
 
 def _share(mean: float) -> dict[str, float]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SECTIONS = (
     "verdict", "coverage", "relations", "results", "label_curves", "calibration", "costs",
-    "learning", "left_out", "reproduce",
+    "learning", "left_behind", "left_out", "reproduce",
 )  # fmt: skip
 RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
@@ -36,9 +36,9 @@ def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en
     """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
 
     First the decision: verdict, three figures, recommendation, reasons and risks. Then coverage,
-    relations, the results of every task, label curves, calibration, costs, loss curves, what was
-    left out, and the settings. A part that the results leave out is told in one line. The same
-    results give the same bytes.
+    relations, the results of every task, label curves, calibration, costs, loss curves, which task
+    is left behind, what was left out, and the settings. A part that the results leave out is told
+    in one line. The same results give the same bytes.
 
     Args:
         results: the content of a study's results.json.

@@ -5,6 +5,7 @@ from typing import Any
 
 from labelweave.report.messages import Messages
 from labelweave.report.tables import arm_names, score, verdict
+from labelweave.report.verdict import shown_arm
 
 MAX_TERMS = 12
 
@@ -59,8 +60,24 @@ def pictures(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
             for i, arm in enumerate(arms)
             if arm in results["curves"]
         },
+        "behind": _behind(results, say),
         "hidden_terms": len(_terms(results["curves"])) - len(terms),
     }
+
+
+def _behind(results: Mapping[str, Any], say: Messages) -> dict[str, Any] | None:
+    """Return what the section on tasks that are left behind shows; None = nothing was measured."""
+    from markupsafe import Markup
+
+    from labelweave.report.left_behind import advice, cosine_map, shown, task_rows
+
+    arm = shown(results, shown_arm(results))
+    if arm is None:
+        return None
+    found = results["left_behind"][arm]
+    picture = found["cosine"] and Markup(cosine_map(found, "cosines", say))
+    rows, told = task_rows(found, say), advice(found, say)
+    return {"arm": arm, "rows": rows, "advice": told, "cosines": picture}
 
 
 def _bins(calibration: Mapping[str, Any], task: str) -> dict[str, Any]:

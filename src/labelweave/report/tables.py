@@ -21,7 +21,7 @@ _OPTIONAL: dict[str, Any] = {
     "curves": {}, "costs": {}, "prior": "",
     "splits": {}, "settings": {}, "environment": {}, "notes": [], "failures": [], "command": "",
     "label_curves": {}, "calibration": {}, "money": {}, "label_plan": {}, "next_task": {},
-    "decision": {},
+    "decision": {}, "left_behind": {},
 }  # fmt: skip
 
 

@@ -29,9 +29,10 @@ from labelweave.relations import AnyRelation, Noise
 from labelweave.study.arms import Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
+from labelweave.study.task_fit import task_fits
 from labelweave.study.trees import fit_trees
 from labelweave.tasks import Multilabel, Task
-from labelweave.training import History, Trainer
+from labelweave.training import LOG, History, Trainer, mean_gradients, speeds
 
 PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
 Probabilities = dict[str, NDArray[np.float32]]
@@ -47,6 +48,8 @@ class Fitted:
         thresholds: per multilabel task the thresholds from the validation rows, (L,).
         model: the trained networks; None where there is none to keep.
         curve: the loss terms over the steps, of a joint network.
+        diagnostics: of a joint network its tasks' ``speeds`` and ``gradients``
+            (`labelweave.training`) and ``fits`` (`task_fits`).
         parameters: number of trained weights.
         networks: number of trained networks.
     """
@@ -55,6 +58,7 @@ class Fitted:
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     model: Model | None = None
     curve: dict[str, Any] | None = None
+    diagnostics: dict[str, Any] | None = None
     parameters: int = 0
     networks: int = 0
 
@@ -109,11 +113,13 @@ def fit_arm(
     model = Model(fold.encoder, spec, networks, prior=prior)
     model.priors = {"training": training, "population": population}
     model.thresholds = _thresholds(model, fold)
+    joint = arm.kind == "joint"
     return Fitted(
         model.under_prior(model.probabilities(fold.test.inputs)),
         model.thresholds,
         model,
-        run.history.curve() if arm.kind == "joint" else None,
+        run.history.curve() if joint else None,
+        run.diagnostics(networks[0], folder and folder / "network0") if joint else None,
         sum(p.numel() for network in networks for p in network.parameters()),
         len(networks),
     )
@@ -221,6 +227,15 @@ class _Fit:
         validate = self._validate if len(self.fold.validation.index) else None
         self.history = trainer.fit(network, self.objective, batches, steps, validate)
         return network
+
+    def diagnostics(self, network: MultiTaskNetwork, folder: Path | None) -> dict[str, Any]:
+        """Return how the training went for each of the tasks, and add it to the log."""
+        fits = task_fits(network, self.fold.train, self.labels, self.fold.validation)
+        records = self.history.records
+        records[-1]["fit"] = fits
+        if folder is not None:
+            self.history.write(folder / LOG)
+        return {"speeds": speeds(records), "gradients": mean_gradients(records), "fits": fits}
 
     def _validate(self, network: MultiTaskNetwork) -> dict[str, float | None]:
         rows = self.fold.validation

@@ -32,6 +32,7 @@ from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.calibration import calibration
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
+from labelweave.study.left_behind import left_behind
 from labelweave.study.runs import Run
 from labelweave.tasks import Task
 
@@ -98,6 +99,7 @@ def collect(
             for run in of_arm
         ],
         "curves": {arm: curve for arm, of_arm in runs.items() if (curve := _curve(of_arm))},
+        "left_behind": left_behind(runs),
         "costs": {arm: _costs(of_arm) for arm, of_arm in runs.items()},
         "splits": {
             side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))

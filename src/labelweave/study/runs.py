@@ -205,6 +205,7 @@ def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float)
         "networks": fitted.networks,
         "thresholds": {name: list(map(float, t)) for name, t in fitted.thresholds.items()},
         "curve": fitted.curve,
+        "diagnostics": fitted.diagnostics,
     }
     write_text(partial / RECORD, json.dumps(record))  # the last file: with it the run is whole
     _publish(run, partial)

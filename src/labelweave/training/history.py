@@ -12,6 +12,8 @@ from torch import Tensor
 from labelweave.files import write_text
 from labelweave.losses import Loss
 
+LOG = "log.jsonl"
+
 
 @dataclass
 class History:
@@ -19,7 +21,9 @@ class History:
 
     Attributes:
         records: dictionaries with ``step``, ``learning_rate``, ``raw`` and ``weighted`` (term name
-            to mean over the interval), and, where evaluated, ``validation`` (task to score).
+            to mean over the interval), and, where evaluated, ``validation`` (task to score); at
+            some ``gradients`` (`labelweave.training.diagnostics`), at the last of a study's run
+            ``fit``, how well each task was learnt.
     """
 
     records: list[dict[str, Any]] = field(default_factory=list)

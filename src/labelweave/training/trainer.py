@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from labelweave.training.checkpoint import (
     training_state,
 )
 from labelweave.training.config import TrainingConfig
-from labelweave.training.history import History, Window
+from labelweave.training.diagnostics import head_gradients, probes, shares_and_cosines
+from labelweave.training.history import LOG, History, Window
 from labelweave.training.interrupt import Interrupt
 from labelweave.training.progress import StepBar
 from labelweave.training.schedule import one_cycle
@@ -46,6 +48,7 @@ class Trainer:
         fabric: a launched Fabric of your own, for several devices.
         progress: show a progress bar when on a terminal.
         title: text before the bar.
+        diagnose: note at some of the records what gradient each task gets; changes no weight.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class Trainer:
         fabric: Fabric | None = None,
         progress: bool = False,
         title: str = "training",
+        diagnose: bool = True,
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
         self.fabric = fabric or _fabric(config)
         self.progress, self.title = progress, title
+        self.diagnose = diagnose
 
     def fit(
         self,
@@ -142,6 +147,9 @@ class _Run:
         self.history = History()
         self.window = Window(max(1, steps // RECORDS))
         self.stopping = EarlyStopping(self.config.patience)
+        # one task alone gets all of the gradient
+        self.probes = probes(steps) if trainer.diagnose and len(network.tasks) > 1 else 0
+        self.gradients: torch.Tensor | None = None
         self.saved = time.monotonic()
         self._resume()
 
@@ -155,9 +163,10 @@ class _Run:
     def _train(self, interrupt: Interrupt) -> History:
         with StepBar(self.steps, self.trainer.title, self.trainer.progress) as bar:
             while self.step < self.steps and not self.stopping.stop:
-                self._train_step()
-                due = self._evaluated(self.step) > self._evaluated(self.step - 1)
-                if self.window.filled == self.window.size or due:
+                due = self._evaluated(self.step + 1) > self._evaluated(self.step)
+                recorded = due or self.window.filled + 1 == self.window.size
+                self._train_step(probe=recorded and self._probe_due())
+                if recorded:
                     self._record(due)
                     bar.update(self.step, self.history.records[-1]["raw"])
                 if interrupt.asked:
@@ -173,14 +182,21 @@ class _Run:
     def _evaluated(self, step: int) -> int:
         return step * self.config.evaluations // self.steps
 
-    def _train_step(self) -> None:
+    def _probe_due(self) -> bool:
+        """Return whether a look at the gradients is due since the last record."""
+        last = self.history.records[-1]["step"] if self.history.records else 0
+        return (self.step + 1) * self.probes // self.steps > last * self.probes // self.steps
+
+    def _train_step(self, probe: bool) -> None:
         rate = one_cycle(self.step, self.steps, self.config.learning_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         if not self.network.training:  # evaluation ends it; walking all modules each step is slow
             self.module.train()
         batch = self.batches[self.step]
-        loss = self._backward(batch)
+        loss, logits = self._backward(batch, probe)
+        if probe:
+            self.gradients = head_gradients(logits, self.network, self.balance)
         if self.config.clip is not None:
             self.fabric.clip_gradients(
                 self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
@@ -193,19 +209,21 @@ class _Run:
         self.window.add(loss)
         self.step += 1
 
-    def _backward(self, batch: Batch) -> Loss:
+    def _backward(self, batch: Batch, probe: bool) -> tuple[Loss, Logits]:
         balance = self.balance
-        if balance is None:
-            loss = self._loss(self.module(batch.inputs), batch)
-            self._clear()
-            self.fabric.backward(loss.total)
-            return loss
-        with balance.forward_pass(self.module):
+        with nullcontext() if balance is None else balance.forward_pass(self.module):
             logits = self.module(batch.inputs)
-        loss = self._loss(logits, batch, partial(balance.weigh, self.step))
+        if probe:
+            for scores in logits.values():
+                scores.retain_grad()
+        weigh = None if balance is None else partial(balance.weigh, self.step)
+        loss = self._loss(logits, batch, weigh)
         self._clear()
-        balance.backward(loss.total, logits)
-        return loss
+        if balance is None:
+            self.fabric.backward(loss.total)
+        else:
+            balance.backward(loss.total, logits)
+        return loss, logits
 
     def _loss(self, logits: Logits, batch: Batch, weigh: Weigh | None = None) -> Loss:
         return self.objective(  # type: ignore[no-any-return]
@@ -239,6 +257,10 @@ class _Run:
         self._check()
         record = {"step": self.step, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         record |= self.window.means()
+        if self.gradients is not None:
+            names = [task.name for task in self.network.tasks]
+            record["gradients"] = shares_and_cosines(self.gradients, names)
+            self.gradients = None
         if evaluate and self.validate is not None:
             scores = {
                 name: None if score is None else float(score)
@@ -276,7 +298,7 @@ class _Run:
             "waited": self.stopping.waited,
         }
         save_tensors(folder / "last.safetensors", tensors, state)
-        self.history.write(folder / "log.jsonl")
+        self.history.write(folder / LOG)
 
     def _resume(self) -> None:
         path = self.trainer.folder / "last.safetensors" if self.trainer.folder else None
