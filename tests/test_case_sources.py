@@ -10,7 +10,7 @@ import yaml
 
 from command_line import CommandLine, command_line
 from faces_example import face, write_raf_db
-from labelweave.cases import READERS, DataSet, Reader
+from labelweave.cases import CASES, READERS, DataSet, Reader
 from labelweave.errors import LabelweaveError
 from labelweave.study import Study
 from labelweave.study.study_file import parse_study
@@ -222,9 +222,7 @@ def test_the_study_of_data_sets_is_written_and_can_be_checked(folder, cli: Comma
 
 def test_the_list_names_every_case(cli: CommandLine):
     told = cli("case", "--list").out.splitlines()
-    assert [line.split()[0] for line in told][:5] == [
-        "leaves", "digits", "fashion-mnist", "goemotions", "raf-db"
-    ]  # fmt: skip
+    assert [line.split()[0] for line in told] == [*CASES, *READERS]
 
 
 def test_wrong_names_on_the_command_line_are_told(tmp_path, cli: CommandLine):

@@ -8,6 +8,7 @@ import yaml
 
 from labelweave.cases.case import Case
 from labelweave.cases.digits import write_digits
+from labelweave.cases.drawn_faces import write_drawn_faces
 from labelweave.cases.fashion_mnist import ROOT as FASHION_MNIST
 from labelweave.cases.fashion_mnist import write_fashion_mnist
 from labelweave.cases.goemotions import write_goemotions
@@ -28,6 +29,9 @@ CASES: dict[str, Case] = {
     ),
     "goemotions": Case(
         write_goemotions, k=10, reads_files=True, title="GoEmotions: emotions and groups of texts"
+    ),
+    "drawn-faces": Case(
+        write_drawn_faces, k=5, title="Drawn faces, synthetic: expressions and action units"
     ),
 }
 

