@@ -11,6 +11,7 @@ import yaml
 from command_line import CommandLine, command_line
 from faces_example import face, write_raf_db
 from labelweave.cases import CASES, READERS, DataSet, Reader
+from labelweave.cases.joining import joined_tasks
 from labelweave.errors import LabelweaveError
 from labelweave.study import Study
 from labelweave.study.study_file import parse_study
@@ -135,6 +136,24 @@ def test_a_data_set_with_three_parts_keeps_them(folder):
     assert (only.name, only.split, len(only)) == ("made-up", "train", 9)
 
 
+def test_tasks_of_data_sets_are_joined_by_name() -> None:
+    units = {"name": "units", "kind": "multilabel", "labels": ["AU1", "AU2"]}
+    brought = [
+        ("a", [{"name": "mood", "classes": ["low", "high"]}, units]),
+        ("b", [units | {"labels": ["AU2", "AU9"]}, {"name": "mood", "classes": ["high", "odd"]}]),
+    ]
+    assert joined_tasks(brought) == {
+        "mood": {"name": "mood", "classes": ["low", "high", "odd"]},
+        "units": units | {"labels": ["AU1", "AU2", "AU9"]},
+    }
+    assert joined_tasks([*brought, ("c", [{"name": "mood"}])])["mood"] == {"name": "mood"}
+    with pytest.raises(LabelweaveError) as error:
+        joined_tasks([*brought, ("c", [{"name": "mood", "kind": "binary"}])])
+    assert str(error.value) == (
+        "c: task 'mood': found kind 'binary', expected 'multiclass' as in the other data sets"
+    )
+
+
 def test_a_joined_study_runs(folder, cli: CommandLine):
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(content(split={"test": 0.2}, training={"steps": 80})))
@@ -199,6 +218,7 @@ def test_the_study_of_data_sets_is_written_and_can_be_checked(folder, cli: Comma
     text = path.read_text()
     assert "# Made-up units (paper)." in text
     assert "# option units: a list of a whole number or null; here None" in text
+    assert "# No official parts, so no test rows: made-up. Take an option" in text
     study = yaml.safe_load(text)
     assert study["name"] == "raf-db-made-up-k2"
     assert study["sources"][0] == {

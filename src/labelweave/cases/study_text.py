@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from labelweave.cases.data_set import DataSet, Reader, described
+from labelweave.cases.joining import joined_tasks
 from labelweave.cases.writing import rows_of
 from labelweave.data.frozen import is_installed
 from labelweave.relations.knowledge import known_table, known_tables
@@ -47,7 +48,7 @@ def study_text(
         k: labels of each class of the source task that stay; None = all.
         other_rows: with `k`, other rows that keep the labels of the other tasks; None = all.
     """
-    tasks = {task["name"]: task for each in used for task in each.data.tasks}
+    tasks = joined_tasks((each.name, each.data.tasks) for each in used)
     source = next((name for name, task in tasks.items() if "classes" in task), None)
     others = [name for name in tasks if name != source]
     name = "-".join(each.name for each in used) + ("" if k is None else f"-k{k}")
@@ -62,7 +63,7 @@ def study_text(
         _tasks(tasks),
         relations,
         [] if k is None or source is None else _scattered(source, others, k, other_rows),
-        _settings(encoder, has_parts=any(each.data.part for each in used), k=k),
+        _settings(used, encoder, k),
         _arms(bool(source and others), tabled=tabled, encoded=encoder is not None, seeds=seeds),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -131,15 +132,19 @@ def _scattered(source: str, others: Sequence[str], k: int, other_rows: int | Non
     return lines
 
 
-def _settings(encoder: str | None, *, has_parts: bool, k: int | None) -> list[str]:
+def _settings(used: Sequence[UsedSet], encoder: str | None, k: int | None) -> list[str]:
     share = 0.0 if k is not None else 0.1
-    split = (
-        f"split: {{validation: {share}}}"
-        if has_parts
-        else f"split: {{test: 0.2, validation: {share}}}"
-    )
-    what = "the official test rows stay apart" if has_parts else "persons stay on one side"
-    lines = [f"{split}   # {what}"]
+    without = [each.name for each in used if each.data.part is None]
+    if len(without) == len(used):
+        lines = [f"split: {{test: 0.2, validation: {share}}}   # persons stay on one side"]
+    else:
+        lines = [f"split: {{validation: {share}}}   # the official test rows stay apart"]
+        if without:
+            lines = [
+                f"# No official parts, so no test rows: {', '.join(without)}. Take an option that",
+                "# makes parts; or 'test: 0.2' here, which takes rows of all training parts.",
+                *lines,
+            ]
     if encoder:
         lines += [
             "# For a laptop: a frozen encoder, run once; heads and couplings train in seconds.",
@@ -166,9 +171,9 @@ def _arms(related: bool, *, tabled: bool, encoded: bool, seeds: int) -> list[str
     arms = ["single_task", "multi_task"]
     if related:
         arms += ["co_annotation", "distribution_matching", "full", *(["post_hoc"] * tabled)]
-    if encoded:
-        arms.append("strong_single_task")
+    note = ["# another arm: strong_single_task, trees on the features, which takes long"]
     return [
+        *(note if encoded else []),
         f"arms: [{', '.join(arms)}]",
         "label_curves: false   # without this line: what labels joining saves, for twice the time",
         f"seeds: {seeds}",

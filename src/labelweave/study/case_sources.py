@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.cases.data_set import DataSet
+from labelweave.cases.joining import joined_tasks
 from labelweave.cases.readers import find_reader
 from labelweave.data.source import SIDES, Side
 from labelweave.errors import LabelweaveError, listing
@@ -90,19 +91,8 @@ def brought_tasks(sources: Sequence[ReadSource]) -> list[TaskSection]:
     Raises:
         LabelweaveError: a task that is of another kind in another data set.
     """
-    tasks: dict[str, dict[str, Any]] = {}
-    for source in sources:
-        for task in source.tasks:
-            known = tasks.setdefault(task["name"], dict(task))
-            for key, value in task.items():
-                if key in ("classes", "labels"):
-                    known[key] = list(dict.fromkeys([*known.get(key, []), *value]))
-                elif known.get(key) != value:
-                    raise LabelweaveError(
-                        f"{source.section.place}: task '{task['name']}': found {key} '{value}', "
-                        f"expected '{known.get(key)}' as in the other data sets"
-                    )
-    return [TaskSection.model_validate(task) for task in tasks.values()]
+    joined = joined_tasks((source.section.place, source.tasks) for source in sources)
+    return [TaskSection.model_validate(task) for task in joined.values()]
 
 
 def _renamed(read: DataSet, name: str, column: str) -> pd.DataFrame:
