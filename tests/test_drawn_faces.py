@@ -70,14 +70,17 @@ def test_the_sheet_is_a_picture() -> None:
 
 
 def test_the_study_runs_from_drawing_to_results(tmp_path: Path, monkeypatch) -> None:
-    quick = drawn_faces.STUDY.replace("steps: 800", "steps: 150")
+    quick = drawn_faces.STUDY.replace("steps: 400", "steps: 150")
     quick = re.sub(r"(?m)^arms: .*$", "arms: [full]", quick)
     quick = quick.replace("batch_size: 128", "batch_size: 32")
     monkeypatch.setattr(drawn_faces, "STUDY", quick)
     monkeypatch.setattr(drawn_faces, "is_installed", lambda name: False)
     small = drawn_faces.PIXELS.replace("64, mode", "32, mode").replace("[128]", "[32]")
     monkeypatch.setattr(drawn_faces, "PIXELS", small.replace("[16, 32, 64]", "[8, 16]"))
+    parts = {"expressions": (56, 5), "units": (120, 6), "test": (60, 4)}
+    monkeypatch.setattr(drawn_faces, "PARTS", parts)
     path = write_drawn_faces(tmp_path, 1, 8, rows=112)
+    assert [len(pd.read_csv(tmp_path / f"{part}.csv")) for part in parts] == [56, 112, 56]
     text = path.read_text()
     assert "SYNTHETIC" in text
     assert list(pd.read_csv(tmp_path / "expressions.csv")) == ["image", "person", "expression"]

@@ -18,6 +18,7 @@ class Case:
         reads_files: whether the data are files of the user; else they come with a package.
         root: where these usually are; None = the user has to say.
         title: what it is, in a line.
+        limited: whether fewer rows can be asked for, though it reads no files.
     """
 
     writer: Callable[..., Path]
@@ -25,6 +26,7 @@ class Case:
     reads_files: bool = False
     root: Path | None = None
     title: str = ""
+    limited: bool = False
 
     def write(
         self,
@@ -50,9 +52,10 @@ class Case:
         """
         options: dict[str, Any] = {"root": root or self.root, "rows": rows}
         options = {name: value for name, value in options.items() if value is not None}
-        if options and not self.reads_files:
+        refused = options.keys() - ({"rows"} if self.limited else set())
+        if refused and not self.reads_files:
             raise LabelweaveError(
-                f"--{next(iter(options))}: the data of this case come with a package, not as files"
+                f"--{min(refused)}: the data of this case come with a package, not as files"
             )
         if self.reads_files and "root" not in options:
             raise LabelweaveError("--root: found none, expected the folder of the official files")

@@ -57,7 +57,7 @@ scatter:
 relatedness: {{from: given}}   # the faces were drawn by this table; 'all' would check it
 split: {{validation: 0}}
 {network}
-training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
+training: {{steps: 400, batch_size: 128, sampling: equal, learning_rate: 0.005}}
 # other arms: oracle, shuffled_relations; with an encoder strong_single_task (trees; takes long)
 arms: [single_task, multi_task, co_annotation, distribution_matching, full, post_hoc]
 label_curves: false   # without this line: what labels joining saves, for twice the time
@@ -151,13 +151,13 @@ def write_drawn_faces(
         folder: where to write; faces that are there from an earlier call stay.
         seeds: number of seeds of the study; the faces are always the same.
         k: images of each expression that carry it.
-        rows: this many images with action units, and half as many of each other kind.
+        rows: the first rows with action units to use, and half as many to test; None = all.
         others: other training rows to use; None = all.
     """
     tables = {}
+    used = {"units": rows, "test": None if rows is None else max(rows // 2, 1)}
     for number, (part, (n, persons)) in enumerate(PARTS.items()):
-        count = n if rows is None else max(rows // (1 if part == "units" else 2), 7 * k)
-        table = _drawn_part(folder, part, min(count, n), persons, number)
+        table = _drawn_part(folder, part, n, persons, number).iloc[: used.get(part)]
         kept = {"expressions": [EXPRESSION], "units": list(table.columns[3:])}.get(part)
         tables[f"{part}.csv"] = table if kept is None else table[["image", "person", *kept]]
     chances = unit_probabilities()

@@ -31,7 +31,10 @@ CASES: dict[str, Case] = {
         write_goemotions, k=10, reads_files=True, title="GoEmotions: emotions and groups of texts"
     ),
     "drawn-faces": Case(
-        write_drawn_faces, k=5, title="Drawn faces, synthetic: expressions and action units"
+        write_drawn_faces,
+        k=5,
+        title="Drawn faces, synthetic: expressions and action units",
+        limited=True,
     ),
 }
 
