@@ -149,6 +149,19 @@ def test_disfa(tmp_path: Path) -> None:
     assert len(read("disfa", tmp_path, every=5).table) == 6
 
 
+def test_frames_may_have_the_name_of_the_video_before_their_number(tmp_path: Path) -> None:
+    root = write_disfa(tmp_path)
+    folder = root / "frames" / "LeftVideoSN006_comp"
+    for path in list(folder.iterdir()):
+        path.rename(folder / f"LeftVideoSN006_comp_{path.name}")
+    assert read("disfa", root).table["image"].str.endswith("SN006_comp_00006.jpg").sum() == 1
+    (folder / "6.jpg").touch()
+    assert message("disfa", root) == (
+        f"{folder / 'LeftVideoSN006_comp_00006.jpg'}: found the number of '6.jpg', expected one "
+        "file a frame"
+    )
+
+
 def test_wrong_files_of_disfa(tmp_path: Path) -> None:
     root = write_disfa(tmp_path)
     path = root / "ActionUnit_Labels" / "SN006" / "SN006_au9.txt"

@@ -1,5 +1,6 @@
 """Official files: found, read line by line, and told by name where they are not as expected."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -65,14 +66,22 @@ def check_images(root: Path, names: Sequence[str], listed: Path) -> None:
 
 
 def numbered(folder: Path, suffixes: Sequence[str]) -> dict[int, str]:
-    """Return the files of a folder whose names are numbers, such as 00001.jpg, by number.
+    """Return the files of a folder that are numbered, as 00001.jpg or video_00001.jpg, by number.
 
     Raises:
-        LabelweaveError: the folder holds none.
+        LabelweaveError: the folder holds none, or two of one number.
     """
-    names = [p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.stem.isdigit()]
-    if not names:
+    files: dict[int, str] = {}
+    for path in sorted(folder.iterdir()):
+        number = re.search(r"\d+$", path.stem, re.ASCII)
+        if path.suffix.lower() in suffixes and number:
+            other = files.setdefault(int(number.group()), path.name)
+            if other != path.name:
+                raise LabelweaveError(
+                    f"{path}: found the number of '{other}', expected one file a frame"
+                )
+    if not files:
         raise LabelweaveError(
             f"{folder}: found no frame, expected files such as 00001 with {listing(suffixes)}"
         )
-    return {int(p.stem): p.name for p in names}
+    return files
