@@ -9,9 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from labelweave.balancing import WEIGHTINGS
+from labelweave.balancing import SAMPLERS, WEIGHTINGS
+from labelweave.balancing.samplings import TITLES
 from labelweave.study import ARMS, StudyConfig, sections, value_sections
-from labelweave.study.arm_section import ArmSection
+from labelweave.study.arm_section import ArmSection, ArmTrainingSection
 from labelweave.study.inputs_section import ImageSection, InputsSection, TextSection
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
@@ -89,6 +90,16 @@ the task's own labels of a class, or of a label's rarer side; so do tables taken
 """
 
 
+SAMPLED = """\
+## `training.sampling`
+
+The share of every source in a batch ([imbalance.md](imbalance.md)): a name, or a name with its
+options, `{equal: {balance: species}}`. With `balance`, a multiclass or binary task, the labelled
+rows of every source give that task's classes equally often.
+
+| name | a source's share | options |
+|---|---|---|
+"""
 WEIGHTED = """\
 ## `training.weighting`
 
@@ -109,22 +120,32 @@ def page() -> str:
     own = [
         _section("An entry with settings of its own", ArmSection).replace("## ", "### "),
         ORIGINS,
+        _section("`training` of an entry", ArmTrainingSection).replace("## ", "### "),
     ]
-    parts += ["\n".join([*head, *arms, "", *own]), COUPLINGS, _weightings()]
+    parts += ["\n".join([*head, *arms, "", *own]), COUPLINGS, _samplings(), _weightings()]
     return "\n".join(parts)
 
 
+def _samplings() -> str:
+    rows = [f"| `{n}` | {TITLES[n]} | {_options(each)} |\n" for n, each in SAMPLERS.items()]
+    return SAMPLED + "".join(rows)
+
+
 def _weightings() -> str:
-    rows = []
-    for name, each in WEIGHTINGS.items():
-        fields = each.options.model_fields.items()
-        options = ", ".join(f"`{key}` ({_value(field.default)})" for key, field in fields)
-        rows.append(f"| `{name}` | {each.kind} | {each.title} | {options} |\n")
+    rows = [
+        f"| `{name}` | {each.kind} | {each.title} | {_options(each.options)} |\n"
+        for name, each in WEIGHTINGS.items()
+    ]
     return WEIGHTED + "".join(rows)
 
 
+def _options(options: type[BaseModel]) -> str:
+    fields = options.model_fields.items()
+    return ", ".join(f"`{key}` ({_value(field.default)})" for key, field in fields)
+
+
 def _value(default: object) -> str:
-    return "none" if default == {} else str(default)
+    return "none" if default in ({}, None) else str(default)
 
 
 def _section(title: str, section: type[BaseModel]) -> str:

@@ -7,21 +7,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.annotations import Annotations
-from labelweave.balancing import SAMPLERS, Equal, Proportional, Temperature, sampler
+from labelweave.balancing import (
+    SAMPLERS,
+    Equal,
+    Proportional,
+    Temperature,
+    label_shares,
+    sampler,
+)
+from labelweave.data import BatchShares, row_weights
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
-from labelweave.tasks import Multiclass
+from labelweave.tasks import Binary, Multiclass, Multilabel
 
 sizes = st.lists(st.integers(1, 60), min_size=1, max_size=6)
 batch_sizes = st.integers(1, 50)
 seeds = st.integers(0, 2**32 - 1)
-names = pytest.mark.parametrize("name", SAMPLERS)
+CHOICES = [*SAMPLERS, {"temperature": 0.3}, *({n: {"balance": "species"}} for n in SAMPLERS)]
+names = pytest.mark.parametrize("name", CHOICES, ids=str)
+TASK = Multiclass("species", ("a", "b", "c"))
 
 
 def split(lengths):
     """Row indices of sources of some lengths, shuffled among each other."""
     rows = np.random.default_rng(0).permutation(sum(lengths))
     return np.split(rows, np.cumsum(lengths)[:-1])
+
+
+def drawn(name, sources, batch_size, seed):
+    """A sampler over rows that all carry a class of one task."""
+    rows = max(max(rows) for rows in sources if len(rows)) + 1
+    labels = Annotations((TASK,), {"species": np.arange(rows) % 3})
+    return sampler(name, sources, batch_size, seed, labels)
 
 
 def owners(lengths, sources):
@@ -36,14 +53,14 @@ def owners(lengths, sources):
 @settings(max_examples=30)
 def test_a_step_has_the_same_rows_whenever_it_is_asked_for(name, lengths, batch_size, seed, step):
     sources = split(lengths)
-    walked = sampler(name, sources, batch_size, seed)
+    walked = drawn(name, sources, batch_size, seed)
     for earlier in range(0, step, 7):
         walked(earlier)
     rows = walked(step)
     assert rows.shape == (batch_size,)
     assert rows.dtype == np.int64
     assert np.isin(rows, np.concatenate(sources)).all()
-    assert (sampler(name, sources, batch_size, seed)(step) == rows).all()
+    assert (drawn(name, sources, batch_size, seed)(step) == rows).all()
     walked(step + 40)
     assert (walked(step) == rows).all()
 
@@ -51,8 +68,8 @@ def test_a_step_has_the_same_rows_whenever_it_is_asked_for(name, lengths, batch_
 @names
 def test_seeds_and_epochs_give_other_orders(name):
     sources = split([60, 20])
-    first = sampler(name, sources, 40, 0)
-    assert (first(0) != sampler(name, sources, 40, 1)(0)).any()
+    first = drawn(name, sources, 40, 0)
+    assert (first(0) != drawn(name, sources, 40, 1)(0)).any()
     assert (first(0) != first(2)).any()
 
 
@@ -130,16 +147,16 @@ def test_every_source_is_walked_through_before_a_row_comes_again(lengths, batch_
 
 @names
 def test_a_batch_larger_than_the_data_repeats_rows(name):
-    rows = sampler(name, [np.array([3]), np.array([5, 7])], 12, 0)(1)
-    assert set(rows.tolist()) == {3, 5, 7}
-    assert len(rows) == 12
+    draw = drawn(name, [np.array([3]), np.array([5, 7])], 12, 0)
+    assert {len(draw(0)), len(draw(1))} == {12}
+    assert {*draw(0).tolist(), *draw(1).tolist()} == {3, 5, 7}
 
 
 @names
 def test_sources_without_rows_are_left_out(name):
     empty = np.array([], int)
-    found = sampler(name, [empty, np.arange(5), empty], 3, 4)
-    expected = sampler(name, [np.arange(5)], 3, 4)
+    found = drawn(name, [empty, np.arange(5), empty], 3, 4)
+    expected = drawn(name, [np.arange(5)], 3, 4)
     assert all((found(step) == expected(step)).all() for step in range(5))
 
 
@@ -150,8 +167,26 @@ def test_sources_without_rows_are_left_out(name):
             "proportionel",
             [[1]],
             2,
-            "unknown sampling 'proportionel', expected 'proportional', 'equal', 'temperature'; "
-            "did you mean 'proportional'?",
+            "no such sampling 'proportionel', expected 'proportional', 'equal', 'temperature', "
+            "'round_robin', 'labels'; did you mean 'proportional'?",
+        ),
+        (
+            {"temperature": 2},
+            [[1]],
+            2,
+            "sampling 'temperature': option 'alpha' should be less than or equal to 1, found 2",
+        ),
+        (
+            {"equal": {"balance": "species"}},
+            [[1]],
+            2,
+            "sampling 'equal': found no annotations, expected the rows' labels",
+        ),
+        (
+            {"equal": 3},
+            [[1]],
+            2,
+            "sampling 'equal': found 3, expected options by name: 'balance'",
         ),
         (
             "equal",
@@ -175,9 +210,149 @@ def test_bad_input(name, sources, batch_size, error):
     assert str(caught.value) == error
 
 
-# batches ------------------------------------------------------------------------------------------
+def test_tasks_that_cannot_be_balanced():
+    labels = Annotations(
+        (TASK, Binary("sick"), Multilabel("marks", ("p", "q"))),
+        {"species": [0], "sick": [[1]], "marks": [[1, 0]]},
+    )
+    for name, error in (
+        ("marks", "'marks' has several labels"),
+        ("speces", "no task 'speces'"),
+    ):
+        with pytest.raises(LabelweaveError) as caught:
+            sampler({"equal": {"balance": name}}, [[0]], 2, 0, labels)
+        assert str(caught.value).startswith(
+            f"sampling: option 'balance': {error}, expected a multiclass or binary task: "
+            "'species', 'sick'"
+        )
 
-TASK = Multiclass("species", ("a", "b", "c"))
+
+# what the strategies are --------------------------------------------------------------------------
+
+
+@given(sizes, batch_sizes)
+def test_round_robin_gives_every_source_whole_batches_in_turn(lengths, batch_size):
+    sources = split(lengths)
+    owner = owners(lengths, sources)
+    draw = sampler("round_robin", sources, batch_size, 0)
+    for step in range(2 * len(lengths)):
+        assert set(owner[draw(step)]) == {step % len(lengths)}
+    # and each source is walked through before a row comes again
+    stream = np.concatenate([draw(step * len(lengths)) for step in range(lengths[0] + 1)])
+    assert (np.sort(stream[: lengths[0]]) == np.sort(sources[0])).all()
+
+
+@st.composite
+def sparse_annotations(draw):
+    """Sources of which each labels some of three tasks on some of its rows."""
+    lengths = draw(st.lists(st.integers(2, 30), min_size=1, max_size=5))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    total = sum(lengths)
+    tasks = (TASK, Binary("sick"), Multilabel("marks", ("p", "q", "r")))
+    labels = {
+        "species": rng.integers(0, 3, total),
+        "sick": rng.integers(0, 2, (total, 1)).astype(np.int8),
+        "marks": rng.integers(0, 2, (total, 3)).astype(np.int8),
+    }
+    sources = split(lengths)
+    for rows in sources:
+        for codes in labels.values():
+            if rng.random() < 0.5:
+                codes[rows] = -1
+            codes[rows[rng.random(len(rows)) < 0.2]] = -1
+    return Annotations(tasks, labels), sources
+
+
+@given(sparse_annotations())
+def test_label_shares_are_shares_and_leave_no_source_without_labels_out(case):
+    annotations, sources = case
+    shares = label_shares(sources, annotations)
+    assert shares.sum() == pytest.approx(1)
+    assert (shares >= 0).all()
+    for rows, share in zip(sources, shares, strict=True):
+        if not any(annotations.labelled(task.name)[rows].any() for task in annotations.tasks):
+            assert share == pytest.approx(len(rows) / len(annotations))
+
+
+@given(st.lists(st.integers(1, 3), min_size=2, max_size=3, unique=True), st.integers(1, 200))
+def test_labels_makes_tasks_of_separate_sources_equal(widths, rows):
+    """Whatever the sizes and the labels a row, where every task has a source of its own."""
+    tasks = tuple(Multilabel(f"t{w}", tuple("abc"[:w])) for w in widths)
+    lengths = [rows * (i + 1) ** 2 for i in range(len(tasks))]
+    sources = split(lengths)
+    labels = {t.name: np.full((sum(lengths), t.width), -1, np.int8) for t in tasks}
+    for task, own in zip(tasks, sources, strict=True):
+        labels[task.name][own] = 1
+    annotations = Annotations(tasks, labels)
+    mixture = sampler("labels", sources, 60, 0, annotations)
+    names = [task.name for task in tasks]
+    frame = BatchShares(annotations, owners(lengths, sources), names, mixture, 60).to_frame()
+    elements = frame[names].iloc[-1]
+    assert elements.max() / elements.min() < 1.03
+
+
+def test_sources_that_label_the_same_share_it_by_their_rows():
+    labels = Annotations((TASK, Binary("sick")), {
+        "species": np.repeat([0, 1, -1], [30, 10, 60]),
+        "sick": np.repeat([-1, 1], [40, 60])[:, None].astype(np.int8),
+    })  # fmt: skip
+    shares = label_shares(np.split(np.arange(100), [30, 40]), labels)
+    assert shares.sum() == pytest.approx(1)
+    assert shares[0] > 1.5 * shares[1] > 0
+    assert shares[:2].sum() == pytest.approx(0.5, abs=0.01)
+
+
+@given(sparse_annotations(), st.sampled_from(["equal", "proportional", "round_robin", "labels"]))
+def test_balanced_classes_are_drawn_equally_often(case, name):
+    annotations, sources = case
+    mixture = sampler({name: {"balance": "species"}}, sources, 32, 0, annotations)
+    weights = row_weights(mixture, len(annotations))
+    plain = row_weights(sampler(name, sources, 32, 0, annotations), len(annotations))
+    assert weights.sum() == pytest.approx(1)
+    codes = annotations.labels["species"]
+    for rows in sources:
+        # of a source, neither its share nor that of its labelled rows changes
+        assert weights[rows].sum() == pytest.approx(plain[rows].sum())
+        seen = [c for c in range(3) if (codes[rows] == c).any()]
+        parts = [weights[rows][codes[rows] == c].sum() for c in seen]
+        assert parts == pytest.approx([np.mean(parts)] * len(seen) if seen else [])
+        labelled = codes[rows] >= 0
+        assert weights[rows][labelled].sum() == pytest.approx(plain[rows][labelled].sum())
+
+
+@names
+@given(lengths=sizes, batch_size=batch_sizes, number=st.integers(1, 4))
+@settings(max_examples=10)
+def test_processes_take_the_rows_of_one_batch_apart(name, lengths, batch_size, number):
+    """So over all processes an epoch holds the rows that it holds in one process."""
+    sources = split(lengths)
+    draws = [drawn(name, sources, batch_size, 0) for _ in range(number)]
+    for step in range(3):
+        parts = [draw(step)[index::number] for index, draw in enumerate(draws)]
+        assert sorted(np.concatenate(parts)) == sorted(drawn(name, sources, batch_size, 0)(step))
+
+
+def test_batch_shares_are_what_the_batches_hold():
+    rng = np.random.default_rng(0)
+    labels = Annotations((TASK, Binary("sick")), {
+        "species": np.where(rng.random(90) < 0.5, rng.integers(0, 3, 90), -1),
+        "sick": np.where(rng.random((90, 1)) < 0.2, 1, -1).astype(np.int8),
+    })  # fmt: skip
+    source = np.repeat([0, 1], [70, 20])
+    for choice in CHOICES:
+        mixture = sampler(choice, [np.arange(70), np.arange(70, 90)], 16, 0, labels)
+        shares = BatchShares(labels, source, ["one", "two"], mixture, 16)
+        rows = np.concatenate([mixture(step) for step in range(700)])
+        for index, line in shares.to_frame().iloc[:2].iterrows():
+            own = rows[source[rows] == index]
+            assert len(own) / len(rows) == pytest.approx(line["share"], abs=0.01)
+            for task in ("species", "sick"):
+                found = labels.labelled(task)[own].sum() / 700
+                assert found == pytest.approx(line[task], abs=0.1)
+        assert "one" in shares.render()
+
+
+# batches ------------------------------------------------------------------------------------------
 
 
 def batches(inputs, rows, **options):

@@ -63,7 +63,32 @@ def test_unknown_keys_name_the_nearest() -> None:
         (
             {"training": {"sampling": "equall"}},
             "key 'training.sampling': no such sampling 'equall', expected 'proportional', "
-            "'equal', 'temperature'; did you mean 'equal'?",
+            "'equal', 'temperature', 'round_robin', 'labels'; did you mean 'equal'?",
+        ),
+        (
+            {"training": {"sampling": {"temperature": {"alfa": 0.5}}}},
+            "key 'training.sampling': sampling 'temperature': no such option 'alfa', expected "
+            "'balance', 'alpha'; did you mean 'alpha'?",
+        ),
+        (
+            {"training": {"weighting": {"stch": {"mu": 0}}}},
+            "key 'training.weighting': weighting 'stch': option 'mu' should be greater than or "
+            "equal to 0.01, found 0",
+        ),
+        (
+            {"arms": [{"arm": "multi_task", "training": {"weighting": "mgda"}}]},
+            "key 'arms.0': arm 'multi_task' with a training of its own needs a 'name'",
+        ),
+        (
+            {"arms": [{"arm": "single_task", "name": "s", "training": {"sampling": "equal"}}]},
+            "key 'arms.0': arm 'single_task' has no joint training, found 'training'",
+        ),
+        (
+            {"arms": [{"arm": "full", "name": "s", "training": {"weighting": "mgdb"}}]},
+            "key 'arms.0.training': no such weighting 'mgdb', expected 'sum', 'constant', "
+            "'uncertainty', 'imtl_l', 'dwa', 'famo', 'stch', 'geometric_mean', 'upgrad', "
+            "'pcgrad', 'cagrad', 'nash_mtl', 'mgda', 'aligned_mtl', 'config'; did you mean "
+            "'mgda'?",
         ),
         (
             {"network": {"backbone": "mpl"}},

@@ -2,15 +2,18 @@
 
 from labelweave.balancing.choices import Choice, Options
 from labelweave.balancing.gradients import segments_of, task_gramian
+from labelweave.balancing.label_shares import label_shares
 from labelweave.balancing.losses import LossWeighting
 from labelweave.balancing.sampling import (
-    SAMPLERS,
     Equal,
+    Mixture,
     Proportional,
+    RoundRobin,
     Sampler,
+    Shares,
     Temperature,
-    sampler,
 )
+from labelweave.balancing.samplings import SAMPLERS, sampler, sampling
 from labelweave.balancing.weightings import (
     WEIGHTINGS,
     GradientMethod,
@@ -25,12 +28,17 @@ __all__ = [
     "Equal",
     "GradientMethod",
     "LossWeighting",
+    "Mixture",
     "Options",
     "Proportional",
+    "RoundRobin",
     "Sampler",
+    "Shares",
     "Temperature",
     "Weighting",
+    "label_shares",
     "sampler",
+    "sampling",
     "segments_of",
     "task_gramian",
     "weighting",

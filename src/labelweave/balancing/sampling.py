@@ -1,18 +1,35 @@
-"""Sampling strategies: which rows of which source make up the batch of a training step.
+"""Samplers: which rows make up the batch of a training step.
 
 A sampler is a function of the step alone: the rows of any step can be asked for again, which makes
-an interrupted training exactly resumable, and every batch has the same size.
+an interrupted training exactly resumable, and every batch has the same size. Of the global batch
+each process of a data-parallel run takes its part, so that no row is drawn twice for another.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-
-from labelweave.errors import LabelweaveError, listing, nearest
+from numpy.typing import ArrayLike, NDArray
 
 Rows = NDArray[np.int64]
+Sampler = Callable[[int], Rows]
+
+
+class Mixture(Protocol):
+    """A sampler that says what it mixes.
+
+    Attributes:
+        groups: the row indices of each group, such as a source; every row of one is as likely.
+        shares: the share of each group in the batches, (S,).
+    """
+
+    groups: list[Rows]
+    shares: NDArray[np.float64]
+
+    def __call__(self, step: int) -> Rows:
+        """Return the rows of one step, (batch_size,)."""
+        ...
 
 
 class _Shuffled:
@@ -52,14 +69,15 @@ class Proportional:
         seed: decides the order.
 
     Attributes:
+        groups: the sources.
         shares: the share of each source in the batches, (S,).
     """
 
     def __init__(self, sources: Sequence[Rows], batch_size: int, seed: int) -> None:
-        self.sources, self.batch_size, self.seed = list(sources), batch_size, seed
-        self.total = sum(len(rows) for rows in self.sources)
-        self.shares = np.array([len(rows) / self.total for rows in self.sources])
-        self.cached: tuple[int, Rows] = (-1, self.sources[0])
+        self.groups, self.batch_size, self.seed = list(sources), batch_size, seed
+        self.total = sum(len(rows) for rows in self.groups)
+        self.shares = np.array([len(rows) / self.total for rows in self.groups])
+        self.cached: tuple[int, Rows] = (-1, self.groups[0])
 
     def __call__(self, step: int) -> Rows:
         """Return the rows of one step, (batch_size,)."""
@@ -75,7 +93,7 @@ class Proportional:
     def _epoch(self, epoch: int) -> Rows:
         if self.cached[0] != epoch:
             rng = np.random.default_rng((self.seed, epoch))
-            rows = [rng.permutation(source) for source in self.sources]
+            rows = [rng.permutation(source) for source in self.groups]
             # row i of n stands at (i + u) / n, so that any stretch holds every source's share
             places = [(np.arange(len(r)) + rng.random()) / len(r) for r in rows]
             order = np.argsort(np.concatenate(places), kind="stable")
@@ -83,40 +101,37 @@ class Proportional:
         return self.cached[1]
 
 
-class Temperature:
-    """A source of n rows gets a share of every batch proportional to n^alpha.
+class Shares:
+    """Every group of rows has a given share of every batch.
 
-    Every source is walked through in random order, again and again. Counts per batch are whole
+    Each group is walked through in random order, again and again. Counts per batch are whole
     numbers whose running sums stay within one row of the exact shares.
 
     Args:
-        sources: the row indices of each source, none empty.
+        groups: the row indices of each group, none empty.
+        shares: the share of each group, (S,), none 0.
         batch_size: rows a batch.
         seed: decides the order.
-        alpha: 1 = proportional shares, 0 = equal shares.
-
-    Attributes:
-        shares: the share of each source in the batches, (S,).
     """
 
     def __init__(
-        self, sources: Sequence[Rows], batch_size: int, seed: int, alpha: float = 0.5
+        self, groups: Sequence[Rows], shares: ArrayLike, batch_size: int, seed: int
     ) -> None:
-        self.batch_size = batch_size
-        sizes = np.array([len(rows) for rows in sources], dtype=np.float64)
-        self.shares = sizes**alpha / (sizes**alpha).sum()
-        self.streams = [_Shuffled(rows, (seed, i)) for i, rows in enumerate(sources)]
-        self.starts = [[0] * len(sources)]
+        self.groups, self.batch_size = list(groups), batch_size
+        found = np.asarray(shares, dtype=np.float64)
+        self.shares = found / found.sum()
+        self.streams = [_Shuffled(rows, (seed, i)) for i, rows in enumerate(groups)]
+        self.starts = [[0] * len(groups)]
 
     def _counts(self, step: int) -> list[int]:
-        """Return how many rows each source has given before a step."""
-        # few sources a step, many steps: plain numbers take a tenth of the time of arrays
+        """Return how many rows each group has given before a step."""
+        # few groups a step, many steps: plain numbers take a tenth of the time of arrays
         shares: list[float] = self.shares.tolist()
         while len(self.starts) <= step + 1:
             done, now = self.starts[-1], len(self.starts)
             due = [s * self.batch_size * now - d for s, d in zip(shares, done, strict=True)]
             counts = [max(math.floor(each + 1e-9), 0) for each in due]
-            # the rest of the batch: the sources whose next row is due first, none ahead of time
+            # the rest of the batch: the groups whose next row is due first, none ahead of time
             deadlines = [
                 math.inf if owed - count < 1e-9 else (d + count + 1) / share
                 for owed, count, d, share in zip(due, counts, done, shares, strict=True)
@@ -138,6 +153,23 @@ class Temperature:
         )
 
 
+class Temperature(Shares):
+    """A source of n rows gets a share of every batch proportional to n^alpha.
+
+    Args:
+        sources: the row indices of each source, none empty.
+        batch_size: rows a batch.
+        seed: decides the order.
+        alpha: 1 = proportional shares, 0 = equal shares.
+    """
+
+    def __init__(
+        self, sources: Sequence[Rows], batch_size: int, seed: int, alpha: float = 0.5
+    ) -> None:
+        sizes = np.array([len(rows) for rows in sources], dtype=np.float64)
+        super().__init__(sources, sizes**alpha / (sizes**alpha).sum(), batch_size, seed)
+
+
 class Equal(Temperature):
     """Every source has the same share of every batch, whatever its size."""
 
@@ -145,32 +177,23 @@ class Equal(Temperature):
         super().__init__(sources, batch_size, seed, alpha=0.0)
 
 
-Sampler = Callable[[int], Rows]
-SAMPLERS: dict[str, Callable[[Sequence[Rows], int, int], Proportional | Temperature]] = {
-    "proportional": Proportional,
-    "equal": Equal,
-    "temperature": Temperature,
-}
+class RoundRobin:
+    """Sources take turns: a batch comes from one source, the next one from the next.
 
+    Every source has the same share of the steps. A batch lacks the tasks that its source does not
+    label, so a step learns these only through couplings: for comparison with published methods.
 
-def sampler(
-    name: str, sources: Sequence[Rows], batch_size: int, seed: int
-) -> Proportional | Temperature:
-    """Return the sampling strategy of that name over the row indices of each source.
-
-    Sources without rows are left out.
-
-    Raises:
-        LabelweaveError: an unknown name, a batch size below 1, or no row at all.
+    Args:
+        mixtures: of each source, what mixes its rows (`Shares`).
     """
-    if name not in SAMPLERS:
-        raise LabelweaveError(
-            f"unknown sampling '{name}', expected {listing(SAMPLERS)}{nearest(name, SAMPLERS)}"
-        )
-    filled = [np.asarray(rows, dtype=np.int64) for rows in sources if len(rows)]
-    if not filled or batch_size < 1:
-        raise LabelweaveError(
-            f"sampling: found {len(filled)} sources with rows and a batch size of {batch_size}, "
-            "expected at least one of each"
-        )
-    return SAMPLERS[name](filled, batch_size, seed)
+
+    def __init__(self, mixtures: Sequence[Shares]) -> None:
+        self.mixtures = list(mixtures)
+        self.groups = [rows for mixture in self.mixtures for rows in mixture.groups]
+        shares = np.concatenate([mixture.shares for mixture in self.mixtures])
+        self.shares = shares / len(self.mixtures)
+
+    def __call__(self, step: int) -> Rows:
+        """Return the rows of one step, (batch_size,)."""
+        turn, source = divmod(step, len(self.mixtures))
+        return self.mixtures[source](turn)

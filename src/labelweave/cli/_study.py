@@ -14,8 +14,9 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     """Run a study, print its table and where the files are; exit 1 when runs failed."""
     from labelweave.report import print_results
 
-    results = study.run(jobs=jobs, language=language)
     console = Console()
+    console.print("What a batch is made of:", study.batch_shares())
+    results = study.run(jobs=jobs, language=language)
     print_results(results, console)
     report = study.output / "report.html"
     console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)

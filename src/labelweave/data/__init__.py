@@ -10,6 +10,7 @@ from labelweave.data.image_files import ImageFormat
 from labelweave.data.input_encoder import Encoder, InputEncoder, encoder_from_dict
 from labelweave.data.leaks import leak_check
 from labelweave.data.media import MediaColumn
+from labelweave.data.mixing import BatchShares, row_weights
 from labelweave.data.numeric import Scale
 from labelweave.data.preparing import Prepared, prepare, prepare_sources
 from labelweave.data.row_store import RowStore
@@ -21,6 +22,7 @@ from labelweave.data.tables import infer_tasks, table_source
 from labelweave.data.text_column import TextColumn
 
 __all__ = [
+    "BatchShares",
     "Collection",
     "Coverage",
     "EncodedImageColumn",
@@ -48,6 +50,7 @@ __all__ = [
     "prepare_sources",
     "read_folder",
     "read_table",
+    "row_weights",
     "scatter",
     "split",
     "table_source",

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from labelweave.balancing import sampling, weighting
 from labelweave.errors import listing, nearest
 from labelweave.relations import Origin
 from labelweave.study.arms import ARMS, NOISE, Arm, find_arm
@@ -25,16 +26,42 @@ class OriginSection(Section):
     origin: Origin | Literal["given"] = Field(alias="from")
 
 
+class ArmTrainingSection(Section):
+    """What an arm's training can have of its own.
+
+    Attributes:
+        sampling: how batches are mixed, in place of the study's.
+        weighting: how the tasks are weighed, in place of the study's.
+    """
+
+    sampling: str | dict[str, Any] | None = None
+    weighting: str | dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.sampling is not None:
+            sampling(self.sampling)
+        if self.weighting is not None:
+            weighting(self.weighting)
+        return self
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what is given."""
+        return self.model_dump(exclude_none=True)
+
+
 class ArmSection(Section):
-    """An arm with relations or coupling options of its own.
+    """An arm with relations, coupling options or a training of its own.
 
     Attributes:
         arm: the arm's name.
-        name: what to call it in results; needed with couplings, for the usual arm may be there too.
+        name: what to call it in results; needed with couplings or training, for the usual arm may
+            be there too.
         relations: where its relations come from; default: as ``relatedness`` says.
         noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
         couplings: options of its couplings; they take the place of the study's. A coupled arm
             that names ``distillation`` is taught by the single-task networks besides.
+        training: ``sampling`` and ``weighting`` of its own, in place of the study's.
     """
 
     arm: str
@@ -42,6 +69,7 @@ class ArmSection(Section):
     relations: OriginSection | None = None
     noise: Literal["estimate"] | None = None
     couplings: dict[str, dict[str, Any]] = Field(default={})
+    training: ArmTrainingSection = ArmTrainingSection()
 
     @model_validator(mode="after")
     def _makes_an_arm(self) -> Self:
@@ -58,8 +86,11 @@ class ArmSection(Section):
                     f"arm '{self.arm}' has no coupling '{coupling}', expected "
                     f"{listing(known) or 'none'}{nearest(coupling, known)}"
                 )
-        if self.couplings and self.name is None:
-            raise ValueError(f"arm '{self.arm}' with couplings of its own needs a 'name'")
+        if self.training.chosen() and arm.kind != "joint":
+            raise ValueError(f"arm '{self.arm}' has no joint training, found 'training'")
+        own = "couplings" if self.couplings else "a training" if self.training.chosen() else ""
+        if own and self.name is None:
+            raise ValueError(f"arm '{self.arm}' with {own} of its own needs a 'name'")
         if self.name is not None and self.name.partition(".")[0] in ARMS:
             raise ValueError(f"'{self.name}' is what the usual arm is called, give another 'name'")
         return self
@@ -87,10 +118,12 @@ class ArmSection(Section):
             for coupling, chosen in self.couplings.items()
             for key, value in chosen.items()
         ]
+        trained = [f"{key} {value}" for key, value in self.training.chosen().items()]
         added = tuple(name for name in self.couplings if name not in arm.couplings)
         return replace(
             arm,
-            title="; ".join([arm.title, *added, *options]),
+            title="; ".join([arm.title, *added, *options, *trained]),
             couplings=arm.couplings + added,
             options=self.couplings,
+            training=self.training.chosen(),
         )

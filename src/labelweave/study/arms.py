@@ -7,6 +7,7 @@ from typing import Any, Literal
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import needs_relations
 from labelweave.relations import ORIGINS, Origin
+from labelweave.training import TrainingConfig
 
 ArmOrigin = Origin | Literal["given"]
 ARM_ORIGINS: tuple[ArmOrigin, ...] = ("given", *ORIGINS)
@@ -31,6 +32,7 @@ class Arm:
             held-out rows are used.
         noise: estimate how labels err, with the relations, and take it into account.
         options: options of its couplings, in place of the study's.
+        training: its sampling and weighting, in place of the study's.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Arm:
     origin: ArmOrigin | None = None
     noise: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def needs_relations(self) -> bool:
@@ -88,6 +91,10 @@ class Arm:
         return {
             name: {**general.get(name, {}), **self.options.get(name, {})} for name in self.couplings
         }
+
+    def training_of(self, general: TrainingConfig) -> TrainingConfig:
+        """Return the study's training with what the arm has of its own."""
+        return general.model_copy(update=dict(self.training)) if self.training else general
 
     def lacks(self, *, relations: bool, hidden_labels: bool, columns: bool = True) -> str | None:
         """Return what a study must have for this arm and has not, in words; None = nothing."""

@@ -52,7 +52,7 @@ class StudyConfig(Section):
         teachers: how single-task networks are calibrated before they teach.
         arms: what to compare; the baseline is always among them. An entry
             ``{arm: full, relations: {from: predictions}}`` estimates the relations, and with
-            ``name`` and ``couplings`` an arm has coupling options of its own.
+            ``name`` and ``couplings`` or ``training`` an arm has options of its own.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
         label_curves: how the single-task networks do with fewer and more labels; false = do not
@@ -195,6 +195,10 @@ class StudyConfig(Section):
                 check(arm.coupling_options(self.couplings))
             except LabelweaveError as error:
                 raise LabelweaveError(f"arm '{name}': {error}") from None
+
+    def trainings(self) -> list[TrainingConfig]:
+        """Return the study's training and those of its named arms."""
+        return [self.training, *(arm.training_of(self.training) for arm in self._named().values())]
 
     def _found(self, name: str) -> Arm:
         return self._named().get(name) or find_arm(name)

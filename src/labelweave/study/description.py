@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from labelweave.balancing import sampling
 from labelweave.data import input_shape
 from labelweave.errors import listing
 from labelweave.priors import assumed_prior
 from labelweave.study.config import StudyConfig
+from labelweave.study.fitting import batch_shares
 from labelweave.study.fold import Fold
 from labelweave.study.results import notes
 from labelweave.tasks import Binary, Task
@@ -29,6 +31,8 @@ def description(
         f"{len(fold.test.index)} test; inputs: {_inputs(fold)}"
     ]
     lines += [*coverage.partial_lines(), *coverage.shared_lines()]
+    size, (how, _) = config.training.batch_size, sampling(config.training.sampling)
+    lines += ["", f"A batch of {size} rows, sampling {how}:", batch_shares(fold, config.training)]
     for relation in fold.relations:
         known = int(relation.mask.sum())
         lines.append(

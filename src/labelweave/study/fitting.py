@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler, weighting
-from labelweave.data import input_shape
+from labelweave.data import BatchShares, input_shape, row_weights
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import best_thresholds, evaluate, main_metric
@@ -32,7 +32,14 @@ from labelweave.study.fold import Fold
 from labelweave.study.task_fit import task_fits
 from labelweave.study.trees import fit_trees
 from labelweave.tasks import Multilabel, Task
-from labelweave.training import LOG, History, Trainer, mean_gradients, speeds
+from labelweave.training import (
+    LOG,
+    History,
+    Trainer,
+    TrainingConfig,
+    mean_gradients,
+    speeds,
+)
 
 PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
 Probabilities = dict[str, NDArray[np.float32]]
@@ -83,6 +90,7 @@ def fit_arm(
             that distils.
         progress: show a bar over the steps.
     """
+    config = config.model_copy(update={"training": arm.training_of(config.training)})
     labels = fold.train.annotations
     if arm.all_labels and fold.everything is not None:
         labels = fold.everything
@@ -144,10 +152,24 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
             "early stopping (patience) needs validation rows, found none; set their number or share"
         )
     assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
-    found, options = weighting(config.training.weighting)
-    found.make([task.name for task in labels.tasks], options)
+    for training in config.trainings():
+        found, options = weighting(training.weighting)
+        found.make([task.name for task in labels.tasks], options)
+        batch_shares(fold, training)
     config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
     Trainer(config.training)
+
+
+def batch_shares(fold: Fold, training: TrainingConfig) -> BatchShares:
+    """Return what the batches of a joint network are mixed of.
+
+    Raises:
+        LabelweaveError: a task whose classes are to be drawn equally often has none, or is unknown.
+    """
+    labels, names = fold.train.annotations, fold.source_names
+    sources = [np.flatnonzero(fold.source == i) for i in range(len(names))]
+    mixture = sampler(training.sampling, sources, training.batch_size, fold.seed, labels)
+    return BatchShares(labels, fold.source, names, mixture, training.batch_size)
 
 
 class _Fit:
@@ -176,8 +198,10 @@ class _Fit:
         self.sources = [
             np.flatnonzero(useful & (fold.source == i)) for i in range(len(fold.source_names))
         ]
+        training = config.training
+        names = [task.name for task in tasks]
         self.sampler = sampler(
-            config.training.sampling, self.sources, config.training.batch_size, fold.seed
+            training.sampling, self.sources, training.batch_size, fold.seed, labels, names
         )
         self.training = self._training_prior()
         self.own = source_priors(labels, fold.source, relations, self.training)
@@ -192,10 +216,7 @@ class _Fit:
 
     def _training_prior(self) -> dict[str, NDArray[np.float64]]:
         """Return per task the shares of its classes among the labelled rows that training meets."""
-        weights = np.zeros(len(self.labels))
-        filled = [rows for rows in self.sources if len(rows)]
-        for rows, share in zip(filled, self.sampler.shares, strict=True):
-            weights[rows] = share / len(rows)
+        weights = row_weights(self.sampler, len(self.labels))
         return {task.name: labelled_prior(self.labels, task.name, weights) for task in self.tasks}
 
     def _shift(self) -> dict[str, NDArray[np.float64]]:

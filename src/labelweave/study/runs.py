@@ -115,9 +115,10 @@ def plan_run(
         content["hidden"] = fingerprint["hidden"]
     if spec.kind != "trees":
         content["network"] = [config.network.backbone, config.network.options()]
-        content["training"] = config.training.model_dump(exclude={"checkpoint_seconds"})
+        training = spec.training_of(config.training)
+        content["training"] = training.model_dump(exclude={"checkpoint_seconds"})
         # networks of one task have no weighting, and the plain sum is what runs always had
-        if spec.kind == "single" or config.training.weighting == "sum":
+        if spec.kind == "single" or training.weighting == "sum":
             del content["training"]["weighting"]
         content["couplings"] = spec.coupling_options(config.couplings)
     if config.label_shift != LabelShiftSection():

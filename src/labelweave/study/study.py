@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.files import remove_unfinished
 from labelweave.lock import check_free, locked
@@ -16,7 +17,7 @@ from labelweave.report import known_language
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.config import StudyConfig
 from labelweave.study.description import description
-from labelweave.study.fitting import check_fold
+from labelweave.study.fitting import batch_shares, check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
 from labelweave.study.mislabelled import mislabelled_table, write_mislabelled
@@ -92,6 +93,10 @@ class Study:
     def first_fold(self) -> Fold:
         """Return the data of the first seed, checked."""
         return self._fold(self.config.seed_list()[0])
+
+    def batch_shares(self) -> BatchShares:
+        """Return what the study's batches are mixed of, on the first seed."""
+        return batch_shares(self.first_fold(), self.config.training)
 
     def _fold(self, seed: int) -> Fold:
         fold = make_fold(self.config, self.data, seed)

@@ -4,8 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from labelweave.balancing import SAMPLERS, weighting
-from labelweave.errors import listing, nearest
+from labelweave.balancing import sampling, weighting
 
 
 class TrainingConfig(BaseModel):
@@ -15,7 +14,8 @@ class TrainingConfig(BaseModel):
         steps: optimiser steps; or give `epochs`.
         epochs: passes over all training rows, instead of `steps`.
         batch_size: rows a step, all sources together.
-        sampling: how batches are mixed (`labelweave.balancing`): proportional, equal, temperature.
+        sampling: how batches are mixed, see below: proportional, equal, temperature, round_robin or
+            labels, or one with its options: ``{equal: {balance: species}}``.
         weighting: how the tasks are weighed, see below: a name such as ``uncertainty`` or
             ``upgrad``, or one with its options: ``{cagrad: {c: 0.4}}``.
         learning_rate: peak of the one-cycle schedule.
@@ -36,7 +36,7 @@ class TrainingConfig(BaseModel):
     steps: int | None = Field(default=None, ge=1)
     epochs: float | None = Field(default=None, gt=0)
     batch_size: int = Field(default=128, ge=1)
-    sampling: str = "proportional"
+    sampling: str | dict[str, Any] = "proportional"
     weighting: str | dict[str, Any] = "sum"
     learning_rate: float = Field(default=5e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -50,12 +50,9 @@ class TrainingConfig(BaseModel):
 
     @field_validator("sampling")
     @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in SAMPLERS:
-            raise ValueError(
-                f"no such sampling '{name}', expected {listing(SAMPLERS)}{nearest(name, SAMPLERS)}"
-            )
-        return name
+    def _known_sampling(cls, choice: str | dict[str, Any]) -> str | dict[str, Any]:
+        sampling(choice)
+        return choice
 
     @field_validator("weighting")
     @classmethod
