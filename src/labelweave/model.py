@@ -16,7 +16,7 @@ from labelweave.data.gathering import chunk_rows, tensor
 from labelweave.errors import LabelweaveError
 from labelweave.files import write_text
 from labelweave.networks import MultiTaskNetwork, backbone
-from labelweave.priors import AssumedPrior, PriorChoice, assumed_prior
+from labelweave.priors import AssumedPrior, PriorChoice, adjust, assumed_prior
 from labelweave.tasks import (
     Binary,
     Multiclass,
@@ -54,7 +54,7 @@ class Model:
             0.5 for tasks left out.
         priors: per task the class prior in ``training``, of which the networks speak, and in the
             ``population`` of all training rows, (K,) or (L,); empty in models saved before these
-            were kept.
+            were kept. ``drawn``: of tasks whose loss frees them from it, that of the rows drawn.
         prior: the class prior that predictions assume.
     """
 
@@ -94,6 +94,15 @@ class Model:
     def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
         """Return P(class) or P(label on) under the training prior, of encoded inputs."""
         return joint_probabilities(self.networks, encoded)
+
+    def drawn_probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return `probabilities`, of all tasks under the prior of the rows that were drawn."""
+        found = self.probabilities(encoded)
+        for task in self.tasks:
+            if task.name in self.priors.get("drawn", {}):
+                spoken, drawn = (self.priors[kind][task.name] for kind in ("training", "drawn"))
+                found[task.name] = adjust(task, found[task.name], spoken, drawn).astype(np.float32)
+        return found
 
     def predict(
         self, inputs: pd.DataFrame, prior: PriorChoice | None = None

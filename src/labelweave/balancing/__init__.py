@@ -1,6 +1,6 @@
 """Balancing of sources and tasks: how batches are mixed, and how the tasks' losses are weighed."""
 
-from labelweave.balancing.choices import Choice, Options
+from labelweave.balancing.choices import Choice, Options, chosen
 from labelweave.balancing.gradients import segments_of, task_gramian
 from labelweave.balancing.label_shares import label_shares
 from labelweave.balancing.losses import LossWeighting
@@ -36,6 +36,7 @@ __all__ = [
     "Shares",
     "Temperature",
     "Weighting",
+    "chosen",
     "label_shares",
     "sampler",
     "sampling",

@@ -1,6 +1,7 @@
 """Losses: supervised, couplings between related tasks, and the objective that sums them."""
 
 from labelweave.losses.backward import BackwardCoupling
+from labelweave.losses.class_imbalance import TASK_LOSSES, Reweighted, freed, reweighted, task_loss
 from labelweave.losses.co_annotation import BACKWARD, FORWARD, CoAnnotation
 from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
 from labelweave.losses.coupling import Coupling, RelationCoupling
@@ -34,6 +35,7 @@ __all__ = [
     "COUPLINGS",
     "FORMS",
     "FORWARD",
+    "TASK_LOSSES",
     "BackwardCoupling",
     "CoAnnotation",
     "ColumnBatch",
@@ -58,14 +60,18 @@ __all__ = [
     "RelationCoupling",
     "RelationStack",
     "RelationStacks",
+    "Reweighted",
     "SoftLabels",
     "Supervised",
     "Terms",
     "Weigh",
+    "freed",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
     "needs",
     "needs_relations",
     "own_labels",
+    "reweighted",
     "scores_of",
+    "task_loss",
 ]

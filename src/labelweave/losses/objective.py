@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
+from labelweave.balancing import Choice
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.losses.class_imbalance import REWEIGHTED, Reweighted, task_loss
 from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
@@ -64,10 +66,14 @@ class Objective(nn.Module):
         needs: task name to (width,), how much it has to learn from the others where that was
             measured (`labelweave.relations.learning_needs`), instead of its number of labels. A
             number or null for ``fade`` comes first.
+        losses: task name to a loss of its own (`labelweave.losses.TASK_LOSSES`). One that frees
+            scores from class shares (`freed`) is the cross-entropy here, the rest is in `shift`.
+        shares: task name to the shares of its labels being on, (L,), for positive weights.
 
     Raises:
         LabelweaveError: an unknown coupling, option, or task, a weight that is no number of 0 or
-            more, or a relation or noise of classes that differ from its task's.
+            more, a relation or noise of classes that differ from its task's, or a loss that is not
+            for its task or not together with noise.
     """
 
     factors: Tensor
@@ -86,6 +92,8 @@ class Objective(nn.Module):
         noise: Sequence[Noise] = (),
         counts: Counts | None = None,
         needs: Needs | None = None,
+        losses: Mapping[str, Choice] | None = None,
+        shares: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         super().__init__()
         weights = dict(task_weights or {})
@@ -101,11 +109,7 @@ class Objective(nn.Module):
             _check_relations(relations, tasks)
         self.ramp = ramp
         self.columns = Columns(tasks)
-        self.supervised = (
-            ForwardCorrected(tasks, noise, self.columns)
-            if noise
-            else Supervised(tasks, self.columns)
-        )
+        self.supervised = supervised_losses(tasks, noise, losses or {}, shares or {}, self.columns)
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
         given = {
@@ -180,6 +184,29 @@ class Objective(nn.Module):
         share = progress / self.ramp
         ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share)
         return torch.where(self.ramped, self.factors * ramp, self.factors)
+
+
+def supervised_losses(
+    tasks: Sequence[Task],
+    noise: Sequence[Noise],
+    losses: Mapping[str, Choice],
+    shares: Mapping[str, ArrayLike],
+    columns: Columns,
+) -> Supervised:
+    """Return the losses of labelled elements; see `Objective` for the arguments."""
+    chosen = {
+        task.name: task_loss(losses[task.name], task) for task in tasks if task.name in losses
+    }
+    own = {name: loss for name, (loss, _) in chosen.items() if loss in REWEIGHTED}
+    if own and noise:
+        name, loss = next(iter(own.items()))
+        raise LabelweaveError(
+            f"task '{name}': the loss '{loss}' does not go with label noise that is estimated, "
+            "expected 'cross_entropy'"
+        )
+    if noise:
+        return ForwardCorrected(tasks, noise, columns)
+    return Reweighted(tasks, losses, shares, columns) if own else Supervised(tasks, columns)
 
 
 def _check_relations(relations: Sequence[AnyRelation], tasks: Sequence[Task]) -> None:

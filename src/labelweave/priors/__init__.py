@@ -2,7 +2,13 @@
 
 from labelweave.priors.adjustment import adjust, estimate_prior
 from labelweave.priors.assumed import NAMES, AssumedPrior, PriorChoice, assumed_prior
-from labelweave.priors.labelled import labelled_prior, log_odds, population_prior, source_priors
+from labelweave.priors.labelled import (
+    labelled_prior,
+    log_odds,
+    population_prior,
+    source_priors,
+    spoken_prior,
+)
 
 __all__ = [
     "NAMES",
@@ -15,4 +21,5 @@ __all__ = [
     "log_odds",
     "population_prior",
     "source_priors",
+    "spoken_prior",
 ]

@@ -76,6 +76,18 @@ def population_prior(
     return {name: np.asarray(rows / rows.sum() @ priors) for name, priors in own.items()}
 
 
+def spoken_prior(task: Task, training: Prior, tau: float) -> Prior:
+    """Return the prior of which scores speak to which training adds tau log-odds of `training`.
+
+    As share^(1 - tau), for a label both of its sides; with tau = 1 all classes are alike.
+    """
+    if isinstance(task, Multiclass):
+        found = training ** (1 - tau)
+        return np.asarray(found / found.sum())
+    on, off = training ** (1 - tau), (1 - training) ** (1 - tau)
+    return np.asarray(on / (on + off))
+
+
 def log_odds(task: Task, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what a prior adds to a head's scores: log shares, or log-odds of labels, same shape.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses import COUPLINGS
+from labelweave.losses import COUPLINGS, reweighted
 from labelweave.report import languages
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
@@ -172,6 +172,17 @@ class StudyConfig(Section):
             raise ValueError("key 'network.shape': images bring their own, see 'inputs.image.size'")
         return self
 
+    @model_validator(mode="after")
+    def _losses_without_noise(self) -> Self:
+        own = {name: loss for name, loss in self.losses().items() if reweighted(loss)}
+        noisy = [name for name in self._asked() if self._found(name).noise]
+        if own and noisy:
+            raise ValueError(
+                f"arm '{noisy[0]}' estimates label noise, which does not go with the loss of task "
+                f"'{next(iter(own))}'"
+            )
+        return self
+
     def needs_given_relations(self) -> bool:
         """Return whether some arm is coupled by relations that are not estimated for it."""
         if not self.arms:
@@ -195,6 +206,10 @@ class StudyConfig(Section):
                 check(arm.coupling_options(self.couplings))
             except LabelweaveError as error:
                 raise LabelweaveError(f"arm '{name}': {error}") from None
+
+    def losses(self) -> dict[str, str | dict[str, Any]]:
+        """Return by task the loss that it has of its own."""
+        return {task.name: task.loss for task in self.tasks if task.loss != "cross_entropy"}
 
     def trainings(self) -> list[TrainingConfig]:
         """Return the study's training and those of its named arms."""

@@ -15,7 +15,7 @@ from labelweave.data import BatchShares, input_shape, row_weights
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import best_thresholds, evaluate, main_metric
-from labelweave.losses import Objective, own_labels
+from labelweave.losses import Objective, freed, own_labels
 from labelweave.model import Model, NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork
 from labelweave.priors import (
@@ -24,6 +24,7 @@ from labelweave.priors import (
     log_odds,
     population_prior,
     source_priors,
+    spoken_prior,
 )
 from labelweave.relations import AnyRelation, Noise
 from labelweave.study.arms import Arm
@@ -109,6 +110,7 @@ def fit_arm(
     spec = NetworkSpec(config.network.backbone, config.network.options())
     networks: list[MultiTaskNetwork] = []
     training: dict[str, NDArray[np.float64]] = {}
+    drawn: dict[str, NDArray[np.float64]] = {}
     population: dict[str, NDArray[np.float64]] = {}
     for tasks in groups:
         sub = folder / f"network{len(networks)}" if folder else None
@@ -116,10 +118,11 @@ def fit_arm(
         used = relations if arm.coupled else ()
         run = _Fit(fold, labels, tasks, used, noise, options, config, spec, teachers)
         networks.append(run.train(sub, progress))
-        training |= run.training
+        training |= run.spoken
+        drawn |= {n: p for n, p in run.training.items() if run.spoken[n] is not p}
         population |= population_prior(run.own, fold.source)
     model = Model(fold.encoder, spec, networks, prior=prior)
-    model.priors = {"training": training, "population": population}
+    model.priors = {"training": training, "population": population, "drawn": drawn}
     model.thresholds = _thresholds(model, fold)
     joint = arm.kind == "joint"
     return Fitted(
@@ -205,12 +208,19 @@ class _Fit:
         )
         self.training = self._training_prior()
         self.own = source_priors(labels, fold.source, relations, self.training)
-        shift = self._shift() if config.label_shift.training == "adjust" else None
+        losses = config.losses()
+        self.spoken = {
+            task.name: spoken_prior(task, self.training[task.name], freed(losses[task.name], task))
+            if task.name in losses
+            else self.training[task.name]
+            for task in tasks
+        }
+        shift = self._shift(adjust=config.label_shift.training == "adjust")
         ramp = config.training.ramp
         counts = own_labels(labels)
         self.objective = Objective(
             tasks, relations, couplings, ramp=ramp, shift=shift, noise=noise, counts=counts,
-            needs=fold.needs,
+            needs=fold.needs, losses=losses, shares=self.training,
         )  # fmt: skip
         self.history = History()
 
@@ -219,11 +229,18 @@ class _Fit:
         weights = row_weights(self.sampler, len(self.labels))
         return {task.name: labelled_prior(self.labels, task.name, weights) for task in self.tasks}
 
-    def _shift(self) -> dict[str, NDArray[np.float64]]:
-        """Return how far each source's prior lies from the training prior, (D, width) a task."""
+    def _shift(self, *, adjust: bool) -> dict[str, NDArray[np.float64]] | None:
+        """Return how far each source's prior lies from that of the scores, (D, width) a task.
+
+        Without `adjust` all sources have the training prior; None = it is that of the scores.
+        """
+        if not adjust and all(self.spoken[name] is prior for name, prior in self.training.items()):
+            return None
+        met = self.own
+        if not adjust:
+            met = {name: np.tile(self.training[name], (len(own), 1)) for name, own in met.items()}
         return {
-            task.name: log_odds(task, self.own[task.name])
-            - log_odds(task, self.training[task.name])
+            task.name: log_odds(task, met[task.name]) - log_odds(task, self.spoken[task.name])
             for task in self.tasks
         }
 

@@ -103,7 +103,7 @@ def relate_fold(
     if not origins:
         return {}
     model = Model.load(base.folder / "model")
-    predictions = model.probabilities(fold.train.inputs)
+    predictions = model.drawn_probabilities(fold.train.inputs)
     rows = _kept_out(fold, base, model, config)
     return {
         origin: relate(
@@ -141,7 +141,7 @@ def _kept_out(fold: Fold, base: Run, model: Model, config: StudyConfig) -> KeptO
     """Return rows that the uncoupled network was not trained on, if there are any."""
     if len(fold.validation.index):
         annotations = fold.validation.annotations
-        return KeptOut(annotations, model.probabilities(fold.validation.inputs))
+        return KeptOut(annotations, model.drawn_probabilities(fold.validation.inputs))
     parts = config.relatedness.folds
     if not parts:
         return None
@@ -170,7 +170,7 @@ def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path) -> Predict
     for inner, out in kept_out(fold, parts):
         inner_model = fit_arm(find_arm(UNCOUPLED), inner, shorter, None).model
         assert inner_model is not None  # a joint network
-        for name, given in inner_model.probabilities(inner.test.inputs).items():
+        for name, given in inner_model.drawn_probabilities(inner.test.inputs).items():
             predictions[name][out] = given
     make_folder(path.parent)
     with replacing(path) as temporary:

@@ -117,6 +117,8 @@ def plan_run(
         content["network"] = [config.network.backbone, config.network.options()]
         training = spec.training_of(config.training)
         content["training"] = training.model_dump(exclude={"checkpoint_seconds"})
+        if config.losses():
+            content["losses"] = config.losses()
         # networks of one task have no weighting, and the plain sum is what runs always had
         if spec.kind == "single" or training.weighting == "sum":
             del content["training"]["weighting"]

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from labelweave.losses import task_loss
 from labelweave.relations import Origin
+from labelweave.tasks import Binary, Multiclass
 
 MISSING = ("", "NA", "NaN", "nan", "null")
 Label = str | int | bool
@@ -28,6 +30,8 @@ class TaskSection(Section):
         labels: label columns of a multilabel task.
         positive: value of a binary task that means on; default 1, true or yes.
         negative: value of a binary task that means off; default 0, false or no.
+        loss: where its classes are very unequal, see below: a name such as ``focal``, or one with
+            its options: ``{focal: {gamma: 1}}``.
     """
 
     name: str = Field(min_length=1)
@@ -36,6 +40,7 @@ class TaskSection(Section):
     labels: list[str] | None = None
     positive: Label | None = None
     negative: Label | None = None
+    loss: str | dict[str, Any] = "cross_entropy"
 
     @model_validator(mode="after")
     def _fits_kind(self) -> Self:
@@ -49,11 +54,13 @@ class TaskSection(Section):
                 raise ValueError(f"a {self.kind} task has no '{name}'")
         if self.kind == "multilabel" and not self.labels:
             raise ValueError("a multilabel task needs 'labels', the names of its columns")
+        kind = Multiclass(self.name) if self.kind == "multiclass" else Binary(self.name)
+        task_loss(self.loss, kind)
         return self
 
     def description(self) -> dict[str, Any]:
         """Return the section in the form of `labelweave.tasks.task_from_dict`."""
-        return self.model_dump(exclude_none=True)
+        return self.model_dump(exclude_none=True, exclude={"loss"})
 
 
 class RelationSection(Section):
