@@ -11,6 +11,12 @@ from pydantic import BaseModel
 
 from labelweave.balancing import SAMPLERS, WEIGHTINGS
 from labelweave.balancing.samplings import TITLES
+from labelweave.losses.class_imbalance import (
+    LOSS_TITLES,
+    MULTICLASS_ONLY,
+    MULTILABEL_ONLY,
+    TASK_LOSSES,
+)
 from labelweave.study import ARMS, StudyConfig, sections, value_sections
 from labelweave.study.arm_section import ArmSection, ArmTrainingSection
 from labelweave.study.inputs_section import ImageSection, InputsSection, TextSection
@@ -90,6 +96,15 @@ the task's own labels of a class, or of a label's rarer side; so do tables taken
 """
 
 
+LOSSES = """\
+## `loss` of a task
+
+What a task's labelled elements cost, where its classes are very unequal ([imbalance.md](imbalance.md)):
+a name, or a name with its options, `{focal: {gamma: 1}}`, or a bare value, `{focal: 1}`.
+
+| name | what it does | for | options |
+|---|---|---|---|
+"""
 SAMPLED = """\
 ## `training.sampling`
 
@@ -122,8 +137,25 @@ def page() -> str:
         ORIGINS,
         _section("`training` of an entry", ArmTrainingSection).replace("## ", "### "),
     ]
-    parts += ["\n".join([*head, *arms, "", *own]), COUPLINGS, _samplings(), _weightings()]
+    parts += [
+        "\n".join([*head, *arms, "", *own]),
+        COUPLINGS,
+        _losses(),
+        _samplings(),
+        _weightings(),
+    ]
     return "\n".join(parts)
+
+
+def _losses() -> str:
+    kinds = dict.fromkeys(MULTICLASS_ONLY, "multiclass") | dict.fromkeys(
+        MULTILABEL_ONLY, "multilabel, binary"
+    )
+    rows = [
+        f"| `{name}` | {LOSS_TITLES[name]} | {kinds.get(name, 'all')} | {_options(each)} |\n"
+        for name, each in TASK_LOSSES.items()
+    ]
+    return LOSSES + "".join(rows)
 
 
 def _samplings() -> str:

@@ -227,7 +227,7 @@ def test_losses_that_make_no_sense(task, error):
 
 
 def test_losses_and_label_noise():
-    confusion = np.array([[[0.9, 0.1], [0.1, 0.9]]])
+    confusion = np.array([[[[0.9, 0.1], [0.1, 0.9]]]])
     noise = Noise(Binary("on"), confusion)
     with pytest.raises(LabelweaveError) as caught:
         Objective((Binary("on"),), noise=[noise], losses={"on": "focal"})

@@ -60,6 +60,14 @@ TASK_LOSSES: dict[str, type[Options]] = {
     "asymmetric": AsymmetricOptions,
     "positive_weights": PositiveOptions,
 }
+LOSS_TITLES = {
+    "cross_entropy": "every labelled element counts the same (default)",
+    "balanced_softmax": "predictions as if all classes were equally frequent",
+    "logit_adjusted": "likewise, by a share tau; for a label, as if it were on as often as off",
+    "focal": "elements that are right already count less",
+    "asymmetric": "labels that are off, and clearly so, count less",
+    "positive_weights": "a label that is on counts as off / on, at most `limit`",
+}
 MULTICLASS_ONLY = {"balanced_softmax"}
 MULTILABEL_ONLY = {"asymmetric", "positive_weights"}
 REWEIGHTED = {"focal", "asymmetric", "positive_weights"}  # others are the cross-entropy
