@@ -99,8 +99,9 @@ the task's own labels of a class, or of a label's rarer side; so do tables taken
 LOSSES = """\
 ## `loss` of a task
 
-What a task's labelled elements cost, where its classes are very unequal ([imbalance.md](imbalance.md)):
-a name, or a name with its options, `{focal: {gamma: 1}}`, or a bare value, `{focal: 1}`.
+What a task's labelled elements cost, where its classes are very unequal
+([imbalance.md](imbalance.md)): a name, a name with its options, `{focal: {gamma: 1}}`, or with a
+bare value, `{focal: 1}`.
 
 | name | what it does | for | options |
 |---|---|---|---|
