@@ -35,7 +35,7 @@ def label_shares(sources: Sequence[Rows], annotations: Annotations) -> NDArray[n
         annotations: the labels of the rows; tasks without any label do not count.
     """
     sizes = np.array([len(rows) for rows in sources], dtype=np.float64)
-    rows = sizes / sizes.sum()
+    rows: NDArray[np.float64] = sizes / sizes.sum()
     A = elements_per_row(sources, annotations)
     A = A[A.sum(axis=1) > 0]
     labelled = A.sum(axis=0) > 0

@@ -145,7 +145,7 @@ def _shares(
         "labels": by_labels,
     }
     found = by_name[name]()
-    return found / found.sum()
+    return np.asarray(found / found.sum())
 
 
 def _needed(name: str, annotations: Annotations | None) -> Annotations:
