@@ -74,7 +74,7 @@ def study(case: str, ratio: int, folder: Path) -> dict[str, Any]:
         leaves = read_leaves()
         others = ["apex", "base", "shape"]
         table = leaves[["species", *others]]
-        edges = [column for column in leaves if column.endswith("_edge")]
+        edges = [column for column in map(str, leaves) if column.endswith("_edge")]
         inputs = leaves.drop(columns=edges).select_dtypes("number")
         frame = pd.concat([table, inputs], axis=1)
         frame.to_csv(folder / "rows.csv", index=False)
@@ -136,7 +136,7 @@ def measure(case: str, ratio: int, seed: int, wanted: set[str]) -> Iterator[list
         for name, spec in arms(bool(content["relations"])).items():
             if name not in wanted:
                 continue
-            training = {key: spec[key] for key in ("sampling", "weighting") if key in spec}
+            training: Row = {key: value for key, value in spec.items() if key != "arm"}
             config = parse_study(content | {"training": {"steps": 300, **training}})
             fold = fold or make_fold(config, data, seed)
             fitted = fit_arm(config.arm(spec["arm"]), fold, config, None)
