@@ -24,7 +24,7 @@ from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.source_section import SourceSection
 from labelweave.study.tracking_section import TrackerSection
-from labelweave.training import TrainingConfig
+from labelweave.training import AugmentConfig, TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": sections.TaskSection,
@@ -40,6 +40,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "teachers": sections.TeachersSection,
     "network": NetworkSection,
     "training": TrainingConfig,
+    "training.augment": AugmentConfig,
     "statistics": sections.StatisticsSection,
     "label_curves": value_sections.LabelCurvesSection,
     "prices": value_sections.PricesSection,

@@ -268,8 +268,8 @@ def test_without_fit_there_is_nothing_to_predict() -> None:
         ({"random_state": -1}, "'random_state': found -1, expected a whole number from 0 up"),
         (
             {"backbone": "mpl"},
-            "'backbone': no such backbone 'mpl', expected 'linear', 'mlp', 'cnn'; "
-            "did you mean 'mlp'?",
+            "'backbone': no such backbone 'mpl', expected 'linear', 'mlp', 'cnn', 'hf:...', "
+            "'timm:...', 'module:...'; did you mean 'mlp'?",
         ),
         (
             {"sampling": "equall"},

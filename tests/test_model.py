@@ -107,7 +107,8 @@ def test_damaged_models_are_told_in_one_line(tmp_path: Path) -> None:
     assert refused() == f"{path}: not a model of labelweave (KeyError('format'))"
     write(backbone={"name": "mpl", "options": {}})
     assert refused() == (
-        f"{path}: unknown backbone 'mpl', expected 'linear', 'mlp', 'cnn'; did you mean 'mlp'?"
+        f"{path}: no such backbone 'mpl', expected 'linear', 'mlp', 'cnn', 'hf:...', "
+        "'timm:...', 'module:...'; did you mean 'mlp'?"
     )
     write(backbone={"name": "mlp", "options": {"hidden": [6]}})
     assert refused() == f"{tmp_path}: the weights do not fit model.json"

@@ -61,7 +61,8 @@ def test_every_head_is_its_own_linear_layer():
     [
         (
             lambda: backbone("mpl", 5),
-            "unknown backbone 'mpl', expected 'linear', 'mlp', 'cnn'; did you mean 'mlp'?",
+            "no such backbone 'mpl', expected 'linear', 'mlp', 'cnn', 'hf:...', 'timm:...', "
+            "'module:...'; did you mean 'mlp'?",
         ),
         (
             lambda: backbone("mlp", 5, hiden=[3]),

@@ -40,7 +40,8 @@ def test_unknown_keys_name_the_nearest() -> None:
     )
     assert refused(network={"hiden": [3]}) == (
         "key 'network.hiden': no such key, expected 'backbone', 'hidden', 'dropout', "
-        "'shape', 'channels'; did you mean 'hidden'?"
+        "'shape', 'channels', 'config', 'pooling', 'weights', 'download', 'norm', 'frozen'; "
+        "did you mean 'hidden'?"
     )
 
 
@@ -92,8 +93,8 @@ def test_unknown_keys_name_the_nearest() -> None:
         ),
         (
             {"network": {"backbone": "mpl"}},
-            "key 'network.backbone': no such backbone 'mpl', expected 'linear', 'mlp', 'cnn'; "
-            "did you mean 'mlp'?",
+            "key 'network.backbone': no such backbone 'mpl', expected 'linear', 'mlp', 'cnn', "
+            "'hf:...', 'timm:...', 'module:...'; did you mean 'mlp'?",
         ),
         (
             {"network": {"backbone": "cnn"}},

@@ -38,3 +38,11 @@ def listing(options: Iterable[object], limit: int = 8) -> str:
     names = [f"'{option}'" for option in options]
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def missing_package(what: str, error: ImportError, extra: str) -> LabelweaveError:
+    """Return the error of something whose package, of an extra, is not installed."""
+    return LabelweaveError(
+        f"{what} needs the package {error.name}, which is not installed: "
+        f"pip install 'labelweave[{extra}]'"
+    )

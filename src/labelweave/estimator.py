@@ -15,7 +15,7 @@ from labelweave.data import Collection, Prepared, Scale, Source, prepare_sources
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import evaluate
 from labelweave.model import Model
-from labelweave.parameters import settings_of
+from labelweave.parameters import NETWORK, settings_of
 from labelweave.priors import PriorChoice
 from labelweave.relations import AnyRelation, read_relations
 from labelweave.study.arms import ARMS, BASELINE, Arm
@@ -51,14 +51,21 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         couplings: options of the couplings, as in a study file.
         label_shift: ``{"training": "adjust"}`` trains with a class prior for every source, and
             ``{"prediction": ...}`` sets the prior that predictions assume, as in a study file.
-        backbone: a name in ``labelweave.networks.BACKBONES``.
+        backbone: ``mlp``, ``linear``, ``cnn``, ``hf:...``, ``timm:...`` or ``module:...``, as in a
+            study file.
         hidden: sizes of the hidden layers of an mlp; without meaning for ``linear``.
         dropout: its share of units dropped in training; likewise.
         shape: channels, height and width of a ``cnn``'s images, whose columns are their pixels.
         channels: channels of its convolutions.
+        network: further keys of the section ``network`` of a study file, such as
+            ``{"frozen": True}`` or ``{"norm": "group"}``.
         steps: optimiser steps.
         batch_size: rows a step.
         learning_rate: peak of the one-cycle schedule.
+        backbone_rate: factor on it for the backbone.
+        layer_decay: a further factor for every layer of the backbone below its top one.
+        augment: how images of training batches are changed at random, as the key
+            ``training.augment``: ``{"flip": 0.5, "crop": 0.1}``.
         weight_decay: decoupled weight decay.
         sampling: how batches are mixed from the sources: ``equal``, ``proportional``,
             ``temperature``. Without sources, the rows with the same tasks labelled are one.
@@ -104,9 +111,13 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         dropout: float = 0.2,
         shape: Sequence[int] | None = None,
         channels: Sequence[int] = (16, 32),
+        network: Mapping[str, Any] | None = None,
         steps: int = 1000,
         batch_size: int = 128,
         learning_rate: float = 5e-3,
+        backbone_rate: float = 1.0,
+        layer_decay: float = 1.0,
+        augment: Mapping[str, float] | None = None,
         weight_decay: float = 0.01,
         sampling: str | Mapping[str, Any] = "equal",
         weighting: str | Mapping[str, Any] = "sum",
@@ -131,9 +142,13 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.dropout = dropout
         self.shape = shape
         self.channels = channels
+        self.network = network
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
+        self.backbone_rate = backbone_rate
+        self.layer_decay = layer_decay
+        self.augment = augment
         self.weight_decay = weight_decay
         self.sampling = sampling
         self.weighting = weighting
@@ -240,7 +255,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         """
         model = Model.load(folder)
         network = model.spec
-        classifier = cls(list(model.tasks), backbone=network.backbone, **network.options)
+        own = {k: v for k, v in network.options.items() if k in NETWORK}
+        classifier = cls(list(model.tasks), backbone=network.backbone, **own)
         classifier.model_ = model
         classifier._learn_names(model.tasks)
         return classifier

@@ -15,8 +15,9 @@ from labelweave.data import Encoder, Inputs, StoredInputs, encoder_from_dict
 from labelweave.data.gathering import chunk_rows, tensor
 from labelweave.errors import LabelweaveError
 from labelweave.files import write_text
-from labelweave.networks import MultiTaskNetwork, backbone
+from labelweave.networks import Backbone, MultiTaskNetwork, backbone
 from labelweave.priors import AssumedPrior, PriorChoice, adjust, assumed_prior
+from labelweave.shapes import Shape
 from labelweave.tasks import (
     Binary,
     Multiclass,
@@ -37,7 +38,7 @@ class NetworkSpec:
     backbone: str = "mlp"
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, inputs: int | tuple[int, ...], tasks: Sequence[Task]) -> MultiTaskNetwork:
+    def build(self, inputs: Shape, tasks: Sequence[Task]) -> MultiTaskNetwork:
         """Return a new network; its weights come from PyTorch's global random numbers."""
         return MultiTaskNetwork(backbone(self.backbone, inputs, **self.options), tasks)
 
@@ -133,7 +134,7 @@ class Model:
         description = {
             "format": FORMAT,
             "labelweave": labelweave.__version__,
-            "backbone": {"name": self.spec.backbone, "options": dict(self.spec.options)},
+            "backbone": self._backbone(),
             "encoder": self.encoder.to_dict(),
             "networks": [
                 [task_to_dict(task) for task in network.tasks] for network in self.networks
@@ -152,6 +153,15 @@ class Model:
         }
         save_tensors(path / "weights.safetensors", weights, {"format": FORMAT})
         write_text(path / "model.json", json.dumps(description, indent=1))
+
+    def _backbone(self) -> dict[str, Any]:
+        """Return name and options that build the backbone again, from nothing but the folder."""
+        made = self.networks[0].backbone if self.networks else None
+        saved = made.saved if isinstance(made, Backbone) else None
+        if saved is None:
+            return {"name": self.spec.backbone, "options": dict(self.spec.options)}
+        common = {k: v for k, v in self.spec.options.items() if k in ("norm", "frozen")}
+        return {"name": saved[0], "options": {**saved[1], **common}}
 
     @classmethod
     def load(cls, folder: str | Path) -> "Model":

@@ -1,6 +1,7 @@
 """The parameters of `MultiTaskClassifier` as a study's settings, each checked."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,8 @@ METHODS = (
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
 INPUTS = ("categorical", "scale", "image", "text")
 TRAINING = (
-    "steps", "batch_size", "learning_rate", "weight_decay", "sampling", "weighting", "patience",
+    "steps", "batch_size", "learning_rate", "backbone_rate", "layer_decay", "weight_decay",
+    "sampling", "weighting", "patience", "augment",
 )  # fmt: skip
 S = TypeVar("S", bound=BaseModel)
 
@@ -53,17 +55,22 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
                     f"found {relation!r}, expected Relation or NoisyOr objects, or a mapping from "
                     "a task to its knowledge table",
                 )
+    network = dict(given["network"] or {})
+    for name in NETWORK:
+        if name in network:
+            raise _wrong("network", f"found '{name}', expected it as a parameter of its own")
     couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
-    return _section(
+    config = _section(
         StudyConfig,
         name="MultiTaskClassifier",
-        network=_section(NetworkSection, **{name: given[name] for name in NETWORK}),
+        network=_section(NetworkSection, **{name: given[name] for name in NETWORK}, **network),
         training=_section(TrainingConfig, **{name: given[name] for name in TRAINING}),
         inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
         split=_section(SplitSection, validation=given["validation"]),
         couplings=couplings,
         label_shift=_section(LabelShiftSection, **(given["label_shift"] or {})),
     )
+    return config.located(Path())
 
 
 def _plain(value: Any) -> Any:

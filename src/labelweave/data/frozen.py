@@ -130,14 +130,6 @@ def same_encoder(encoder: Loaded, called: str, model: str, width: int) -> Loaded
     return encoder
 
 
-def missing_package(encoder: str, error: ImportError, extra: str) -> LabelweaveError:
-    """Return the error of an encoder whose package is not installed."""
-    return LabelweaveError(
-        f"the encoder '{encoder}' needs the package {error.name}, which is not installed: "
-        f"pip install 'labelweave[{extra}]'"
-    )
-
-
 def accelerator() -> torch.device:
     """Return where to encode: the GPU, where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

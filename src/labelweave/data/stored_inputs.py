@@ -146,12 +146,6 @@ class StoredInputs:
 Inputs = NDArray[np.float32] | StoredInputs
 
 
-def input_shape(inputs: Inputs) -> int | tuple[int, ...]:
-    """Return what a backbone needs to know: columns, or (channels, height, width) of images."""
-    rest = inputs.shape[1:]
-    return rest[0] if len(rest) == 1 else rest
-
-
 def as_keys(keys: ArrayLike) -> NDArray[Any]:
     """Return content keys in the form of `Block.keys`, 32 bytes each."""
     return np.asarray(keys, dtype="S32")

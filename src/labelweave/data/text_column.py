@@ -27,6 +27,7 @@ class TextColumn:
     """
 
     is_path: ClassVar[bool] = False
+    alone: ClassVar[None] = None
     column: str
     encoder: str
     model: str

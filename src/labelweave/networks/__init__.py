@@ -1,14 +1,30 @@
 """Networks: shared backbones and the heads of the tasks."""
 
-from labelweave.networks.backbones import BACKBONES, backbone, backbone_options
+from labelweave.networks.backbones import (
+    BACKBONES,
+    FAMILIES,
+    backbone,
+    backbone_options,
+    check_name,
+    family_of,
+    identity,
+)
+from labelweave.networks.dry_pass import described
 from labelweave.networks.layers import Backbone
 from labelweave.networks.multi_task import MultiTaskNetwork, probabilities
+from labelweave.networks.rates import parameter_groups
 
 __all__ = [
     "BACKBONES",
+    "FAMILIES",
     "Backbone",
     "MultiTaskNetwork",
     "backbone",
     "backbone_options",
+    "check_name",
+    "described",
+    "family_of",
+    "identity",
+    "parameter_groups",
     "probabilities",
 ]

@@ -8,13 +8,14 @@ from torch import nn
 from labelweave.errors import LabelweaveError
 from labelweave.networks.layers import Backbone, mlp
 from labelweave.networks.pixels import Pixels
+from labelweave.shapes import Shape, Tokens
 
 KERNEL = 5
 GROUPS = 4  # of channels, each normalised by itself
 
 
 def cnn(
-    inputs: int | tuple[int, ...],
+    inputs: Shape,
     shape: Sequence[int] = (),
     channels: Sequence[int] = (16, 32),
     hidden: Sequence[int] = (256, 256),
@@ -37,6 +38,8 @@ def cnn(
     Raises:
         LabelweaveError: a shape or channels that make no sense, or do not fit the columns.
     """
+    if isinstance(inputs, Tokens):
+        raise LabelweaveError("cnn: takes images, found texts as tokens; expected 'hf:...'")
     if isinstance(inputs, tuple):
         first: nn.Module = Pixels()
         shape, inputs = inputs, math.prod(inputs)

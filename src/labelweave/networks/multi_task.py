@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
-from labelweave.networks.layers import Backbone
+from labelweave.networks.layers import CHUNK, Backbone
 from labelweave.tasks import Multiclass, Task, check_distinct
 
 
@@ -45,13 +45,15 @@ class MultiTaskNetwork(nn.Module):
         return {task.name: part for task, part in zip(self.tasks, scores, strict=True)}
 
     @torch.no_grad()
-    def probabilities(self, inputs: Tensor, chunk: int = 8192) -> dict[str, Tensor]:
+    def probabilities(self, inputs: Tensor, chunk: int | None = None) -> dict[str, Tensor]:
         """Return P(class) or P(label on) of every task in evaluation mode, (n, width), on the CPU.
 
         Args:
             inputs: (n, ...); moved in chunks to the network's device.
-            chunk: rows a pass, to bound memory.
+            chunk: rows a pass, to bound memory; None = what the backbone says.
         """
+        if chunk is None:
+            chunk = self.backbone.chunk if isinstance(self.backbone, Backbone) else CHUNK
         training, weight = self.training, self.heads.weight
         self.eval()
         parts = [

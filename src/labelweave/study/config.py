@@ -1,12 +1,14 @@
 """What a study file may say."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS, reweighted
+from labelweave.model_folders import PREFIX, architectures
 from labelweave.report import languages
 from labelweave.study.arm_section import ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
@@ -163,6 +165,14 @@ class StudyConfig(Section):
             raise ValueError(
                 f"key 'network': the backbone '{name}' takes columns, found images; expected 'cnn'"
             )
+        if self.inputs.tokens and name in (*COLUMNS_ONLY, "cnn"):
+            raise ValueError(
+                f"key 'network': the backbone '{name}' takes no tokens of texts, expected 'hf:...'"
+            )
+        if self.training.augment is not None and not pixels:
+            raise ValueError(
+                "key 'training.augment': changes images that go to the network, found none"
+            )
         if not pixels and (name == "cnn") != (self.network.shape is not None):
             found = "none" if self.network.shape is None else f"it for '{name}'"
             raise ValueError(
@@ -182,6 +192,24 @@ class StudyConfig(Section):
                 f"'{next(iter(own))}'"
             )
         return self
+
+    def located(self, folder: Path) -> Self:
+        """Return the settings with models by the absolute paths of their folders.
+
+        Args:
+            folder: what paths in the settings are relative to.
+
+        Raises:
+            LabelweaveError: there is no such model.
+        """
+        network, inputs = self.network.located(folder), self.inputs
+        if inputs.text is not None:
+            source = network.backbone.removeprefix(PREFIX)
+            folders = source != network.backbone and source not in architectures()
+            own = source if folders and inputs.image is None else None
+            text = inputs.text.located(folder, own, download=network.download)
+            inputs = inputs.model_copy(update={"text": text})
+        return self.model_copy(update={"network": network, "inputs": inputs})
 
     def needs_given_relations(self) -> bool:
         """Return whether some arm is coupled by relations that are not estimated for it."""
@@ -251,7 +279,7 @@ class StudyConfig(Section):
         has = {
             "relations": related,
             "hidden_labels": bool(self.scatter),
-            "columns": not self.inputs.pixels,
+            "columns": not (self.inputs.pixels or self.inputs.tokens),
         }
         lacking = {
             name: what for name in [*ARMS, *asked] if (what := self._found(name).lacks(**has))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from labelweave.balancing import sampling
-from labelweave.data import input_shape
 from labelweave.errors import listing
+from labelweave.networks import described
 from labelweave.priors import assumed_prior
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import batch_shares
@@ -48,8 +48,5 @@ def description(
 
 
 def _inputs(fold: Fold) -> str:
-    shape = input_shape(fold.train.inputs)
-    if isinstance(shape, int):
-        return str(shape)
-    channels, height, width = shape
-    return f"{'colour' if channels == 3 else 'grey'} images, {height} x {width}"
+    shape = fold.encoder.shape_
+    return str(shape) if isinstance(shape, int) else described(shape)

@@ -1,7 +1,9 @@
 """Training one arm on one fold."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,13 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler, weighting
-from labelweave.data import BatchShares, input_shape, row_weights
+from labelweave.data import BatchShares, row_weights
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import best_thresholds, evaluate, main_metric
 from labelweave.losses import Objective, freed, own_labels
 from labelweave.model import Model, NetworkSpec, joint_probabilities
-from labelweave.networks import MultiTaskNetwork
+from labelweave.networks import MultiTaskNetwork, backbone, family_of
 from labelweave.priors import (
     assumed_prior,
     labelled_prior,
@@ -27,6 +29,7 @@ from labelweave.priors import (
     spoken_prior,
 )
 from labelweave.relations import AnyRelation, Noise
+from labelweave.shapes import Shape
 from labelweave.study.arms import Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
@@ -38,6 +41,7 @@ from labelweave.training import (
     History,
     Trainer,
     TrainingConfig,
+    augmentation,
     mean_gradients,
     speeds,
 )
@@ -161,6 +165,21 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
         batch_shares(fold, training)
     config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
     Trainer(config.training)
+    augmentation(config.training.augment, fold.seed)
+    check_backbone(config, fold)
+
+
+def check_backbone(config: StudyConfig, fold: Fold) -> None:
+    """Raise `LabelweaveError` where a backbone that is read from elsewhere cannot be built."""
+    if family_of(config.network.backbone) is not None:
+        options = json.dumps(config.network.options(), sort_keys=True, default=str)
+        _check_built(config.network.backbone, options, fold.encoder.shape_)
+
+
+@lru_cache(maxsize=4)  # asked for every seed
+def _check_built(name: str, options: str, inputs: Shape) -> None:
+    with torch.random.fork_rng():
+        backbone(name, inputs, **json.loads(options))
 
 
 def batch_shares(fold: Fold, training: TrainingConfig) -> BatchShares:
@@ -250,7 +269,7 @@ class _Fit:
         trainer = Trainer(training, seed=seed, folder=folder, progress=progress, title=title)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            network = self.spec.build(input_shape(self.fold.train.inputs), self.tasks)
+            network = self.spec.build(self.fold.encoder.shape_, self.tasks)
         names = [task.name for task in self.tasks]
         teachers = {n: scores for n, scores in (self.teachers or {}).items() if n in names}
         batches = Batches(

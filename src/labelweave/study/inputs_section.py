@@ -1,8 +1,10 @@
 """The section of a study file that says how columns become inputs."""
 
-from typing import Annotated, Literal
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from labelweave.data import (
     EncodedImageColumn,
@@ -11,6 +13,8 @@ from labelweave.data import (
     MediaColumn,
     Scale,
     TextColumn,
+    TokenColumn,
+    token_column,
 )
 from labelweave.data.frozen import (
     IMAGE_ENCODERS,
@@ -21,6 +25,7 @@ from labelweave.data.frozen import (
 )
 from labelweave.data.image_files import Fit, Mode
 from labelweave.errors import LabelweaveError
+from labelweave.model_folders import PREFIX, architectures, located
 from labelweave.study.sections import Section
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
@@ -87,21 +92,70 @@ class TextSection(Section):
     Attributes:
         column: the column with the texts; a missing one is empty.
         encoder: the frozen encoder whose features are the inputs: ``minilm``, or code of your own
-            as ``module:package.attribute``.
+            as ``module:package.attribute``. Default: ``minilm``, where nothing else reads texts.
+        tokenizer: texts go to the network as tokens: the folder of a model with its tokenizer, or
+            ``minilm``. Default: that of a backbone ``hf:`` which has a folder.
+        length: tokens a text; longer ones are cut, shorter ones padded.
     """
 
     column: str = Field(default="text", min_length=1)
-    encoder: str = "minilm"
+    encoder: str | None = None
+    tokenizer: str | None = None
+    length: int = Field(default=128, ge=2, le=8192)
 
     @field_validator("encoder")
     @classmethod
-    def _known(cls, name: str) -> str:
-        return check_encoder(name, list(TEXT_ENCODERS))
+    def _known(cls, name: str | None) -> str | None:
+        return name if name is None else check_encoder(name, list(TEXT_ENCODERS))
+
+    @model_validator(mode="after")
+    def _one_reader(self) -> Self:
+        if self.encoder is not None and self.tokenizer is not None:
+            raise ValueError("found both 'encoder' and 'tokenizer', expected one of them")
+        return self
+
+    def located(self, folder: Path, tokenizer: str | None, *, download: bool) -> Self:
+        """Return the section with the tokenizer's folder by its absolute path.
+
+        Args:
+            folder: what paths are relative to.
+            tokenizer: the one to take where the section does not say.
+            download: see `NetworkSection`.
+
+        Raises:
+            LabelweaveError: there is no such folder.
+        """
+        if self.encoder is not None or (self.tokenizer or tokenizer) is None:
+            return self
+        name = (self.tokenizer or str(tokenizer)).removeprefix(PREFIX)
+        try:
+            found = located(name, folder, download=download)
+        except LabelweaveError as error:
+            raise LabelweaveError(f"key 'inputs.text.tokenizer': {error}") from None
+        if found in architectures():
+            raise LabelweaveError(
+                f"key 'inputs.text.tokenizer': found the architecture '{name}', expected the "
+                "folder of a model, or 'minilm'"
+            )
+        return self.model_copy(update={"tokenizer": found})
 
     def media(self) -> MediaColumn:
-        """Return the column, as it is read; raise `LabelweaveError` where there is no encoder."""
-        encoder = text_encoder(self.encoder)
-        return TextColumn(self.column, self.encoder, encoder.name, encoder.width)
+        """Return the column, as it is read.
+
+        Raises:
+            LabelweaveError: there is no encoder, or no tokenizer.
+        """
+        if self.tokenizer is not None:
+            return _tokens(self.column, self.tokenizer, self.length)
+        name = self.encoder or "minilm"
+        encoder = text_encoder(name)
+        return TextColumn(self.column, name, encoder.name, encoder.width)
+
+
+@lru_cache(maxsize=4)
+def _tokens(column: str, folder: str, length: int) -> TokenColumn:
+    # asked for by every fold
+    return token_column(column, Path(folder), length)
 
 
 class InputsSection(Section):
@@ -140,3 +194,8 @@ class InputsSection(Section):
     def pixels(self) -> bool:
         """Whether images go to the network as they are."""
         return self.image is not None and self.image.encoder is None
+
+    @property
+    def tokens(self) -> bool:
+        """Whether texts go to the network as tokens."""
+        return self.text is not None and self.text.tokenizer is not None

@@ -20,6 +20,7 @@ from safetensors.torch import save
 from labelweave.errors import LabelweaveError, TrainingError, WriteError
 from labelweave.files import make_folder, replacing, unwritable, write_text
 from labelweave.model import Model
+from labelweave.networks import identity
 from labelweave.relations import multiply_in
 from labelweave.study.arms import BASELINE
 from labelweave.study.config import StudyConfig
@@ -27,7 +28,9 @@ from labelweave.study.fitting import Fitted, fit_arm
 from labelweave.study.fold import Fold
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.teachers import teacher_scores
+from labelweave.training import TrainingConfig
 
+LATER = ("backbone_rate", "layer_decay", "augment")
 FORMAT = 2  # part of every run's hash: raised when what a run does changes
 RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
 TASK = "task/"  # keeps a task of the name "rows" apart from the rows
@@ -114,9 +117,9 @@ def plan_run(
     if spec.all_labels:
         content["hidden"] = fingerprint["hidden"]
     if spec.kind != "trees":
-        content["network"] = [config.network.backbone, config.network.options()]
+        content["network"] = identity(config.network.backbone, config.network.options())
         training = spec.training_of(config.training)
-        content["training"] = training.model_dump(exclude={"checkpoint_seconds"})
+        content["training"] = _training(training)
         if config.losses():
             content["losses"] = config.losses()
         # networks of one task have no weighting, and the plain sum is what runs always had
@@ -134,6 +137,13 @@ def plan_run(
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     own = folder / "runs" / f"{name}-seed{fold.seed}-{key}"
     return Run(arm, fold.seed, key, own, teachers.folder if teachers else None)
+
+
+def _training(config: TrainingConfig) -> dict[str, Any]:
+    """Return what a run depends on; keys that came later count only where they are used."""
+    said = config.model_dump(exclude={"checkpoint_seconds"})
+    fields = TrainingConfig.model_fields
+    return {k: v for k, v in said.items() if k not in LATER or v != fields[k].default}
 
 
 def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False) -> str | None:

@@ -58,8 +58,9 @@ class Study:
         data: StudyData | None = None,
         command: str = "Study(config).run()",
     ) -> None:
-        self.config = config if isinstance(config, StudyConfig) else parse_study(dict(config))
         self.folder = Path(folder)
+        given = config if isinstance(config, StudyConfig) else parse_study(dict(config))
+        self.config = given.located(self.folder)
         self.data = data or load(self.config, self.folder)
         self.command = command
         self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))

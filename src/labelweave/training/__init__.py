@@ -1,5 +1,6 @@
 """Training: the loop, its settings, checkpoints and history."""
 
+from labelweave.training.augmentation import AugmentConfig, augmentation
 from labelweave.training.checkpoint import load_tensors, save_tensors
 from labelweave.training.config import TrainingConfig
 from labelweave.training.diagnostics import mean_gradients, speeds
@@ -9,9 +10,11 @@ from labelweave.training.trainer import Trainer
 
 __all__ = [
     "LOG",
+    "AugmentConfig",
     "History",
     "Trainer",
     "TrainingConfig",
+    "augmentation",
     "load_tensors",
     "mean_gradients",
     "one_cycle",

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from labelweave.balancing import sampling, weighting
+from labelweave.training.augmentation import AugmentConfig
 
 
 class TrainingConfig(BaseModel):
@@ -19,6 +20,11 @@ class TrainingConfig(BaseModel):
         weighting: how the tasks are weighed, see below: a name such as ``uncertainty`` or
             ``upgrad``, or one with its options: ``{cagrad: {c: 0.4}}``.
         learning_rate: peak of the one-cycle schedule.
+        backbone_rate: factor on the learning rate of the backbone, for weights that are trained
+            already.
+        layer_decay: a further factor for every layer of the backbone below its top one.
+        augment: how images are changed at random, for example ``{flip: 0.5, crop: 0.1}``; needs the
+            extra ``vision``.
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient; None = no clipping.
         ramp: share of the training over which the couplings grow from 0 to their weight.
@@ -39,6 +45,9 @@ class TrainingConfig(BaseModel):
     sampling: str | dict[str, Any] = "proportional"
     weighting: str | dict[str, Any] = "sum"
     learning_rate: float = Field(default=5e-3, gt=0)
+    backbone_rate: float = Field(default=1.0, gt=0, le=1)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    augment: AugmentConfig | None = None
     weight_decay: float = Field(default=0.01, ge=0)
     clip: float | None = Field(default=1.0, gt=0)
     ramp: float = Field(default=0.1, ge=0, le=1)

@@ -13,7 +13,8 @@ from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 from labelweave.data.batches import Batch, Batches
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.losses import Logits, Loss, Objective, Weigh
-from labelweave.networks import MultiTaskNetwork
+from labelweave.networks import MultiTaskNetwork, parameter_groups
+from labelweave.training.augmentation import augmentation
 from labelweave.training.balance import balance_of
 from labelweave.training.checkpoint import (
     load_tensors,
@@ -131,8 +132,9 @@ class _Run:
         self.trainer, self.config, self.fabric = trainer, trainer.config, trainer.fabric
         self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
         self.objective = objective.to(self.fabric.device)
+        self.augment = augmentation(self.config.augment, trainer.seed, self.fabric.global_rank)
         optimizer = torch.optim.AdamW(
-            network.parameters(),
+            parameter_groups(network, self.config.backbone_rate, self.config.layer_decay),
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
             fused=self.fabric.device.type in ("cpu", "cuda"),
@@ -190,10 +192,11 @@ class _Run:
     def _train_step(self, probe: bool) -> None:
         rate = one_cycle(self.step, self.steps, self.config.learning_rate)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         if not self.network.training:  # evaluation ends it; walking all modules each step is slow
             self.module.train()
         batch = self.batches[self.step]
+        batch = batch._replace(inputs=self.augment(batch.inputs, self.step))
         loss, logits = self._backward(batch, probe)
         if probe:
             self.gradients = head_gradients(logits, self.network, self.balance)

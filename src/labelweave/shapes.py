@@ -1,0 +1,21 @@
+"""What a backbone is told of its inputs."""
+
+from typing import NamedTuple
+
+
+class Tokens(NamedTuple):
+    """Texts as tokens: integers, of which one stands for no more text.
+
+    Attributes:
+        length: tokens a row.
+        vocabulary: tokens are below this number.
+        padding: the token after a text's end.
+    """
+
+    length: int
+    vocabulary: int
+    padding: int
+
+
+Shape = int | tuple[int, ...]
+"""The number of columns; (channels, height, width) of images, uint8; or `Tokens`."""
