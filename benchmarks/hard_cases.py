@@ -1,0 +1,254 @@
+"""Hard cases: classes that one source lacks, and sources that look different from one another.
+
+Run ``python -m benchmarks.hard_cases [--quick] [--case NAME] [--seeds N] [--json OUT]``. Leaves: 32
+species labelled twice each, eight attributes on other leaves. Digits: 10 digits labelled twice
+each, ten strokes on other images. No row carries both; 500 others are for testing.
+
+- ``leaves``, ``digits``: as they are, to compare with.
+- ``leaves, no species``: a quarter of the species have no species label. Their leaves carry
+  attributes, and are tested on. ``digits, no digit``: 2 of the 10 digits.
+- ``leaves, no attributes``: a quarter of the species is not among the leaves with attributes.
+  ``digits, no strokes``: 2 of the 10 digits. ``leaves, both``: an eighth lacks the one, an eighth
+  the other.
+- ``leaves, shift D``: the second lab measures differently: every measurement is moved up or down by
+  D standard deviations, stretched by .8 to 1.25 and blurred by half a deviation.
+- ``digits, inverted``, ``digits, rotated``: the images with strokes are negatives, or lie.
+
+Where sources look different, each task is tested on rows that look like those of its own labels.
+Arms: single_task, multi_task, ``full`` (the expert's true table, checked by the data), ``given``
+(the same table, unchecked) and ``predictions`` (no expert). Every seed draws its own rows. Main
+metric of the first task and its mean over the others, with the 95 % interval (of a mean: the mean
+of theirs); the verdicts against single_task, after Holm; and the accuracy on the classes that lack
+labels of the first task, and on the others.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from labelweave.cases.digits import write_digits
+from labelweave.cases.leaves import write_leaves
+from labelweave.evaluation import Replicates, TestResult, holm, main_metric, verdict
+from labelweave.files import write_text
+from labelweave.study import Study
+from labelweave.study.runs import Run
+from labelweave.tasks import Multiclass, Task
+
+CASES = (
+    "leaves",
+    "leaves, no species",
+    "leaves, no attributes",
+    "leaves, both",
+    "leaves, shift .5",
+    "leaves, shift 1",
+    "digits",
+    "digits, no digit",
+    "digits, no strokes",
+    "digits, inverted",
+    "digits, rotated",
+)
+QUICK = ("leaves, no species", "digits, rotated")
+BASELINE = "single_task"
+ARMS: list[Any] = [
+    "multi_task",
+    "full",
+    {"arm": "full", "name": "given", "relations": {"from": "given"}, "couplings": {}},
+    {"arm": "full", "name": "predictions", "relations": {"from": "predictions"}, "couplings": {}},
+]
+FIRST, SECOND = "first_lab", "second_lab"
+TEST = 500
+Row = dict[str, Any]
+Results = dict[str, dict[str, list[TestResult]]]
+
+
+class Hard:
+    """One case on one seed, as tables and a study.
+
+    Args:
+        case: one of `CASES`.
+        folder: of its own, for the tables, the study file and the runs.
+        seed: decides which rows are whose.
+    """
+
+    def __init__(self, case: str, folder: Path, seed: int) -> None:
+        self.data, _, self.kind = case.partition(", ")
+        write = write_leaves if self.data == "leaves" else write_digits
+        path = write(folder, 1, 2)
+        self.folder, self.seed, self.rng = folder, seed, np.random.default_rng([seed, 1])
+        self.study: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        self.first: str = self.study["tasks"][0]["name"]
+        others = self.study["tasks"][1:]
+        self.others = [label for task in others for label in task.get("labels", [task["name"]])]
+        table = pd.read_csv(folder / self.study["sources"][0]["path"], keep_default_na=False)
+        self.classes = sorted(table[self.first].unique())
+        quarter = len(self.classes) // 4
+        few = np.random.default_rng(1).permutation(len(self.classes))[:quarter]
+        lacking = [self.classes[i] for i in few]
+        cut = len(lacking) // 2 if self.kind == "both" else len(lacking)
+        one, two = (lacking[:cut], lacking[cut:]) if self.kind == "both" else (lacking, lacking)
+        self.unlabelled = one if self.kind in ("no species", "no digit", "both") else []
+        self.absent = two if self.kind in ("no attributes", "no strokes", "both") else []
+        self.table = table.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+    def write(self) -> Study:
+        """Write the tables of both labs and of their test rows, and return the study."""
+        train = self.table[TEST:]
+        known = train[~train[self.first].isin(self.unlabelled)]
+        chosen = known.groupby(self.first).head(2).index
+        rest = train.drop(chosen)
+        other = self.changed(rest[~rest[self.first].isin(self.absent)])
+        test = self.table[:TEST]
+        parts = {
+            FIRST: train.loc[chosen].drop(columns=self.others),
+            SECOND: other.drop(columns=self.first),
+        }
+        if self.kind.startswith(("shift", "inverted", "rotated")):
+            parts["first_test"] = test.drop(columns=self.others)
+            parts["second_test"] = self.changed(test).drop(columns=self.first)
+        else:
+            parts["test"] = test
+        for name, table in parts.items():
+            table.to_csv(self.folder / f"{name}.csv", index=False)
+        sources: list[dict[str, Any]] = [
+            {"path": f"{name}.csv"} | ({"split": "test"} if "test" in name else {})
+            for name in parts
+        ]
+        self.study["tasks"][0]["classes"] = [str(name) for name in self.classes]
+        for key in ("scatter", "split"):
+            self.study.pop(key)
+        self.study |= {"sources": sources, "arms": ARMS, "seeds": [self.seed]}
+        return Study(self.study, self.folder)
+
+    def changed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Return rows as the second lab sees them."""
+        what, _, size = self.kind.partition(" ")
+        if what not in ("shift", "inverted", "rotated"):
+            return table
+        columns = [name for name in table.columns if name not in (self.first, *self.others)]
+        values = table[columns].to_numpy(np.float64)
+        if what == "shift":
+            # the same lab for training and test rows
+            lab = np.random.default_rng([self.seed, 2])
+            spread = self.table[columns].std().to_numpy(np.float64)
+            moved = float(size) * lab.choice([-1.0, 1.0], len(columns)) * spread
+            centre = self.table[columns].mean().to_numpy(np.float64)
+            values = centre + (values - centre) * lab.uniform(0.8, 1.25, len(columns)) + moved
+            values += 0.5 * spread * self.rng.standard_normal(values.shape)
+        elif what == "inverted":
+            values = 16 - values
+        else:
+            values = np.rot90(values.reshape(-1, 8, 8), axes=(1, 2)).reshape(values.shape)
+        return table.assign(**dict(zip(columns, values.T, strict=True)))
+
+
+def run(case: str, seed: int, folder: Path, found: Results) -> tuple[list[Task], Hard]:
+    """Run a case on one seed and add what every arm predicts for the test rows."""
+    hard = Hard(case, folder, seed)
+    study = hard.write()
+    results = study.compare(progress=False)
+    fold = study.first_fold()
+    for told in results["runs"]:
+        place = study.output / "runs" / told["folder"]
+        given = Run(told["arm"], seed, told["key"], place).predictions()
+        for task in fold.test.annotations.tasks:
+            labels = fold.test.annotations.labels[task.name]
+            result = TestResult(given[task.name], labels)
+            found.setdefault(told["arm"], {}).setdefault(task.name, []).append(result)
+    return list(fold.test.annotations.tasks), hard
+
+
+def measure(case: str, seeds: int, folder: Path) -> Iterator[Row]:
+    """Run a case on all seeds and return its rows."""
+    found: Results = {}
+    for seed in range(seeds):
+        place = folder / f"{case}-{seed}".replace(", ", "-").replace(" ", "-")
+        place.mkdir(parents=True, exist_ok=True)
+        tasks, hard = run(case, seed, place, found)
+    replicates = {
+        arm: {task.name: Replicates(task, of_arm[task.name]) for task in tasks}
+        for arm, of_arm in found.items()
+    }
+    for arm, by_task in replicates.items():
+        verdicts = _verdicts(tasks, by_task, replicates[BASELINE])
+        means = {task.name: by_task[task.name].summary()[main_metric(task)] for task in tasks}
+        first, *others = tasks
+        for name, of_group in ((first.name, [first]), ("others", others)):
+            estimates = [means[task.name] for task in of_group]
+            low, mean, high = (
+                float(np.mean([getattr(each, end) for each in estimates]))
+                for end in ("low", "mean", "high")
+            )
+            worse = [t.name for t in of_group if verdicts.get(t.name) == "negative transfer"]
+            yield _row(case, arm, name, mean, low, high, seeds) | {"negative_transfer": worse}
+        if hard.unlabelled and isinstance(first, Multiclass):
+            lacking = [first.names.index(str(name)) for name in hard.unlabelled]
+            yield from _apart(case, arm, lacking, found[arm][first.name], seeds)
+
+
+def _verdicts(
+    tasks: Sequence[Task], arm: Mapping[str, Replicates], baseline: Mapping[str, Replicates]
+) -> dict[str, str]:
+    if arm is baseline:
+        return {}
+    differences = {
+        task.name: arm[task.name].difference(baseline[task.name], tests=len(tasks))[
+            main_metric(task)
+        ]
+        for task in tasks
+    }
+    adjusted = holm({name: d.p_value for name, d in differences.items()})
+    return {name: verdict(d, adjusted.get(name)) for name, d in differences.items()}
+
+
+def _apart(
+    case: str, arm: str, lacking: list[int], results: Sequence[TestResult], seeds: int
+) -> Iterator[Row]:
+    """Give the accuracy on the classes that lack labels, and on the others."""
+    for name, inside in (("classes without labels", True), ("classes with labels", False)):
+        values = []
+        for result in results:
+            labels: NDArray[Any] = np.asarray(result.labels)
+            use = (labels >= 0) & (np.isin(labels, lacking) == inside)
+            values.append((np.asarray(result.probabilities).argmax(axis=1) == labels)[use].mean())
+        yield _row(case, arm, name, float(np.mean(values)), min(values), max(values), seeds)
+
+
+def _row(case: str, arm: str, metric: str, mean: float, low: float, high: float, seeds: int) -> Row:
+    ends = {"mean": mean, "low": float(low), "high": float(high)}
+    return {"case": case, "arm": arm, "metric": metric, **ends, "seeds": seeds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="What joining gains where sources do not match.")
+    parser.add_argument("--quick", action="store_true", help="two cases, one seed")
+    parser.add_argument("--case", choices=CASES, action="append")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="folder to keep tables and runs in, to go on")
+    parser.add_argument("--json", type=Path, help="file for the list of result rows")
+    options = parser.parse_args()
+    seeds = 1 if options.quick else options.seeds
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for case in options.case or (QUICK if options.quick else CASES):
+            for row in measure(case, seeds, options.keep or Path(scratch)):
+                rows.append(row)
+                worse = ", ".join(row.get("negative_transfer", []))
+                print(
+                    f"{row['case']:22} {row['arm']:12} {row['metric']:22} {row['mean']:.3f} "
+                    f"({row['low']:.3f} to {row['high']:.3f}) {worse and 'WORSE: ' + worse}",
+                    flush=True,
+                )
+    if options.json:
+        write_text(options.json, json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
