@@ -1,7 +1,6 @@
 import pytest
 
-from labelweave.report import decide
-from labelweave.report.decision import verdict_key
+from labelweave.report import decide, joining
 from labelweave.report.messages import Messages
 from labelweave.report.tables import checked
 from labelweave.report.verdict import shown_arm
@@ -27,13 +26,13 @@ def study(full, **more):
     ],
 )
 def test_the_verdict_follows_from_the_tasks(verdicts, key):
-    assert verdict_key(study(verdicts)) == key
+    assert joining(study(verdicts), "full") == key
     assert decide(study(verdicts)).verdict == Messages()(f"decision.{key}")
 
 
 def test_without_a_joint_arm_or_a_baseline_nothing_can_be_told():
-    assert verdict_key(small({"single_task": [0.5]})) == "cannot tell"
-    assert verdict_key(small({"full": [0.5]})) == "cannot tell"
+    assert decide(small({"single_task": [0.5]})).key == "cannot tell"
+    assert decide(small({"full": [0.5]})).key == "cannot tell"
 
 
 def test_figures_are_made_of_what_there_is():

@@ -110,6 +110,24 @@ def test_when_one_worker_is_killed_its_runs_go_on(tmp_path: Path) -> None:
     assert len(finished(path)) == len(set(tracked(path))) == len(tracked(path)) == 2
 
 
+def test_when_a_worker_is_killed_while_relations_are_found_they_go_on(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {
+        "training": {"steps": 400, "batch_size": 32},
+        "arms": ["multi_task", "full"],
+        "relatedness": {"from": "all", "folds": 2},
+        "seeds": [3, 4],
+    }
+    path = write_study(tmp_path, **changes)
+    with started(path, 2, "kept_out/*.safetensors", own_group=True) as process:
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert err.startswith("labelweave: study 'parts': a worker process was killed, ")
+    assert err.endswith(" seeds go on in new ones\n")
+    assert err.count("\n") == 1
+    assert len(list((tmp_path / "runs" / "parts" / "relatedness").iterdir())) == 3
+
+
 def test_when_workers_are_killed_whatever_one_does_the_study_ends(tmp_path: Path) -> None:
     """As where memory never suffices: no worker lives to the end of its run."""
     path = write_study(tmp_path, training={"steps": 100_000, "batch_size": 32})

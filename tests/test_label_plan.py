@@ -41,6 +41,11 @@ def test_the_steepest_curve_comes_first_and_a_price_changes_that() -> None:
     assert_allclose(priced[1]["gain_per_price"], gain["mean"] / (100 * 100))
 
 
+def far(n: int) -> np.ndarray:
+    """Return features of which all are as far from each other."""
+    return np.eye(n)
+
+
 def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path))
     fold, collection = study.first_fold(), study.data.collection
@@ -50,7 +55,7 @@ def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) 
     kind[lacking[3]] = 1 / 3  # nothing known
     kind[lacking[5]] = [0.01, 0.01, 0.98]  # a ring, but its form says bolt
     given = {"kind": kind, "form": form}
-    table = rows_to_label(fold, given, collection, {"kind": 1.0, "form": 0.0}, 2)
+    table = rows_to_label(fold, given, far(n), collection, {"kind": 1.0, "form": 0.0}, 2)
     assert list(table.columns) == ["source", "row", "task", "score", "why"]
     assert set(table["task"]) == {"kind"}
     assert dict(zip(table["why"], table["row"], strict=True)).keys() == {"entropy", "disagreement"}
@@ -67,13 +72,13 @@ def test_tasks_share_the_rows_and_no_row_is_named_twice(tmp_path: Path) -> None:
     n, generator = len(fold.train.index), np.random.default_rng(0)
     given = {"kind": generator.dirichlet([1, 1, 1], n), "form": generator.random((n, 2))}
     collection = study.data.collection
-    table = rows_to_label(fold, given, collection, {"kind": 3.0, "form": 1.0}, 20)
+    table = rows_to_label(fold, given, far(n), collection, {"kind": 3.0, "form": 1.0}, 20)
     assert table["task"].value_counts().to_dict() == {"kind": 15, "form": 5}
     assert not table.duplicated(["source", "row", "task"]).any()
     for _, part in table.groupby("task"):
         assert (part["score"].diff().dropna() <= 0).all()
         assert part["score"].between(0, 1).all()
-    everything = rows_to_label(fold, given, collection, {"kind": 1.0, "form": 1.0}, 10_000)
+    everything = rows_to_label(fold, given, far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000)
     lacking = sum((~fold.train.annotations.labelled(t)).sum() for t in ("kind", "form"))
     assert len(everything) == lacking
 

@@ -115,6 +115,20 @@ def test_what_can_be_seen_shrinks_with_rows_and_grows_with_tests():
     assert Spread(0.0, 0.0, 0.0, 40, 1).detectable(0.95, 1, 40) == pytest.approx(0.206, abs=0.01)
 
 
+@pytest.mark.parametrize("size", [2, 3, 5, 10])
+def test_of_changes_that_can_be_seen_four_in_five_are(size):
+    draw = np.random.default_rng(size)
+    first, second = draw.normal(size=(2, 2000, size))
+
+    def spreads(values):
+        return [Spread(0.0, 0.0, v.var(ddof=1) / size, 1e4, size) for v in values]
+
+    visible = float(np.median([each.detectable(0.95, 1) for each in spreads(first)]))
+    means = second.mean(axis=1) + visible
+    reaches = [each.reach(0.025) for each in spreads(second)]
+    assert np.mean(means > reaches) == pytest.approx(0.8, abs=0.04)
+
+
 def test_cohens_h():
     assert cohens_h(0.5, 0.5) == 0
     assert cohens_h(1.0, 0.0) == pytest.approx(np.pi)

@@ -13,7 +13,7 @@ from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.relations import Relation
 from labelweave.report import recommended_arm
 from labelweave.study import ARMS, Study, StudyData, parse_study, runs
-from labelweave.study.results import notes
+from labelweave.study.notes import notes
 from labelweave.tasks import Multiclass
 from study_example import content, tables, write_study
 

@@ -1,7 +1,7 @@
 """A trained model as a folder: weights in safetensors, everything else in JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,12 @@ class Model:
                 spoken, drawn = (self.priors[kind][task.name] for kind in ("training", "drawn"))
                 found[task.name] = adjust(task, found[task.name], spoken, drawn).astype(np.float32)
         return found
+
+    def features(self, encoded: Inputs) -> NDArray[np.float32]:
+        """Return what the (first network's) backbone makes of encoded inputs, (n, d)."""
+        network = self.networks[0]
+        made = _in_chunks(lambda rows: {"": network.features(tensor(rows, "cpu")).numpy()}, encoded)
+        return made[""]
 
     def predict(
         self, inputs: pd.DataFrame, prior: PriorChoice | None = None
@@ -213,11 +219,17 @@ def joint_probabilities(
     networks: Sequence[MultiTaskNetwork], inputs: Inputs
 ) -> dict[str, NDArray[np.float32]]:
     """Return P(class) or P(label on) of the tasks of all networks; stored inputs come in chunks."""
+    return _in_chunks(lambda rows: _probabilities(networks, rows), inputs)
+
+
+def _in_chunks(
+    function: Callable[[NDArray[Any]], dict[str, NDArray[np.float32]]], inputs: Inputs
+) -> dict[str, NDArray[np.float32]]:
     if not isinstance(inputs, StoredInputs):
-        return _probabilities(networks, inputs)
+        return function(inputs)
     step = chunk_rows(inputs)
     parts = [
-        _probabilities(networks, np.asarray(inputs[start : start + step]))
+        function(np.asarray(inputs[start : start + step]))
         for start in range(0, max(1, len(inputs)), step)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -45,6 +45,20 @@ class MultiTaskNetwork(nn.Module):
         return {task.name: part for task, part in zip(self.tasks, scores, strict=True)}
 
     @torch.no_grad()
+    def features(self, inputs: Tensor, chunk: int = 8192) -> Tensor:
+        """Return what the backbone makes of inputs in evaluation mode, (n, features), on the CPU.
+
+        Args:
+            inputs: (n, ...); moved in chunks to the network's device.
+            chunk: rows a pass, to bound memory.
+        """
+        training, weight = self.training, self.heads.weight
+        self.eval()
+        parts = [self.backbone(_like(rows, weight)).cpu() for rows in torch.split(inputs, chunk)]
+        self.train(training)
+        return torch.cat(parts).float()
+
+    @torch.no_grad()
     def probabilities(self, inputs: Tensor, chunk: int | None = None) -> dict[str, Tensor]:
         """Return P(class) or P(label on) of every task in evaluation mode, (n, width), on the CPU.
 

@@ -21,6 +21,7 @@ from labelweave.relations.grouping import (
     rank_pairs,
 )
 from labelweave.relations.joining import join_tables
+from labelweave.relations.keeping import load_relatedness, save_relatedness
 from labelweave.relations.knowledge import (
     KnownTable,
     known_table,
@@ -72,6 +73,7 @@ __all__ = [
     "known_table",
     "known_tables",
     "learning_needs",
+    "load_relatedness",
     "multiply_in",
     "order_tasks",
     "propose",
@@ -82,5 +84,6 @@ __all__ = [
     "relate",
     "relation_to_dict",
     "reverse",
+    "save_relatedness",
     "source_posterior",
 ]

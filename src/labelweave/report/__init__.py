@@ -2,7 +2,7 @@
 
 from labelweave.report.ablation import print_ablation, write_ablation
 from labelweave.report.compared import print_compared
-from labelweave.report.decision import decide, reasons, risks
+from labelweave.report.decision import FEW_SEEDS, decide, reasons, risks
 from labelweave.report.exports import write_csv
 from labelweave.report.html import write_html
 from labelweave.report.markdown import write_markdown
@@ -10,13 +10,15 @@ from labelweave.report.messages import known_language, languages
 from labelweave.report.relatedness import print_relatedness
 from labelweave.report.summary import write_summary
 from labelweave.report.terminal import print_results
-from labelweave.report.verdict import best_coupled_arm, headline, recommended_arm
+from labelweave.report.verdict import best_coupled_arm, headline, joining, recommended_arm
 from labelweave.report.writing import read_results, write_report
 
 __all__ = [
+    "FEW_SEEDS",
     "best_coupled_arm",
     "decide",
     "headline",
+    "joining",
     "known_language",
     "languages",
     "print_ablation",

@@ -10,15 +10,15 @@ from labelweave.report.tables import (
     coupled_arms,
     mean_scores,
     tasks_with,
-    verdict,
 )
 from labelweave.report.three_figures import Figure, three_figures
 from labelweave.report.verdict import (
-    best_coupled_arm,
     blind_spot,
     counted,
+    joining,
     outcome,
     recommended_arm,
+    shown_arm,
 )
 
 FEW_SEEDS = 5
@@ -57,7 +57,7 @@ def decide(results: Mapping[str, Any], say: Messages | None = None) -> Decision:
     """
     results, say = checked(results), say or Messages()
     given = results["decision"]
-    key = given.get("verdict") or verdict_key(results)
+    key = given.get("verdict") or joining(results, shown_arm(results))
     return Decision(
         key,
         say.named("decision", key),
@@ -65,25 +65,6 @@ def decide(results: Mapping[str, Any], say: Messages | None = None) -> Decision:
         tuple(reasons(results, say) + _said("reason", given.get("reasons"), say)),
         tuple(risks(results, say) + _said("risk", given.get("risks"), say)),
     )
-
-
-def verdict_key(results: Mapping[str, Any]) -> str:
-    """Return "join", "join some", "do not join" or "cannot tell".
-
-    join: the recommended arm is a joint one with a gain on some task. join some: none is safe on
-    all tasks, but the best joint arm gains on some. cannot tell: no change anywhere, and on some
-    task not enough data. do not join: all else.
-    """
-    results = checked(results)
-    best, chosen = best_coupled_arm(results), recommended_arm(results)
-    if best is None or not mean_scores(results, [results["baseline"]]):
-        return "cannot tell"
-    if chosen != results["baseline"] and tasks_with(results, chosen, "gain"):
-        return "join"
-    if tasks_with(results, best, "gain"):
-        return "join some"
-    harmed = tasks_with(results, best, "negative transfer")
-    return "cannot tell" if not harmed and _unclear(results, best) else "do not join"
 
 
 def reasons(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
@@ -135,11 +116,6 @@ def risks(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
     if results["failures"]:
         found.append(say("risk.failures", n=len(results["failures"])))
     return found
-
-
-def _unclear(results: Mapping[str, Any], arm: str) -> bool:
-    words = [verdict(results, arm, task) for task in results["tasks"]]
-    return any(word in (None, "not enough data") for word in words)
 
 
 def _said(kind: str, entries: Sequence[Mapping[str, Any]] | None, say: Messages) -> list[str]:

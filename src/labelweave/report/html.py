@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labelweave.files import write_text
 from labelweave.report.decision import decide
 from labelweave.report.messages import Messages
-from labelweave.report.relatedness import noise_rows
+from labelweave.report.relatedness import needs_rows, noise_rows
 from labelweave.report.tables import (
     MARKS,
     arm_names,
@@ -73,6 +73,7 @@ def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en
             classes=_classes(results["coverage"]),
             settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
             noise_rows=noise_rows,
+            needs_rows=needs_rows,
             difference=difference,
             estimate=estimate,
             **pictures(results, say),

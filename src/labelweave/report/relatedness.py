@@ -45,6 +45,9 @@ def print_relatedness(
             console.print(Text(f"{printable(evidence['name'])}: labels left out: {names}"))
     for estimate in found["estimates"]:
         _print_disagreements(estimate, console)
+    needs = [f"{printable(task)} {need}" for task, need, _ in needs_rows(found["needs"])]
+    if needs:
+        console.print(Text(f"to learn from the other tasks: {', '.join(needs)}"))
     if found["noise"] and found["noise"]["examined"]:
         console.print(_noise(found["noise"], sources))
     proposal = found["proposal"]
@@ -136,6 +139,22 @@ def noise_rows(
         for number, (label, rate) in enumerate(zip(task["elements"], rates, strict=True))
         if task["support"][source][number] >= 1
     ]
+
+
+def needs_rows(
+    needs: Mapping[str, Sequence[float]], say: Messages | None = None
+) -> list[tuple[str, str, str]]:
+    """Return task, how much it has to learn from the others, and the span over its labels.
+
+    A multiclass task has one figure for all of its classes, and no span.
+    """
+    say = say or Messages()
+    rows = []
+    for task, values in needs.items():
+        mean, low, high = sum(values) / len(values), min(values), max(values)
+        ends = {"low": say.share(low, 1), "high": say.share(high, 1)}
+        rows.append((task, say.share(mean, 1), say("format.span", **ends) if low < high else ""))
+    return rows
 
 
 def _print_disagreements(estimate: Mapping[str, Any], console: Console) -> None:

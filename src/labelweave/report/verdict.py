@@ -54,6 +54,24 @@ def shown_arm(results: Mapping[str, Any]) -> str:
     return (best_coupled_arm(results) or arm) if arm == results["baseline"] else arm
 
 
+def joining(results: Mapping[str, Any], arm: str) -> str:
+    """Return whether to join: "join", "join some", "do not join" or "cannot tell".
+
+    By the verdicts on a joint arm. join: a gain on some task and negative transfer on none; join
+    some: both; cannot tell: no change is shown, and on some task there is not enough data, or no
+    comparison at all; do not join: all else.
+
+    Args:
+        results: the content of a study's results.json.
+        arm: the joint arm.
+    """
+    words = [verdict(results, arm, task) for task in results["tasks"]]
+    if "gain" in words:
+        return "join some" if "negative transfer" in words else "join"
+    unclear = {None, "not enough data"} & {*words}
+    return "cannot tell" if unclear and "negative transfer" not in words else "do not join"
+
+
 def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
     """Return the verdict in words, in one line.
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from labelweave.evaluation import Replicates, main_metric
 from labelweave.evaluation.curve_fit import interval, mean_draws
 from labelweave.remarks import Remark
+from labelweave.report import FEW_SEEDS, joining
 from labelweave.study.curves import TaskCurve, saved_to_dict, shown, total_saved
-
-FEW_SEEDS = 5
 
 
 def decide(
@@ -24,10 +23,7 @@ def decide(
     curves: Mapping[str, TaskCurve],
     level: float,
 ) -> dict[str, Any]:
-    """Return the verdict on an arm: join, join some, do not join or cannot tell.
-
-    "join": a gain on some task and negative transfer on none; "join some": both; "do not join": no
-    gain; but "cannot tell" where no change was shown and some task lacks data.
+    """Return the verdict on an arm (`labelweave.report.joining`), figures, reasons and risks.
 
     Args:
         results: of the study, with ``costs`` and ``money`` as far as there are any.
@@ -42,12 +38,8 @@ def decide(
         for word in ("gain", "negative transfer", "not enough data")
     }
     gains, harmed, unclear = by_word.values()
-    if gains:
-        verdict = "join some" if harmed else "join"
-    else:
-        verdict = "cannot tell" if unclear and not harmed else "do not join"
     return {
-        "verdict": verdict,
+        "verdict": joining(results, arm),
         "arm": arm,
         "figures": [_accuracy(pairs, level), _labels(curves, level), _cost(results)],
         "reasons": _reasons(results, arm, gains, harmed, curves, level),

@@ -10,7 +10,7 @@ from labelweave.priors import assumed_prior
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import batch_shares
 from labelweave.study.fold import Fold
-from labelweave.study.results import notes
+from labelweave.study.notes import notes
 from labelweave.tasks import Binary, Task
 
 

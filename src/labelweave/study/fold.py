@@ -94,20 +94,15 @@ class Fold:
             inputs = rows.inputs
             data += inputs.content() if isinstance(inputs, StoredInputs) else [inputs]
             data += [rows.index, *_codes(rows.annotations)]
-        relations: list[bytes | NDArray[Any]] = []
-        for relation in self.relations:
-            head = f"{relation.name} {relation.strength}"
-            table = relation.weights if isinstance(relation, NoisyOr) else relation.table
-            relations += [head.encode(), table, relation.mask]
-            if isinstance(relation, NoisyOr):
-                relations.append(relation.leak)
+        needs = [part for name, n in self.needs.items() for part in (name.encode(), n)]
+        noise = [part for n in self.noise for part in (n.task.name.encode(), n.confusion)]
         return {
-            "data": _hash(data),
-            "groups": _hash([self.train.groups]),
-            "hidden": _hash(_codes(self.everything) if self.everything else []),
-            "relations": _hash(relations),
-            "noise": _hash([p for n in self.noise for p in (n.task.name.encode(), n.confusion)]),
-            "needs": _hash([p for name, n in self.needs.items() for p in (name.encode(), n)]),
+            "data": content_hash(data),
+            "groups": content_hash([self.train.groups]),
+            "hidden": content_hash(_codes(self.everything) if self.everything else []),
+            "relations": relations_hash(self.relations),
+            "noise": content_hash(noise),
+            "needs": content_hash(needs),
         }
 
 
@@ -115,7 +110,20 @@ def _codes(annotations: Annotations) -> list[NDArray[Any]]:
     return [annotations.labels[task.name] for task in annotations.tasks]
 
 
-def _hash(parts: Sequence[bytes | NDArray[Any]]) -> str:
+def relations_hash(relations: Sequence[AnyRelation]) -> str:
+    """Return a hash of relations: tasks, strengths and tables."""
+    parts: list[bytes | NDArray[Any]] = []
+    for relation in relations:
+        head = f"{relation.name} {relation.strength}"
+        table = relation.weights if isinstance(relation, NoisyOr) else relation.table
+        parts += [head.encode(), table, relation.mask]
+        if isinstance(relation, NoisyOr):
+            parts.append(relation.leak)
+    return content_hash(parts)
+
+
+def content_hash(parts: Sequence[bytes | NDArray[Any]]) -> str:
+    """Return a hash of texts and arrays, of their types and shapes, too."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         if isinstance(part, bytes):

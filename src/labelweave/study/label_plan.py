@@ -15,6 +15,7 @@ from labelweave.relations import multiply_in
 from labelweave.remarks import Remark
 from labelweave.study.curves import TaskCurve
 from labelweave.study.fold import Fold
+from labelweave.study.spreading import spread
 from labelweave.study.value_sections import PricesSection
 
 STEP = 100  # labels that a gain is told for
@@ -70,6 +71,7 @@ def _gains(found: TaskCurve, start: NDArray[np.float64]) -> NDArray[np.float64]:
 def rows_to_label(
     fold: Fold,
     probabilities: Probabilities,
+    features: NDArray[np.floating[Any]],
     collection: Collection,
     wanted: Mapping[str, float],
     count: int,
@@ -79,12 +81,14 @@ def rows_to_label(
     The score, 0 to 1, is the larger of two: ``entropy``, the mean entropy of the task's
     probabilities over that of the uniform distribution; and ``disagreement``, how far they are
     from what they become once the other tasks' predictions are multiplied in through the relations
-    (Jensen-Shannon divergence over its largest value). Tasks share the rows in proportion to what
-    is wanted of them. Nothing else of a row is told.
+    (Jensen-Shannon divergence over its largest value). Of the rows with high scores those are named
+    that are unlike the labelled ones and each other (`spread`), in the order to label them. Tasks
+    share the rows in proportion to what is wanted of them. Nothing else of a row is told.
 
     Args:
         fold: the data; its relations are those that hold.
         probabilities: of the training rows, by task.
+        features: of the training rows, (n, d): what the network makes of them.
         collection: all rows.
         wanted: by task a weight, not negative; all 0 = equal.
         count: number of rows, of all tasks together.
@@ -93,7 +97,8 @@ def rows_to_label(
     parts = []
     free = {name: int((~fold.train.annotations.labelled(name)).sum()) for name in wanted}
     for name, size in _allotted(wanted, free, count).items():
-        rows = np.flatnonzero(~fold.train.annotations.labelled(name))
+        labelled = fold.train.annotations.labelled(name)
+        rows = np.flatnonzero(~labelled)
         own = np.asarray(probabilities[name], dtype=np.float64)[rows]
         multiclass = fold.train.annotations.task(name).kind == "multiclass"
         entropy = _entropy(own, multiclass)
@@ -102,7 +107,7 @@ def rows_to_label(
         apart = (mixed - (entropy + other) / 2) * _most(own, multiclass) / np.log(2)
         entropy, apart = np.clip(entropy, 0, 1), np.clip(apart, 0, 1)
         score = np.maximum(entropy, apart)
-        first = np.argsort(-score, kind="stable")[:size]
+        first = spread(score, features[rows], features[labelled], size)
         place = fold.train.index[rows[first]]
         source = collection.source[place]
         parts.append(

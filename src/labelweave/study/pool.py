@@ -1,22 +1,16 @@
 """Runs side by side, each in a process of its own, and those derived from them."""
 
-import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from joblib import Parallel, cpu_count, delayed
-
-from labelweave.errors import LabelweaveWarning
+from labelweave.errors import TrainingError
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
-from labelweave.study.orphan import end_with
 from labelweave.study.progress import runs_bar
 from labelweave.study.runs import Run, derive, execute
 from labelweave.study.tracking import Tracking
+from labelweave.study.workers import side_by_side
 
-KILLED = "its process was killed, perhaps for lack of memory; try fewer processes (--jobs 1)"
 Pair = tuple[Run, Fold]
 
 
@@ -92,55 +86,17 @@ def derive_runs(
 def _trained(
     waiting: Sequence[Pair], config: StudyConfig, jobs: int | None
 ) -> Iterator[tuple[Run, str | None]]:
-    """Give every run as it ends, with what went wrong.
-
-    When the system kills a worker all of them are lost: those runs go on from their checkpoints in
-    new ones, until two pools in a row end none.
-    """
-    chances = 2
-    while waiting:
-        ended = set()
-        try:
-            for run, error in _pooled(waiting, config, jobs):
-                ended.add(run.folder)
-                yield run, error
-            return
-        except BrokenProcessPool:
-            left = [(run, fold) for run, fold in waiting if run.folder not in ended]
-            waiting = []
-            for run, fold in left:
-                if run.done:  # its worker ended well, but the answer was lost
-                    yield run, None
-                else:
-                    waiting.append((run, fold))
-            fruitless = len(waiting) == len(left) and not ended
-            chances = chances - 1 if fruitless else 2
-            if not chances:
-                yield from ((run, KILLED) for run, _ in waiting)
-                return
-            warnings.warn(
-                f"study '{config.name}': a worker process was killed, perhaps for lack of memory; "
-                f"{len(waiting)} runs go on in new ones",
-                LabelweaveWarning,
-                stacklevel=4,
-            )
+    """Give every run as it ends, with what went wrong."""
+    left = dict(enumerate(waiting))
+    told = f"study '{config.name}': {{}}; {{}} runs"
+    try:
+        given = [(run, fold, config) for run, fold in waiting]
+        for number, error in side_by_side(_job, given, jobs, told):
+            yield left.pop(number)[0], error
+    except TrainingError as error:
+        yield from ((run, str(error)) for run, _ in left.values())
 
 
-def _pooled(
-    waiting: Sequence[Pair], config: StudyConfig, jobs: int | None
-) -> Iterator[tuple[Run, str | None]]:
-    workers = max(1, min(jobs or cpu_count(), len(waiting)))
-    parallel = Parallel(
-        n_jobs=workers,
-        return_as="generator_unordered",
-        inner_max_num_threads=1 if workers > 1 else None,
-        backend="loky",
-    )
-    calls = (delayed(_job)(run, fold, config, os.getpid()) for run, fold in waiting)
-    found: Iterator[tuple[Run, str | None]] = parallel(calls)
-    return found
-
-
-def _job(run: Run, fold: Fold, config: StudyConfig, parent: int) -> tuple[Run, str | None]:
-    end_with(parent)
-    return run, execute(run, fold, config)
+def _job(run: Run, fold: Fold, config: StudyConfig) -> str | None:
+    # where its process was killed after it, but before the answer was heard
+    return None if run.done else execute(run, fold, config)

@@ -1,34 +1,29 @@
-"""The relatedness of a fold's tasks, from its uncoupled multi-task run."""
+"""The relatedness of a fold's tasks, from its uncoupled multi-task run; found once, and kept."""
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from joblib import Parallel, cpu_count, delayed
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
 from labelweave.errors import TrainingError
-from labelweave.files import make_folder, replacing
 from labelweave.model import Model
-from labelweave.relations import AnyRelation, KeptOut, NoisyOr, Origin, Relatedness, relate
-from labelweave.study.arms import UNCOUPLED, find_arm
+from labelweave.relations import (
+    AnyRelation,
+    NoisyOr,
+    Origin,
+    Relatedness,
+    load_relatedness,
+    relate,
+    save_relatedness,
+)
 from labelweave.study.config import StudyConfig
-from labelweave.study.fitting import fit_arm
-from labelweave.study.fold import Fold
-from labelweave.study.kept_out import kept_out
-from labelweave.study.orphan import end_with
-from labelweave.study.pool import KILLED
+from labelweave.study.fold import Fold, content_hash, relations_hash
+from labelweave.study.kept_out_predictions import kept_out_predictions
 from labelweave.study.runs import Run
+from labelweave.study.workers import side_by_side
 
-TASK = "task/"
+FORMAT = 1  # part of every kept relatedness' name: raised when what is found changes
 Pairs = Sequence[tuple[str, str]] | None
-Predictions = dict[str, NDArray[np.float32]]
+Found = dict[Origin, Relatedness]
 
 
 def relate_folds(
@@ -41,8 +36,10 @@ def relate_folds(
     *,
     noise: bool = False,
     jobs: int | None = None,
-) -> Iterator[dict[Origin, Relatedness]]:
-    """Give the relatedness of every fold, in order, each made in a process of its own.
+) -> Iterator[tuple[int, Found]]:
+    """Give the number of every fold and its relatedness, each made in a process of its own.
+
+    What was kept comes first; only what is not there is looked for.
 
     Args:
         folds: the data of every seed.
@@ -55,28 +52,24 @@ def relate_folds(
         jobs: processes side by side; None = one a core.
 
     Raises:
-        TrainingError: the system killed a process.
+        TrainingError: the system killed processes again and again.
     """
-    workers = max(1, min(jobs or cpu_count(), len(folds)))
-    parallel = Parallel(
-        n_jobs=workers,
-        return_as="generator",
-        inner_max_num_threads=1 if workers > 1 else None,
-        backend="loky",
-    )
-    parent = os.getpid()
-
-    def relate_here(*given: Any) -> dict[Origin, Relatedness]:
-        end_with(parent)
-        return relate_fold(*given, noise=noise)
-
+    waiting: list[int] = []
+    for number, (fold, base, wanted) in enumerate(zip(folds, bases, origins, strict=True)):
+        paths = _paths(fold, base, pairs, known, config, wanted, noise)
+        kept = {origin: load_relatedness(path) for origin, path in paths.items()}
+        found = {origin: each for origin, each in kept.items() if each is not None}
+        if len(found) == len(paths):
+            yield number, found
+        else:
+            waiting.append(number)
+    given = [(folds[i], bases[i], pairs, known, config, origins[i], noise) for i in waiting]
+    told = f"study '{config.name}': {{}}; the relations of {{}} seeds"
     try:
-        yield from parallel(
-            delayed(relate_here)(fold, base, pairs, known, config, wanted)
-            for fold, base, wanted in zip(folds, bases, origins, strict=True)
-        )
-    except BrokenProcessPool:
-        raise TrainingError(f"relations: {KILLED}") from None
+        for number, found in side_by_side(relate_fold, given, jobs, told):
+            yield waiting[number], found
+    except TrainingError as error:
+        raise TrainingError(f"relations: {error}") from None
 
 
 def relate_fold(
@@ -86,9 +79,8 @@ def relate_fold(
     known: Sequence[AnyRelation],
     config: StudyConfig,
     origins: Sequence[Origin],
-    *,
     noise: bool = False,
-) -> dict[Origin, Relatedness]:
+) -> Found:
     """Return by origin the relatedness of the tasks, estimated on a fold's training rows.
 
     Args:
@@ -100,13 +92,18 @@ def relate_fold(
         origins: which evidence enters the tables.
         noise: estimate how labels err, too.
     """
-    if not origins:
-        return {}
+    paths = _paths(fold, base, pairs, known, config, origins, noise)
+    kept = {origin: load_relatedness(path) for origin, path in paths.items()}
+    found: Found = {origin: each for origin, each in kept.items() if each is not None}
+    if len(found) == len(paths):
+        return found
     model = Model.load(base.folder / "model")
     predictions = model.drawn_probabilities(fold.train.inputs)
-    rows = _kept_out(fold, base, model, config)
-    return {
-        origin: relate(
+    rows = kept_out_predictions(fold, base, model, config)
+    for origin in origins:
+        if origin in found:
+            continue
+        found[origin] = relate(
             fold.train.annotations,
             predictions,
             pairs,
@@ -119,8 +116,8 @@ def relate_fold(
             noise=noise,
             seed=fold.seed,
         )
-        for origin in origins
-    }
+        save_relatedness(found[origin], paths[origin])
+    return {origin: found[origin] for origin in origins}
 
 
 def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> Fold:
@@ -137,43 +134,23 @@ def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> 
     return replace(fold, relations=related.relations, needs=related.needs)
 
 
-def _kept_out(fold: Fold, base: Run, model: Model, config: StudyConfig) -> KeptOut | None:
-    """Return rows that the uncoupled network was not trained on, if there are any."""
-    if len(fold.validation.index):
-        annotations = fold.validation.annotations
-        return KeptOut(annotations, model.drawn_probabilities(fold.validation.inputs))
-    parts = config.relatedness.folds
-    if not parts:
-        return None
-    # all that they depend on is in the run's key
-    path = base.folder.parent.parent / "kept_out" / f"{base.key}-{parts}.safetensors"
-    return KeptOut(fold.train.annotations, _read(path) or _trained(fold, config, parts, path))
-
-
-def _read(path: Path) -> Predictions | None:
-    if not path.exists():
-        return None
-    try:
-        return {name.removeprefix(TASK): p for name, p in load_file(path).items()}
-    except SafetensorError:  # damaged from outside: made anew
-        return None
-
-
-def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path) -> Predictions:
-    """Return what networks say of the training rows that they have not seen, and keep it."""
-    annotations, n = fold.train.annotations, len(fold.train.index)
-    predictions = {task.name: np.zeros((n, task.width), np.float32) for task in annotations.tasks}
-    # as many passes over the rows as over all of them
-    steps = max(1, round(config.training.total_steps(n) * (parts - 1) / parts))
-    training = config.training.model_copy(update={"steps": steps, "epochs": None})
-    shorter = config.model_copy(update={"training": training})
-    for inner, out in kept_out(fold, parts):
-        inner_model = fit_arm(find_arm(UNCOUPLED), inner, shorter, None).model
-        assert inner_model is not None  # a joint network
-        for name, given in inner_model.drawn_probabilities(inner.test.inputs).items():
-            predictions[name][out] = given
-    make_folder(path.parent)
-    with replacing(path) as temporary:
-        # safetensors' own writing has errors of its own for a full disk
-        temporary.write_bytes(save({f"{TASK}{name}": p for name, p in predictions.items()}))
-    return predictions
+def _paths(
+    fold: Fold,
+    base: Run,
+    pairs: Pairs,
+    known: Sequence[AnyRelation],
+    config: StudyConfig,
+    origins: Sequence[Origin],
+    noise: bool,
+) -> dict[Origin, Path]:
+    """Return by origin where the relatedness is kept, named by all that it depends on."""
+    settings = repr((FORMAT, base.key, pairs, config.relatedness.strength, noise))
+    folds = config.relatedness.folds
+    groups = content_hash([fold.train.groups])
+    content = f"{settings} {folds} {groups} {relations_hash(known)}"
+    folder = base.folder.parent.parent / "relatedness"
+    return {
+        origin: folder
+        / f"{origin}-seed{fold.seed}-{content_hash([content.encode()])[:12]}.safetensors"
+        for origin in origins
+    }

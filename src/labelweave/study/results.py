@@ -26,18 +26,17 @@ from labelweave.evaluation import (
 from labelweave.files import make_folder, write_text
 from labelweave.priors import assumed_prior
 from labelweave.relations import relation_to_dict
-from labelweave.remarks import Remark
 from labelweave.report import recommended_arm, write_csv, write_report
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.calibration import calibration
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.left_behind import left_behind
+from labelweave.study.notes import notes
 from labelweave.study.runs import Run
 from labelweave.tasks import Task
 
 PACKAGES = ("torch", "lightning-fabric", "numpy", "pandas", "scikit-learn")
-FEW_GROUPS = 10
 
 
 def collect(
@@ -219,29 +218,6 @@ def _costs(runs: Sequence[Run]) -> dict[str, Any]:
         "parameters": records[0]["parameters"],
         "networks": records[0]["networks"],
     }
-
-
-def notes(folds: Sequence[Fold]) -> list[str]:
-    """Return every fold's notes once, with the seeds where not all folds have it.
-
-    Besides, whether there are too few seeds or groups of test rows for intervals to say much.
-    """
-    seeds: dict[str, list[int]] = {}
-    for fold in folds:
-        for note in fold.notes:
-            seeds.setdefault(note, []).append(fold.seed)
-    found: list[str] = []
-    if len(folds) == 1:
-        found.append(Remark("note.one_seed"))
-    groups = len(np.unique(np.concatenate([fold.test.groups for fold in folds])))
-    if 0 < groups < FEW_GROUPS:
-        found.append(Remark("note.few_groups", groups=groups))
-    return found + [
-        note
-        if len(where) == len(folds)
-        else Remark("note.of_seeds", note=note, seeds=", ".join(map(str, where)))
-        for note, where in seeds.items()
-    ]
 
 
 def write_results(results: Mapping[str, Any], folder: Path, language: str | None = None) -> None:

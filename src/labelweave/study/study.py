@@ -14,18 +14,18 @@ from labelweave.lock import check_free, locked
 from labelweave.relations import Origin, Relatedness
 from labelweave.remarks import plain
 from labelweave.report import known_language
-from labelweave.study.arms import BASELINE, UNCOUPLED
+from labelweave.study.arms import UNCOUPLED
 from labelweave.study.config import StudyConfig
+from labelweave.study.course import plan_runs, train_arms
 from labelweave.study.description import description
 from labelweave.study.fitting import batch_shares, check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
 from labelweave.study.mislabelled import mislabelled_table, write_mislabelled
-from labelweave.study.pool import derive_runs, train_runs
-from labelweave.study.progress import runs_bar
-from labelweave.study.relating import relate_fold, relate_folds, with_relations
+from labelweave.study.pool import train_runs
+from labelweave.study.relating import relate_fold
 from labelweave.study.results import collect, write_results
-from labelweave.study.runs import Run, plan_run
+from labelweave.study.runs import Run
 from labelweave.study.stage_name import stage_name
 from labelweave.study.study_file import parse_study, read_study_file
 from labelweave.study.tracking import Tracking, check_tracking
@@ -161,35 +161,14 @@ class Study:
     def _compare(
         self, folds: Sequence[Fold], jobs: int | None, progress: bool, tracking: Tracking
     ) -> dict[str, Any]:
-        arms = {arm: self.config.arm(arm) for arm in self.arms}
-        first = {arm: folds for arm, spec in arms.items() if not spec.comes_second}
-        plan = self._plan(first)
-        failures = train_runs(plan, first, self.config, jobs, progress, tracking)
-        derive_runs(plan, folds, self.config, tracking)
-        related = self._related(folds, plan, jobs, progress)
-        self._note_mislabelled(folds, related)
-        taught = all(run.done for run in plan[BASELINE])
-        second: dict[str, Sequence[Fold]] = {}
-        for arm, spec in arms.items():
-            if arm in first or (spec.distils and not taught):
-                continue
-            if spec.estimated is None:
-                second[arm] = folds
-            elif by_seed := related[spec.estimated]:
-                second[arm] = [
-                    with_relations(fold, found, noise=spec.noise)
-                    for fold, found in zip(folds, by_seed, strict=True)
-                ]
-        runs = self._plan(second)
-        failures += train_runs(runs, second, self.config, jobs, progress, tracking)
-        plan |= runs
-        ended = [arm for arm in self.arms if arm in plan and all(run.done for run in plan[arm])]
-        whole = {arm: plan[arm] for arm in ended}
-        if not whole:
-            raise TrainingError(f"every arm failed, the first: {failures[0]['error']}")
-        results = collect(self.config, folds, whole, failures, self.command)
+        trained = train_arms(
+            self.config, self.data, self.arms, folds, self.output, jobs, progress, tracking
+        )
+        self._trained = trained.folds, trained.runs
+        self._note_mislabelled(folds, trained.related)
+        failures, related = trained.failures, trained.related
+        results = collect(self.config, folds, trained.runs, failures, self.command)
         results["next_task"] = next_task(related)
-        self._trained = ({**first, **second}, whole)
         results["relatedness"] = {
             origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
         }
@@ -213,7 +192,7 @@ class Study:
             raise LabelweaveError("relations from knowledge: found no table, expected one")
         check_free(self.output)
         fold = self.first_fold()
-        plan = self._plan({UNCOUPLED: [fold]})
+        plan = plan_runs({UNCOUPLED: [fold]}, self.config, self.output)
         with self._working() as tracking:
             failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress, tracking)
             if failures:
@@ -224,51 +203,6 @@ class Study:
             )
         related = found[origin]
         self._note_mislabelled([fold], {origin: [related]})
-        return related
-
-    def _plan(self, folds: Mapping[str, Sequence[Fold]]) -> dict[str, list[Run]]:
-        """Return the runs of arms on their folds."""
-        prints: dict[int, dict[str, str]] = {}
-        for fold in (fold for of_arm in folds.values() for fold in of_arm):
-            prints.setdefault(id(fold), fold.fingerprint())
-        return {
-            arm: [
-                plan_run(arm, fold, prints[id(fold)], self.config, self.output) for fold in of_arm
-            ]
-            for arm, of_arm in folds.items()
-        }
-
-    def _related(
-        self,
-        folds: Sequence[Fold],
-        plan: Mapping[str, Sequence[Run]],
-        jobs: int | None,
-        progress: bool,
-    ) -> dict[Origin, list[Relatedness]]:
-        """Return by origin the relatedness of every seed, or nothing where a run has failed.
-
-        Arms that take an expert's tables as given use them all; on the first seed these are
-        judged all the same, so that the report says what holds.
-        """
-        origins_of_arms = (self.config.arm(name).estimated for name in self.arms)
-        wanted = list(dict.fromkeys(origin for origin in origins_of_arms if origin is not None))
-        related: dict[Origin, list[Relatedness]] = {origin: [] for origin in wanted}
-        base = plan.get(UNCOUPLED, ())
-        noise = any(self.config.arm(name).noise for name in self.arms)
-        if not (wanted or self.data.known) or not base or not all(run.done for run in base):
-            return related
-        with runs_bar(progress) as bar:
-            shown = bar.add_task(f"{self.config.name}: relations", total=len(folds), last="")
-            first = [*wanted, "knowledge"] if self.data.known else wanted
-            origins = [list(dict.fromkeys(first)), *[wanted] * (len(folds) - 1)]
-            found = relate_folds(
-                folds, base, origins, self.data.pairs, self.data.known, self.config,
-                noise=noise, jobs=jobs,
-            )  # fmt: skip
-            for fold, by_origin in zip(folds, found, strict=True):
-                for origin, each in by_origin.items():
-                    related.setdefault(origin, []).append(each)
-                bar.update(shown, advance=1, last=f"seed {fold.seed}")
         return related
 
     def _note_mislabelled(

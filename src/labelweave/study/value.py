@@ -228,6 +228,7 @@ def _label_plan(
         }
     model = Model.load(run.folder / "model")
     given = model.under_prior(model.probabilities(fold.train.inputs))
-    rows = rows_to_label(fold, given, data.collection, wanted, config.label_next)
+    features = model.features(fold.train.inputs)
+    rows = rows_to_label(fold, given, features, data.collection, wanted, config.label_next)
     write_rows(rows, output)
     return plan | {"rows_file": ROWS_FILE, "rows": len(rows)}

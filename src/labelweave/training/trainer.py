@@ -22,6 +22,7 @@ from labelweave.training.checkpoint import (
     save_tensors,
     training_state,
 )
+from labelweave.training.clipping import clip
 from labelweave.training.config import TrainingConfig
 from labelweave.training.diagnostics import head_gradients, probes, shares_and_cosines
 from labelweave.training.history import LOG, History, Window
@@ -140,7 +141,8 @@ class _Run:
             fused=self.fabric.device.type in ("cpu", "cuda"),
         )
         self.module, self.optimizer = self.fabric.setup(network, optimizer)
-        if _adds_nothing(self.fabric):
+        self.bare = _adds_nothing(self.fabric)
+        if self.bare:
             # Fabric's wrappers of forward and step cost a tenth of a small network's step
             self.module, self.optimizer = network, optimizer
         self.weights = list(network.parameters())
@@ -201,9 +203,7 @@ class _Run:
         if probe:
             self.gradients = head_gradients(logits, self.network, self.balance)
         if self.config.clip is not None:
-            self.fabric.clip_gradients(
-                self.module, self.optimizer, max_norm=self.config.clip, error_if_nonfinite=False
-            )
+            self._clip(self.config.clip)
         self.optimizer.step()
         if self.balance is not None and self.balance.looks_back:
             with torch.no_grad():
@@ -233,6 +233,14 @@ class _Run:
             logits, batch.labels, self.step / self.steps, self._reduce(),
             source=batch.source, teachers=batch.teachers, weigh=weigh,
         )  # fmt: skip
+
+    def _clip(self, most: float) -> None:
+        if self.bare:
+            clip(self.weights, most)
+            return
+        self.fabric.clip_gradients(
+            self.module, self.optimizer, max_norm=most, error_if_nonfinite=False
+        )
 
     def _clear(self) -> None:
         for weight in self.weights:

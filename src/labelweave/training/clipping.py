@@ -1,0 +1,23 @@
+"""Clipping of gradients, without what costs a small network time."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+TINY = 1e-6  # as in PyTorch
+
+
+@torch.no_grad()
+def clip(weights: Sequence[nn.Parameter], most: float) -> Tensor:
+    """Scale all gradients in place so that their common norm is at most `most`; return the norm.
+
+    Bitwise what `torch.nn.utils.clip_grad_norm_` does to weights of one device and type, with less
+    of what it does around it. A norm that is not finite makes the gradients not finite.
+    """
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (most / (norm + TINY)).clamp(max=1.0))
+    return norm

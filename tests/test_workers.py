@@ -1,0 +1,50 @@
+"""Jobs in processes of their own, one of which is killed."""
+
+import os
+import signal
+import warnings
+from pathlib import Path
+
+import pytest
+
+from labelweave.errors import LabelweaveWarning, TrainingError
+from labelweave.study.workers import KILLED, side_by_side
+
+TOLD = "study 'parts': {}; {} runs"
+
+
+def once_killed(folder: Path, number: int) -> int:
+    """Kill the process of the first call with the number 2."""
+    marker = folder / "killed"
+    if number == 2 and not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    with (folder / f"{number}.txt").open("a", encoding="utf-8") as file:
+        file.write("called\n")
+    return number**2
+
+
+def always_killed(_: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def test_when_a_process_is_killed_what_has_not_ended_goes_on_in_new_ones(tmp_path: Path) -> None:
+    given = [(tmp_path, number) for number in range(5)]
+    killed = r"study 'parts': a worker process was killed, .* runs go on in new ones"
+    with pytest.warns(LabelweaveWarning, match=killed):
+        found = dict(side_by_side(once_killed, given, 2, TOLD))
+    assert found == {number: number**2 for number in range(5)}
+
+
+def test_when_they_are_killed_again_and_again_it_is_told_in_one_line() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(TrainingError) as told:
+            list(side_by_side(always_killed, [(1,), (2,)], 2, TOLD))
+    assert str(told.value) == KILLED
+    assert "\n" not in KILLED
+
+
+def test_nothing_to_call_gives_nothing() -> None:
+    assert list(side_by_side(always_killed, [], 2, TOLD)) == []
