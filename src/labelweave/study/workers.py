@@ -61,9 +61,10 @@ def _pooled(
         inner_max_num_threads=1 if workers > 1 else None,
         backend="loky",
     )
-    calls = (
+    # a list: what has ended leaves `waiting` while the others are called
+    calls = [
         delayed(_numbered)(number, call, each, os.getpid()) for number, each in waiting.items()
-    )
+    ]
     found: Iterator[tuple[int, T]] = parallel(calls)
     yield from found
 
