@@ -45,13 +45,13 @@ class MultiTaskNetwork(nn.Module):
         return {task.name: part for task, part in zip(self.tasks, scores, strict=True)}
 
     @torch.no_grad()
-    def features(self, inputs: Tensor, chunk: int = 8192) -> Tensor:
+    def features(self, inputs: Tensor) -> Tensor:
         """Return what the backbone makes of inputs in evaluation mode, (n, features), on the CPU.
 
         Args:
             inputs: (n, ...); moved in chunks to the network's device.
-            chunk: rows a pass, to bound memory.
         """
+        chunk = self.backbone.chunk if isinstance(self.backbone, Backbone) else CHUNK
         training, weight = self.training, self.heads.weight
         self.eval()
         parts = [self.backbone(_like(rows, weight)).cpu() for rows in torch.split(inputs, chunk)]
