@@ -82,9 +82,10 @@ class Spread:
         differing = rows * self.own
         if self.size > 1:
             freedom = self.size - 1
-            needed = nctdtrinc(freedom, 1 - power, abs(stdtrit(freedom, tail)))
-            runs = self.runs * freedom / chdtri(freedom, 0.5)
-            differing = max(differing, float(needed**2 * runs))
+            critical = abs(float(stdtrit(freedom, tail)))
+            needed = float(nctdtrinc(float(freedom), 1 - power, critical))
+            runs = self.runs * freedom / float(chdtri(freedom, 0.5))
+            differing = max(differing, needed**2 * runs)
         found = sqrt(rows * self.shared + differing)
         if elements is None:
             return found
