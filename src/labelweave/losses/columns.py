@@ -119,9 +119,9 @@ class Columns:
 
     def _parts(self, logits: Logits) -> list[Tensor]:
         """Return the log-probabilities of each multiclass task, of all "on" and of all "off"."""
-        parts = [F.log_softmax(_widened(logits[task.name]), dim=1) for task in self.multiclass]
+        parts = [F.log_softmax(widened(logits[task.name]), dim=1) for task in self.multiclass]
         if self.multilabel:
-            scores = joined([_widened(logits[task.name]) for task in self.multilabel])
+            scores = joined([widened(logits[task.name]) for task in self.multilabel])
             on = F.logsigmoid(scores)
             parts += [on, on - scores]
         return parts
@@ -137,7 +137,8 @@ class Columns:
         return joined(parts)
 
 
-def _widened(scores: Tensor) -> Tensor:
+def widened(scores: Tensor) -> Tensor:
+    """Return scores in float32 where they are in half precision."""
     return scores.float() if scores.element_size() < 4 else scores
 
 

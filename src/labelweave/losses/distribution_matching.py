@@ -8,12 +8,26 @@ from torch import Tensor
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.columns import ColumnBatch, Columns, joined
 from labelweave.losses.coupling import RelationCoupling
-from labelweave.losses.cross_entropies import FLOOR, Factor, cross_entropies
 from labelweave.losses.need import Needs, source_needs, target_needs
 from labelweave.losses.terms import Terms
 from labelweave.relations import Relation
 
+FLOOR = 1e-6  # of q in a logarithm; below it q gets no gradient
+LEAST = 1e-6  # probability of the known classes; below it they say nothing
+
+Factor = float | Tensor
 Form = Callable[[Tensor, Tensor], Tensor]
+
+
+def _cross_entropies(log_p: Tensor, q: Tensor, forth: Factor, back: Factor) -> Tensor:
+    """Return forth * q (log q - log p) + back * p (log p - log q).
+
+    The weights q and p in front of the brackets, and the entropies, count as constants, so that
+    the gradient is that of the two cross-entropies.
+    """
+    log_q = q.clamp(min=FLOOR).log()
+    one = forth * q.detach() * (log_q.detach() - log_p)
+    return one + back * log_p.detach().exp() * (log_p.detach() - log_q)
 
 
 def _jensen_shannon(log_p: Tensor, q: Tensor) -> Tensor:
@@ -55,10 +69,11 @@ def matched(
     """
     form = FORMS[name]
     if isinstance(form, tuple):
-        return cross_entropies(log_p, q, mass, form[0] * needs[0], form[1] * needs[1])
-    loss = form(log_p, q)
-    if name != "paper":
-        loss = loss * (0.5 * (needs[0] + needs[1]))
+        loss = _cross_entropies(log_p, q, form[0] * needs[0], form[1] * needs[1])
+    elif name == "paper":
+        loss = form(log_p, q)
+    else:
+        loss = form(log_p, q) * (0.5 * (needs[0] + needs[1]))
     return (loss if mass is None else mass * loss).sum(dim=0)
 
 
@@ -129,7 +144,7 @@ class DistributionMatching(RelationCoupling):
         if not all(stack.complete for stack in stacks):
             known = joined([p @ stack.known for stack, p in given])
             # columns without any known entry have weight 0; a q of 1 keeps the logarithm finite
-            q = torch.where(known > 1e-6, q / known.clamp_min(1e-6), 1.0)
+            q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 1.0)
             mass = known.detach()
         log_p = stacks.columns_of(batch.log_p)
         needs = (1.0, 1.0) if self.forth is None or self.back is None else (self.forth, self.back)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from labelweave.balancing import Choice
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.class_imbalance import REWEIGHTED, Reweighted, task_loss
+from labelweave.losses.closed_form import closed_form
 from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
 from labelweave.losses.registry import checked_weight, made_couplings, needs_relations
 from labelweave.losses.supervised import Supervised
-from labelweave.losses.terms import join
+from labelweave.losses.terms import Terms, join
 from labelweave.relations import AnyRelation, Needs, Noise
 from labelweave.tasks import Task
 
@@ -122,6 +123,7 @@ class Objective(nn.Module):
             found, factor = made_couplings(name, dict(options), given)
             self.couplings.extend(found)
             factors += [factor] * sum(len(coupling.names) for coupling in found)
+        self.closed_form = closed_form(self.supervised, self.couplings)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)
         self.register_buffer("ramped", ramped, persistent=False)
@@ -156,18 +158,32 @@ class Objective(nn.Module):
         with torch.autocast(next(iter(logits.values())).device.type, enabled=False):
             if self.shift is not None:
                 logits, teachers = (self._shifted(s, source) for s in (logits, teachers or {}))
-            batch = self.columns(logits, labels, source, teachers)
-            terms = join([part.terms(batch) for part in (self.supervised, *self.couplings)])
+            terms = self._terms(logits, labels, source, teachers)
             if reduce is not None:
                 terms = terms._replace(counts=reduce(terms.counts))
-            raw = terms.means()
+            inverse = terms.inverse_counts()
+            raw = terms.sums.detach() * inverse
             factors = self._factors(progress)
             if weigh is not None:
                 tasks = len(self.widths)
-                more = weigh(raw[:tasks].detach(), terms.counts[:tasks])
+                more = weigh(raw[:tasks], terms.counts[:tasks])
                 factors = torch.cat([factors[:tasks] * more, factors[tasks:]])
-            weighted = raw * factors
-        return Loss(weighted.sum(), terms.names, raw.detach(), weighted.detach())
+            # one product with constants is all that the backward pass has to go through
+            total = terms.sums @ (factors * inverse).to(terms.sums.dtype)
+        return Loss(total, terms.names, raw, raw * factors)
+
+    def _terms(
+        self,
+        logits: Logits,
+        labels: Labels,
+        source: Tensor | None,
+        teachers: Mapping[str, Tensor] | None,
+    ) -> Terms:
+        # a compiler fuses the composition by itself
+        if self.closed_form is not None and not torch.compiler.is_compiling():
+            return self.closed_form(logits, labels)  # type: ignore[no-any-return]
+        batch = self.columns(logits, labels, source, teachers)
+        return join([part.terms(batch) for part in (self.supervised, *self.couplings)])
 
     def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:
         """Return scores as they speak of the prior of each row's source."""

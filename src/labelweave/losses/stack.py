@@ -71,6 +71,7 @@ class RelationStacks(nn.Module):
         sources: D, the number of data sources whose labels err in their own ways; 1 = all alike.
         names: the relations' names, in the order of the columns.
         targets: (M,) index of each column in the layout.
+        members: (M, R) 1 at a relation's columns, else 0.
         weights: (M, R) a relation's strength at its columns, else 0; also 0 for labels or tasks
             that no class speaks about.
         shares: (M, R) `weights` divided, for a multilabel target, by the number of labels that
@@ -82,6 +83,7 @@ class RelationStacks(nn.Module):
     """
 
     targets: Tensor
+    members: Tensor
     weights: Tensor
     shares: Tensor
     elements: Tensor
@@ -121,6 +123,7 @@ class RelationStacks(nn.Module):
         owner = np.repeat(np.arange(len(places)), [len(place) for place in places])
         segments = np.eye(len(places))[owner]
         strength = _joined(blocks, "strength")[:, None]
+        _register(self, "members", segments)
         _register(self, "weights", segments * strength)
         _register(self, "shares", segments * _joined(blocks, "share")[:, None])
         _register(self, "elements", segments * _joined(blocks, "element")[:, None])

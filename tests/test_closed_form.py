@@ -1,0 +1,174 @@
+"""The losses in closed form against the compositions that they equal."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from labelweave.errors import LabelweaveError
+from labelweave.losses import Objective
+from labelweave.relations import Noise, NoisyOr, Relation
+from losses_reference import (
+    BINARY,
+    CLASSES,
+    LABELS,
+    SOURCE,
+    TASKS,
+    random_labels,
+    random_logits,
+    random_relation,
+    random_relations,
+    tensors,
+)  # fmt: skip
+
+MATCHING = {"distribution_matching": {}}
+COUPLINGS = [
+    {},
+    MATCHING,
+    {"distribution_matching": {"form": "source_to_target"}},
+    {"distribution_matching": {"form": "target_to_source"}},
+    {"co_annotation": {"backward": None}},
+    {"co_annotation": {"forward": None}},
+    {"co_annotation": {}, **MATCHING},
+]
+seeds = st.integers(0, 2**32 - 1)
+
+
+def composed(objective, *arguments):
+    """The same objective without its closed form."""
+    closed, objective.closed_form = objective.closed_form, None
+    try:
+        return objective(*arguments)
+    finally:
+        objective.closed_form = closed
+
+
+@pytest.mark.parametrize("known", [0.6, 1.0], ids=["in part", "known"])
+@pytest.mark.parametrize("couplings", COUPLINGS, ids=str)
+@given(seed=seeds, smoothing=st.sampled_from([0.0, 0.01]), measured=st.booleans())
+@settings(max_examples=8)
+def test_values_and_gradients_are_those_of_the_composition(
+    couplings, known, seed, smoothing, measured
+):
+    rng = np.random.default_rng(seed)
+    relations = random_relations(rng, known)
+    options = {name: {**given, "smoothing": smoothing} for name, given in couplings.items()}
+    needs = {task.name: rng.random(task.width) for task in TASKS} if measured else None
+    objective = Objective(TASKS, relations, options, needs=needs).double()
+    assert objective.closed_form is not None
+    logits, labels = random_logits(rng, 5), tensors(random_labels(rng, 5))
+    leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
+    found, expected = objective(leaves, labels), composed(objective, twins, labels)
+    assert found.names == expected.names
+    # tables are in single precision: what counts as 1 is their rows' sum, 1 within 1e-7
+    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=1e-10)
+    found.total.backward()
+    expected.total.backward()
+    for name, leaf in leaves.items():
+        assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=1e-10), name
+
+
+@pytest.mark.parametrize("couplings", [{}, {"co_annotation": {}}], ids=str)
+def test_gradients_against_finite_differences(couplings):
+    rng = np.random.default_rng(3)
+    objective = Objective(TASKS, random_relations(rng), couplings).double()
+    labels, leaves = tensors(random_labels(rng, 4)), tensors(random_logits(rng, 4), grad=True)
+
+    def total(*scores):
+        return objective(dict(zip(leaves, scores, strict=True)), labels).total
+
+    assert torch.autograd.gradcheck(total, tuple(leaves.values()))
+
+
+@pytest.mark.parametrize(
+    "couplings",
+    [
+        {"distribution_matching": {"form": "js"}},
+        {"distribution_matching": {"form": "paper"}},
+        {"co_annotation": {"forward": "hard"}},
+        {"co_annotation": {"backward": "posterior"}},
+        {**MATCHING, "distillation": {}},
+    ],
+    ids=str,
+)
+def test_other_forms_are_composed(couplings):
+    relations = random_relations(np.random.default_rng(0))
+    assert Objective(TASKS, relations, couplings).closed_form is None
+
+
+def test_noise_and_noisy_ors_are_composed():
+    rng = np.random.default_rng(0)
+    noise = [Noise(CLASSES, np.full((1, 4, 4), 0.25))]
+    assert Objective(TASKS, random_relations(rng), MATCHING, noise=noise).closed_form is None
+    noisy_or = NoisyOr(LABELS, BINARY, rng.random((3, 1)), [0.1])
+    assert Objective(TASKS, [noisy_or], MATCHING).closed_form is None
+
+
+def test_scores_far_apart_stay_finite():
+    relation = Relation(SOURCE, LABELS, np.eye(3))
+    objective = Objective(TASKS, [relation], COUPLINGS[-1])
+    scores = {t.name: torch.full((2, t.width), 1e4) for t in TASKS}
+    scores["source"] = torch.tensor([[1e4, -1e4, 0.0], [-1e4, 1e4, 1e4]])
+    leaves = {name: part.requires_grad_() for name, part in scores.items()}
+    labels = {"source": [-1, 0], "other": [0, 1], "classes": [-1, 3], "binary": [[0], [-1]]}
+    labels = {name: torch.tensor(codes) for name, codes in labels.items()}
+    labels["labels"] = torch.tensor([[0, 0, 0], [-1, -1, 1]])
+    loss = objective(leaves, labels)
+    loss.total.backward()
+    assert torch.isfinite(loss.raw).all()
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves.values())
+
+
+def test_half_precision_and_constant_scores():
+    rng = np.random.default_rng(0)
+    objective = Objective(TASKS, random_relations(rng), COUPLINGS[-1])
+    labels = tensors(random_labels(rng))
+    scores = {name: torch.tensor(part).half() for name, part in random_logits(rng).items()}
+    scores["labels"].requires_grad_()
+    loss = objective(scores, labels)
+    loss.total.backward()
+    assert loss.raw.dtype == torch.float32
+    assert scores["labels"].grad.dtype == torch.float16
+    assert torch.allclose(loss.raw, composed(objective, scores, labels).raw, atol=1e-5)
+
+
+def test_a_gradient_of_the_gradient_is_refused():
+    rng = np.random.default_rng(0)
+    objective = Objective(TASKS, random_relations(rng), COUPLINGS[-1]).double()
+    leaves = tensors(random_logits(rng), grad=True)
+    loss = objective(leaves, tensors(random_labels(rng)))
+    with pytest.raises(LabelweaveError) as caught:
+        torch.autograd.grad(loss.total, leaves["source"], create_graph=True)
+    assert str(caught.value) == (
+        "the losses in closed form have no second derivative, found a backward pass with "
+        "create_graph=True; set objective.closed_form = None before it"
+    )
+
+
+def test_a_second_backward_pass_gives_the_same_gradient():
+    rng = np.random.default_rng(1)
+    objective = Objective(TASKS, random_relations(rng), COUPLINGS[-1]).double()
+    leaves = tensors(random_logits(rng), grad=True)
+    total = objective(leaves, tensors(random_labels(rng))).total
+    first = torch.autograd.grad(total, list(leaves.values()), retain_graph=True)
+    second = torch.autograd.grad(total, list(leaves.values()))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_it_never_waits_for_a_value():
+    # tensors without values: looking at one, as .item() and boolean indexing do, raises
+    relations = [
+        random_relation(np.random.default_rng(0), SOURCE, target) for target in (CLASSES, LABELS)
+    ]
+    objective = Objective(TASKS, relations, COUPLINGS[-1])
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        scores = {t.name: torch.empty(8, t.width, requires_grad=True) for t in TASKS}
+        labels = {
+            t.name: torch.empty((8,) if t.kind == "multiclass" else (8, t.width), dtype=torch.int64)
+            for t in TASKS
+        }
+        loss = objective(scores, labels)
+        loss.total.backward()
+    assert loss.raw.shape == (len(loss.names),)
