@@ -1,7 +1,7 @@
 """Whether a task is left behind where labels are very unequal: sampling, weighting and coupling.
 
-Run ``python -m benchmarks.imbalance [--quick] [--case NAME] [--ratio N] [--seeds N] [--out FILE]
-[--json OUT]``. One task is rare, the others have a fixed number of labels on other rows:
+Run ``python -m benchmarks.imbalance [--quick] [--case NAME] [--ratio N] [--arms A,B] [--seeds N]
+[--out FILE] [--json OUT]``. One task is rare, the others keep their number of labels on other rows:
 
 - ``leaves``: species rare; apex, base and shape on 650 other leaves; 1:1, 1:10, 1:100;
 - ``fashion``: kind of item rare; worn_on, sleeves and shoe on 5,000 other images, averaged to 7 x 7
@@ -182,6 +182,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, few arms, one ratio")
     parser.add_argument("--case", choices=list(RATIOS))
     parser.add_argument("--ratio", type=int)
+    parser.add_argument("--arms", help="only these, with commas; single_task is always among them")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="file of JSON lines to go on from")
     parser.add_argument("--json", type=Path, help="file for the list of gains")
@@ -196,6 +197,8 @@ def main() -> None:
             ratios = (10,) if options.quick else RATIOS[case]
             for ratio in (r for r in ratios if options.ratio in (None, r)):
                 names = QUICK if options.quick else list(arms(case != "yeast"))
+                if options.arms:
+                    names = ["single_task", *options.arms.split(",")]
                 wanted = {name for name in names if (case, ratio, seed, name) not in done}
                 for of_arm in measure(case, ratio, seed, wanted) if wanted else ():
                     rows += of_arm

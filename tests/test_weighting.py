@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from torchjd import aggregation, scalarization
 
 from interrupts import interrupts
+from labelweave import MultiTaskClassifier
 from labelweave.balancing import WEIGHTINGS, segments_of, task_gramian, weighting
 from labelweave.balancing.gramian import factor
 from labelweave.errors import LabelweaveError
@@ -432,3 +433,13 @@ def test_parameters_and_mixed_precision():
         ValueError, match="gradients of parameters are not taken in mixed precision"
     ):
         TrainingConfig(weighting={"upgrad": {"gradients": "parameters"}}, precision="bf16-mixed")
+
+
+def test_the_classifier_takes_a_weighting_and_a_sampling():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), {"a": rng.integers(0, 2, 40), "b": rng.integers(0, 3, 40)}
+    options = {"method": "multi_task", "steps": 3, "hidden": [4]}
+    choice = {"weighting": {"cagrad": {"c": 0.2}}, "sampling": {"temperature": 0.3}}
+    assert MultiTaskClassifier(**options, **choice).fit(X, y).predict(X)["a"].shape == (40,)
+    with pytest.raises(LabelweaveError, match="parameter 'weighting': no such weighting 'upgrat'"):
+        MultiTaskClassifier(**options, weighting="upgrat").fit(X, y)
