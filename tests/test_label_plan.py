@@ -130,6 +130,7 @@ def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
 def test_the_verdict_follows_from_the_tasks(words: list[str], verdict: str) -> None:
     change = {"accuracy": {"mean": 0.1, "low": 0.05, "high": 0.15}}
     results = {
+        "baseline": "single_task",
         "tasks": [{"name": name, "main_metric": "accuracy"} for name in "ab"],
         "verdicts": {"full": dict(zip("ab", words, strict=True))},
         "differences": {"full": {"a": change, "b": change}},
