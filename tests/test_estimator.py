@@ -274,7 +274,7 @@ def test_without_fit_there_is_nothing_to_predict() -> None:
         (
             {"sampling": "equall"},
             "'sampling': no such sampling 'equall', expected 'proportional', 'equal', "
-            "'temperature'; did you mean 'equal'?",
+            "'temperature', 'round_robin', 'labels'; did you mean 'equal'?",
         ),
         (
             {"method": "fulll"},
