@@ -63,11 +63,11 @@ def test_values_and_gradients_are_those_of_the_composition(
     found, expected = objective(leaves, labels), composed(objective, twins, labels)
     assert found.names == expected.names
     # tables are in single precision: what counts as 1 is their rows' sum, 1 within 1e-7
-    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=1e-10)
+    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=3e-7)
     found.total.backward()
     expected.total.backward()
     for name, leaf in leaves.items():
-        assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=1e-10), name
+        assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=3e-7), name
 
 
 @pytest.mark.parametrize("couplings", [{}, {"co_annotation": {}}], ids=str)
