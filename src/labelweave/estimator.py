@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,11 +18,13 @@ from labelweave.evaluation import evaluate
 from labelweave.model import Model
 from labelweave.parameters import NETWORK, settings_of
 from labelweave.priors import PriorChoice
-from labelweave.relations import AnyRelation, read_relations
-from labelweave.study.arms import ARMS, BASELINE, Arm
+from labelweave.relations import AnyRelation, Relatedness, read_relations
+from labelweave.study.arms import ARMS, BASELINE, UNCOUPLED, Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fitting import Scores, check_fold, fit_arm
 from labelweave.study.fold import Fold, make_training_fold
+from labelweave.study.mislabelled import mislabelled_table
+from labelweave.study.relating import relate_by, with_relations
 from labelweave.study.teachers import teacher_scores
 from labelweave.targets import Table, Targets, annotations_of, input_frame, label_patterns
 from labelweave.tasks import Binary, Multilabel, Task
@@ -48,6 +51,12 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
             ``co_annotation``, ``distillation`` (a network a task, which then teach one for all),
             ``multi_task`` (no coupling) or ``single_task`` (a network a task). Without relations
             the first three couple nothing.
+        relatedness: where the relations come from, as the key of a study file: ``{"from": "all"}``
+            trains an uncoupled network first, estimates tables from what it predicts (given ones
+            are a prior), couples by those that hold on held-out rows, and measures how much each
+            task has to learn. None = the relations are taken as they are, unchecked.
+        noise: ``estimate`` finds out how often labels are wrong and takes it into account, with
+            relations that hold (`relatedness`, here ``{"from": "all"}`` if not given); None = not.
         couplings: options of the couplings, as in a study file.
         label_shift: ``{"training": "adjust"}`` trains with a class prior for every source, and
             ``{"prediction": ...}`` sets the prior that predictions assume, as in a study file.
@@ -93,6 +102,10 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         classes_: per task its classes as `predict` gives them, in the order of `predict_proba`'s
             columns (binary: off and on); the names of the labels of a multilabel task.
         relations_: the relations used.
+        relatedness_: what was found about them, a `Relatedness`; None where they were not checked.
+        noise_: how labels err, a `Noise` for every task where some are wrong.
+        mislabelled_: the labels that are likely wrong, the surest first: source, row (from 0),
+            task, label, found, likely, probability.
         model_: the trained `Model`.
         n_features_in_: number of input columns.
         feature_names_in_: their names.
@@ -105,6 +118,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         relations: Sequence[AnyRelation] | Mapping[str, str | Path | pd.DataFrame] = (),
         method: str = "full",
         *,
+        relatedness: Mapping[str, Any] | None = None,
+        noise: str | None = None,
         couplings: Mapping[str, Mapping[str, Any]] | None = None,
         label_shift: Mapping[str, Any] | None = None,
         backbone: str = "mlp",
@@ -136,6 +151,8 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         self.tasks = tasks
         self.relations = relations
         self.method = method
+        self.relatedness = relatedness
+        self.noise = noise
         self.couplings = couplings
         self.label_shift = label_shift
         self.backbone = backbone
@@ -198,10 +215,33 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         check_fold(fold, config)
         self.notes_ = (*ready.notes, *fold.notes)
         arm, teachers = ARMS[self.method], None
+        self.relatedness_ = self._related(arm, fold, config)
+        if self.relatedness_ is not None:
+            arm = replace(arm, noise=self.noise is not None)
+            fold = with_relations(fold, self.relatedness_, noise=arm.noise)
+            self.relations_ = fold.relations
+        self.noise_ = fold.noise
+        self.mislabelled_ = self._mislabelled(collection, fold)
         if arm.distils:
             teachers = teacher_scores(self._fit(ARMS[BASELINE], fold, config), fold, config)
         self.model_ = self._fit(arm, fold, config, teachers)
         return self
+
+    def _related(self, arm: Arm, fold: Fold, config: StudyConfig) -> Relatedness | None:
+        """Return how the tasks relate, by an uncoupled network; None = relations as they are."""
+        origin = config.relatedness.origin
+        if origin == "given" or not arm.coupled:
+            return None
+        known = self.relations_
+        pairs = [(relation.source.name, relation.target.name) for relation in known] or None
+        uncoupled = self._fit(ARMS[UNCOUPLED], fold, config)
+        noise = self.noise is not None
+        return relate_by(fold, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
+
+    def _mislabelled(self, collection: Collection, fold: Fold) -> pd.DataFrame:
+        found = [] if self.relatedness_ is None else [[self.relatedness_]]
+        table = mislabelled_table(collection, [fold], found).drop(columns="seeds")
+        return table.assign(row=table["row"] - 1)
 
     def _fit(
         self, arm: Arm, fold: Fold, config: StudyConfig, teachers: Scores | None = None

@@ -11,7 +11,6 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import NoisyOr, Relation
 from labelweave.study.config import LARGEST_SEED, StudyConfig
 from labelweave.study.inputs_section import InputsSection
-from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import SplitSection
 from labelweave.study.study_file import one_line
@@ -21,6 +20,7 @@ from labelweave.training import TrainingConfig
 METHODS = (
     "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
 )  # fmt: skip
+COUPLED = METHODS[:3]
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
 INPUTS = ("categorical", "scale", "image", "text")
 TRAINING = (
@@ -59,6 +59,14 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
     for name in NETWORK:
         if name in network:
             raise _wrong("network", f"found '{name}', expected it as a parameter of its own")
+    if given["noise"] not in (None, "estimate"):
+        raise _wrong("noise", f"found {given['noise']!r}, expected 'estimate' or None")
+    if given["noise"] and method not in COUPLED:
+        raise _wrong("noise", f"found the method '{method}', expected {listing(COUPLED)}")
+    # without a word tables are taken as they are; noise is found through those that hold
+    related = given["relatedness"] or ({} if given["noise"] else {"from": "given"})
+    if given["noise"] and related.get("from") == "given":
+        raise _wrong("noise", "found relatedness from 'given', expected evidence from the data")
     couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
     config = _section(
         StudyConfig,
@@ -68,7 +76,8 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
         inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
         split=_section(SplitSection, validation=given["validation"]),
         couplings=couplings,
-        label_shift=_section(LabelShiftSection, **(given["label_shift"] or {})),
+        relatedness=dict(related),
+        label_shift=dict(given["label_shift"] or {}),
     )
     return config.located(Path())
 

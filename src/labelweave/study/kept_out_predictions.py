@@ -22,7 +22,7 @@ Predictions = dict[str, NDArray[np.float32]]
 
 
 def kept_out_predictions(
-    fold: Fold, base: Run, model: Model, config: StudyConfig
+    fold: Fold, base: Run | None, model: Model, config: StudyConfig
 ) -> KeptOut | None:
     """Return rows that the uncoupled network was not trained on, if there are any.
 
@@ -30,7 +30,7 @@ def kept_out_predictions(
 
     Args:
         fold: the data of one seed.
-        base: its finished run of the arm ``multi_task``.
+        base: its finished run of the arm ``multi_task``, which keeps them; None = not kept.
         model: that run's model.
         config: the study's settings.
     """
@@ -41,12 +41,14 @@ def kept_out_predictions(
     if not parts:
         return None
     # all that they depend on is in the run's key
-    path = base.folder.parent.parent / "kept_out" / f"{base.key}-{parts}.safetensors"
+    path = None
+    if base is not None:
+        path = base.folder.parent.parent / "kept_out" / f"{base.key}-{parts}.safetensors"
     return KeptOut(fold.train.annotations, _read(path) or _trained(fold, config, parts, path))
 
 
-def _read(path: Path) -> Predictions | None:
-    if not path.exists():
+def _read(path: Path | None) -> Predictions | None:
+    if path is None or not path.exists():
         return None
     try:
         return {name.removeprefix(TASK): p for name, p in load_file(path).items()}
@@ -54,8 +56,8 @@ def _read(path: Path) -> Predictions | None:
         return None
 
 
-def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path) -> Predictions:
-    """Return what networks say of the training rows that they have not seen, and keep it."""
+def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path | None) -> Predictions:
+    """Return what networks say of the training rows that they have not seen; kept in a file."""
     annotations, n = fold.train.annotations, len(fold.train.index)
     predictions = {task.name: np.zeros((n, task.width), np.float32) for task in annotations.tasks}
     # as many passes over the rows as over all of them
@@ -67,6 +69,8 @@ def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path) -> Predict
         assert inner_model is not None  # a joint network
         for name, given in inner_model.drawn_probabilities(inner.test.inputs).items():
             predictions[name][out] = given
+    if path is None:
+        return predictions
     make_folder(path.parent)
     with replacing(path) as temporary:
         # safetensors' own writing has errors of its own for a full disk

@@ -98,12 +98,42 @@ def relate_fold(
     if len(found) == len(paths):
         return found
     model = Model.load(base.folder / "model")
+    missing = [origin for origin in origins if origin not in found]
+    for origin, each in relate_by(
+        fold, model, pairs, known, config, missing, noise=noise, base=base
+    ).items():
+        found[origin] = each
+        save_relatedness(each, paths[origin])
+    return {origin: found[origin] for origin in origins}
+
+
+def relate_by(
+    fold: Fold,
+    model: Model,
+    pairs: Pairs,
+    known: Sequence[AnyRelation],
+    config: StudyConfig,
+    origins: Sequence[Origin],
+    *,
+    noise: bool = False,
+    base: Run | None = None,
+) -> Found:
+    """Return by origin the relatedness of the tasks by an uncoupled model of the fold.
+
+    Args:
+        fold: the data of one seed.
+        model: the network for all tasks, trained on them.
+        pairs: see `relate_fold`, as the rest.
+        known: an expert's relations.
+        config: the study's settings.
+        origins: which evidence enters the tables.
+        noise: estimate how labels err, too.
+        base: the model's run; None = it has none, and nothing is kept.
+    """
     predictions = model.drawn_probabilities(fold.train.inputs)
     rows = kept_out_predictions(fold, base, model, config)
-    for origin in origins:
-        if origin in found:
-            continue
-        found[origin] = relate(
+    return {
+        origin: relate(
             fold.train.annotations,
             predictions,
             pairs,
@@ -116,8 +146,8 @@ def relate_fold(
             noise=noise,
             seed=fold.seed,
         )
-        save_relatedness(found[origin], paths[origin])
-    return {origin: found[origin] for origin in origins}
+        for origin in origins
+    }
 
 
 def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> Fold:
