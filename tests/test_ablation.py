@@ -126,7 +126,7 @@ def test_an_arms_options_go_before_the_studys(tmp_path) -> None:
         (
             {"nam": "mine"},
             "key 'arms.0.nam': no such key, expected 'arm', 'name', 'relations', 'noise', "
-            "'couplings'; did you mean 'name'?",
+            "'couplings', 'training'; did you mean 'name'?",
         ),
         (
             {"name": "multi_task"},

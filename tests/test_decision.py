@@ -26,7 +26,7 @@ def study(full, **more):
     ],
 )
 def test_the_verdict_follows_from_the_tasks(verdicts, key):
-    assert joining(study(verdicts), "full") == key
+    assert joining(checked(study(verdicts)), "full") == key
     assert decide(study(verdicts)).verdict == Messages()(f"decision.{key}")
 
 
