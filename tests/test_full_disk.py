@@ -13,6 +13,7 @@ from command_line import CommandLine, command_line
 from labelweave.errors import LabelweaveError, WriteError
 from labelweave.files import make_folder, write_text
 from labelweave.study import Study
+from labelweave.study.course import plan_runs
 from study_example import write_study
 
 __all__ = ["command_line"]
@@ -60,7 +61,7 @@ def test_a_disk_that_fills_in_training_ends_the_study_and_the_next_call_goes_on(
 ) -> None:
     path = write_study(tmp_path, **CHANGES)
     study = Study.from_file(path)
-    (run,) = study._plan({"single_task": study.folds()})["single_task"]
+    (run,) = plan_runs({"single_task": study.folds()}, study.config, study.output)["single_task"]
     meets = run.folder.with_name(f"{run.folder.name}.partial") / file
     fill(meets)
     assert cli.refused("run", path, "--jobs", jobs) == (

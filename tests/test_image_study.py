@@ -15,6 +15,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.model import Model
 from labelweave.networks import backbone
 from labelweave.study import Study
+from labelweave.study.course import plan_runs
 from labelweave.study.study_file import parse_study
 
 __all__ = ["command_line"]
@@ -75,12 +76,16 @@ def test_runs_are_found_again_and_redone_when_an_image_changes(tmp_path):
     study.compare(jobs=1, progress=False)
     keys = {run.key for run in study._trained[1]["full"]}
     moved = Study.from_file(shutil.copytree(tmp_path, tmp_path / "copy") / "study.yaml")
-    fold = moved.first_fold()
-    assert {run.key for run in moved._plan({"full": [fold]})["full"]} == keys
-    assert all(run.done for run in moved._plan({"full": [fold]})["full"])
+    found = planned(moved)
+    assert {run.key for run in found} == keys
+    assert all(run.done for run in found)
     (tmp_path / "photos/bolt/0.bmp").write_bytes((tmp_path / "photos/disc/4.bmp").read_bytes())
     changed = Study.from_file(tmp_path / "study.yaml")
-    assert not any(run.done for run in changed._plan({"full": [changed.first_fold()]})["full"])
+    assert not any(run.done for run in planned(changed))
+
+
+def planned(study):
+    return plan_runs({"full": [study.first_fold()]}, study.config, study.output)["full"]
 
 
 def test_the_same_content_on_both_sides_is_a_leak(tmp_path):
