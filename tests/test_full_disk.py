@@ -2,6 +2,7 @@
 
 import errno
 import io
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,7 @@ def test_a_disk_that_fills_while_relations_are_found(
     assert cli("relate", path).code == 0
     (kept,) = tmp_path.glob("runs/parts/kept_out/*")
     kept.unlink()
+    shutil.rmtree(tmp_path / "runs/parts/relatedness")  # else nothing is to be found anew
     fill(kept)
     monkeypatch.setattr("labelweave.study.study.remove_unfinished", lambda folder: None)
     message = f"{kept}: cannot be written (No space left on device)"
