@@ -47,7 +47,8 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert out == ""
+    assert out.startswith("What a batch is made of:")
+    assert "Report: " not in out
     assert err.strip() == "labelweave: interrupted; the same command goes on where it stopped"
     time.sleep(0.3)
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("runs/**/*.safetensors")}

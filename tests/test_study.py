@@ -188,7 +188,7 @@ def test_relations_are_counted_on_training_rows(tmp_path: Path) -> None:
     assert relation.origin == f"counted on {both} rows"
     assert 0 < both < 30
     results = study.run(jobs=1, progress=False)
-    assert results["relations"][0]["origin"] == relation.origin
+    assert results["relations"][0]["origin"]["text"] == relation.origin
     assert results["verdicts"]["full"].keys() == {"kind", "form"}
 
 
@@ -409,5 +409,6 @@ def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
         "inputs": "rest",
         "exclude": [],
         "missing": ["", "NA", "NaN", "nan", "null"],
+        "options": {},
     }
     assert parse_study(settings).arm_list(related=True) == ["single_task", "co_annotation"]

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +8,7 @@ from command_line import command_line
 from labelweave import relations
 from labelweave.errors import LabelweaveError
 from labelweave.relations.halves import held_out_half
-from labelweave.study import Study, relating
+from labelweave.study import Study, kept_out_predictions, relating
 from labelweave.study.arms import find_arm
 from study_example import write_study
 
@@ -234,10 +236,12 @@ def test_rows_are_kept_out_once_and_side_by_side_changes_nothing(tmp_path, monke
     def none(*args, **settings):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(relating, "fit_arm", none)
+    monkeypatch.setattr(kept_out_predictions, "fit_arm", none)
+    shutil.rmtree(study.output / "relatedness")  # found anew, from what is kept
     again = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
     assert again["relatedness"] == together
     monkeypatch.undo()
+    shutil.rmtree(study.output / "relatedness")
     kept[0].write_bytes(b"damaged")
     alone = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
     assert alone["relatedness"] == together
