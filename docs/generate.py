@@ -24,6 +24,7 @@ from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.source_section import SourceSection
 from labelweave.study.tracking_section import TrackerSection
+from labelweave.study.tune_section import TuneSection
 from labelweave.training import AugmentConfig, TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "label_curves": value_sections.LabelCurvesSection,
     "prices": value_sections.PricesSection,
     "tracking": TrackerSection,
+    "tune": TuneSection,
 }
 HEAD = """\
 # The study file, key by key

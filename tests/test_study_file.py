@@ -12,7 +12,7 @@ from study_example import content, tables, write_study
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
 TOP += (
-    "relatedness teachers arms seeds statistics label_curves label_next prices only output "
+    "relatedness teachers arms seeds statistics label_curves label_next prices only tune output "
     "language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())

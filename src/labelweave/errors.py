@@ -26,6 +26,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on, for example because a loss is no longer finite."""
 
 
+class Stopped(Exception):  # noqa: N818 - no error
+    """Raised by who watches a training, to end it before its time."""
+
+
 def nearest(name: object, options: Iterable[object]) -> str:
     """Return ``"; did you mean 'x'?"`` for the option closest to `name`, or an empty string."""
     texts = {str(option).lower(): str(option) for option in options}

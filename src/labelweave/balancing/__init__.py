@@ -15,6 +15,7 @@ from labelweave.balancing.sampling import (
 )
 from labelweave.balancing.samplings import SAMPLERS, sampler, sampling
 from labelweave.balancing.weightings import (
+    SEARCHED,
     WEIGHTINGS,
     GradientMethod,
     Weighting,
@@ -23,6 +24,8 @@ from labelweave.balancing.weightings import (
 
 __all__ = [
     "SAMPLERS",
+    "SAMPLING_SPACE",
+    "SEARCHED",
     "WEIGHTINGS",
     "Choice",
     "Equal",

@@ -6,15 +6,17 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.spaces import Space
 
 Choice = str | Mapping[str, Any]  # a name, or one name with its options
 
 
 class Options(BaseModel):
-    """The options of a strategy; their bounds span what may be searched over."""
+    """The options of a strategy; their bounds are those of what is valid."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     short: ClassVar[str | None] = None  # the option that a bare value stands for
+    space: ClassVar[Space] = {}  # the values that a search may try
 
 
 def chosen(kind: str, choice: Choice, known: Mapping[str, type[Options]]) -> tuple[str, Options]:

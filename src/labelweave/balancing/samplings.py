@@ -1,7 +1,7 @@
 """Sampling strategies by name: what share of the batches each source has."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from labelweave.balancing.choices import Choice, Options, chosen
 from labelweave.balancing.label_shares import label_shares
 from labelweave.balancing.sampling import Mixture, Proportional, RoundRobin, Rows, Shares
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.spaces import Space, Uniform
 from labelweave.tasks import Binary, Multiclass
 
 
@@ -25,6 +26,7 @@ class TemperatureOptions(SamplingOptions):
     """alpha: 1 = proportional, 0 = equal; balance: as in the others."""
 
     short = "alpha"
+    space: ClassVar[Space] = {"alpha": Uniform(0.0, 1.0)}
     alpha: float = Field(default=0.5, ge=0, le=1)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -11,9 +11,12 @@ from labelweave.balancing import gramian, losses
 from labelweave.balancing.choices import Choice, Options, chosen
 from labelweave.balancing.gramian import Gramian, Weights
 from labelweave.balancing.losses import LossWeighting
+from labelweave.spaces import Space, Uniform, log_uniform
 
 GradientMethod = Callable[[Gramian, int], Weights]
 DEFAULT = "sum"
+# to search: one of every idea, for a name more is a trial less for each
+SEARCHED = ("sum", "uncertainty", "imtl_l", "famo", "upgrad", "cagrad")
 
 
 class ConstantOptions(Options):
@@ -33,12 +36,14 @@ class ConstantOptions(Options):
 class LearntOptions(Options):
     """rate: learning rate of the one number that is learnt a task."""
 
+    space: ClassVar[Space] = {"rate": log_uniform(0.001, 0.1)}
     rate: float = Field(default=0.01, gt=0, le=1)
 
 
 class DWAOptions(Options):
     """temperature: the larger, the more equal the weights; window: steps that are averaged."""
 
+    space: ClassVar[Space] = {"temperature": log_uniform(0.5, 8.0)}
     temperature: float = Field(default=2.0, ge=0.1, le=10)
     window: int = Field(default=50, ge=1, le=10_000)
 
@@ -46,6 +51,7 @@ class DWAOptions(Options):
 class FAMOOptions(Options):
     """rate: learning rate of the weights' logits; decay: how strongly they are drawn to 0."""
 
+    space: ClassVar[Space] = {"rate": log_uniform(0.001, 0.1)}
     rate: float = Field(default=0.025, gt=0, le=1)
     decay: float = Field(default=1e-3, ge=0, le=0.1)
 
@@ -53,6 +59,7 @@ class FAMOOptions(Options):
 class STCHOptions(Options):
     """mu: temperature; the smaller, the more only the largest loss counts."""
 
+    space: ClassVar[Space] = {"mu": log_uniform(0.05, 5.0)}
     mu: float = Field(default=1.0, ge=0.01, le=10)
 
 
@@ -65,6 +72,7 @@ class GradientOptions(Options):
 class CAGradOptions(GradientOptions):
     """c: how far from the mean gradient to go, in its lengths; gradients: as in the others."""
 
+    space: ClassVar[Space] = {"c": Uniform(0.1, 0.9)}
     c: float = Field(default=0.4, ge=0, lt=1)
 
 

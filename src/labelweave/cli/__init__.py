@@ -19,6 +19,7 @@ from labelweave.cli.relate import relate
 from labelweave.cli.report import report
 from labelweave.cli.run import run
 from labelweave.cli.schema import schema
+from labelweave.cli.tune import tune
 from labelweave.errors import LabelweaveError, LabelweaveWarning, TrainingError
 from labelweave.trusting import trust
 
@@ -32,7 +33,20 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, case, init, check, relate, run, compare, report, ablate, predict, schema):
+for command in (
+    demo,
+    case,
+    init,
+    check,
+    relate,
+    run,
+    tune,
+    compare,
+    report,
+    ablate,
+    predict,
+    schema,
+):
     app.command()(command)
 
 

@@ -20,7 +20,12 @@ from labelweave.losses.noisy_or_matching import NoisyOrMatching
 from labelweave.losses.objective import Loss, Objective, Weigh
 from labelweave.losses.paper_scores import PaperScores
 from labelweave.losses.posterior import Posterior
-from labelweave.losses.registry import COUPLINGS, needs_relations
+from labelweave.losses.registry import (
+    COUPLINGS,
+    coupling_space,
+    default_weight,
+    needs_relations,
+)
 from labelweave.losses.soft_labels import SoftLabels
 from labelweave.losses.stack import RelationStack, RelationStacks
 from labelweave.losses.supervised import (
@@ -65,6 +70,8 @@ __all__ = [
     "Supervised",
     "Terms",
     "Weigh",
+    "coupling_space",
+    "default_weight",
     "freed",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",

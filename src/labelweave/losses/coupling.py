@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -9,6 +10,7 @@ from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
 from labelweave.losses.stack import RelationStacks
 from labelweave.losses.terms import Terms
 from labelweave.relations import Noise, Relation
+from labelweave.spaces import Space
 
 
 class Coupling(nn.Module, ABC):
@@ -19,9 +21,11 @@ class Coupling(nn.Module, ABC):
 
     Attributes:
         names: the names of its terms.
+        space: the values of its own options that a search may try.
     """
 
     names: tuple[str, ...]
+    space: ClassVar[Space] = {}
 
     def __init__(self, columns: Columns) -> None:
         super().__init__()

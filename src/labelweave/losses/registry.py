@@ -14,6 +14,7 @@ from labelweave.losses.need import FADE, Needs, needs
 from labelweave.losses.noisy_or_co_annotation import NoisyOrCoAnnotation
 from labelweave.losses.noisy_or_matching import NoisyOrMatching
 from labelweave.relations import NoisyOr
+from labelweave.spaces import Space, log_uniform
 
 COUPLINGS: dict[str, Callable[..., Coupling]] = {
     "distribution_matching": DistributionMatching,
@@ -30,6 +31,7 @@ NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
 # up to a point what it teaches does not depend on its weight (docs/experiments.md).
 WEIGHT = 0.3
 PUBLISHED = {"paper", "hard"}  # these forms have weight 1
+WEIGHTS = log_uniform(0.03, 3.0)  # to search
 
 
 def needs_relations(coupling: str) -> bool:
@@ -46,6 +48,18 @@ def needs_relations(coupling: str) -> bool:
     return "relations" in inspect.signature(COUPLINGS[coupling]).parameters
 
 
+def default_weight(coupling: str, options: Mapping[str, object]) -> float:
+    """Return the factor of a coupling whose options name none."""
+    forms = {options.get(key) for key in ("form", "forward", "backward")}
+    plain = not needs_relations(coupling) or bool(forms & PUBLISHED)
+    return 1.0 if plain else WEIGHT
+
+
+def coupling_space(coupling: str) -> Space:
+    """Return the values of a coupling's options that a search may try."""
+    return {"weight": WEIGHTS, **getattr(COUPLINGS[coupling], "space", {})}
+
+
 def made_couplings(
     name: str, options: dict[str, object], given: Mapping[str, object]
 ) -> tuple[list[Coupling], float]:
@@ -53,9 +67,8 @@ def made_couplings(
 
     Tables and noisy-ORs have losses of their own.
     """
-    forms = {options.get(key) for key in ("form", "forward", "backward")}
-    plain = not needs_relations(name) or bool(forms & PUBLISHED)
-    weight = checked_weight(f"coupling '{name}'", options.pop("weight", 1.0 if plain else WEIGHT))
+    usual = default_weight(name, options)
+    weight = checked_weight(f"coupling '{name}'", options.pop("weight", usual))
     given = {**given, "needs": _needs(name, given, options)}
     parameters = inspect.signature(COUPLINGS[name]).parameters
     known = [*(p for p in parameters if p not in given), "weight"]

@@ -8,12 +8,13 @@ from typing import Any
 from labelweave import model_folders
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.networks import timm_model
-from labelweave.networks.cnn import cnn
+from labelweave.networks.cnn import CNN_SPACE, cnn
 from labelweave.networks.hugging_face import hugging_face
-from labelweave.networks.layers import Backbone, linear, mlp
+from labelweave.networks.layers import MLP_SPACE, Backbone, linear, mlp
 from labelweave.networks.normalisation import to_group_norm
 from labelweave.networks.own_module import own_module
 from labelweave.shapes import Shape
+from labelweave.spaces import Space
 from labelweave.trusting import MODULE
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
@@ -23,6 +24,7 @@ FAMILIES: dict[str, Callable[..., Backbone]] = {
     MODULE: own_module,
 }
 """By the beginning of a name: what makes the backbone of the rest of it."""
+SPACES: dict[str, Space] = {"mlp": MLP_SPACE, "cnn": CNN_SPACE}
 NORMS = ("batch", "group")
 
 
@@ -106,3 +108,8 @@ def identity(name: str, options: Mapping[str, Any]) -> list[Any]:
     said = folder / "preprocessor_config.json"
     content = model_folders.content_of(files + [said] * said.exists())
     return [f"{model_folders.PREFIX}{content}", told]
+
+
+def backbone_space(name: str) -> Space:
+    """Return the values of a backbone's options that a search may try."""
+    return SPACES.get(name, {})

@@ -9,8 +9,14 @@ from labelweave.errors import LabelweaveError
 from labelweave.networks.layers import Backbone, mlp
 from labelweave.networks.pixels import Pixels
 from labelweave.shapes import Shape, Tokens
+from labelweave.spaces import Choice, Space, Uniform
 
 KERNEL = 5
+CNN_SPACE: Space = {
+    "channels": Choice(([16], [16, 32], [32, 64], [16, 32, 64])),
+    "hidden": Choice(([128], [256], [256, 256])),
+    "dropout": Uniform(0.0, 0.6),
+}
 GROUPS = 4  # of channels, each normalised by itself
 
 

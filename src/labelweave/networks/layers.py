@@ -7,8 +7,13 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.shapes import Shape, Tokens
+from labelweave.spaces import Choice, Space, Uniform
 
 CHUNK = 8192  # rows that a small network predicts together
+MLP_SPACE: Space = {
+    "hidden": Choice(([128], [256], [128, 128], [256, 256], [512, 512])),
+    "dropout": Uniform(0.0, 0.6),
+}
 
 
 class Backbone(nn.Module):

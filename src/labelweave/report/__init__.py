@@ -10,6 +10,7 @@ from labelweave.report.messages import known_language, languages
 from labelweave.report.relatedness import print_relatedness
 from labelweave.report.summary import write_summary
 from labelweave.report.terminal import print_results
+from labelweave.report.tuning import print_tuning
 from labelweave.report.verdict import best_coupled_arm, headline, joining, recommended_arm
 from labelweave.report.writing import read_results, write_report
 
@@ -25,6 +26,7 @@ __all__ = [
     "print_compared",
     "print_relatedness",
     "print_results",
+    "print_tuning",
     "read_results",
     "reasons",
     "recommended_arm",

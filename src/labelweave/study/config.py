@@ -27,6 +27,7 @@ from labelweave.study.sections import (
 )
 from labelweave.study.source_section import SourceSection
 from labelweave.study.tracking_section import TrackerSection, known_tracker
+from labelweave.study.tune_section import TuneSection
 from labelweave.study.value_sections import LabelCurvesSection, PricesSection
 from labelweave.training import TrainingConfig
 
@@ -63,6 +64,7 @@ class StudyConfig(Section):
         prices: of labels and of running; left out = counts only.
         only: the tasks that take part this time; default: all. Results then go to
             ``<output>/<name>.<tasks>``, and the test rows stay those of the whole study.
+        tune: what ``labelweave tune`` searches; changes no result of the study itself.
         output: folder for results, relative to the study file.
         language: of the report: ``en`` or ``ja``.
         tracking: where finished runs are shown: ``tensorboard``, ``mlflow``; needs the extra
@@ -89,6 +91,7 @@ class StudyConfig(Section):
     label_next: int = Field(default=100, ge=0)
     prices: PricesSection | None = None
     only: list[str] = Field(default=[])
+    tune: TuneSection = TuneSection()
     output: str = "runs"
     language: str = "en"
     tracking: list[str | TrackerSection] = Field(default=[])

@@ -69,7 +69,7 @@ def train_arms(
     plan = plan_runs(first, config, output)
     failures = train_runs(plan, first, config, jobs, progress, tracking)
     derive_runs(plan, folds, config, tracking)
-    related = _related(config, data, arms, folds, plan, jobs, progress)
+    related = find_related(config, data, arms, folds, plan, jobs, progress)
     taught = all(run.done for run in plan[BASELINE])
     second: dict[str, Sequence[Fold]] = {}
     for arm, spec in specs.items():
@@ -104,7 +104,7 @@ def plan_runs(
     }
 
 
-def _related(
+def find_related(
     config: StudyConfig,
     data: StudyData,
     arms: Sequence[str],

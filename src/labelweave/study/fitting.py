@@ -41,6 +41,7 @@ from labelweave.training import (
     History,
     Trainer,
     TrainingConfig,
+    Watch,
     augmentation,
     mean_gradients,
     speeds,
@@ -83,6 +84,7 @@ def fit_arm(
     *,
     teachers: Scores | None = None,
     progress: bool = False,
+    watch: Watch | None = None,
 ) -> Fitted:
     """Train an arm (of any kind but ``derived``) and predict the test rows.
 
@@ -94,6 +96,7 @@ def fit_arm(
         teachers: task name to (n, width) scores of its teacher on the training rows, for an arm
             that distils.
         progress: show a bar over the steps.
+        watch: told of every evaluation on the validation rows, see `Trainer`.
     """
     config = config.model_copy(update={"training": arm.training_of(config.training)})
     labels = fold.train.annotations
@@ -121,7 +124,7 @@ def fit_arm(
         noise = fold.noise if arm.noise else ()
         used = relations if arm.coupled else ()
         run = _Fit(fold, labels, tasks, used, noise, options, config, spec, teachers)
-        networks.append(run.train(sub, progress))
+        networks.append(run.train(sub, progress, watch))
         training |= run.spoken
         drawn |= {n: p for n, p in run.training.items() if run.spoken[n] is not p}
         population |= population_prior(run.own, fold.source)
@@ -263,10 +266,12 @@ class _Fit:
             for task in self.tasks
         }
 
-    def train(self, folder: Path | None, progress: bool) -> MultiTaskNetwork:
+    def train(self, folder: Path | None, progress: bool, watch: Watch | None) -> MultiTaskNetwork:
         training, seed = self.config.training, self.fold.seed
         title = self.tasks[0].name if len(self.tasks) == 1 else "training"
-        trainer = Trainer(training, seed=seed, folder=folder, progress=progress, title=title)
+        trainer = Trainer(
+            training, seed=seed, folder=folder, progress=progress, title=title, watch=watch
+        )
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             network = self.spec.build(self.fold.encoder.shape_, self.tasks)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.torch import save
 
-from labelweave.errors import LabelweaveError, TrainingError, WriteError
+from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
 from labelweave.files import make_folder, replacing, unwritable, write_text
 from labelweave.model import Model
 from labelweave.networks import identity
@@ -28,7 +28,7 @@ from labelweave.study.fitting import Fitted, fit_arm
 from labelweave.study.fold import Fold
 from labelweave.study.label_shift_section import LabelShiftSection
 from labelweave.study.teachers import teacher_scores
-from labelweave.training import TrainingConfig
+from labelweave.training import TrainingConfig, Watch
 
 LATER = ("backbone_rate", "layer_decay", "augment")
 FORMAT = 2  # part of every run's hash: raised when what a run does changes
@@ -146,7 +146,14 @@ def _training(config: TrainingConfig) -> dict[str, Any]:
     return {k: v for k, v in said.items() if k not in LATER or v != fields[k].default}
 
 
-def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False) -> str | None:
+def execute(
+    run: Run,
+    fold: Fold,
+    config: StudyConfig,
+    *,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> str | None:
     """Train a run and write its folder; return None, or what went wrong in one line.
 
     A run that was interrupted goes on from its last checkpoint. The folder gets its final name
@@ -154,6 +161,7 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
 
     Raises:
         WriteError: a file cannot be written.
+        Stopped: `watch`, which is told of every evaluation, has ended it.
     """
     partial = run.folder.with_name(run.folder.name + ".partial")
     make_folder(partial)
@@ -170,9 +178,9 @@ def execute(run: Run, fold: Fold, config: StudyConfig, *, progress: bool = False
             teachers = teacher_scores(Model.load(run.teachers / "model"), fold, config)
         fitted = fit_arm(
             config.arm(run.arm), fold, config, partial / "training",
-            teachers=teachers, progress=progress,
+            teachers=teachers, progress=progress, watch=watch,
         )  # fmt: skip
-    except WriteError:
+    except (WriteError, Stopped):
         raise
     except (TrainingError, LabelweaveError) as error:
         return str(error)
@@ -198,6 +206,25 @@ def derive(run: Run, base: Run, fold: Fold) -> None:
     fitted = Fitted(probabilities, parameters=record["parameters"], networks=record["networks"])
     fitted.thresholds = {n: np.asarray(t) for n, t in record["thresholds"].items()}
     _finish(run, partial, fitted, fold, time.perf_counter() - started + record["seconds"])
+
+
+def borrow(run: Run, trained: Run, fold: Fold) -> None:
+    """Write a run by the networks of another one, trained on the same rows with the same settings.
+
+    Args:
+        run: what to write.
+        trained: a finished run.
+        fold: of `run`; its test rows are predicted.
+    """
+    partial = run.folder.with_name(run.folder.name + ".partial")
+    make_folder(partial)
+    record, model = trained.record(), Model.load(trained.folder / "model")
+    given = model.under_prior(model.probabilities(fold.test.inputs))
+    fitted = Fitted(
+        given, model.thresholds, model, record["curve"], record.get("diagnostics"),
+        record["parameters"], record["networks"],
+    )  # fmt: skip
+    _finish(run, partial, fitted, fold, record["seconds"])
 
 
 def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float) -> None:

@@ -2,18 +2,20 @@
 
 from labelweave.training.augmentation import AugmentConfig, augmentation
 from labelweave.training.checkpoint import load_tensors, save_tensors
-from labelweave.training.config import TrainingConfig
+from labelweave.training.config import TRAINING_SPACE, TrainingConfig
 from labelweave.training.diagnostics import mean_gradients, speeds
 from labelweave.training.history import LOG, History
 from labelweave.training.schedule import one_cycle
-from labelweave.training.trainer import Trainer
+from labelweave.training.trainer import Trainer, Watch
 
 __all__ = [
     "LOG",
+    "TRAINING_SPACE",
     "AugmentConfig",
     "History",
     "Trainer",
     "TrainingConfig",
+    "Watch",
     "augmentation",
     "load_tensors",
     "mean_gradients",

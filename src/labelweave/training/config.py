@@ -5,7 +5,15 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from labelweave.balancing import sampling, weighting
+from labelweave.spaces import Choice, Space, Uniform, log_uniform
 from labelweave.training.augmentation import AugmentConfig
+
+TRAINING_SPACE: Space = {
+    "learning_rate": log_uniform(5e-4, 5e-2),
+    "weight_decay": log_uniform(1e-4, 0.3),
+    "batch_size": Choice((64, 128, 256)),
+    "ramp": Uniform(0.0, 0.5),
+}
 
 
 class TrainingConfig(BaseModel):

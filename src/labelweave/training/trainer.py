@@ -33,6 +33,7 @@ from labelweave.training.stopping import EarlyStopping
 from labelweave.training.threads import threads_for
 
 Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
+Watch = Callable[[int, Mapping[str, float | None]], None]
 RECORDS = 100  # a run's history has about this many records, whatever its length
 
 
@@ -51,6 +52,7 @@ class Trainer:
         progress: show a progress bar when on a terminal.
         title: text before the bar.
         diagnose: note at some of the records what gradient each task gets; changes no weight.
+        watch: told of every evaluation, its number from 1 and the scores; may raise `Stopped`.
     """
 
     def __init__(
@@ -63,11 +65,12 @@ class Trainer:
         progress: bool = False,
         title: str = "training",
         diagnose: bool = True,
+        watch: Watch | None = None,
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
         self.fabric = fabric or _fabric(config)
         self.progress, self.title = progress, title
-        self.diagnose = diagnose
+        self.diagnose, self.watch = diagnose, watch
 
     def fit(
         self,
@@ -278,6 +281,8 @@ class _Run:
                 for name, score in self.validate(self.network).items()
             }
             record["validation"] = scores
+            if self.trainer.watch is not None:
+                self.trainer.watch(self._evaluated(self.step), scores)
             if self.stopping.update(scores, self.network.state_dict()) and self.trainer.folder:
                 best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
                 save_tensors(self.trainer.folder / "best.safetensors", best, {"step": self.step})
