@@ -6,6 +6,7 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
+from labelweave.networks.dropout import Dropout
 from labelweave.shapes import Shape, Tokens
 from labelweave.spaces import Choice, Space, Uniform
 
@@ -69,7 +70,7 @@ def mlp(inputs: Shape, hidden: Sequence[int] = (256, 256), dropout: float = 0.2)
     layers: list[nn.Module] = []
     size = columns("mlp", inputs)
     for width in hidden:
-        layers += [nn.Linear(size, width), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(size, width), nn.ReLU(), Dropout(dropout)]
         size = width
     return Backbone(nn.Sequential(*layers), size)
 
