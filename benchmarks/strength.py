@@ -132,14 +132,17 @@ def measure(case: str, study: Path, seeds: int, factors: tuple[float, ...]) -> I
 def cases(
     wanted: str, quick: bool, study: Path | None
 ) -> Iterator[tuple[str, Path, tuple[float, ...]]]:
-    """Write each case to a folder of its own and return its name, study and factors."""
+    """Write each case and return its name, study and factors.
+
+    Cases that differ in their table alone share a folder: what does not use it is trained once.
+    """
     factors = (0.1, 1.0) if quick else FACTORS
     with tempfile.TemporaryDirectory() as scratch:
         for k in (2,) if quick else (1, 2, 5, 20):
             for kind, share in (("true", 0.0), ("half", 0.5), ("shuffled", 1.0)):
                 name = f"leaves {k} {kind}"
                 if wanted in name and study is None:
-                    folder = Path(scratch) / name.replace(" ", "-")
+                    folder = Path(scratch) / f"leaves-{k}"
                     path = write_leaves(folder, 1, k)
                     spoil(folder / "knowledge.csv", share, seed=0)
                     yield name, path, factors

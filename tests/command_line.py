@@ -27,12 +27,16 @@ class CommandLine:
         assert isinstance(ended.value.code, int)
         return Answer(ended.value.code, captured.out, captured.err)
 
-    def refused(self, *arguments: object) -> str:
-        """Return the one line of an error, checked for form and exit code."""
+    def refused(self, *arguments: object, begun: bool = False) -> str:
+        """Return the one line of an error, checked for form and exit code.
+
+        Args:
+            arguments: the command line.
+            begun: whether the training had begun: then what its batches are made of is printed.
+        """
         answer = self(*arguments)
         assert answer.code == 2
-        # of a study that has begun, what its batches are made of, and no result
-        assert answer.out == "" or answer.out.startswith("What a batch is made of:")
+        assert answer.out.startswith("What a batch is made of:") if begun else answer.out == ""
         assert "Report: " not in answer.out
         assert answer.err.count("\n") == 1
         assert answer.err.startswith("labelweave: ")

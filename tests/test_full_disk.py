@@ -65,7 +65,7 @@ def test_a_disk_that_fills_in_training_ends_the_study_and_the_next_call_goes_on(
     (run,) = plan_runs({"single_task": study.folds()}, study.config, study.output)["single_task"]
     meets = run.folder.with_name(f"{run.folder.name}.partial") / file
     fill(meets)
-    assert cli.refused("run", path, "--jobs", jobs) == (
+    assert cli.refused("run", path, "--jobs", jobs, begun=True) == (
         f"{meets}: cannot be written (No space left on device)"
     )
     assert not run.done
@@ -88,7 +88,7 @@ def test_a_disk_that_fills_at_the_end_costs_no_run(
     # what a killed process left would be removed: here it stands for the disk
     monkeypatch.setattr("labelweave.study.study.remove_unfinished", lambda folder: None)
     message = f"{output / name}: cannot be written (No space left on device)"
-    assert cli.refused("run", path, "--jobs", 1) == message
+    assert cli.refused("run", path, "--jobs", 1, begun=True) == message
     assert not (output / name).exists()
     ended = {file: file.stat().st_mtime_ns for file in output.glob("runs/*/run.json")}
     assert cli("run", path, "--jobs", 1).code == 0
@@ -135,12 +135,12 @@ def test_a_real_small_disk(small_disk: Path, cli: CommandLine) -> None:
     path = write_study(small_disk, **CHANGES | {"seeds": 4})
     filler = small_disk / "filler"
     filler.write_bytes(bytes(150_000))
-    message = cli.refused("run", path, "--jobs", 1)
+    message = cli.refused("run", path, "--jobs", 1, begun=True)
     assert message.endswith(": cannot be written (No space left on device)")
     assert message.startswith(str(small_disk / "runs" / "parts" / "runs"))
     assert not list(small_disk.glob("runs/parts/results.*"))
     filler.unlink()
-    message = cli.refused("run", path, "--jobs", 1)  # now the report is too large
+    message = cli.refused("run", path, "--jobs", 1, begun=True)  # now the report is too large
     assert message.startswith(str(small_disk / "runs" / "parts" / ""))
     assert message.endswith(": cannot be written (No space left on device)")
     subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
@@ -220,7 +220,7 @@ def test_a_damaged_run_is_named_with_what_to_do(
         (folder / name).write_bytes(damage)
     else:
         (folder / name).mkdir()
-    message = cli.refused("run", path, "--jobs", 1)
+    message = cli.refused("run", path, "--jobs", 1, begun=True)
     assert message.startswith(f"{folder / name}: cannot be read (")
     assert message.endswith(f"; remove the folder {folder.name} to train the run again")
     for file in [*folder.rglob("*")][::-1]:

@@ -15,8 +15,11 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     from labelweave.report import print_results
 
     console = Console()
-    console.print("What a batch is made of:", study.batch_shares())
-    results = study.run(jobs=jobs, language=language)
+    results = study.run(
+        jobs=jobs,
+        language=language,
+        announce=lambda shares: console.print("What a batch is made of:", shares),
+    )
     print_results(results, console)
     report = study.output / "report.html"
     console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)

@@ -1,6 +1,6 @@
 """A study: arms x seeds, run in parallel, resumable, with results as files."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,12 @@ class Study:
         return fold
 
     def run(
-        self, *, jobs: int | None = None, progress: bool = True, language: str | None = None
+        self,
+        *,
+        jobs: int | None = None,
+        progress: bool = True,
+        language: str | None = None,
+        announce: Callable[[BatchShares], object] | None = None,
     ) -> dict[str, Any]:
         """Run every arm on every seed, compare, and write results and report.
 
@@ -117,6 +122,8 @@ class Study:
             jobs: processes side by side; None = one a core.
             progress: show a bar when on a terminal.
             language: of the report; None = as the study says.
+            announce: told what the batches are mixed of, on the first seed, when all is checked and
+                the training is about to begin.
 
         Returns:
             The content of ``results.json``.
@@ -131,6 +138,8 @@ class Study:
         check_free(self.output)
         checked = self.folds()
         with self._working() as tracking:
+            if announce is not None:
+                announce(batch_shares(checked[0], self.config.training))
             results = self._compare(checked, jobs, progress, tracking)
             folds, runs = self._trained
             add_value(
