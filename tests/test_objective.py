@@ -21,6 +21,8 @@ from losses_reference import (
 )
 
 BOTH = {"distribution_matching": {"weight": 1}, "co_annotation": {"weight": 1}}
+# the marginal likelihood of the three relations' one source counts once for each of them
+MULTIPLES = torch.tensor([1.0] * 11 + [3.0], dtype=torch.float64)
 seeds = st.integers(0, 2**32 - 1)
 
 
@@ -56,8 +58,8 @@ def test_names_values_and_total():
     assert loss.raw[:5].tolist() == pytest.approx((supervised.sums / supervised.counts).tolist())
     coupling = DistributionMatching(relations()).double()(logits)
     assert loss.raw[5:8].tolist() == pytest.approx((coupling.sums / 8).tolist())
-    assert loss.weighted.tolist() == loss.raw.tolist()
-    assert loss.total.item() == pytest.approx(loss.raw.sum().item())
+    assert loss.weighted.tolist() == (loss.raw * MULTIPLES).tolist()
+    assert loss.total.item() == pytest.approx(loss.weighted.sum().item())
     assert not loss.raw.requires_grad
 
 
@@ -82,7 +84,7 @@ def test_the_ramp_holds_back_the_couplings(ramp, progress, factor, kind):
     logits, labels = map(tensors, batch())
     objective = Objective(TASKS, relations(), BOTH, ramp=ramp).double()
     loss = objective(logits, labels, kind(progress))
-    expected = torch.where(torch.arange(12) < 5, loss.raw, loss.raw * factor)
+    expected = torch.where(torch.arange(12) < 5, loss.raw, loss.raw * MULTIPLES * factor)
     assert loss.weighted.tolist() == pytest.approx(expected.tolist())
 
 
@@ -249,3 +251,14 @@ def test_bad_settings(arguments, options, error):
     with pytest.raises(LabelweaveError) as caught:
         Objective(*arguments, **options)
     assert str(caught.value) == error
+
+
+@pytest.mark.parametrize(
+    ("backward", "multiple"), [("marginal", 3), ("posterior", 3), ("paper", 1), ("hard", 1)]
+)
+def test_summed_evidence_counts_the_weight_once_a_relation(backward, multiple):
+    logits, labels = map(tensors, batch())
+    options = {"co_annotation": {"forward": None, "backward": backward, "weight": 0.5}}
+    loss = Objective(TASKS, relations(), options).double()(logits, labels)
+    assert loss.weighted[5:].tolist() == pytest.approx((0.5 * multiple * loss.raw[5:]).tolist())
+    assert float(loss.raw[5:].abs().sum()) > 0

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,9 +27,13 @@ class BackwardCoupling(RelationCoupling):
         columns: see `Coupling`.
         noise: see `RelationStacks`.
         needs: factor of what a task learns, see `labelweave.losses.need`; None = 1.
+
+    Attributes:
+        summed: whether a row's loss sums the evidence of all relations.
     """
 
     form: str
+    summed: ClassVar[bool] = False
     need: Tensor
 
     def __init__(
@@ -61,6 +66,11 @@ class BackwardCoupling(RelationCoupling):
         use = self.taught(observed) & missing
         sums = torch.where(use, torch.stack(losses, dim=1), 0.0).sum(dim=0)
         return Terms(self.names, sums * self.need, use.sum(dim=0, dtype=sums.dtype))
+
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """The number of relations of each source task where their evidence is one sum, else 1."""
+        return tuple(float(stack.number) if self.summed else 1.0 for stack in self.stacks)
 
     @abstractmethod
     def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:

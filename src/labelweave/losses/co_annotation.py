@@ -70,6 +70,11 @@ class CoAnnotation(Coupling):
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
 
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """Those of both directions."""
+        return tuple(multiple for part in self.parts for multiple in part.multiples)  # type: ignore[union-attr]
+
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return the terms of both directions."""
         return join([part.terms(batch) for part in self.parts])  # type: ignore[operator]

@@ -51,6 +51,11 @@ class Coupling(nn.Module, ABC):
         """
         return self.terms(self.columns(logits, labels, source, teachers))
 
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """How often each term counts its weight: by the relations that it speaks for."""
+        return (1.0,) * len(self.names)
+
     @abstractmethod
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return the terms of one batch in the layout of `columns`."""

@@ -13,7 +13,8 @@ class MarginalLikelihood(BackwardCoupling):
     Partial-label learning: the model's own p(s|x) picks among the classes that fit the labels. All
     relations from one source enter one product, so there is one term a source task: a mean over the
     rows without a source label that carry some label of a target. A relation's strength is the
-    exponent of its factor.
+    exponent of its factor. In an `Objective` the term counts the coupling's weight once for each of
+    these relations, as distribution matching does with its one term a relation.
 
     Args:
         relations: the relations to couple by.
@@ -23,6 +24,7 @@ class MarginalLikelihood(BackwardCoupling):
     """
 
     form = "marginal"
+    summed = True
 
     def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
         """Return the negative log-likelihood of each row's labels."""

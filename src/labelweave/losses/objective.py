@@ -122,7 +122,7 @@ class Objective(nn.Module):
                 continue
             found, factor = made_couplings(name, dict(options), given)
             self.couplings.extend(found)
-            factors += [factor] * sum(len(coupling.names) for coupling in found)
+            factors += [factor * multiple for coupling in found for multiple in coupling.multiples]
         self.closed_form = closed_form(self.supervised, self.couplings)
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)

@@ -22,6 +22,7 @@ class Posterior(BackwardCoupling):
     """
 
     form = "posterior"
+    summed = True
 
     def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
         """Return the cross-entropy of each row."""

@@ -21,6 +21,7 @@ class RelationStack(nn.Module):
 
     Attributes:
         source: name of the source task.
+        number: the number of its relations.
         width: number of columns W of its relations' targets, laid out as in `Columns`.
         complete: whether every entry is known.
         table: (K, W) smoothed probabilities, 0 where unknown.
@@ -44,6 +45,7 @@ class RelationStack(nn.Module):
     def __init__(self, relations: Sequence[Relation], blocks: Sequence[Block]) -> None:
         super().__init__()
         self.source = relations[0].source.name
+        self.number = len(relations)
         self.complete = all(bool(relation.mask.all()) for relation in relations)
         for name in ("table", "known", "strength", "on", "off"):
             _register(self, name, _joined(blocks, name))
