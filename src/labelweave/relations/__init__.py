@@ -21,6 +21,7 @@ from labelweave.relations.grouping import (
     rank_pairs,
 )
 from labelweave.relations.joining import join_tables
+from labelweave.relations.judging import Origin
 from labelweave.relations.keeping import load_relatedness, save_relatedness
 from labelweave.relations.knowledge import (
     KnownTable,
@@ -35,7 +36,7 @@ from labelweave.relations.noise import Mislabelled, Noise, NoiseReport, estimate
 from labelweave.relations.noisy_or import AnyRelation, NoisyOr
 from labelweave.relations.product import multiply_in
 from labelweave.relations.relatedness import Relatedness, relation_to_dict
-from labelweave.relations.relating import ORIGINS, Origin, relate
+from labelweave.relations.relating import ORIGINS, relate
 from labelweave.relations.relation import Relation
 from labelweave.relations.reverse import reverse, source_posterior
 

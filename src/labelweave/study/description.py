@@ -7,8 +7,8 @@ from labelweave.balancing import sampling
 from labelweave.errors import listing
 from labelweave.networks import described
 from labelweave.priors import assumed_prior
+from labelweave.study.checking import batch_shares
 from labelweave.study.config import StudyConfig
-from labelweave.study.fitting import batch_shares
 from labelweave.study.fold import Fold
 from labelweave.study.notes import notes
 from labelweave.tasks import Binary, Task

@@ -1,9 +1,7 @@
 """Training one arm on one fold."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.balancing import sampler, weighting
-from labelweave.data import BatchShares, row_weights
+from labelweave.balancing import sampler
+from labelweave.data import row_weights
 from labelweave.data.batches import Batches
-from labelweave.errors import LabelweaveError
 from labelweave.evaluation import best_thresholds, evaluate, main_metric
 from labelweave.losses import Objective, freed, own_labels
 from labelweave.model import Model, NetworkSpec, joint_probabilities
-from labelweave.networks import MultiTaskNetwork, backbone, family_of
+from labelweave.networks import MultiTaskNetwork
 from labelweave.priors import (
     assumed_prior,
     labelled_prior,
@@ -29,7 +26,6 @@ from labelweave.priors import (
     spoken_prior,
 )
 from labelweave.relations import AnyRelation, Noise
-from labelweave.shapes import Shape
 from labelweave.study.arms import Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
@@ -40,9 +36,7 @@ from labelweave.training import (
     LOG,
     History,
     Trainer,
-    TrainingConfig,
     Watch,
-    augmentation,
     mean_gradients,
     speeds,
 )
@@ -141,60 +135,6 @@ def fit_arm(
         sum(p.numel() for network in networks for p in network.parameters()),
         len(networks),
     )
-
-
-def check_fold(fold: Fold, config: StudyConfig) -> None:
-    """Find before any training what would stop every run on a fold.
-
-    Raises:
-        LabelweaveError: a task without a training label, options that a coupling does not know,
-            a weight of a task that is not there, a prior that does not fit the tasks,
-            early stopping without validation rows, or a device that is not there.
-    """
-    labels = fold.train.annotations
-    for task in labels.tasks:
-        if not labels.labelled(task.name).any():
-            raise LabelweaveError(
-                f"task '{task.name}': no training row carries its label (seed {fold.seed})"
-            )
-    if config.training.patience is not None and not len(fold.validation.index):
-        raise LabelweaveError(
-            "early stopping (patience) needs validation rows, found none; set their number or share"
-        )
-    assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
-    for training in config.trainings():
-        found, options = weighting(training.weighting)
-        found.make([task.name for task in labels.tasks], options)
-        batch_shares(fold, training)
-    config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
-    Trainer(config.training)
-    augmentation(config.training.augment, fold.seed)
-    check_backbone(config, fold)
-
-
-def check_backbone(config: StudyConfig, fold: Fold) -> None:
-    """Raise `LabelweaveError` where a backbone that is read from elsewhere cannot be built."""
-    if family_of(config.network.backbone) is not None:
-        options = json.dumps(config.network.options(), sort_keys=True, default=str)
-        _check_built(config.network.backbone, options, fold.encoder.shape_)
-
-
-@lru_cache(maxsize=4)  # asked for every seed
-def _check_built(name: str, options: str, inputs: Shape) -> None:
-    with torch.random.fork_rng():
-        backbone(name, inputs, **json.loads(options))
-
-
-def batch_shares(fold: Fold, training: TrainingConfig) -> BatchShares:
-    """Return what the batches of a joint network are mixed of.
-
-    Raises:
-        LabelweaveError: a task whose classes are to be drawn equally often has none, or is unknown.
-    """
-    labels, names = fold.train.annotations, fold.source_names
-    sources = [np.flatnonzero(fold.source == i) for i in range(len(names))]
-    mixture = sampler(training.sampling, sources, training.batch_size, fold.seed, labels)
-    return BatchShares(labels, fold.source, names, mixture, training.batch_size)
 
 
 class _Fit:

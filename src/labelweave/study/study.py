@@ -15,10 +15,10 @@ from labelweave.relations import Origin, Relatedness
 from labelweave.remarks import plain
 from labelweave.report import known_language
 from labelweave.study.arms import UNCOUPLED
+from labelweave.study.checking import batch_shares, check_fold
 from labelweave.study.config import StudyConfig
 from labelweave.study.course import plan_runs, train_arms
 from labelweave.study.description import description
-from labelweave.study.fitting import batch_shares, check_fold
 from labelweave.study.fold import Fold, make_fold
 from labelweave.study.loading import StudyData, load
 from labelweave.study.mislabelled import mislabelled_table, write_mislabelled

@@ -6,7 +6,8 @@ from labelweave.training.config import TRAINING_SPACE, TrainingConfig
 from labelweave.training.diagnostics import mean_gradients, speeds
 from labelweave.training.history import LOG, History
 from labelweave.training.schedule import one_cycle
-from labelweave.training.trainer import Trainer, Watch
+from labelweave.training.setting import Watch
+from labelweave.training.trainer import Trainer
 
 __all__ = [
     "LOG",

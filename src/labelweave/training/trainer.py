@@ -1,40 +1,20 @@
-"""The training loop, on Lightning Fabric."""
+"""The trainer: what a run needs, and its start."""
 
-import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 
-from labelweave.data.batches import Batch, Batches
-from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.losses import Logits, Loss, Objective, Weigh
-from labelweave.networks import MultiTaskNetwork, parameter_groups
-from labelweave.training.augmentation import augmentation
-from labelweave.training.balance import balance_of
-from labelweave.training.checkpoint import (
-    load_tensors,
-    restore_training_state,
-    save_tensors,
-    training_state,
-)
-from labelweave.training.clipping import clip
+from labelweave.data.batches import Batches
+from labelweave.errors import LabelweaveError
+from labelweave.losses import Objective
+from labelweave.networks import MultiTaskNetwork
 from labelweave.training.config import TrainingConfig
-from labelweave.training.diagnostics import head_gradients, probes, shares_and_cosines
-from labelweave.training.history import LOG, History, Window
+from labelweave.training.history import History
 from labelweave.training.interrupt import Interrupt
-from labelweave.training.progress import StepBar
-from labelweave.training.schedule import one_cycle
-from labelweave.training.stopping import EarlyStopping
+from labelweave.training.loop import Loop
+from labelweave.training.setting import Setting, Validate, Watch
 from labelweave.training.threads import threads_for
-
-Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
-Watch = Callable[[int, Mapping[str, float | None]], None]
-RECORDS = 100  # a run's history has about this many records, whatever its length
 
 
 class Trainer:
@@ -98,10 +78,14 @@ class Trainer:
         """
         if self.config.patience is not None and validate is None:
             raise LabelweaveError("training: patience needs validation rows, found none")
+        setting = Setting(
+            self.config, self.seed, self.folder, self.fabric, self.progress, self.title,
+            self.diagnose, self.watch,
+        )  # fmt: skip
         work = sum(p.numel() for p in network.parameters()) * self.config.batch_size
         with torch.random.fork_rng(), threads_for(work), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
-            return _Run(self, network, objective, batches, steps, validate).train(interrupt)
+            return Loop(setting, network, objective, batches, steps, validate).train(interrupt)
 
 
 def _fabric(config: TrainingConfig) -> Fabric:
@@ -113,229 +97,3 @@ def _fabric(config: TrainingConfig) -> Fabric:
             f"training: accelerator '{config.accelerator}' with precision '{config.precision}' "
             f"cannot be used here: {reason}"
         ) from None
-
-
-def _adds_nothing(fabric: Fabric) -> bool:
-    """Return whether Fabric's wrappers do nothing: one device, full precision."""
-    strategy = fabric.strategy
-    return isinstance(strategy, SingleDeviceStrategy) and strategy.precision.precision == "32-true"
-
-
-class _Run:
-    """One call of `Trainer.fit`: the state of the loop and its steps."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        network: MultiTaskNetwork,
-        objective: Objective,
-        batches: Batches,
-        steps: int,
-        validate: Validate | None,
-    ) -> None:
-        self.trainer, self.config, self.fabric = trainer, trainer.config, trainer.fabric
-        self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
-        self.objective = objective.to(self.fabric.device)
-        self.augment = augmentation(self.config.augment, trainer.seed, self.fabric.global_rank)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(network, self.config.backbone_rate, self.config.layer_decay),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            fused=self.fabric.device.type in ("cpu", "cuda"),
-        )
-        self.module, self.optimizer = self.fabric.setup(network, optimizer)
-        self.bare = _adds_nothing(self.fabric)
-        if self.bare:
-            # Fabric's wrappers of forward and step cost a tenth of a small network's step
-            self.module, self.optimizer = network, optimizer
-        self.weights = list(network.parameters())
-        self.balance = balance_of(self.config.weighting, network, self.fabric)
-        self.step = 0
-        self.history = History()
-        self.window = Window(max(1, steps // RECORDS))
-        self.stopping = EarlyStopping(self.config.patience)
-        # one task alone gets all of the gradient
-        self.probes = probes(steps) if trainer.diagnose and len(network.tasks) > 1 else 0
-        self.gradients: torch.Tensor | None = None
-        self.saved = time.monotonic()
-        self._resume()
-
-    def train(self, interrupt: Interrupt) -> History:
-        try:
-            return self._train(interrupt)
-        finally:
-            if self.balance is not None:
-                self.balance.close()
-
-    def _train(self, interrupt: Interrupt) -> History:
-        with StepBar(self.steps, self.trainer.title, self.trainer.progress) as bar:
-            while self.step < self.steps and not self.stopping.stop:
-                due = self._evaluated(self.step + 1) > self._evaluated(self.step)
-                recorded = due or self.window.filled + 1 == self.window.size
-                self._train_step(probe=recorded and self._probe_due())
-                if recorded:
-                    self._record(due)
-                    bar.update(self.step, self.history.records[-1]["raw"])
-                if interrupt.asked:
-                    self._check()
-                    self._save()
-                    raise KeyboardInterrupt
-        self._save()
-        if self.stopping.weights:
-            self.network.load_state_dict(self.stopping.weights)
-        self.network.eval()
-        return self.history
-
-    def _evaluated(self, step: int) -> int:
-        return step * self.config.evaluations // self.steps
-
-    def _probe_due(self) -> bool:
-        """Return whether a look at the gradients is due since the last record."""
-        last = self.history.records[-1]["step"] if self.history.records else 0
-        return (self.step + 1) * self.probes // self.steps > last * self.probes // self.steps
-
-    def _train_step(self, probe: bool) -> None:
-        rate = one_cycle(self.step, self.steps, self.config.learning_rate)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["factor"]
-        if not self.network.training:  # evaluation ends it; walking all modules each step is slow
-            self.module.train()
-        batch = self.batches[self.step]
-        batch = batch._replace(inputs=self.augment(batch.inputs, self.step))
-        loss, logits = self._backward(batch, probe)
-        if probe:
-            self.gradients = head_gradients(logits, self.network, self.balance)
-        if self.config.clip is not None:
-            self._clip(self.config.clip)
-        self.optimizer.step()
-        if self.balance is not None and self.balance.looks_back:
-            with torch.no_grad():
-                again = self._loss(self.module(batch.inputs), batch)
-            self.balance.look_back(again.raw[: len(self.network.tasks)])
-        self.window.add(loss)
-        self.step += 1
-
-    def _backward(self, batch: Batch, probe: bool) -> tuple[Loss, Logits]:
-        balance = self.balance
-        with nullcontext() if balance is None else balance.forward_pass(self.module):
-            logits = self.module(batch.inputs)
-        if probe:
-            for scores in logits.values():
-                scores.retain_grad()
-        weigh = None if balance is None else partial(balance.weigh, self.step)
-        loss = self._loss(logits, batch, weigh)
-        self._clear()
-        if balance is None:
-            self.fabric.backward(loss.total)
-        else:
-            balance.backward(loss.total, logits)
-        return loss, logits
-
-    def _loss(self, logits: Logits, batch: Batch, weigh: Weigh | None = None) -> Loss:
-        return self.objective(  # type: ignore[no-any-return]
-            logits, batch.labels, self.step / self.steps, self._reduce(),
-            source=batch.source, teachers=batch.teachers, weigh=weigh,
-        )  # fmt: skip
-
-    def _clip(self, most: float) -> None:
-        if self.bare:
-            clip(self.weights, most)
-            return
-        self.fabric.clip_gradients(
-            self.module, self.optimizer, max_norm=most, error_if_nonfinite=False
-        )
-
-    def _clear(self) -> None:
-        for weight in self.weights:
-            weight.grad = None
-
-    def _reduce(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        if self.fabric.world_size == 1:
-            return None
-        # gradients are averaged over the processes, so counts are averaged too
-        return lambda counts: self.fabric.all_reduce(counts, reduce_op="mean")  # type: ignore[return-value]
-
-    def _check(self) -> None:
-        bad = self.window.first_bad()
-        if bad is None:
-            return
-        place, term, value = bad
-        step = self.step - self.window.filled + place
-        rows = ", ".join(str(row) for row in self.batches.sampler(step)[:8])
-        raise TrainingError(
-            f"step {step + 1}: loss term '{term}' is {value}, expected a finite number "
-            f"(batch of rows {rows}, ...)"
-        )
-
-    def _record(self, evaluate: bool) -> None:
-        self._check()
-        record = {"step": self.step, "learning_rate": self.optimizer.param_groups[0]["lr"]}
-        record |= self.window.means()
-        if self.gradients is not None:
-            names = [task.name for task in self.network.tasks]
-            record["gradients"] = shares_and_cosines(self.gradients, names)
-            self.gradients = None
-        if evaluate and self.validate is not None:
-            scores = {
-                name: None if score is None else float(score)
-                for name, score in self.validate(self.network).items()
-            }
-            record["validation"] = scores
-            if self.trainer.watch is not None:
-                self.trainer.watch(self._evaluated(self.step), scores)
-            if self.stopping.update(scores, self.network.state_dict()) and self.trainer.folder:
-                best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
-                save_tensors(self.trainer.folder / "best.safetensors", best, {"step": self.step})
-        self.history.records.append(record)
-        if time.monotonic() - self.saved > self.config.checkpoint_seconds:
-            self._save()
-
-    def _save(self) -> None:
-        # a finite loss can have a gradient that is not; such weights must not replace good ones
-        for name, value in self.network.named_parameters():
-            if not bool(torch.isfinite(value).all()):
-                raise TrainingError(
-                    f"step {self.step}: weight '{name}' is no longer finite, though every loss was"
-                )
-        self.saved = time.monotonic()
-        folder = self.trainer.folder
-        if folder is None or not self.fabric.is_global_zero:
-            return
-        tensors = training_state(self.network, self.optimizer) | self.window.tensors()
-        if self.balance is not None:
-            tensors |= self.balance.tensors()
-        tensors |= {f"best/{name}": value for name, value in self.stopping.weights.items()}
-        state = {
-            "step": self.step,
-            "steps": self.steps,
-            "names": self.window.names,
-            "records": self.history.records,
-            "best": self.stopping.best if self.stopping.weights else None,
-            "waited": self.stopping.waited,
-        }
-        save_tensors(folder / "last.safetensors", tensors, state)
-        self.history.write(folder / LOG)
-
-    def _resume(self) -> None:
-        path = self.trainer.folder / "last.safetensors" if self.trainer.folder else None
-        if path is None or not path.exists():
-            return
-        tensors, state = load_tensors(path)
-        if state.get("steps") != self.steps:
-            raise LabelweaveError(
-                f"{path}: a checkpoint of a run of {state.get('steps')} steps, "
-                f"expected {self.steps}; remove the folder to start anew"
-            )
-        try:
-            restore_training_state(tensors, self.network, self.optimizer)
-            if self.balance is not None:
-                self.balance.restore(tensors)
-        except (RuntimeError, KeyError, ValueError):
-            raise LabelweaveError(
-                f"{path}: a checkpoint of another network; remove the folder to start anew"
-            ) from None
-        self.window.restore(tensors, tuple(state["names"]), self.fabric.device)
-        self.step, self.history = state["step"], History(state["records"])
-        self.stopping.waited = state["waited"]
-        self.stopping.best = float("-inf") if state["best"] is None else state["best"]
-        self.stopping.weights = {k[5:]: v for k, v in tensors.items() if k.startswith("best/")}
