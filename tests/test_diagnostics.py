@@ -11,7 +11,7 @@ from interrupts import interrupts
 from labelweave.annotations import Annotations
 from labelweave.balancing import Proportional
 from labelweave.data.batches import Batches
-from labelweave.losses import Objective
+from labelweave.losses import Loss, Objective
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass, Multilabel
 from labelweave.training import Trainer, TrainingConfig
@@ -22,6 +22,7 @@ from labelweave.training.diagnostics import (
     shares_and_cosines,
     speeds,
 )
+from labelweave.training.history import Window
 from training_setup import TASKS, Setup, accuracy, assert_same, raise_once
 
 __all__ = ["interrupts"]
@@ -150,3 +151,20 @@ def test_a_single_task_has_no_shares():
     trainer = Trainer(TrainingConfig(accelerator="cpu"))
     history = trainer.fit(network, Objective((SICK,)), batches, 80)
     assert all("gradients" not in record for record in history.records)
+
+
+def test_a_batch_without_a_tasks_labels_is_not_one_that_learnt_it():
+    losses = [[2.0, 2.0], [0.0, 2.0], [1.0, 2.0]]  # the second step has no label of "rare"
+    window = Window(3)
+    for raw in losses:
+        values = torch.tensor(raw)
+        window.add(Loss(values.sum(), ("rare", "usual"), values, values))
+    means = window.means()
+    assert means["raw"] == {"rare": 1.5, "usual": 2.0}
+    assert means["weighted"] == {"rare": 1.0, "usual": 2.0}
+
+
+def test_a_record_without_labels_says_nothing_of_the_speed():
+    whole = speeds(records({"rare": [2.0, 1.0]}))["rare"]
+    found = speeds(records({"rare": [0.0, 2.0, 0.0, 1.0]}))["rare"]
+    assert (found["start"], found["end"]) == (whole["start"], whole["end"]) == (2.0, 1.0)

@@ -89,7 +89,8 @@ def mean_gradients(records: Sequence[Mapping[str, Any]]) -> dict[str, Any] | Non
 def speeds(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Return how fast the supervised loss of every task falls, against its own start and end.
 
-    - ``start``, ``end``: its mean over the first and the last tenth of the records.
+    - ``start``, ``end``: its mean over the first and the last tenth of the records that met one of
+      its labels.
     - ``half``: share of the training after which half of the way from start to end is done; None
       where the loss does not fall.
     - ``rate``: the relative inverse training rate, (end / start) over its mean over the tasks:
@@ -102,16 +103,19 @@ def speeds(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | 
         return {}
     names = [term for term in records[0]["raw"] if term.startswith(SUPERVISED)]
     found: dict[str, dict[str, float | None]] = {}
-    tenth = max(1, len(records) // 10)
     steps = np.array([record["step"] for record in records], dtype=np.float64)
     for name in names:
         losses = np.array([record["raw"][name] for record in records])
+        at, seen = steps, losses != 0
+        if seen.any():  # a record of no labelled element says nothing
+            losses, at = losses[seen], steps[seen]
+        tenth = max(1, len(losses) // 10)
         start, end = float(losses[:tenth].mean()), float(losses[-tenth:].mean())
         half = None
         if end < start:
             smooth = np.convolve(np.pad(losses, tenth // 2, mode="edge"), np.ones(tenth) / tenth)
             smooth = smooth[tenth - 1 :][: len(losses)]
-            half = float(steps[np.argmax(smooth <= (start + end) / 2)] / steps[-1])
+            half = float(at[np.argmax(smooth <= (start + end) / 2)] / steps[-1])
         found[name.removeprefix(SUPERVISED)] = {"start": start, "end": end, "half": half}
     ratios = {n: f["end"] / f["start"] for n, f in found.items() if f["start"] and f["end"]}
     mean = float(np.mean(list(ratios.values()))) if ratios else 0.0

@@ -20,10 +20,11 @@ class History:
     """Records of one run, one a logging interval, JSON-able.
 
     Attributes:
-        records: dictionaries with ``step``, ``learning_rate``, ``raw`` and ``weighted`` (term name
-            to mean over the interval), and, where evaluated, ``validation`` (task to score); at
-            some ``gradients`` (`labelweave.training.diagnostics`), at the last of a study's run
-            ``fit``, how well each task was learnt.
+        records: dictionaries with ``step``, ``learning_rate``, ``raw`` (term name to mean over the
+            interval's steps that had a label for it) and ``weighted`` (over all its steps), and,
+            where evaluated, ``validation`` (task to score); at some ``gradients``
+            (`labelweave.training.diagnostics`), at the last of a study's run ``fit``, how well each
+            task was learnt.
     """
 
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -72,11 +73,18 @@ class Window:
         return row, self.names[column], float(self.weighted[row, column])
 
     def means(self) -> dict[str, Mapping[str, float]]:
-        """Return the mean of every term, raw and weighted, and empty the window."""
+        """Return the mean of every term, raw and weighted, and empty the window.
+
+        A raw term's is over the steps that had a label for it, 0 where none had: a batch without a
+        task's labels, whose term is exactly 0, is not one that has learnt the task.
+        """
         filled, self.filled = self.filled, 0
+        raw = self.raw[:filled]
+        found = raw.sum(dim=0) / (raw != 0).sum(dim=0).clamp(min=1)
+        means = {"raw": found, "weighted": self.weighted[:filled].mean(dim=0)}
         return {
-            kind: dict(zip(self.names, values[:filled].mean(dim=0).tolist(), strict=True))
-            for kind, values in (("raw", self.raw), ("weighted", self.weighted))
+            kind: dict(zip(self.names, values.tolist(), strict=True))
+            for kind, values in means.items()
         }
 
     def tensors(self) -> dict[str, Tensor]:
