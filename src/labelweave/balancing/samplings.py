@@ -70,7 +70,8 @@ def sampler(
     Args:
         choice: a name of `SAMPLERS`, or one with its options.
         sources: the row indices of each source.
-        batch_size: rows a batch.
+        batch_size: rows a batch; all of them where there are fewer, so that none is in it twice
+            for want of rows.
         seed: decides the order.
         annotations: the labels of the rows; only `labels` and the option `balance` ask for them.
         tasks: the tasks that are trained, for `labels`; None = all.
@@ -86,6 +87,7 @@ def sampler(
             f"sampling: found {len(filled)} sources with rows and a batch size of {batch_size}, "
             "expected at least one of each"
         )
+    batch_size = min(batch_size, sum(map(len, filled)))
     balance: str | None = options.balance  # type: ignore[attr-defined]
     if name == "proportional" and balance is None:
         return Proportional(filled, batch_size, seed)

@@ -22,7 +22,7 @@ class TrainingConfig(BaseModel):
     Attributes:
         steps: optimiser steps; or give `epochs`.
         epochs: passes over all training rows, instead of `steps`.
-        batch_size: rows a step, all sources together.
+        batch_size: rows a step, all sources together; all rows where there are fewer.
         sampling: how batches are mixed, see below: proportional, equal, temperature, round_robin or
             labels, or one with its options: ``{equal: {balance: species}}``.
         weighting: how the tasks are weighed, see below: a name such as ``uncertainty`` or
@@ -96,5 +96,5 @@ class TrainingConfig(BaseModel):
     def total_steps(self, rows: int) -> int:
         """Return the number of steps for that many training rows (default: 1000 steps)."""
         if self.epochs is not None:
-            return max(1, round(self.epochs * rows / self.batch_size))
+            return max(1, round(self.epochs * rows / min(self.batch_size, rows)))
         return self.steps or 1000

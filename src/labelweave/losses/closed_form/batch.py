@@ -1,7 +1,8 @@
 """One batch with its samples side by side: a row for every column of `Columns`.
 
 What a loss does with one column is then contiguous in memory, and so is every task, however few
-classes it has.
+classes it has. A label takes two rows, of which the second is needed for values only: its gradient
+goes by the score alone, half of what a row for either side of it would take.
 """
 
 from typing import NamedTuple
@@ -11,23 +12,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labelweave.losses.columns import Columns, Labels, Logits, widened
+from labelweave.losses.columns import Columns, Labels, Logits, joined, widened
 from labelweave.tasks import Task
 
 
 class Batch(NamedTuple):
-    """One batch: W columns, n samples, E elements (every multiclass task, then every label).
+    """One batch: n samples; C classes of all multiclass tasks, then L labels, W = C + 2L rows.
+
+    The log-likelihood of a label y of score z, y = 0 or 1, is y z + log p(off).
 
     Attributes:
-        log_p: (W, n) log-probability of every column.
-        p: (W, n) probability of every column.
-        one_hot: (W, n) 1 at the labelled column of an element, else 0.
-        missing: (E, n) 1 where an element has no label, else 0.
+        scores: (W, n) log-probabilities of the classes, scores of the labels, and their
+            log-probabilities of being off.
+        p: (C + L, n) probability of every class, and of every label being on.
+        observed: (W, n) what the rows of `scores` count by for the labels that are there: 1 at
+            the labelled class; 1 where a label is on; 1 where a label is there.
+        missing: (E, n) 1 where a multiclass task, or then a label, is not labelled, else 0.
     """
 
-    log_p: Tensor
+    scores: Tensor
     p: Tensor
-    one_hot: Tensor
+    observed: Tensor
     missing: Tensor
 
 
@@ -39,14 +44,15 @@ class Layout(nn.Module):
 
     Attributes:
         tasks: the tasks in the order of their columns.
-        rows: task name to the rows of its classes, or of its labels on.
-        elements: (W,) the element that a column belongs to.
-        codes: (W, 1) the code of a column's class or side.
+        rows: task name to the rows of its classes, or of its labels.
+        labels: the number of labels, L.
+        elements: (W,) the row of `Batch.missing` that tells of a row.
+        starts: (T, 1) the first row of every multiclass task.
     """
 
     members: Tensor
     elements: Tensor
-    codes: Tensor
+    starts: Tensor
 
     def __init__(self, columns: Columns) -> None:
         super().__init__()
@@ -57,17 +63,15 @@ class Layout(nn.Module):
             for task in self.tasks
             for start in [columns.start[task.name]]
         }
-        # rows of the classes, of the labels on and of the labels off
-        self.blocks = [columns.width - 2 * columns.labels, columns.labels, columns.labels]
+        self.labels, self.classes = columns.labels, columns.width - 2 * columns.labels
         owners = [i for i, task in enumerate(self.multiclass) for _ in range(task.width)]
         labels = [len(self.multiclass) + i for i in range(columns.labels)]
-        codes = [code for task in self.multiclass for code in range(task.width)]
-        codes += [1] * columns.labels + [0] * columns.labels
         members = np.arange(len(self.multiclass))[:, None] == np.array(owners)
+        starts = [self.rows[task.name].start for task in self.multiclass]
         for name, buffer in {
             "members": torch.tensor(members).float(),
             "elements": torch.tensor([*owners, *labels, *labels]),
-            "codes": torch.tensor(codes).float()[:, None],
+            "starts": torch.tensor(starts)[:, None],
         }.items():
             self.register_buffer(name, buffer, persistent=False)
 
@@ -75,37 +79,51 @@ class Layout(nn.Module):
         """Return a batch of scores (n, width) and codes, by task as in `Columns`."""
         parts = [F.log_softmax(widened(logits[task.name]).t(), dim=0) for task in self.multiclass]
         if self.multilabel:
-            scores = torch.cat([widened(logits[task.name]).t() for task in self.multilabel])
-            on = F.logsigmoid(scores)
-            parts += [on, on - scores]
-        log_p = torch.cat(parts)
-        p = torch.exp(log_p)
-        return Batch(log_p, p, *self._labels(labels, p))
+            scores = joined([widened(logits[task.name]) for task in self.multilabel]).t()
+            scores = scores.contiguous()
+            parts += [scores, F.logsigmoid(scores).sub_(scores)]
+        found = torch.cat(parts)
+        p = torch.empty_like(found[: self.classes + self.labels])
+        torch.exp(found[: self.classes], out=p[: self.classes])
+        if self.multilabel:
+            torch.sigmoid(scores, out=p[self.classes :])
+        return Batch(found, p, *self._labels(labels, found))
 
     def to_scores(self, gradient: Tensor, p: Tensor) -> list[Tensor]:
         """Return the gradient of every task's scores, (n, width), in the order of `tasks`.
 
-        With g the gradient of log p: g_c - p_c sum_c' g_c' for softmax, and for a label
-        g_on p_off - g_off p_on.
+        With g the gradient of `Batch.scores`: g_c - p_c sum_c' g_c' for softmax, and for a label
+        that of its score less p times that of log p(off).
 
         Args:
-            gradient: (W, n) of the log-probabilities; overwritten.
-            p: (W, n) of the batch.
+            gradient: (W, n); overwritten.
+            p: (C + L, n) of the batch.
         """
-        classes, on, off = torch.split_with_sizes(gradient, self.blocks)
-        p_classes, p_on, p_off = torch.split_with_sizes(p, self.blocks)
         if self.multiclass:
+            classes = gradient[: self.classes]
             totals = self.members.to(p.dtype) @ classes
-            totals = totals.index_select(0, self.elements[: len(classes)])
-            classes.addcmul_(p_classes, totals, value=-1.0)
+            if len(self.multiclass) > 1:
+                totals = totals.index_select(0, self.elements[: self.classes])
+            classes.addcmul_(p[: self.classes], totals, value=-1.0)
         if self.multilabel:
-            on.mul_(p_off).addcmul_(off, p_on, value=-1.0)
+            both = gradient[self.classes :].view(2, self.labels, -1)
+            both[0].addcmul_(both[1], p[self.classes :], value=-1.0)
         return [gradient[self.rows[task.name]].t() for task in self.tasks]
 
     def _labels(self, labels: Labels, like: Tensor) -> tuple[Tensor, Tensor]:
-        parts = [labels[task.name][None] for task in self.multiclass]
-        parts += [labels[task.name].t() for task in self.multilabel]
-        found = torch.cat([part.to(like.dtype) for part in parts])
-        one_hot = torch.empty_like(like)
-        torch.eq(found.index_select(0, self.elements), self.codes, out=one_hot)
-        return one_hot, torch.lt(found, 0, out=torch.empty_like(found))
+        observed = torch.empty_like(like)
+        missing = like.new_empty(len(self.multiclass) + self.labels, like.shape[1])
+        if self.multiclass:
+            codes = torch.stack([labels[task.name] for task in self.multiclass])
+            gaps = torch.lt(codes, 0, out=missing[: len(codes)])
+            observed[: self.classes].zero_().scatter_(
+                0, codes.clamp(min=0).add_(self.starts), 1 - gaps
+            )
+        if self.multilabel:
+            on, seen = observed[self.classes :].view(2, self.labels, -1)
+            seen.copy_(joined([labels[task.name] for task in self.multilabel]).t())
+            # -1, 0, 1 in steps that run on whole registers, unlike comparisons
+            torch.clamp(seen, min=0, out=on)
+            seen.add_(1).clamp_(max=1)
+            torch.sub(1, seen, out=missing[len(self.multiclass) :])
+        return observed, missing

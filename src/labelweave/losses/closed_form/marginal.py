@@ -5,8 +5,9 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.part import RelationPart, Sums
+from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
 from labelweave.losses.marginal import MarginalLikelihood
+from labelweave.losses.stack import RelationStack
 
 NEVER = -1e30  # log-probability of the classes that a task has less than the largest one
 
@@ -31,13 +32,16 @@ class MarginalPart(RelationPart):
             need=loss.need,
             elements=layout.elements[[source.start for source in self.sources]],
         )
-        self.hold_tables("evidence", [stack.log_evidence for stack in loss.stacks])
-        self.hold_tables("speaks", [stack.speaks for stack in loss.stacks])
+        self.rows = Rows(loss.stacks.targets)
+        self.spans = [stack.width for stack in loss.stacks]
+        self.hold_tables("evidence", [_by_presence(stack) for stack in loss.stacks])
+        # a label is there where it is on or off
+        self.hold_tables("speaks", [stack.speaks * ~stack.on for stack in loss.stacks])
         self.widths = [source.stop - source.start for source in self.sources]
 
     def sums(self, batch: Batch) -> Sums:
         """Return one term a source task."""
-        parts = torch.split_with_sizes(self.targets_of(batch.one_hot), self.sizes)
+        parts = torch.split_with_sizes(self.rows.of(batch.observed), self.spans)
         samples, largest = batch.p.shape[1], max(self.widths)
         joint = batch.p.new_full((len(parts), largest, samples), NEVER)
         labels = batch.p.new_empty(len(parts), samples)
@@ -45,7 +49,7 @@ class MarginalPart(RelationPart):
             zip(self.tables("evidence"), self.tables("speaks"), self.sources, parts, strict=True)
         ):
             own = joint[i, : len(evidence)]
-            torch.addmm(batch.log_p[source], evidence, observed, out=own)
+            torch.addmm(batch.scores[source], evidence, observed, out=own)
             torch.mv(observed.t(), speaks, out=labels[i])
         use = (labels > 0) * batch.missing.index_select(0, self.elements)
         log_posterior = torch.log_softmax(joint, dim=1)
@@ -58,8 +62,15 @@ class MarginalPart(RelationPart):
     def add_gradient(
         self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
     ) -> None:
-        """Add the gradient of the log-probabilities."""
+        """Add the gradient of the scores."""
         factors = (-self.need * grad).unbind()
         parts = zip(saved[0].unbind(), self.sources, self.widths, factors, strict=True)
         for posterior, source, width, factor in parts:
             into[source].addcmul_(posterior[:width], factor)
+
+
+def _by_presence(stack: RelationStack) -> Tensor:
+    """Return the evidence of a label that is there, and what its being on adds to that."""
+    evidence = stack.log_evidence.clone()
+    evidence[:, stack.on] -= stack.log_evidence[:, stack.off]
+    return evidence

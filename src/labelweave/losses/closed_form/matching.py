@@ -19,6 +19,9 @@ class MatchingPart(RelationPart):
     -a m q for log p and -b m p / q for q (0 where q is below `FLOOR`); hence -b p / q for u and
     b p for m, and by these, times p_s, for log p_s.
 
+    A label has a second such bracket for its being off, with 1 - p and 1 - q. Both together: -a m q
+    for its score, -a m for log p(off), and p / q - (1 - p) / (1 - q) in place of p / q.
+
     Args:
         loss: the composition that this equals.
         layout: the layout of the batches.
@@ -27,19 +30,26 @@ class MatchingPart(RelationPart):
     forth: Tensor
     back: Tensor
     shares: Tensor
+    both: Tensor
+    minus: Tensor
+    forth_shares: Tensor
+    back_shares: Tensor
 
     def __init__(self, loss: DistributionMatching, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
         self.names = loss.names
-        form, ones = FORMS[loss.form], torch.ones(len(self.rows), 1)
+        form, ones = FORMS[loss.form], torch.ones(len(self.kept), 1)
         assert isinstance(form, tuple)
-        self.hold(
-            shares=loss.stacks.shares,
-            forth=-form[0] * (ones if loss.forth is None else loss.forth[:, None]),
-            back=form[1] * (ones if loss.back is None else loss.back[:, None]),
-        )
-        self.hold_tables("table", [stack.table for stack in loss.stacks])
-        self.hold_tables("known", [stack.known for stack in loss.stacks])
+        forth = -form[0] * (ones if loss.forth is None else loss.forth[:, None])[self.kept]
+        back = form[1] * (ones if loss.back is None else loss.back[:, None])[self.kept]
+        shares = loss.stacks.shares[self.kept]
+        both = (forth + back)[self.labels.index] * shares[self.labels.index]
+        minus = -torch.ones(len(self.labels), 1)
+        self.hold(shares=shares, forth=forth, back=back, both=both, minus=minus)
+        self.hold(forth_shares=forth * shares, back_shares=back * shares)
+        self.balanced = not bool(both.any())
+        self.hold_tables("table", [stack.table[:, ~stack.off] for stack in loss.stacks])
+        self.hold_tables("known", [stack.known[:, ~stack.off] for stack in loss.stacks])
         # q is a mean of known entries
         least = min(float(torch.where(s.known > 0, s.table, 1.0).min()) for s in loss.stacks)
         self.floored = least < 2 * FLOOR
@@ -49,32 +59,50 @@ class MatchingPart(RelationPart):
         q = self.pushed(batch.p, "table")
         known = None if self.complete else self.pushed(batch.p, "known")
         if known is not None:
-            q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 1.0)
-        p, log_p = self.targets_of(batch.p), self.targets_of(batch.log_p)
-        ratio = p / (F.threshold(q, FLOOR, math.inf) if self.floored else q)
-        log_q = q.clamp(min=FLOOR).log_() if self.floored else q.log()
-        difference = torch.sub(log_p, log_q, out=log_q)
+            q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 0.5)
+        p = self.targets.of(batch.p)
+        ratio, log_q = self._compared(p, q)
+        log_off = None
+        if len(self.labels):
+            less, log_off = self._compared(1 - self.labels.of(p), 1 - self.labels.of(q))
+            self.labels.add(ratio, less, self.minus)
+            self.labels.add(log_q, log_off, self.minus)
         # both brackets hold the same difference
-        loss = difference.mul_((p * self.back).addcmul_(q, self.forth))
+        loss = torch.sub(self.targets.of(batch.scores), log_q, out=log_q)
+        loss.mul_((p * self.back).addcmul_(q, self.forth))
         if known is not None:
             loss.mul_(known)
-        sums = loss.sum(dim=1) @ self.shares
-        counts = torch.full_like(sums, float(q.shape[1]))
-        if known is not None:
             ratio.mul_(known > LEAST)
+        sums = loss.sum(dim=1) @ self.shares
+        if log_off is not None and not self.balanced:
+            rest = torch.sub(self.off.of(batch.scores), log_off, out=log_off)
+            if known is not None:
+                rest.mul_(self.labels.of(known))
+            sums = sums + rest.sum(dim=1) @ self.both
+        counts = torch.full_like(sums, float(q.shape[1]))
         return Sums(sums, counts, (q, ratio) if known is None else (q, ratio, known))
 
     def add_gradient(
         self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
     ) -> None:
-        """Add the gradient of the log-probabilities."""
+        """Add the gradient of the scores."""
         q, ratio, *known = saved
-        factors = (self.shares @ grad)[:, None]
-        self.add_to_targets(into, q * known[0] if known else q, factors * self.forth)
-        factors = factors * self.back
-        self._add_to_sources(into, p, "table", ratio, -factors)
+        learnt = (self.forth_shares @ grad)[:, None]
+        self.targets.add(into, q * known[0] if known else q, learnt)
+        if len(self.labels) and known:
+            self.off.add(into, self.labels.of(known[0]), self.labels.of(learnt))
+        elif len(self.labels):
+            self.off.add_constants(into, self.labels.of(learnt))
+        taught = (self.back_shares @ grad)[:, None]
+        self._add_to_sources(into, p, "table", ratio, -taught)
         if known:
-            self._add_to_sources(into, p, "known", ratio * q, factors)
+            self._add_to_sources(into, p, "known", ratio * q, taught)
+
+    def _compared(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+        """Return p / q and log q, both without a gradient where q is below the floor."""
+        if self.floored:
+            return p / F.threshold(q, FLOOR, math.inf), q.clamp(min=FLOOR).log_()
+        return p / q, q.log()
 
     def _add_to_sources(
         self, into: Tensor, p: Tensor, name: str, values: Tensor, factors: Tensor

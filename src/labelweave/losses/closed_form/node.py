@@ -27,7 +27,7 @@ class ClosedForm(nn.Module):
 
     Args:
         layout: the layout of the batches.
-        parts: the losses.
+        parts: the losses, the supervised one first.
     """
 
     def __init__(self, layout: Layout, parts: Sequence[Part]) -> None:
@@ -92,9 +92,9 @@ class _Node(torch.autograd.Function):
             )
         p, *saved = ctx.saved_tensors
         parts = ctx.losses.parts
-        into = torch.zeros_like(p)
-        grads = torch.split_with_sizes(grad, [len(part.names) for part in parts])
-        for part, size, own in zip(parts, ctx.sizes, grads, strict=True):
+        first, *grads = torch.split_with_sizes(grad, [len(part.names) for part in parts])
+        into = parts[0].gradient(first, saved.pop(0))
+        for part, size, own in zip(parts[1:], ctx.sizes[1:], grads, strict=True):
             part.add_gradient(into, own, p, tuple(saved[:size]))
             del saved[:size]
         return None, None, *ctx.losses.layout.to_scores(into, p)

@@ -19,7 +19,7 @@ class Sums(NamedTuple):
 
 
 class Part(nn.Module, ABC):
-    """A loss of one batch, and its gradient.
+    """A loss of one batch, whose gradient its own kind tells.
 
     Attributes:
         names: the names of its terms.
@@ -31,26 +31,53 @@ class Part(nn.Module, ABC):
     def sums(self, batch: Batch) -> Sums:
         """Return the sums of its terms."""
 
-    @abstractmethod
-    def add_gradient(
-        self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
-    ) -> None:
-        """Add the gradient of the log-probabilities.
-
-        Args:
-            into: (W, n), added to.
-            grad: (T,) gradient of the part's sums.
-            p: (W, n) of the batch.
-            saved: what `sums` saved.
-        """
-
     def hold(self, **buffers: Tensor) -> None:
         """Keep constants as buffers."""
         for name, buffer in buffers.items():
             self.register_buffer(name, buffer.clone(), persistent=False)
 
 
-class RelationPart(Part):
+class Rows(nn.Module):
+    """Some rows of a matrix (W, n); neighbouring ones are a view and need no copy.
+
+    Args:
+        index: the rows, (M,).
+    """
+
+    index: Tensor
+
+    def __init__(self, index: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("index", index.clone(), persistent=False)
+        self.adjoining = bool((index.diff() == 1).all())
+        self.first = int(index.min()) if len(index) else 0
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def of(self, values: Tensor) -> Tensor:
+        """Return the rows, (M, n), of values (W, n)."""
+        if self.adjoining:
+            return values.narrow(0, self.first, len(self.index))
+        return values.index_select(0, self.index)
+
+    def add(self, into: Tensor, values: Tensor, factors: Tensor) -> None:
+        """Add values (M, n), each row times its factor (M, 1), to the rows of `into`."""
+        if self.adjoining:
+            self.of(into).addcmul_(values, factors)
+        else:
+            into.index_add_(0, self.index, values * factors)
+
+    def add_constants(self, into: Tensor, values: Tensor) -> None:
+        """Add values (M, 1) to the rows of `into`, the same in all columns."""
+        if self.adjoining:
+            self.of(into).add_(values)
+        else:
+            summed = into.new_zeros(len(into), 1).index_add_(0, self.index, values)
+            into[self.first :].add_(summed[self.first :])
+
+
+class RelationPart(Part, ABC):
     """A loss between tasks by the tables of relations; see `RelationStacks` for M and the stacks.
 
     Args:
@@ -58,21 +85,38 @@ class RelationPart(Part):
         layout: the layout of the batches.
 
     Attributes:
-        rows: (M,) the rows of all targets, relation by relation.
-        complete: whether every entry of the tables is known.
         sources: the rows of every source task.
-        sizes: how many of the M rows are each source task's.
+        complete: whether every entry of the tables is known.
+        kept: (M,) bool, the columns of the relations that are no label's "off".
+        targets: the rows of the N kept columns, relation by relation.
+        off: the rows of log p(off) of the labels among them, in their order.
+        labels: these labels' places among the N.
+        sizes: how many of the N are each source task's.
     """
-
-    rows: Tensor
 
     def __init__(self, stacks: RelationStacks, layout: Layout) -> None:
         super().__init__()
-        self.hold(rows=stacks.targets)
-        self.complete = all(stack.complete for stack in stacks)
-        self.adjoining, self.first = stacks.adjoining, stacks.first
         self.sources = [layout.rows[stack.source] for stack in stacks]
-        self.sizes = [stack.width for stack in stacks]
+        self.complete = all(stack.complete for stack in stacks)
+        off = torch.cat([stack.off for stack in stacks])
+        on = torch.cat([stack.on for stack in stacks])
+        self.kept = ~off
+        self.targets, self.off = Rows(stacks.targets[~off]), Rows(stacks.targets[off])
+        self.labels = Rows(torch.nonzero(on[~off]).flatten())
+        self.sizes = [int((~stack.off).sum()) for stack in stacks]
+
+    @abstractmethod
+    def add_gradient(
+        self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
+    ) -> None:
+        """Add the gradient of `Batch.scores`, those of a label and its log p(off) apart.
+
+        Args:
+            into: (W, n), added to.
+            grad: (T,) gradient of the part's sums.
+            p: (C + L, n) of the batch.
+            saved: what `sums` saved.
+        """
 
     def hold_tables(self, name: str, tables: list[Tensor]) -> None:
         """Keep the table of every source, (K, width), by a name for `tables`."""
@@ -82,24 +126,11 @@ class RelationPart(Part):
         """Return the tables of that name."""
         return [getattr(self, f"{name}_{i}") for i in range(len(self.sources))]
 
-    def targets_of(self, values: Tensor) -> Tensor:
-        """Return the rows of all targets, (M, n), of values (W, n)."""
-        if self.adjoining:
-            return values.narrow(0, self.first, len(self.rows))
-        return values.index_select(0, self.rows)
-
-    def add_to_targets(self, into: Tensor, values: Tensor, factors: Tensor) -> None:
-        """Add values (M, n), each row times its factor (M, 1), to the rows of the targets."""
-        if self.adjoining:
-            self.targets_of(into).addcmul_(values, factors)
-        else:
-            into.index_add_(0, self.rows, values * factors)
-
     def pushed(self, values: Tensor, name: str) -> Tensor:
-        """Return sum_s values[s] T[s, t], (M, n), of values (W, n) and the tables of that name."""
+        """Return sum_s values[s] T[s, t], (N, n), of values (W, n) and the tables of that name."""
         if len(self.sources) == 1:
             return self.tables(name)[0].t() @ values[self.sources[0]]
-        found = values.new_empty(len(self.rows), values.shape[1])
+        found = values.new_empty(len(self.targets), values.shape[1])
         parts = zip(
             self.tables(name), self.sources, torch.split_with_sizes(found, self.sizes), strict=True
         )

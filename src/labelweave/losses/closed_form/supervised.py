@@ -9,7 +9,7 @@ from labelweave.losses.supervised import Supervised
 
 
 class SupervisedPart(Part):
-    """-log p of the labelled columns: the gradient of log p is -1 there.
+    """-log p of what is labelled: the gradient of `Batch.scores` is minus `Batch.observed`.
 
     Args:
         loss: the composition that this equals.
@@ -17,21 +17,27 @@ class SupervisedPart(Part):
     """
 
     segments: Tensor
+    elements: Tensor
 
     def __init__(self, loss: Supervised, layout: Layout) -> None:
         super().__init__()
         self.names = loss.names
-        self.hold(segments=loss.segments)
+        # a label that is on counts in its row of scores, and as there in that of log p(off)
+        elements = loss.segments.clone()
+        elements[layout.classes : layout.classes + layout.labels] = 0.0
+        self.hold(segments=loss.segments, elements=elements)
 
     def sums(self, batch: Batch) -> Sums:
         """Return one term a task."""
-        segments = self.segments.to(batch.p.dtype)
-        found = vecdot(batch.one_hot, batch.log_p) @ segments
-        return Sums(found.neg_(), batch.one_hot.sum(dim=1) @ segments, (batch.one_hot,))
+        found = vecdot(batch.observed, batch.scores) @ self.segments.to(batch.p.dtype)
+        counts = batch.observed.sum(dim=1) @ self.elements.to(batch.p.dtype)
+        return Sums(found.neg_(), counts, (batch.observed,))
 
-    def add_gradient(
-        self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
-    ) -> None:
-        """Add the gradient of the log-probabilities."""
-        factors = self.segments.to(p.dtype) @ grad
-        into.addcmul_(saved[0], factors[:, None], value=-1.0)
+    def gradient(self, grad: Tensor, observed: Tensor) -> Tensor:
+        """Return the gradient of the scores, (W, n).
+
+        Args:
+            grad: (T,) gradient of the sums.
+            observed: what `sums` saved.
+        """
+        return observed * (self.segments.to(grad.dtype) @ -grad)[:, None]
