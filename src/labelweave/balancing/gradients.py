@@ -6,7 +6,8 @@ holds the task's supervised loss and its share of every coupling; the rows of al
 gradient of the total.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,3 +36,26 @@ def task_gramian(scores_gradient: Tensor, weight: Tensor, segments: Tensor) -> T
 def combined(scores_gradient: Tensor, weight: Tensor, segments: Tensor, weights: Tensor) -> Tensor:
     """Return sum_t weights[t] D_t W_t, (n, features)."""
     return (scores_gradient * (segments @ weights)) @ weight
+
+
+def joined(scores: Tensor, features: Tensor, back: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the scores, from whose gradient the features are to get theirs by `back`.
+
+    For scores of detached features: the layer between then computes no gradient for the features
+    that would be thrown away, only that of its weights.
+    """
+    return _Joined.apply(scores, features, back)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Joined(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, features: Tensor, back: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        ctx.back = back
+        return scores.view_as(scores)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        return gradient, ctx.back(gradient), None

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from labelweave.balancing import gramian, losses
+from labelweave.balancing import losses, methods
+from labelweave.balancing.cagrad import cagrad
 from labelweave.balancing.choices import Choice, Options, chosen
 from labelweave.balancing.gramian import Gramian, Weights
 from labelweave.balancing.losses import LossWeighting
@@ -160,31 +161,31 @@ WEIGHTINGS: dict[str, Weighting] = {
     ),
     "upgrad": Weighting(
         "gradients projected to conflict with none (Quinton and Rey, 2024)", "gradient",
-        GradientOptions, _plain(gramian.upgrad),
+        GradientOptions, _plain(methods.upgrad),
     ),
     "pcgrad": Weighting(
         "conflicting parts of gradients taken off (Yu et al., NeurIPS 2020)", "gradient",
-        GradientOptions, _plain(gramian.pcgrad),
+        GradientOptions, _plain(methods.pcgrad),
     ),
     "cagrad": Weighting(
         "near the mean, best for the worst task (Liu et al., NeurIPS 2021)", "gradient",
-        CAGradOptions, lambda tasks, options: partial(gramian.cagrad, c=options.c),
+        CAGradOptions, lambda tasks, options: partial(cagrad, c=options.c),
     ),
     "nash_mtl": Weighting(
         "the bargaining solution (Navon et al., ICML 2022)", "gradient", GradientOptions,
-        _plain(gramian.nash_mtl),
+        _plain(methods.nash_mtl),
     ),
     "mgda": Weighting(
         "the shortest convex combination (Sener and Koltun, NeurIPS 2018)", "gradient",
-        GradientOptions, _plain(gramian.mgda),
+        GradientOptions, _plain(methods.mgda),
     ),
     "aligned_mtl": Weighting(
         "principal directions of equal length (Senushkin et al., CVPR 2023)", "gradient",
-        AlignedOptions, lambda tasks, options: partial(gramian.aligned_mtl, scale=options.scale),
+        AlignedOptions, lambda tasks, options: partial(methods.aligned_mtl, scale=options.scale),
     ),
     "config": Weighting(
         "the same angle to every gradient (Liu et al., ICLR 2025)", "gradient", GradientOptions,
-        _plain(gramian.config),
+        _plain(methods.config),
     ),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from labelweave.balancing import (
     task_gramian,
     weighting,
 )
-from labelweave.balancing.gradients import combined
+from labelweave.balancing.gradients import combined, joined
 from labelweave.networks import MultiTaskNetwork
 
 
@@ -123,24 +123,28 @@ class FeatureBalance(Balance):
         self.method, self.heads = method, network.heads
         self.segments = segments_of(network.widths).to(self.heads.weight.device)
         self.step, self.counts = 0, torch.empty(0)
-        self.handle = self._attach()
+        self.features: Tensor | None = None
+        self.handles = self._attach()
 
-    def _attach(self) -> torch.utils.hooks.RemovableHandle | None:
-        return self.heads.register_forward_hook(self._watch)
+    def _attach(self) -> Sequence[torch.utils.hooks.RemovableHandle]:
+        before = self.heads.register_forward_pre_hook(self._part)
+        return before, self.heads.register_forward_hook(self._join)
 
-    def _watch(self, heads: nn.Module, given: tuple[Tensor, ...], scores: Tensor) -> None:
-        (features,) = given
-        if scores.requires_grad and features.requires_grad:  # a linear backbone shares nothing
-            held: list[Tensor] = []
-            scores.register_hook(held.append)  # type: ignore[no-untyped-call]
-            features.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: self._combine(held.pop(), gradient)
-            )
+    def _part(self, heads: nn.Module, given: tuple[Tensor]) -> tuple[Tensor]:
+        (self.features,) = given  # the heads would compute a gradient for these that is replaced
+        return (given[0].detach(),)
 
-    def _combine(self, scores_gradient: Tensor, gradient: Tensor) -> Tensor:
+    def _join(self, heads: nn.Module, given: tuple[Tensor], scores: Tensor) -> Tensor:
+        features, self.features = self.features, None
+        if features is None or not features.requires_grad:  # a linear backbone shares nothing
+            return scores
+        dtype = features.dtype
+        return joined(scores, features, lambda back: self._combine(back).to(dtype))
+
+    def _combine(self, scores_gradient: Tensor) -> Tensor:
         D, W = scores_gradient.float(), self.heads.weight.detach().float()
         weights = self.weights_for(self._everywhere(task_gramian(D, W, self.segments)))
-        return combined(D, W, self.segments, weights.to(D)).to(gradient)
+        return combined(D, W, self.segments, weights.to(D))
 
     def weigh(self, step: int, values: Tensor, counts: Tensor) -> Tensor:
         """Note which tasks have labels; their losses are summed as they are."""
@@ -158,15 +162,15 @@ class FeatureBalance(Balance):
         seen = (counts > 0) & (G.diagonal() > 0)
         # a gradient that is not finite is told of where losses and weights are looked at
         if seen.sum() > 1 and np.isfinite(G).all():
-            part = G[np.ix_(seen, seen)]
+            part = G[seen][:, seen]
             weights[seen] = self.method(part / part.diagonal().mean(), self.step)
         self.weights = torch.from_numpy(weights)
         return self.weights
 
     def close(self) -> None:
-        """Take the hook off the heads."""
-        if self.handle is not None:
-            self.handle.remove()
+        """Take the hooks off the heads."""
+        for handle in self.handles:
+            handle.remove()
 
 
 class ParameterBalance(FeatureBalance):
@@ -177,8 +181,8 @@ class ParameterBalance(FeatureBalance):
         self.shared = [p for p in network.backbone.parameters() if p.requires_grad]
         self.own = [p for p in self.heads.parameters() if p.requires_grad]
 
-    def _attach(self) -> None:
-        return None
+    def _attach(self) -> Sequence[torch.utils.hooks.RemovableHandle]:
+        return ()
 
     def forward_pass(self, module: nn.Module) -> AbstractContextManager[None]:
         """Leave it to `backward` to average over processes, task by task."""
