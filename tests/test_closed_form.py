@@ -172,3 +172,21 @@ def test_it_never_waits_for_a_value():
         loss = objective(scores, labels)
         loss.total.backward()
     assert loss.raw.shape == (len(loss.names),)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@given(seed=seeds)
+@settings(max_examples=10)
+def test_one_task_alone_has_the_terms_of_the_composition(task, seed):
+    rng = np.random.default_rng(seed)
+    objective = Objective([task]).double()
+    logits, labels = random_logits(rng, 5), tensors(random_labels(rng, 5))
+    leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
+    found = objective(leaves, labels)
+    batch = objective.columns(twins, labels)
+    expected = objective.supervised.terms(batch)
+    assert found.names == expected.names
+    assert torch.allclose(found.raw, expected.means().detach())
+    found.total.backward()
+    expected.means().sum().backward()
+    assert torch.allclose(leaves[task.name].grad, twins[task.name].grad)

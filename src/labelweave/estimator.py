@@ -70,7 +70,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         network: further keys of the section ``network`` of a study file, such as
             ``{"frozen": True}`` or ``{"norm": "group"}``.
         steps: optimiser steps.
-        batch_size: rows a step.
+        batch_size: rows a step; all of them where there are fewer.
         learning_rate: peak of the one-cycle schedule.
         backbone_rate: factor on it for the backbone.
         layer_decay: a further factor for every layer of the backbone below its top one.

@@ -22,10 +22,12 @@ class Mixture(Protocol):
     Attributes:
         groups: the row indices of each group, such as a source; every row of one is as likely.
         shares: the share of each group in the batches, (S,).
+        batch_size: rows a batch.
     """
 
     groups: list[Rows]
     shares: NDArray[np.float64]
+    batch_size: int
 
     def __call__(self, step: int) -> Rows:
         """Return the rows of one step, (batch_size,)."""
@@ -189,6 +191,7 @@ class RoundRobin:
 
     def __init__(self, mixtures: Sequence[Shares]) -> None:
         self.mixtures = list(mixtures)
+        self.batch_size = self.mixtures[0].batch_size
         self.groups = [rows for mixture in self.mixtures for rows in mixture.groups]
         shares = np.concatenate([mixture.shares for mixture in self.mixtures])
         self.shares = shares / len(self.mixtures)

@@ -16,7 +16,7 @@ from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
 from labelweave.losses.registry import checked_weight, made_couplings, needs_relations
-from labelweave.losses.supervised import Supervised
+from labelweave.losses.supervised import Supervised, one_task_terms
 from labelweave.losses.terms import Terms, join
 from labelweave.relations import AnyRelation, Needs, Noise
 from labelweave.tasks import Task
@@ -124,6 +124,8 @@ class Objective(nn.Module):
             self.couplings.extend(found)
             factors += [factor * multiple for coupling in found for multiple in coupling.multiples]
         self.closed_form = closed_form(self.supervised, self.couplings)
+        plain = type(self.supervised) is Supervised and not self.couplings
+        self.alone = tasks[0] if plain and len(tasks) == 1 else None
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         ramped = torch.arange(len(factors)) >= len(names)
         self.register_buffer("ramped", ramped, persistent=False)
@@ -179,6 +181,9 @@ class Objective(nn.Module):
         source: Tensor | None,
         teachers: Mapping[str, Tensor] | None,
     ) -> Terms:
+        if self.alone is not None:
+            name = self.alone.name
+            return one_task_terms(self.alone, logits[name], labels[name])
         # a compiler fuses the composition by itself
         if self.closed_form is not None and not torch.compiler.is_compiling():
             return self.closed_form(logits, labels)  # type: ignore[no-any-return]

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.columns import ColumnBatch, Columns, widened
 from labelweave.losses.coupling import Coupling
 from labelweave.losses.terms import Terms
-from labelweave.tasks import Task
+from labelweave.tasks import Multiclass, Task
 
 
 def masked_cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,3 +61,16 @@ class Supervised(Coupling):
         loss = -(batch.one_hot * batch.log_p).sum(dim=0)
         segments = self.segments.to(loss.dtype)
         return Terms(self.names, loss @ segments, batch.one_hot.sum(dim=0) @ segments)
+
+
+def one_task_terms(task: Task, logits: Tensor, labels: Tensor) -> Terms:
+    """Return what `Supervised` does for a task alone, with nothing to lay side by side.
+
+    Args:
+        task: the task.
+        logits: (n, width) scores.
+        labels: its codes.
+    """
+    of_task = masked_cross_entropy if isinstance(task, Multiclass) else masked_binary_cross_entropy
+    loss, count = of_task(widened(logits), labels)
+    return Terms((f"supervised/{task.name}",), loss[None], count[None].to(loss.dtype))

@@ -70,4 +70,4 @@ def batch_shares(fold: Fold, training: TrainingConfig) -> BatchShares:
     labels, names = fold.train.annotations, fold.source_names
     sources = [np.flatnonzero(fold.source == i) for i in range(len(names))]
     mixture = sampler(training.sampling, sources, training.batch_size, fold.seed, labels)
-    return BatchShares(labels, fold.source, names, mixture, training.batch_size)
+    return BatchShares(labels, fold.source, names, mixture, mixture.batch_size)

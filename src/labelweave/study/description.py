@@ -31,8 +31,8 @@ def description(
         f"{len(fold.test.index)} test; inputs: {_inputs(fold)}"
     ]
     lines += [*coverage.partial_lines(), *coverage.shared_lines()]
-    size, (how, _) = config.training.batch_size, sampling(config.training.sampling)
-    lines += ["", f"A batch of {size} rows, sampling {how}:", batch_shares(fold, config.training)]
+    (how, _), shares = sampling(config.training.sampling), batch_shares(fold, config.training)
+    lines += ["", f"A batch of {shares.batch_size} rows, sampling {how}:", shares]
     for relation in fold.relations:
         known = int(relation.mask.sum())
         lines.append(
