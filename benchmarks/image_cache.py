@@ -1,9 +1,10 @@
 """How fast images come from the cache into batches, and how near that is to copying memory.
 
 Run ``python -m benchmarks.image_cache [--quick] [--json OUT]``. One thread, images of 3 x 224 x 224
-in the page cache, batches of 128 drawn at random; the ratio is to copying as many bytes from one
-place of the same memory-mapped file, in the same run. Besides, what decoding JPEG files of 640 x
-480 pixels into the cache takes, once. Writes to a temporary folder.
+in the page cache, batches of 128 drawn at random, by CPU time; a figure is the median of short
+blocks, in turn with blocks that copy as many bytes, in one piece, from anywhere in the same
+memory-mapped file into memory in use. Besides, what decoding JPEG files of 640 x 480 pixels into
+the cache takes, once. Writes to a temporary folder.
 """
 
 import argparse
@@ -19,13 +20,18 @@ import torch
 from PIL import Image
 
 from benchmarks.batches import Row, rows_of
-from labelweave.data.gathering import gatherer, tensor
+from labelweave.annotations import Annotations
+from labelweave.balancing import sampler
+from labelweave.data.batches import Batches
 from labelweave.data.image_cache import cache_images
 from labelweave.data.image_files import ImageFormat
 from labelweave.data.row_store import RowStore
 from labelweave.data.stored_inputs import Block, StoredInputs, as_keys
+from labelweave.tasks import Multiclass
 
 BATCH = 128
+STEPS = 10  # batches of a block
+FIGURES = ("median", "mean", "low", "high")
 SHAPE = (3, 224, 224)
 
 
@@ -42,17 +48,25 @@ def filled_store(folder: Path, images: int, rng: np.random.Generator) -> StoredI
     return StoredInputs([Block(array, store.find(keys), as_keys(keys))])
 
 
-def gather_rate(inputs: StoredInputs, seconds: float, seed: int) -> tuple[float, float]:
-    """Return images a second gathered, and copied from one place."""
+def gather_rate(inputs: StoredInputs, blocks: int, seed: int) -> tuple[float, float, float]:
+    """Return images a second of `Batches`, of copying, and their ratio: medians of blocks."""
     rng = np.random.default_rng(seed)
-    gather = gatherer(inputs, "cpu")
+    task = Multiclass("task", tuple(range(10)))
+    annotations = Annotations((task,), {"task": rng.integers(-1, 10, len(inputs))})
+    drawn = sampler("proportional", [np.arange(len(inputs))], BATCH, seed)
+    batches = Batches(inputs, annotations, drawn)
     block = inputs.blocks[0]
     assert isinstance(block, Block)
-    first, out = tensor(block.array[:BATCH], "cpu"), torch.empty((BATCH, *SHAPE), dtype=torch.uint8)
-    return (
-        _rate(lambda: gather(torch.from_numpy(rng.integers(len(inputs), size=BATCH))), seconds),
-        _rate(lambda: out.copy_(first), seconds),
-    )
+    starts = rng.integers(len(inputs) - BATCH, size=(blocks + 1) * STEPS)
+    out = np.zeros((BATCH, *SHAPE), np.uint8)
+
+    def copy(step: int) -> None:
+        np.copyto(out, block.array[starts[step] : starts[step] + BATCH])
+
+    steps = [range(start, start + STEPS) for start in range(0, len(starts), STEPS)]
+    both = [(_rate(batches.__getitem__, some), _rate(copy, some)) for some in steps][1:]
+    rates = np.array([(gathered, copied, gathered / copied) for gathered, copied in both])
+    return tuple(np.median(rates, axis=0).tolist())
 
 
 def decode_rate(folder: Path, files: int, jobs: int, rng: np.random.Generator) -> float:
@@ -68,13 +82,15 @@ def decode_rate(folder: Path, files: int, jobs: int, rng: np.random.Generator) -
     return files / (time.perf_counter() - started) / jobs
 
 
-def _rate(call: Callable[[], object], seconds: float) -> float:
-    call()
-    count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        call()
-        count += BATCH
-    return count / (time.perf_counter() - started)
+def _rate(call: Callable[[int], object], steps: range) -> float:
+    started = time.process_time()
+    for step in steps:
+        call(step)
+    return len(steps) * BATCH / (time.process_time() - started)
+
+
+def _row(case: str, arm: str, metric: str, values: list[float]) -> Row:
+    return rows_of(case, arm, metric, values) | {"median": float(np.median(values))}
 
 
 def main() -> None:
@@ -84,23 +100,25 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the list of result rows")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    images, files, seconds, times = (2000, 400, 0.5, 3) if options.quick else (8000, 4000, 2.0, 7)
+    images, files, blocks, times = (2000, 400, 10, 3) if options.quick else (8000, 4000, 40, 9)
     rng = np.random.default_rng(0)
     jobs = 1 if options.quick else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as temporary:
         inputs = filled_store(Path(temporary, "store"), images, rng)
-        measured = [gather_rate(inputs, seconds, seed) for seed in range(times)]
+        measured = [gather_rate(inputs, blocks, seed) for seed in range(times)]
         decoded = decode_rate(Path(temporary, "decoding"), files, jobs, rng)
-    gathered, copied = (list(rates) for rates in zip(*measured, strict=True))
+    gathered, copied, ratios = (list(rates) for rates in zip(*measured, strict=True))
     results: list[Row] = [
-        rows_of("gather", "cache", "images_per_second", gathered),
-        rows_of("gather", "memory copy", "images_per_second", copied),
-        rows_of("gather", "cache", "ratio", [g / c for g, c in measured]),
-        rows_of("decode", f"{jobs} processes", "images_per_second_each", [decoded]),
+        _row("gather", "cache", "images_per_second", gathered),
+        _row("gather", "memory copy", "images_per_second", copied),
+        _row("gather", "cache", "ratio", ratios),
+        _row("decode", f"{jobs} processes", "images_per_second_each", [decoded]),
     ]
-    print(f"{'case':8} {'arm':14} {'metric':24} {'mean':>12} {'low':>12} {'high':>12}")
+    print(
+        f"{'case':8} {'arm':14} {'metric':24} {'median':>10} {'mean':>10} {'low':>10} {'high':>10}"
+    )
     for row in results:
-        figures = " ".join(f"{row[name]:12,.2f}" for name in ("mean", "low", "high"))
+        figures = " ".join(f"{row[name]:10,.2f}" for name in FIGURES)
         print(f"{row['case']:8} {row['arm']:14} {row['metric']:24} {figures}")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -3,12 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from labelweave.data import image_cache, row_store
+from labelweave.data.gathering import gatherer
 from labelweave.data.image_cache import CachedImages, cache_images
 from labelweave.data.image_files import ImageFormat, decode
 from labelweave.data.row_store import RowStore
+from labelweave.data.stored_inputs import Block, StoredInputs, as_keys
 from labelweave.errors import LabelweaveError
 
 FORM = ImageFormat(4, 6)
@@ -146,3 +149,18 @@ def test_a_disk_too_full_is_told_before_anything_is_written(tmp_path, monkeypatc
     with pytest.raises(LabelweaveError) as error, store.adding(3000):
         pass
     assert str(error.value) == f"{tmp_path}: 3000 rows need 3.0 GB, found 1.0 GB free"
+
+
+def test_batches_of_pixels_are_their_rows_in_the_same_memory(paths, tmp_path):
+    found = cached(paths, tmp_path)
+    places = found.store.find(found.keys)[::-1].copy()
+    inputs = StoredInputs([Block(found.store.array(), places, as_keys(found.keys[::-1]))])
+    gather = gatherer(inputs, "cpu")
+    memory = set()
+    for rows in ([4, 0, 0], [1, 2, 3]):
+        batch = gather(torch.tensor(rows))
+        memory.add(batch.data_ptr())
+        np.testing.assert_array_equal(batch.numpy(), expected(paths)[::-1][rows])
+    assert len(memory) == 1
+    with pytest.raises(IndexError):
+        gather(torch.tensor([0, 5]))

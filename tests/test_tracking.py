@@ -253,9 +253,10 @@ def test_a_missing_package_is_told_before_training(
     assert not (tmp_path / "runs").exists()
 
 
-def test_no_tracker_package_is_imported_unasked(tmp_path: Path) -> None:
+def test_no_package_is_imported_before_it_is_needed(tmp_path: Path) -> None:
     code = (
         "import sys; from labelweave.study import Study\n"
+        "print({'lightning_fabric', 'torch._dynamo', 'sklearn'} & set(sys.modules))\n"
         "Study.from_file(sys.argv[1]).run(jobs=1, progress=False)\n"
         "print({'mlflow', 'tensorboard'} & {name.partition('.')[0] for name in sys.modules})\n"
     )
@@ -263,7 +264,7 @@ def test_no_tracker_package_is_imported_unasked(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout == "set()\n"
+    assert done.stdout == "set()\nset()\n"
 
 
 def test_mlflow_prints_nothing_and_sends_nothing(tmp_path: Path) -> None:

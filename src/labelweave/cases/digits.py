@@ -6,7 +6,6 @@ Data: 1,797 images of 8 x 8 pixels (Alpaydin and Kaynak, 1998), shipped with sci
 from pathlib import Path
 
 import pandas as pd
-from sklearn.datasets import load_digits
 
 from labelweave.cases.writing import rows_of, write_case
 
@@ -63,6 +62,8 @@ def write_digits(folder: Path, seeds: int, k: int = 2, others: int | None = None
         k: images of each digit that carry their digit.
         others: images that carry the strokes; None = all others.
     """
+    from sklearn.datasets import load_digits
+
     images, digits = load_digits(return_X_y=True)
     frame = pd.DataFrame(images.astype(int), columns=[f"pixel_{i}" for i in range(64)])
     frame.insert(0, "digit", digits)

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
-from sklearn.preprocessing import StandardScaler
 
 from labelweave.errors import LabelweaveError
 from labelweave.remarks import Remark
@@ -65,6 +64,8 @@ class NumericColumns:
         mean, deviation = np.zeros(median.size), np.ones(median.size)
         varies = values.min(axis=0) < values.max(axis=0)
         if median.size:
+            from sklearn.preprocessing import StandardScaler
+
             learnt = values.reshape(-1, 1) if scale == "together" else values
             scaler = StandardScaler().fit(learnt)
             mean, deviation = mean + scaler.mean_, deviation * scaler.scale_

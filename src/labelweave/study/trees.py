@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 from labelweave.annotations import Annotations, Codes
 from labelweave.tasks import Multiclass
@@ -45,6 +44,8 @@ def _fit_one(
     width: int,
     seed: int,
 ) -> NDArray[np.float32]:
+    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
     seen = codes >= 0
     classes, counts = np.unique(codes[seen], return_counts=True)
     given = np.zeros((len(test), width), dtype=np.float32)

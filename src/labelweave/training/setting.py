@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.single_device import SingleDeviceStrategy
+from typing import TYPE_CHECKING
 
 from labelweave.networks import MultiTaskNetwork
 from labelweave.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
 Watch = Callable[[int, Mapping[str, float | None]], None]
@@ -21,14 +22,16 @@ class Setting:
     config: TrainingConfig
     seed: int
     folder: Path | None
-    fabric: Fabric
+    fabric: "Fabric"
     progress: bool
     title: str
     diagnose: bool
     watch: Watch | None
 
 
-def adds_nothing(fabric: Fabric) -> bool:
+def adds_nothing(fabric: "Fabric") -> bool:
     """Return whether Fabric's wrappers do nothing: one device, full precision."""
+    from lightning_fabric.strategies.single_device import SingleDeviceStrategy
+
     strategy = fabric.strategy
     return isinstance(strategy, SingleDeviceStrategy) and strategy.precision.precision == "32-true"

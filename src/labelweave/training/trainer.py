@@ -1,9 +1,9 @@
 """The trainer: what a run needs, and its start."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
@@ -15,6 +15,9 @@ from labelweave.training.interrupt import Interrupt
 from labelweave.training.loop import Loop
 from labelweave.training.setting import Setting, Validate, Watch
 from labelweave.training.threads import threads_for
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Trainer:
@@ -41,7 +44,7 @@ class Trainer:
         *,
         seed: int = 0,
         folder: Path | None = None,
-        fabric: Fabric | None = None,
+        fabric: "Fabric | None" = None,
         progress: bool = False,
         title: str = "training",
         diagnose: bool = True,
@@ -88,7 +91,10 @@ class Trainer:
             return Loop(setting, network, objective, batches, steps, validate).train(interrupt)
 
 
-def _fabric(config: TrainingConfig) -> Fabric:
+def _fabric(config: TrainingConfig) -> "Fabric":
+    # takes as long to load as PyTorch itself, which only a process that trains should wait for
+    from lightning_fabric import Fabric
+
     try:
         return Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
     except (RuntimeError, ValueError, TypeError) as error:

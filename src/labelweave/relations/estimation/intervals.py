@@ -1,7 +1,7 @@
 """From counts to tables with intervals."""
 
 import numpy as np
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from labelweave.relations.estimation.columns import TINY, Columns, Matrix
 
@@ -19,6 +19,6 @@ def intervals(columns: Columns, counts: Matrix) -> tuple[Matrix, Matrix]:
     own, others = np.maximum(counts, TINY), np.maximum(rest, TINY)
     tail = (1 - LEVEL) / 2
     spoken = columns.spread(total) > 0
-    low = np.where(spoken, beta.ppf(tail, own, others), 0.0)
-    high = np.where(spoken, beta.ppf(1 - tail, own, others), 1.0)
+    low = np.where(spoken, betaincinv(own, others, tail), 0.0)
+    high = np.where(spoken, betaincinv(own, others, 1 - tail), 1.0)
     return low, high

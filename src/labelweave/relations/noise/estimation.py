@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv
 
 from labelweave.annotations import Annotations
 from labelweave.relations.estimation.checks import checked_predictions, checked_sources
@@ -117,7 +117,7 @@ def _interval(em: NoiseEM, block: int) -> tuple[Matrix, Matrix, Matrix]:
     """Return rate, low and high of a block, each (D,)."""
     unmixed = em.unmixed[block]
     a, b = unmixed.wrong + 0.5, unmixed.support - unmixed.wrong + 0.5
-    low, high = (np.asarray(beta.ppf(tail, a, b)) for tail in (0.025, 0.975))
+    low, high = (np.asarray(betaincinv(a, b, tail), np.float64) for tail in (0.025, 0.975))
     return a / (a + b), low, high
 
 
