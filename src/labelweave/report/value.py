@@ -38,7 +38,7 @@ def _accuracy(figures: Mapping[str, Any]) -> str:
     value = figures["accuracy"]["value"]
     if value is None:
         return ""
-    return f"mean of the main metrics {_ends(value, 100, '+.1f')} points"
+    return f"mean of the main metrics {_ends(value, 100, 1, '+')} points"
 
 
 def _cost(results: Mapping[str, Any]) -> str:
@@ -72,7 +72,7 @@ def _labels(results: Mapping[str, Any]) -> list[str]:
     curve = curves[name]
     needed = curve["needed"]
     told = (
-        _ends(needed, 1, ",.0f")
+        _ends(needed)
         if needed["mean"] is not None
         else f"more than {curve['beyond']:,.0f}"
     )
@@ -82,12 +82,13 @@ def _labels(results: Mapping[str, Any]) -> list[str]:
     )
     total = (results.get("money") or {}).get("total")
     if total:
-        line += f"; {_ends(total, 1, ',.0f')} {results['money']['currency']} in all"
+        line += f"; {_ends(total)} {results['money']['currency']} in all"
     return [line]
 
 
-def _ends(value: Mapping[str, Any], factor: float, form: str) -> str:
-    low, high = (
-        "?" if value[end] is None else format(factor * value[end], form) for end in ("low", "high")
+def _ends(value: Mapping[str, Any], factor: float = 1, digits: int = 0, sign: str = "") -> str:
+    mean, low, high = (
+        None if value[end] is None else factor * value[end] for end in ("mean", "low", "high")
     )
-    return f"{format(factor * value['mean'], form)} ({low} to {high})"
+    say = Messages()
+    return f"{say.fixed(mean, digits, sign)} ({say.span(low, high, digits, sign)})"
