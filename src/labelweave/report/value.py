@@ -25,12 +25,9 @@ def value_lines(results: Mapping[str, Any]) -> list[str]:
         rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
         lines.append(f"Label next: {best['task']} ({Messages().told(best['why'])}){rows}")
     proposed = results.get("next_task") or {}
-    if proposed.get("start"):
-        then = [entry["task"] for entry in proposed["order"]]
-        lines.append(
-            f"Start with: {', '.join(proposed['start'])}"
-            + (f"; then {', '.join(then)}" if then else "")
-        )
+    then = [entry["task"] for entry in proposed.get("order", ())]
+    if then and proposed.get("start"):
+        lines.append(f"Start with: {', '.join(proposed['start'])}; then {', '.join(then)}")
     return lines
 
 
@@ -71,11 +68,7 @@ def _labels(results: Mapping[str, Any]) -> list[str]:
     name = max(sure, key=lambda task: sure[task])
     curve = curves[name]
     needed = curve["needed"]
-    told = (
-        _ends(needed)
-        if needed["mean"] is not None
-        else f"more than {curve['beyond']:,.0f}"
-    )
+    told = _ends(needed) if needed["mean"] is not None else f"more than {curve['beyond']:,.0f}"
     line = (
         f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels do "
         f"what {told} would do alone"
