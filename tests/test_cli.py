@@ -15,7 +15,10 @@ from labelweave.study import StudyConfig, runs
 from study_example import content, write_study
 
 __all__ = ["command_line"]
-COMMANDS = ("demo", "case", "init", "check", "run", "compare", "predict", "schema")
+COMMANDS = (
+    "demo", "case", "init", "check", "relate", "run", "tune", "compare", "report", "ablate",
+    "predict", "schema",
+)  # fmt: skip
 
 
 def test_the_version_needs_no_heavy_import() -> None:
@@ -29,6 +32,12 @@ def test_the_version_needs_no_heavy_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == f"labelweave {labelweave.__version__}\n0 []\n"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    asked = [sys.executable, "-m", "labelweave", "--version"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    assert done.stdout == f"labelweave {labelweave.__version__}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -140,6 +149,7 @@ def test_when_all_fails_the_exit_code_is_1(tmp_path: Path, cli: CommandLine) -> 
 def test_bad_input_is_told_in_one_line(command: str, tmp_path: Path, cli: CommandLine) -> None:
     missing = tmp_path / "study.yml"
     assert cli.refused(command, missing) == f"{missing}: no such study file"
+    assert cli.refused(command, tmp_path) == f"{tmp_path}: a folder, expected a study file (YAML)"
     path = write_study(tmp_path, seeds=0)
     assert cli.refused(command, path) == (
         f"{path}: key 'seeds': found 0, expected at least one seed"

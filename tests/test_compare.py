@@ -1,14 +1,22 @@
+import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from command_line import CommandLine, command_line
-from labelweave.study import Study
+from labelweave.errors import LabelweaveError
+from labelweave.relations import TaskPair
+from labelweave.report import print_compared
+from labelweave.study import Study, staging
 from labelweave.study.comparing import compare_sides, of_study
 from labelweave.study.stage_name import stage_name
-from labelweave.study.staging import next_stage
+from labelweave.study.staging import Stage, next_stage, promising
 from study_example import tables, write_study
 
 __all__ = ["command_line"]
@@ -56,6 +64,24 @@ def test_other_test_rows_are_refused(study: Path, tmp_path: Path, cli: CommandLi
     )
 
 
+def test_other_labels_of_the_test_rows_are_refused(study: Path) -> None:
+    a = of_study(folder(study), "full")
+    seed, task = 3, "kind"
+    result = a.results[seed][task]
+    labels = np.array(result.labels)
+    labels[:2] = -1 - labels[:2]
+    other = a.results[seed] | {task: replace(result, labels=labels)}
+    with pytest.raises(LabelweaveError, match="have other labels of 'kind' on 2 of 60 test rows"):
+        compare_sides(a, replace(a, results=a.results | {seed: other}))
+
+
+def test_a_table_without_an_input_is_named(study: Path, tmp_path: Path, cli: CommandLine) -> None:
+    table = tmp_path / "new.csv"
+    tables(40, seed=5)[1].drop(columns="length").to_csv(table, index=False)
+    told = cli.refused("compare", folder(study), folder(study), "--data", table)
+    assert told.startswith(f"{table}: no input column 'length', found ")
+
+
 def test_what_is_no_study_is_refused(study: Path, tmp_path: Path, cli: CommandLine) -> None:
     assert cli.refused("compare", tmp_path, folder(study)) == (
         f"{tmp_path}: no results.json here, expected the results folder of a study (or give "
@@ -70,7 +96,10 @@ def test_a_study_of_one_task_has_a_folder_of_its_own_and_the_same_test_rows(
     study: Path, cli: CommandLine
 ) -> None:
     refused = cli.refused("run", study, "--tasks", "kind")
-    assert refused == "key 'arms': arm 'full' needs relations, found none"
+    assert refused == "key 'arms': arm 'full' needs relations, found none among 'kind'"
+    assert cli.refused("run", study, "--tasks", " ,") == (
+        "--tasks: found ' ,', expected names with commas"
+    )
     alone = Study.from_file(study, only=["kind"], arms=["multi_task"])
     results = alone.run(jobs=1, progress=False)
     assert alone.output == study.parent / "runs" / "parts.kind"
@@ -88,19 +117,44 @@ def test_stages_start_with_the_related_tasks_and_say_what_one_more_gave(
     path = write_study(tmp_path, arms=["multi_task"], label_next=0)
     start = next_stage(Study.from_file(path), progress=False)
     assert start.tasks == ("form", "kind")
-    assert start.added is None
+    assert start.added is start.following is None
     assert cli("run", path, "--tasks", "kind", "--jobs", 1).code == 0
     answer = cli("run", path, "--jobs", 1, "--next")
     assert answer.code == 0
     assert answer.out.startswith("Stage: kind, form ('")
     added = answer.out.partition("What 'form' added, B with it, A without:\n")[2]
-    assert re.search(r"\n kind +accuracy ", added)
+    assert re.search(r"\nkind +accuracy ", added)
     assert "form " not in added.partition("verdict")[2]
     assert cli.refused("run", path, "--next") == (
         f"study 'parts': all tasks are joined, see {tmp_path}/runs/parts.kind-form"
     )
     assert cli.refused("run", path, "--next", "--tasks", "kind") == (
         "found both --tasks and --next, expected one of them"
+    )
+
+
+def test_a_stage_ends_with_what_the_next_one_would_add(study: Path, cli: CommandLine) -> None:
+    pair = TaskPair("kind", "size", 0.2, 0.1, 30, 90, "kind->size", "so it is")
+    added = promising([pair], ["kind"])
+    assert added is not None
+    assert added.task == "size"
+    assert promising([pair], ["kind", "size"]) is None
+    stage = Stage(("kind", "form"), None, "so", None, added)
+    cli.monkeypatch.setattr(staging, "next_stage", lambda study: stage)
+    out = cli("run", study, "--jobs", 1, "--next").out
+    assert out.endswith(f"\n\nNext: size ({pair.reason}): labelweave run {study} --next\n")
+
+
+def test_a_comparison_fits_80_columns_without_folded_figures() -> None:
+    change = SimpleNamespace(mean=0.031, low=-0.109, high=0.171, seeds=2)
+    one = SimpleNamespace(mean=0.807)
+    row = {"task": "toothed_edge", "metric": "accuracy", "a": one, "b": one}
+    row |= {"difference": change, "p_adjusted": 0.65, "verdict": "not enough data"}
+    console = Console(width=80, file=io.StringIO(), record=True)
+    print_compared([row], ["a", "b"], console)
+    assert re.search(
+        r"toothed_edge +accuracy .*\+3\.1 \(-10\.9 to \+17\.1\) .* not enough data",
+        console.export_text(),
     )
 
 

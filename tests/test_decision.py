@@ -81,7 +81,7 @@ def test_what_the_results_decide_is_said_in_both_languages():
     assert [(f.value, f.interval, f.assumption) for f in told.figures] == [
         ("+7.14 points", "+5.00 to +10.00", "mean over the tasks"),
         ("1,234 labels", "at least 900", "of the curves"),
-        ("330 EUR a year", "", "5,000,000 rows a year"),
+        ("330 EUR a year saved", "", "5,000,000 rows a year"),
     ]
     assert told.reasons[-3:] == (
         "t0: single-task models would need 1,234 labels more than the 64 there are, at least 900.",
@@ -95,7 +95,7 @@ def test_what_the_results_decide_is_said_in_both_languages():
     )
     japanese = decide(results, Messages("ja"))
     assert [figure.value for figure in japanese.figures] == [
-        "+7.14ポイント", "1,234件", "330EUR （年間）",
+        "+7.14ポイント", "1,234件", "330EUR （年間の節約額）",
     ]  # fmt: skip
     assert japanese.figures[1].interval == "900以上"
     assert "実測" in japanese.figures[2].assumption

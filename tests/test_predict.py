@@ -91,6 +91,8 @@ def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path:
         f"{tmp_path}: found neither model.json nor results.json, expected a model's folder or the "
         "results folder of a study"
     )
+    (run,) = folder.glob("runs/full-seed1-*")
+    assert cli.refused("predict", run, new).endswith(f"; did you mean {run / 'model'}?")
     assert cli.refused("predict", folder, new, "--out", tmp_path / "p.xlsx") == (
         f"{tmp_path / 'p.xlsx'}: found ending '.xlsx', expected .csv or .parquet"
     )
@@ -100,13 +102,13 @@ def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path:
     lacking = tmp_path / "lacking.csv"
     pd.read_csv(new).rename(columns={"width": "wide"}).to_csv(lacking, index=False)
     assert cli.refused("predict", folder, lacking) == (
-        "no input column 'width', found 'length', 'wide', 'weight', 'noise', 'colour'; "
+        f"{lacking}: no input column 'width', found 'length', 'wide', 'weight', 'noise', 'colour'; "
         "did you mean 'wide'?"
     )
     wrong = tmp_path / "wrong.csv"
     pd.read_csv(new).assign(width="thick").to_csv(wrong, index=False)
     assert cli.refused("predict", folder, wrong) == (
-        "row 1, column 'width': found 'thick', expected a number"
+        f"{wrong}: row 1, column 'width': found 'thick', expected a number"
     )
 
 

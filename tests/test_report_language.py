@@ -275,6 +275,7 @@ def test_bad_input_of_report_is_one_line(tmp_path, cli: CommandLine):
     )
     path.write_text("{", encoding="utf-8")
     assert cli.refused("report", tmp_path) == f"{path}: cannot be read as JSON"
+    assert cli.refused("report", path) == f"{path}: a file, expected a study's results folder"
     path.write_text("[]", encoding="utf-8")
     told = f"{path}: found no keys, expected the results of a study"
     assert cli.refused("report", tmp_path) == told

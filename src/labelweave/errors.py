@@ -1,6 +1,7 @@
 """The errors that a user can cause, each told in one line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -28,6 +29,15 @@ class TrainingError(RuntimeError):
 
 class Stopped(Exception):  # noqa: N818 - no error
     """Raised by who watches a training, to end it before its time."""
+
+
+@contextmanager
+def in_place(place: object) -> Iterator[None]:
+    """Name a place, such as a file, in front of the bad input that is found inside."""
+    try:
+        yield
+    except LabelweaveError as error:
+        raise type(error)(f"{place}: {error}") from error.__cause__
 
 
 def nearest(name: object, options: Iterable[object]) -> str:

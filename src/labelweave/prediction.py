@@ -28,9 +28,10 @@ def find_model(folder: Path, arm: str | None = None, seed: int | None = None) ->
         return Model.load(folder)
     path = folder / "results.json"
     if not path.exists():
+        inner = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
         raise LabelweaveError(
             f"{folder}: found neither model.json nor results.json, expected a model's folder or "
-            "the results folder of a study"
+            f"the results folder of a study{inner}"
         )
     from labelweave.report import recommended_arm
 

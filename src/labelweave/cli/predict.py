@@ -38,6 +38,7 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
+    from labelweave.errors import in_place
     from labelweave.prediction import (
         check_writable,
         find_model,
@@ -52,7 +53,8 @@ def predict(
     found = find_model(model, arm, seed)
     given = read_inputs(table, found)
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
-    predicted = prediction_table(found, given, labels=labels, prior=assumed)
+    with in_place(table):
+        predicted = prediction_table(found, given, labels=labels, prior=assumed)
     if table.is_dir():  # whose rows have no numbers to go by
         predicted.insert(0, "file", given.iloc[:, 0])
     typer.echo(f"prior: {assumed}", err=True)

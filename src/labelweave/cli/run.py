@@ -41,6 +41,7 @@ def run(
     - `labelweave run study.yaml`
     - `labelweave run study.yaml --tasks species,shape`
     - `labelweave run study.yaml --next` : in stages, the most related tasks first
+    - `labelweave run study.yaml --label-next 20` : the 20 rows to label first
     - `labelweave run study.yaml --language ja`
     """
     from labelweave.errors import LabelweaveError
@@ -54,6 +55,8 @@ def run(
     changes: dict[str, Any] = {} if label_next is None else {"label_next": label_next}
     if tasks is not None:
         changes["only"] = [name.strip() for name in tasks.split(",") if name.strip()]
+        if not changes["only"]:
+            raise LabelweaveError(f"--tasks: found '{tasks}', expected names with commas")
     stage = None
     if next_:
         stage = next_stage(Study.from_file(study))
@@ -68,3 +71,6 @@ def run(
         sides = of_study(stage.before, None), of_study(opened.output, None)
         found = [vars(each) for each in compare_sides(*sides)]
         print_compared(found, [side.name for side in sides], Console())
+    if stage is not None and stage.following is not None:
+        after = stage.following
+        typer.echo(f"\nNext: {after.task} ({after.reason}): labelweave run {study} --next")

@@ -21,12 +21,12 @@ def print_compared(
         names: of A and B.
         console: where to print.
     """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
     for head in ("task", "metric"):
         table.add_column(head, overflow="fold")
     for head in ("A", "B", "B - A", "p"):
-        table.add_column(head, justify="right")
-    table.add_column("verdict")
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in rows:
         change = row["difference"]
         moved = _points(change.mean, "+")

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from labelweave.report.drawing import inline_svg, new_figure, style
 from labelweave.report.figures import BLACK, BLUE, GREY, VERMILION, WIDTH
 from labelweave.report.messages import Messages
 
+FINE = (1, 1.5, 2, 3, 5, 7)  # the ticks of less than a decade
 COURSES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), ("#009E73", "^", "-."))
 
 
@@ -48,7 +50,10 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
             axes.axvline(needed, color=GREY, ls=":", lw=1.2, label=say("legend.needed"))
         if points and min(point["labels"] for point in points) > 0:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter("{x:g}")
+            least, most = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most > 10 * least else FINE))
+            axes.xaxis.set_major_formatter("{x:,.7g}")
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(say("axis.labels"))
         axes.set_ylabel(metric)
         axes.grid(axis="y")

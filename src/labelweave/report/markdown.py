@@ -31,7 +31,9 @@ def write_markdown(results: Mapping[str, Any], path: str | Path, language: str =
 
     def cell(arm: str, task: Mapping[str, Any]) -> str:
         found, word = score(results, arm, task), verdict(results, arm, task)
-        return say.fixed(found.mean) + (f" {MARKS[word]}" if word else "")
+        known = found.low is not None and found.high is not None
+        half = f" ± {say.fixed((found.high - found.low) / 2)}" if known else ""
+        return say.fixed(found.mean) + half + (f" {MARKS[word]}" if word else "")
 
     page = environment.get_template("report.md.j2").render(common(results, say), cell=cell)
     write_text(Path(path), page)

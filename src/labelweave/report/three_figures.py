@@ -82,7 +82,8 @@ def _figure(name: str, entry: Mapping[str, Any] | None, say: Messages) -> Figure
     mean, low, high = (
         None if value.get(end) is None else scale * value[end] for end in ("mean", "low", "high")
     )
-    digits, sign = _digits(mean), "+" if unit == "points" else ""
+    digits = 0 if unit == "labels" else _digits(mean)
+    sign = "+" if unit == "points" else ""
     return Figure(
         title,
         say("format.unit", number=say.fixed(mean, digits, sign), unit=_unit(unit, say)),
@@ -93,7 +94,7 @@ def _figure(name: str, entry: Mapping[str, Any] | None, say: Messages) -> Figure
 
 
 def _unit(unit: str, say: Messages) -> str:
-    """Return what a unit is called; "EUR a year" is a currency and a unit."""
+    """Return what a unit is called; "EUR a year", which is saved, a currency and a unit."""
     currency, _, per = unit.partition(" ")
     if not say.has(f"unit.{unit}") and say.has(f"unit.{per}"):
         return f"{currency} {say.named('unit', per)}"

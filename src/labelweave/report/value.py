@@ -25,12 +25,9 @@ def value_lines(results: Mapping[str, Any]) -> list[str]:
         rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
         lines.append(f"Label next: {best['task']} ({Messages().told(best['why'])}){rows}")
     proposed = results.get("next_task") or {}
-    if proposed.get("start"):
-        then = [entry["task"] for entry in proposed["order"]]
-        lines.append(
-            f"Start with: {', '.join(proposed['start'])}"
-            + (f"; then {', '.join(then)}" if then else "")
-        )
+    then = [entry["task"] for entry in proposed.get("order", ())]
+    if then and proposed.get("start"):
+        lines.append(f"Start with: {', '.join(proposed['start'])}; then {', '.join(then)}")
     return lines
 
 
@@ -38,7 +35,7 @@ def _accuracy(figures: Mapping[str, Any]) -> str:
     value = figures["accuracy"]["value"]
     if value is None:
         return ""
-    return f"mean of the main metrics {_ends(value, 100, '+.1f')} points"
+    return f"mean of the main metrics {_ends(value, 100, 1, '+')} points"
 
 
 def _cost(results: Mapping[str, Any]) -> str:
@@ -71,23 +68,20 @@ def _labels(results: Mapping[str, Any]) -> list[str]:
     name = max(sure, key=lambda task: sure[task])
     curve = curves[name]
     needed = curve["needed"]
-    told = (
-        _ends(needed, 1, ",.0f")
-        if needed["mean"] is not None
-        else f"more than {curve['beyond']:,.0f}"
-    )
+    told = _ends(needed) if needed["mean"] is not None else f"more than {curve['beyond']:,.0f}"
     line = (
         f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels do "
         f"what {told} would do alone"
     )
     total = (results.get("money") or {}).get("total")
     if total:
-        line += f"; {_ends(total, 1, ',.0f')} {results['money']['currency']} in all"
+        line += f"; {_ends(total)} {results['money']['currency']} in all"
     return [line]
 
 
-def _ends(value: Mapping[str, Any], factor: float, form: str) -> str:
-    low, high = (
-        "?" if value[end] is None else format(factor * value[end], form) for end in ("low", "high")
+def _ends(value: Mapping[str, Any], factor: float = 1, digits: int = 0, sign: str = "") -> str:
+    mean, low, high = (
+        None if value[end] is None else factor * value[end] for end in ("mean", "low", "high")
     )
-    return f"{format(factor * value['mean'], form)} ({low} to {high})"
+    say = Messages()
+    return f"{say.fixed(mean, digits, sign)} ({say.span(low, high, digits, sign)})"

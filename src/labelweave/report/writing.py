@@ -51,7 +51,9 @@ def read_results(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / "results.json"
     try:
         results: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
+    except NotADirectoryError:
+        raise LabelweaveError(f"{folder}: a file, expected a study's results folder") from None
+    except FileNotFoundError:
         raise LabelweaveError(
             f"{path}: no such file, expected the results of a study ('labelweave run')"
         ) from None

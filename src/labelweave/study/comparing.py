@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.evaluation import (
     HIGHER_IS_BETTER,
     Difference,
@@ -129,10 +129,12 @@ def of_model(folder: Path, data: Path, arm: str | None = None) -> Side:
     """
     model = find_model(folder, arm)
     table = read_inputs(data, model)
-    labels = Annotations.from_columns(model.tasks, table)
+    with in_place(data):
+        labels = Annotations.from_columns(model.tasks, table)
+        predicted = model.predict_proba(table)
     results = {
         name: TestResult(p, labels.labels[name], model.thresholds.get(name))
-        for name, p in model.predict_proba(table).items()
+        for name, p in predicted.items()
     }
     tasks = {task.name: task for task in model.tasks}
     return Side(str(folder), tasks, {0: np.arange(len(table))}, {0: results})
@@ -147,7 +149,7 @@ def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:
         level: that of intervals and verdicts.
 
     Raises:
-        LabelweaveError: no common task or seed, or other test rows.
+        LabelweaveError: no common task or seed, or other test rows or other labels of them.
     """
     tasks = [task for name, task in a.tasks.items() if b.tasks.get(name) == task]
     if not tasks:
@@ -167,6 +169,8 @@ def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:
                 f"seed {seed}: {a.name} and {b.name} were tested on other rows, expected the same; "
                 "give --data to compare their models on one table"
             )
+        for name in (task.name for task in tasks):
+            _same_labels(seed, name, a, b)
     sides = [{t.name: _replicates(t, side, seeds) for t in tasks} for side in (a, b)]
     found = {
         task.name: sides[1][task.name].difference(sides[0][task.name], level, len(tasks))[
@@ -176,6 +180,17 @@ def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:
     }
     first, second = sides
     return [_compared(task, first[task.name], second[task.name], found, level) for task in tasks]
+
+
+def _same_labels(seed: int, task: str, a: Side, b: Side) -> None:
+    one, other = (np.asarray(side.results[seed][task].labels) for side in (a, b))
+    unlike = (one != other).reshape(len(one), -1).any(axis=1).sum()
+    if unlike:
+        raise LabelweaveError(
+            f"seed {seed}: {a.name} and {b.name} have other labels of '{task}' on {unlike} of "
+            f"{len(one)} test rows, expected the same; give --data to compare their models on one "
+            "table"
+        )
 
 
 def _compared(

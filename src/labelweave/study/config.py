@@ -289,7 +289,10 @@ class StudyConfig(Section):
         }
         for name in asked:
             if name in lacking:
-                raise LabelweaveError(f"key 'arms': arm '{name}' needs {lacking[name]}, found none")
+                among = f" among {listing(self.only)}" if self.only else ""
+                raise LabelweaveError(
+                    f"key 'arms': arm '{name}' needs {lacking[name]}, found none{among}"
+                )
         wanted = dict.fromkeys([BASELINE, *(asked or [a for a in ARMS if a not in lacking])])
         wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.arm(name).base))
         order = list(ARMS)

@@ -1,11 +1,12 @@
 """In stages: start with the most related tasks, then add the next one and see what it adds."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import order_tasks
+from labelweave.relations import NextTask, TaskPair, order_tasks
 from labelweave.study.study import Study
 
 
@@ -18,12 +19,14 @@ class Stage:
         added: the task that the stage before did not have; None = there was none before.
         reason: in words.
         before: the results folder of the stage before.
+        following: what the stage after would add, None = no other task promises anything.
     """
 
     tasks: tuple[str, ...]
     added: str | None
     reason: str
     before: Path | None
+    following: NextTask | None
 
 
 def next_stage(study: Study, *, progress: bool = True) -> Stage:
@@ -48,15 +51,22 @@ def next_stage(study: Study, *, progress: bool = True) -> Stage:
     if last is None:
         if not found.proposal.tasks:
             raise LabelweaveError(f"study '{name}': {found.proposal.reason}")
-        return Stage(found.proposal.tasks, None, found.proposal.reason, None)
+        start = found.proposal.tasks
+        return Stage(start, None, found.proposal.reason, None, promising(found.ranking, start))
     folder, tasks = last
-    order = [each for each in order_tasks(found.ranking, tasks) if each.gain > 0]
-    if not order:
+    added = promising(found.ranking, tasks)
+    if added is None:
         raise LabelweaveError(
             f"study '{name}': no other task promises a gain to {', '.join(tasks)} or from it; the "
             "others are better left apart"
         )
-    return Stage((*tasks, order[0].task), order[0].task, order[0].reason, folder)
+    tasks = (*tasks, added.task)
+    return Stage(tasks, added.task, added.reason, folder, promising(found.ranking, tasks))
+
+
+def promising(ranking: Sequence[TaskPair], tasks: Sequence[str]) -> NextTask | None:
+    """Return the task that promises most beside others, None where no other promises a gain."""
+    return next((each for each in order_tasks(ranking, tasks) if each.gain > 0), None)
 
 
 def _last(study: Study) -> tuple[Path, tuple[str, ...]] | None:

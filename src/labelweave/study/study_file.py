@@ -24,7 +24,9 @@ def read_study_file(path: str | Path) -> StudyConfig:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError):
+    except IsADirectoryError:
+        raise LabelweaveError(f"{path}: a folder, expected a study file (YAML)") from None
+    except FileNotFoundError:
         others = sorted(other.name for other in path.parent.glob("*.y*ml"))
         raise LabelweaveError(f"{path}: no such study file{nearest(path.name, others)}") from None
     except UnicodeDecodeError:
