@@ -31,7 +31,7 @@ from labelweave.study.teachers import teacher_scores
 from labelweave.training import TrainingConfig, Watch
 
 LATER = ("backbone_rate", "layer_decay", "augment")
-FORMAT = 3  # part of every run's hash: raised when what a run does changes
+FORMAT = 4  # part of every run's hash: raised when what a run does changes
 RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
 TASK = "task/"  # keeps a task of the name "rows" apart from the rows
 
