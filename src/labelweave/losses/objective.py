@@ -1,6 +1,7 @@
 """The objective: the supervised losses of all tasks plus the couplings between them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -157,7 +158,9 @@ class Objective(nn.Module):
                 further factors of these losses; None = 1.
         """
         # mixed precision is for networks: small probabilities need float32
-        with torch.autocast(next(iter(logits.values())).device.type, enabled=False):
+        device = next(iter(logits.values())).device.type
+        mixed = torch.is_autocast_enabled(device)
+        with torch.autocast(device, enabled=False) if mixed else nullcontext():
             if self.shift is not None:
                 logits, teachers = (self._shifted(s, source) for s in (logits, teachers or {}))
             terms = self._terms(logits, labels, source, teachers)
@@ -200,7 +203,7 @@ class Objective(nn.Module):
         return {name: values + added[name] for name, values in scores.items()}
 
     def _factors(self, progress: float | Tensor) -> Tensor:
-        if self.ramp <= 0:
+        if self.ramp <= 0 or not self.couplings:
             return self.factors
         share = progress / self.ramp
         ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share)
