@@ -240,6 +240,10 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
             {"prices": {"label": {"kind": -1}}},
             "key 'prices.label': found the price -1.0 for 'kind', expected 0 or more",
         ),
+        (
+            {"prices": {"hour": 1}},
+            "key 'prices': found 'hour' without 'predictions_a_year', expected both or neither",
+        ),
         ({"only": ["kinds"]}, "key 'only': no task 'kinds', expected 'kind', 'form'; did you mean "
          "'kind'?"),
     ],

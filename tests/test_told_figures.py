@@ -59,3 +59,15 @@ def test_ticks_of_a_label_curve_are_plain_numbers(labels: tuple[int, int]) -> No
     assert "mathdefault" not in picture
     ticks = [float(x.replace(",", "")) for x in re.findall(r">([\d,]+)</text>", picture)]
     assert sum(labels[0] * 0.9 < tick < labels[1] * 1.1 for tick in ticks) >= 2
+
+
+def test_markdown_tells_the_money_of_labels_and_running(tmp_path: Path) -> None:
+    running = {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year"}
+    total = {"mean": 1829.3, "low": 712.5, "high": None}
+    money = {"currency": "EUR", "labels": {}, "total": total, "running": running}
+    write_markdown(example_results(tasks=2) | {"money": money}, tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "- Labels saved are worth 1,829 EUR (at least 712).\n" in text
+    assert "- Running: joint 80.00, single 410.50, saved 330.50 EUR a year.\n" in text
+    write_markdown(example_results(tasks=2), tmp_path / "report.md")
+    assert "money" not in (tmp_path / "report.md").read_text(encoding="utf-8").lower()

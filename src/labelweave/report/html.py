@@ -20,6 +20,7 @@ from labelweave.report.tables import (
     score,
     verdict,
 )
+from labelweave.report.value import money_lines
 from labelweave.report.verdict import headline, recommended_arm, shown_arm
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def common(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
         "headline": headline(results, say),
         "recommended": recommended_arm(results),
         "decision": decide(results, say),
+        "money_told": money_lines(results["money"], say),
         "level": interval_level(results),
         "marks": MARKS,
         "best_arms": best_arms,

@@ -96,8 +96,8 @@ def _figure(name: str, entry: Mapping[str, Any] | None, say: Messages) -> Figure
 def _unit(unit: str, say: Messages) -> str:
     """Return what a unit is called; "EUR a year", which is saved, a currency and a unit."""
     currency, _, per = unit.partition(" ")
-    if not say.has(f"unit.{unit}") and say.has(f"unit.{per}"):
-        return f"{currency} {say.named('unit', per)}"
+    if not say.has(f"unit.{unit}") and say.has(f"unit.saved {per}"):
+        return f"{currency} {say.named('unit', f'saved {per}')}"
     return say.named("unit", unit)
 
 

@@ -31,6 +31,25 @@ def value_lines(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def money_lines(money: Mapping[str, Any], say: Messages) -> list[str]:
+    """Return what labels and running save in money, as far as there are prices.
+
+    Args:
+        money: of a study's results; empty = no prices.
+        say: the language.
+    """
+    currency, lines = money.get("currency"), []
+    if total := money.get("total"):
+        span = say.span(total["low"], total["high"], 0)
+        mean = say.count(total["mean"])
+        lines.append(say("money.total", mean=mean, interval=span, currency=currency))
+    if running := money.get("running"):
+        figures = {key: say.fixed(running[key], 2) for key in ("joint", "single", "saved")}
+        unit = say.named("unit", running["unit"])
+        lines.append(say("money.running", currency=currency, unit=unit, **figures))
+    return lines
+
+
 def _accuracy(figures: Mapping[str, Any]) -> str:
     value = figures["accuracy"]["value"]
     if value is None:
@@ -84,4 +103,5 @@ def _ends(value: Mapping[str, Any], factor: float = 1, digits: int = 0, sign: st
         None if value[end] is None else factor * value[end] for end in ("mean", "low", "high")
     )
     say = Messages()
-    return f"{say.fixed(mean, digits, sign)} ({say.span(low, high, digits, sign)})"
+    told = "" if low is high is None else f" ({say.span(low, high, digits, sign)})"
+    return say.fixed(mean, digits, sign) + told

@@ -16,7 +16,7 @@ def money(
     costs: Mapping[str, Any] | None,
     level: float,
 ) -> dict[str, Any] | None:
-    """Return the money that labels and running save, None where no price is given.
+    """Return the money that labels and running save, None where no price applies.
 
     The total is over the priced tasks on which a saving is shown (`total_saved`).
 
@@ -29,6 +29,9 @@ def money(
     if prices is None:
         return None
     priced = {name: price for name, price in prices.label.items() if name in curves}
+    running = _running(prices, costs)
+    if not priced and running is None:
+        return None
     return {
         "currency": prices.currency,
         "labels": {
@@ -36,7 +39,7 @@ def money(
             for name, price in priced.items()
         },
         "total": total_saved(curves, priced, level) if priced else None,
-        "running": _running(prices, costs),
+        "running": running,
     }
 
 

@@ -1,6 +1,8 @@
 """The sections of a study file on what labels and running cost."""
 
-from pydantic import Field, field_validator
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
 
 from labelweave.study.sections import Section
 
@@ -11,8 +13,8 @@ class PricesSection(Section):
     Attributes:
         currency: what the prices are in.
         label: by task the price of one row's label.
-        hour: the price of an hour of the machine that predicts.
-        predictions_a_year: rows to predict in a year.
+        hour: the price of an hour of the machine that predicts; needs `predictions_a_year`.
+        predictions_a_year: rows to predict in a year; needs `hour`.
     """
 
     currency: str = Field(default="EUR", min_length=1)
@@ -27,6 +29,15 @@ class PricesSection(Section):
             if price < 0:
                 raise ValueError(f"found the price {price} for '{task}', expected 0 or more")
         return label
+
+    @model_validator(mode="after")
+    def _running(self) -> Self:
+        keys = ("hour", "predictions_a_year")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) == 1:
+            (lacking,) = set(keys) - set(given)
+            raise ValueError(f"found '{given[0]}' without '{lacking}', expected both or neither")
+        return self
 
 
 class LabelCurvesSection(Section):
