@@ -21,7 +21,7 @@ def predictions(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     path = write_study(tmp_path_factory.mktemp("unbroken"), training=TRAINING)
-    Study.from_file(path).run(jobs=1, progress=False)
+    Study.from_file(path).compare(jobs=1, progress=False)
     return predictions(path.parent)
 
 

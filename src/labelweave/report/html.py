@@ -1,6 +1,7 @@
 """The report as one HTML file: everything inline, no script, nothing fetched from elsewhere."""
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en
     write_text(Path(path), page)
 
 
+@cache  # compiled once, however many reports a process writes
 def templates(*, escaped: bool) -> "Environment":
     """Return the templates of the report, with names escaped for HTML or not."""
     from jinja2 import Environment, PackageLoader
