@@ -70,6 +70,25 @@ def test_values_and_gradients_are_those_of_the_composition(
         assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=3e-7), name
 
 
+@pytest.mark.parametrize("known", [0.6, 1.0], ids=["in part", "known"])
+@pytest.mark.parametrize("measured", [False, True])
+@given(seed=seeds)
+@settings(max_examples=8)
+def test_a_relation_of_labels_alone_is_that_of_the_composition(measured, known, seed):
+    rng = np.random.default_rng(seed)
+    needs = {task.name: rng.random(task.width) for task in TASKS} if measured else None
+    relations = [random_relation(rng, SOURCE, LABELS, known)]
+    objective = Objective(TASKS, relations, COUPLINGS[-1], needs=needs).double()
+    logits, labels = random_logits(rng, 5), tensors(random_labels(rng, 5))
+    leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
+    found, expected = objective(leaves, labels), composed(objective, twins, labels)
+    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=3e-7)
+    found.total.backward()
+    expected.total.backward()
+    for name in (SOURCE.name, LABELS.name):
+        assert torch.allclose(leaves[name].grad, twins[name].grad, rtol=3e-7, atol=3e-7)
+
+
 @pytest.mark.parametrize("couplings", [{}, {"co_annotation": {}}], ids=str)
 def test_gradients_against_finite_differences(couplings):
     rng = np.random.default_rng(3)

@@ -20,7 +20,7 @@ class MatchingPart(RelationPart):
     b p for m, and by these, times p_s, for log p_s.
 
     A label has a second such bracket for its being off, with 1 - p and 1 - q. Both together: -a m q
-    for its score, -a m for log p(off), and p / q - (1 - p) / (1 - q) in place of p / q.
+    for its score, -a m for log p(off), and the ratio p / q - (1 - p) / (1 - q) in place of p / q.
 
     Args:
         loss: the composition that this equals.
@@ -48,6 +48,8 @@ class MatchingPart(RelationPart):
         self.hold(shares=shares, forth=forth, back=back, both=both, minus=minus)
         self.hold(forth_shares=forth * shares, back_shares=back * shares)
         self.balanced = not bool(both.any())
+        self.has_labels = len(self.labels) > 0
+        self.only_labels = len(self.labels) == len(self.targets)
         self.hold_tables("table", [stack.table[:, ~stack.off] for stack in loss.stacks])
         self.hold_tables("known", [stack.known[:, ~stack.off] for stack in loss.stacks])
         # q is a mean of known entries
@@ -61,12 +63,7 @@ class MatchingPart(RelationPart):
         if known is not None:
             q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 0.5)
         p = self.targets.of(batch.p)
-        ratio, log_q = self._compared(p, q)
-        log_off = None
-        if len(self.labels):
-            less, log_off = self._compared(1 - self.labels.of(p), 1 - self.labels.of(q))
-            self.labels.add(ratio, less, self.minus)
-            self.labels.add(log_q, log_off, self.minus)
+        ratio, log_q, log_off = self._compared(p, q)
         # both brackets hold the same difference
         loss = torch.sub(self.targets.of(batch.scores), log_q, out=log_q)
         loss.mul_((p * self.back).addcmul_(q, self.forth))
@@ -74,8 +71,8 @@ class MatchingPart(RelationPart):
             loss.mul_(known)
             ratio.mul_(known > LEAST)
         sums = loss.sum(dim=1) @ self.shares
-        if log_off is not None and not self.balanced:
-            rest = torch.sub(self.off.of(batch.scores), log_off, out=log_off)
+        if not self.balanced:
+            rest = self.off.of(batch.scores) - log_off
             if known is not None:
                 rest.mul_(self.labels.of(known))
             sums = sums + rest.sum(dim=1) @ self.both
@@ -89,16 +86,30 @@ class MatchingPart(RelationPart):
         q, ratio, *known = saved
         learnt = (self.forth_shares @ grad)[:, None]
         self.targets.add(into, q * known[0] if known else q, learnt)
-        if len(self.labels) and known:
+        if self.has_labels and known:
             self.off.add(into, self.labels.of(known[0]), self.labels.of(learnt))
-        elif len(self.labels):
+        elif self.has_labels:
             self.off.add_constants(into, self.labels.of(learnt))
         taught = (self.back_shares @ grad)[:, None]
         self._add_to_sources(into, p, "table", ratio, -taught)
         if known:
             self._add_to_sources(into, p, "known", ratio * q, taught)
 
-    def _compared(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    def _compared(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the ratio, log q, and of labels log(1 - q), which log q is then less by."""
+        if self.only_labels and not self.floored:
+            # the same in fewer steps
+            log_off = q if self.balanced else torch.log1p(-q)
+            return (p - q) / torch.addcmul(q, q, q, value=-1.0), torch.logit(q), log_off
+        ratio, log_q = self._one_side(p, q)
+        if not self.has_labels:
+            return ratio, log_q, log_q
+        less, log_off = self._one_side(1 - self.labels.of(p), 1 - self.labels.of(q))
+        self.labels.add(ratio, less, self.minus)
+        self.labels.add(log_q, log_off, self.minus)
+        return ratio, log_q, log_off
+
+    def _one_side(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
         """Return p / q and log q, both without a gradient where q is below the floor."""
         if self.floored:
             return p / F.threshold(q, FLOOR, math.inf), q.clamp(min=FLOOR).log_()

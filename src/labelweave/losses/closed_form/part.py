@@ -130,7 +130,7 @@ class RelationPart(Part, ABC):
         """Return sum_s values[s] T[s, t], (N, n), of values (W, n) and the tables of that name."""
         if len(self.sources) == 1:
             return self.tables(name)[0].t() @ values[self.sources[0]]
-        found = values.new_empty(len(self.targets), values.shape[1])
+        found = values.new_empty(sum(self.sizes), values.shape[1])
         parts = zip(
             self.tables(name), self.sources, torch.split_with_sizes(found, self.sizes), strict=True
         )
