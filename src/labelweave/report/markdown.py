@@ -31,8 +31,9 @@ def write_markdown(results: Mapping[str, Any], path: str | Path, language: str =
 
     def cell(arm: str, task: Mapping[str, Any]) -> str:
         found, word = score(results, arm, task), verdict(results, arm, task)
-        known = found.low is not None and found.high is not None
-        half = f" ± {say.fixed((found.high - found.low) / 2)}" if known else ""
+        half = ""
+        if found.low is not None and found.high is not None:
+            half = f" ± {say.fixed((found.high - found.low) / 2)}"
         return say.fixed(found.mean) + half + (f" {MARKS[word]}" if word else "")
 
     page = environment.get_template("report.md.j2").render(common(results, say), cell=cell)
