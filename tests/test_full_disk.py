@@ -182,8 +182,9 @@ def test_a_study_file_that_cannot_be_read(
 ) -> None:
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "broken.yaml").symlink_to(tmp_path / "nowhere.yaml")
-    for name in ("folder.yaml", "broken.yaml"):
-        assert cli.refused("run", tmp_path / name).startswith(f"{tmp_path / name}: no such study")
+    told = {"folder.yaml": "a folder, expected a study file (YAML)", "broken.yaml": "no such study"}
+    for name, line in told.items():
+        assert cli.refused("run", tmp_path / name).startswith(f"{tmp_path / name}: {line}")
     path = write_study(tmp_path)
     deny(path, monkeypatch)
     assert cli.refused("run", path) == f"{path}: cannot be read: Permission denied"
