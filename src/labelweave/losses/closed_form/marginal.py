@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
+from labelweave.losses.closed_form.part import RelationPart, Sums
 from labelweave.losses.marginal import MarginalLikelihood
 from labelweave.losses.stack import RelationStack
 
@@ -32,8 +32,6 @@ class MarginalPart(RelationPart):
             need=loss.need,
             elements=layout.elements[[source.start for source in self.sources]],
         )
-        self.rows = Rows(loss.stacks.targets)
-        self.spans = [stack.width for stack in loss.stacks]
         self.hold_tables("evidence", [_by_presence(stack) for stack in loss.stacks])
         # a label is there where it is on or off
         self.hold_tables("speaks", [stack.speaks * ~stack.on for stack in loss.stacks])
@@ -41,7 +39,7 @@ class MarginalPart(RelationPart):
 
     def sums(self, batch: Batch) -> Sums:
         """Return one term a source task."""
-        parts = torch.split_with_sizes(self.rows.of(batch.observed), self.spans)
+        parts = torch.split_with_sizes(self.rows.of(batch.observed), self.sizes)
         samples, largest = batch.p.shape[1], max(self.widths)
         joint = batch.p.new_full((len(parts), largest, samples), NEVER)
         labels = batch.p.new_empty(len(parts), samples)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.part import RelationPart, Sums
+from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
 from labelweave.losses.distribution_matching import FLOOR, FORMS, LEAST, DistributionMatching
 
 
@@ -21,6 +21,8 @@ class MatchingPart(RelationPart):
 
     A label has a second such bracket for its being off, with 1 - p and 1 - q. Both together: -a m q
     for its score, -a m for log p(off), and the ratio p / q - (1 - p) / (1 - q) in place of p / q.
+
+    So labels need no columns of their being off; N columns are left.
 
     Args:
         loss: the composition that this equals.
@@ -38,11 +40,19 @@ class MatchingPart(RelationPart):
     def __init__(self, loss: DistributionMatching, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
         self.names = loss.names
-        form, ones = FORMS[loss.form], torch.ones(len(self.kept), 1)
+        off = torch.cat([stack.off for stack in loss.stacks])
+        on = torch.cat([stack.on for stack in loss.stacks])
+        kept, targets = ~off, loss.stacks.targets
+        # the kept columns, log p(off) of the labels among them, and these labels' places there
+        self.targets, self.off = Rows(targets[kept]), Rows(targets[off])
+        self.labels = Rows(torch.nonzero(on[kept]).flatten())
+        self.sizes = [int((~stack.off).sum()) for stack in loss.stacks]
+        self.complete = all(stack.complete for stack in loss.stacks)
+        form, ones = FORMS[loss.form], torch.ones(len(kept), 1)
         assert isinstance(form, tuple)
-        forth = -form[0] * (ones if loss.forth is None else loss.forth[:, None])[self.kept]
-        back = form[1] * (ones if loss.back is None else loss.back[:, None])[self.kept]
-        shares = loss.stacks.shares[self.kept]
+        forth = -form[0] * (ones if loss.forth is None else loss.forth[:, None])[kept]
+        back = form[1] * (ones if loss.back is None else loss.back[:, None])[kept]
+        shares = loss.stacks.shares[kept]
         both = (forth + back)[self.labels.index] * shares[self.labels.index]
         minus = -torch.ones(len(self.labels), 1)
         self.hold(shares=shares, forth=forth, back=back, both=both, minus=minus)

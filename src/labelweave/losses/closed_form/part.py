@@ -86,24 +86,15 @@ class RelationPart(Part, ABC):
 
     Attributes:
         sources: the rows of every source task.
-        complete: whether every entry of the tables is known.
-        kept: (M,) bool, the columns of the relations that are no label's "off".
-        targets: the rows of the N kept columns, relation by relation.
-        off: the rows of log p(off) of the labels among them, in their order.
-        labels: these labels' places among the N.
-        sizes: how many of the N are each source task's.
+        rows: the rows of all M columns, relation by relation.
+        sizes: how many columns of the tables are each source task's.
     """
 
     def __init__(self, stacks: RelationStacks, layout: Layout) -> None:
         super().__init__()
         self.sources = [layout.rows[stack.source] for stack in stacks]
-        self.complete = all(stack.complete for stack in stacks)
-        off = torch.cat([stack.off for stack in stacks])
-        on = torch.cat([stack.on for stack in stacks])
-        self.kept = ~off
-        self.targets, self.off = Rows(stacks.targets[~off]), Rows(stacks.targets[off])
-        self.labels = Rows(torch.nonzero(on[~off]).flatten())
-        self.sizes = [int((~stack.off).sum()) for stack in stacks]
+        self.rows = Rows(stacks.targets)
+        self.sizes = [stack.width for stack in stacks]
 
     @abstractmethod
     def add_gradient(
@@ -127,7 +118,7 @@ class RelationPart(Part, ABC):
         return [getattr(self, f"{name}_{i}") for i in range(len(self.sources))]
 
     def pushed(self, values: Tensor, name: str) -> Tensor:
-        """Return sum_s values[s] T[s, t], (N, n), of values (W, n) and the tables of that name."""
+        """Return sum_s values[s] T[s, t], (M, n), of values (W, n) and the tables of that name."""
         if len(self.sources) == 1:
             return self.tables(name)[0].t() @ values[self.sources[0]]
         found = values.new_empty(sum(self.sizes), values.shape[1])

@@ -26,8 +26,6 @@ class SoftLabelsPart(RelationPart):
     def __init__(self, loss: SoftLabels, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
         self.names = loss.names
-        self.sizes = [stack.width for stack in loss.stacks]
-        self.rows = Rows(loss.stacks.targets)
         self.elements = Rows(layout.elements[loss.stacks.targets])
         # a class's soft labels sum to 1 over its task; a label's counts in the row of log p(off)
         on = torch.cat([stack.on for stack in loss.stacks])
