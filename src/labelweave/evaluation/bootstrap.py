@@ -1,5 +1,7 @@
 """The bootstrap over groups of rows: every metric recomputed under many weightings of the rows."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -12,6 +14,7 @@ from labelweave.tasks import Task
 CHUNK = 2**19
 
 
+@lru_cache(maxsize=1)  # the arms and tasks of a study ask for the same, one after the other
 def group_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]:
     """Return how often each of G groups is drawn in each resampling of G groups, shape (B, G).
 
@@ -25,11 +28,15 @@ def group_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]
         groups: G, the number of groups.
         replicates: B, the number of resamplings.
         seed: the seed of the whole comparison.
+
+    Returns:
+        The weights, not to be written to.
     """
     generator = np.random.default_rng([seed, groups])
     weights = np.empty((replicates, groups), dtype=np.uint16)
     for row in weights if groups else ():
         row[:] = np.bincount(generator.integers(groups, size=groups), minlength=groups)
+    weights.flags.writeable = False
     return weights
 
 

@@ -17,7 +17,7 @@ from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
 from labelweave.losses.registry import checked_weight, made_couplings, needs_relations
-from labelweave.losses.supervised import Supervised, one_task_terms
+from labelweave.losses.supervised import Supervised, one_task_loss
 from labelweave.losses.terms import Terms, join
 from labelweave.relations import AnyRelation, Needs, Noise
 from labelweave.tasks import Task
@@ -163,6 +163,8 @@ class Objective(nn.Module):
         with torch.autocast(device, enabled=False) if mixed else nullcontext():
             if self.shift is not None:
                 logits, teachers = (self._shifted(s, source) for s in (logits, teachers or {}))
+            if self.alone is not None and reduce is None and weigh is None:
+                return self._of_one_task(self.alone, logits, labels)
             terms = self._terms(logits, labels, source, teachers)
             if reduce is not None:
                 terms = terms._replace(counts=reduce(terms.counts))
@@ -186,12 +188,21 @@ class Objective(nn.Module):
     ) -> Terms:
         if self.alone is not None:
             name = self.alone.name
-            return one_task_terms(self.alone, logits[name], labels[name])
+            loss, count = one_task_loss(self.alone, logits[name], labels[name])
+            return Terms(self.supervised.names, loss[None], count[None].to(loss.dtype))
         # a compiler fuses the composition by itself
         if self.closed_form is not None and not torch.compiler.is_compiling():
             return self.closed_form(logits, labels)  # type: ignore[no-any-return]
         batch = self.columns(logits, labels, source, teachers)
         return join([part.terms(batch) for part in (self.supervised, *self.couplings)])
+
+    def _of_one_task(self, task: Task, logits: Logits, labels: Labels) -> Loss:
+        # in few steps: a small network's own take hardly longer
+        loss, count = one_task_loss(task, logits[task.name], labels[task.name])
+        mean = loss / count.clamp(min=1)
+        raw = mean.detach()[None]
+        weighted = raw * self.factors
+        return Loss(mean * self.factors[0], self.supervised.names, raw, weighted)
 
     def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:
         """Return scores as they speak of the prior of each row's source."""

@@ -63,14 +63,16 @@ class Supervised(Coupling):
         return Terms(self.names, loss @ segments, batch.one_hot.sum(dim=0) @ segments)
 
 
-def one_task_terms(task: Task, logits: Tensor, labels: Tensor) -> Terms:
+def one_task_loss(task: Task, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Return what `Supervised` does for a task alone, with nothing to lay side by side.
 
     Args:
         task: the task.
         logits: (n, width) scores.
         labels: its codes.
+
+    Returns:
+        The sum over its labelled elements, and their number.
     """
     of_task = masked_cross_entropy if isinstance(task, Multiclass) else masked_binary_cross_entropy
-    loss, count = of_task(widened(logits), labels)
-    return Terms((f"supervised/{task.name}",), loss[None], count[None].to(loss.dtype))
+    return of_task(widened(logits), labels)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labelweave.files import write_text
 from labelweave.report.decision import decide
 from labelweave.report.messages import Messages
+from labelweave.report.pictures import Draw, in_turn, pictures
 from labelweave.report.relatedness import needs_rows, noise_rows
 from labelweave.report.tables import (
     MARKS,
@@ -34,7 +35,9 @@ SECTIONS = (
 RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
 
-def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en") -> None:
+def write_html(
+    results: Mapping[str, Any], path: str | Path, language: str = "en", draw: Draw = in_turn
+) -> None:
     """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
 
     First the decision: verdict, three figures, recommendation, reasons and risks. Then coverage,
@@ -46,6 +49,7 @@ def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en
         results: the content of a study's results.json.
         path: the file to write, replaced as a whole.
         language: the language of the texts, one of `languages()`.
+        draw: what draws the pictures.
 
     Raises:
         LabelweaveError: the results are not those of a study, no such language, or the file
@@ -55,8 +59,6 @@ def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en
     # heavy, and of use only here
     import yaml
     from markupsafe import Markup
-
-    from labelweave.report.pictures import pictures
 
     arms, costs = arm_names(results), results["costs"]
     css = files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
@@ -78,7 +80,7 @@ def write_html(results: Mapping[str, Any], path: str | Path, language: str = "en
             needs_rows=needs_rows,
             difference=difference,
             estimate=estimate,
-            **pictures(results, say),
+            **pictures(results, say, draw),
         )
     )
     write_text(Path(path), page)

@@ -9,13 +9,17 @@ from labelweave.errors import LabelweaveError
 from labelweave.report.html import write_html
 from labelweave.report.markdown import write_markdown
 from labelweave.report.messages import known_language
+from labelweave.report.pictures import Draw, in_turn
 from labelweave.report.summary import write_summary
 
 FILES = ("report.html", "report.md", "summary.png")
 
 
 def write_report(
-    results: Mapping[str, Any], folder: str | Path, language: str | None = None
+    results: Mapping[str, Any],
+    folder: str | Path,
+    language: str | None = None,
+    draw: Draw = in_turn,
 ) -> list[Path]:
     """Write ``report.html``, ``report.md`` and ``summary.png``, each whole or not at all.
 
@@ -23,6 +27,7 @@ def write_report(
         results: the content of a study's results.json.
         folder: where to write; made if it is not there.
         language: one of `languages()`; None = what the study's settings say, else English.
+        draw: what draws the page's pictures.
 
     Returns:
         The paths of the files.
@@ -37,8 +42,10 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in FILES]
-    for write, path in zip((write_html, write_markdown, write_summary), paths, strict=True):
-        write(results, path, language)
+    page, short, slide = paths
+    write_html(results, page, language, draw)
+    write_markdown(results, short, language)
+    write_summary(results, slide, language)
     return paths
 
 

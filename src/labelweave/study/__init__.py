@@ -5,9 +5,9 @@ from labelweave.study.arms import ARMS, BASELINE, Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.loading import StudyData
 from labelweave.study.mislabelled import write_mislabelled
-from labelweave.study.results import write_results
 from labelweave.study.study import Study
 from labelweave.study.study_file import parse_study, read_study_file
+from labelweave.study.writing import write_results
 
 __all__ = [
     "ARMS",

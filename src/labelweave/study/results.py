@@ -1,12 +1,10 @@
 """From the runs of a study to its results: metrics, paired differences and verdicts."""
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +21,9 @@ from labelweave.evaluation import (
     metric_names,
     verdict,
 )
-from labelweave.files import make_folder, write_text
 from labelweave.priors import assumed_prior
 from labelweave.relations import relation_to_dict
-from labelweave.report import recommended_arm, write_csv, write_report
+from labelweave.report import recommended_arm
 from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.calibration import calibration
 from labelweave.study.config import StudyConfig
@@ -218,17 +215,3 @@ def _costs(runs: Sequence[Run]) -> dict[str, Any]:
         "parameters": records[0]["parameters"],
         "networks": records[0]["networks"],
     }
-
-
-def write_results(results: Mapping[str, Any], folder: Path, language: str | None = None) -> None:
-    """Write ``results.json``, ``results.csv`` and the report, each file whole or not at all.
-
-    Args:
-        results: of `collect`.
-        folder: where to write.
-        language: the report's language; None = as the study says.
-    """
-    make_folder(folder)
-    write_text(folder / "results.json", json.dumps(results, indent=1))
-    write_csv(results, folder / "results.csv")
-    write_report(results, folder, language)

@@ -24,12 +24,13 @@ from labelweave.study.loading import StudyData, load
 from labelweave.study.mislabelled import mislabelled_table, write_mislabelled
 from labelweave.study.pool import train_runs
 from labelweave.study.relating import relate_fold
-from labelweave.study.results import collect, write_results
+from labelweave.study.results import collect
 from labelweave.study.runs import Run
 from labelweave.study.stage_name import stage_name
 from labelweave.study.study_file import parse_study, read_study_file
 from labelweave.study.tracking import Tracking, check_tracking
 from labelweave.study.value import add_value, check_value, next_task
+from labelweave.study.writing import write_results
 
 
 class Study:
@@ -146,7 +147,7 @@ class Study:
                 results, self.config, self.data, folds, runs, self.output, jobs, progress, tracking
             )
             told: dict[str, Any] = plain(results)
-            write_results(told, self.output, language)
+            write_results(told, self.output, language, jobs)
             if self.mislabelled is not None:
                 write_mislabelled(self.mislabelled, self.output)
         return told

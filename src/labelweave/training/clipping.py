@@ -19,5 +19,8 @@ def clip(weights: Sequence[nn.Parameter], most: float) -> Tensor:
     if not gradients:
         return torch.zeros(())
     norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    # where looking at a value does not make a device wait; NaN is not below
+    if norm.device.type == "cpu" and float(norm) + TINY <= most:
+        return norm
     torch._foreach_mul_(gradients, (most / (norm + TINY)).clamp(max=1.0))
     return norm

@@ -11,6 +11,7 @@ from labelweave.data.batches import Batch, Batches
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.losses import Logits, Loss, Objective, Weigh
 from labelweave.networks import MultiTaskNetwork, parameter_groups
+from labelweave.training.adamw import AdamW
 from labelweave.training.augmentation import augmentation
 from labelweave.training.balance import balance_of
 from labelweave.training.checkpoint import (
@@ -47,7 +48,7 @@ class Loop:
         self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
         self.objective = objective.to(self.fabric.device)
         self.augment = augmentation(self.config.augment, setting.seed, self.fabric.global_rank)
-        optimizer = torch.optim.AdamW(
+        optimizer = AdamW(
             parameter_groups(network, self.config.backbone_rate, self.config.layer_decay),
             lr=self.config.learning_rate,
             weight_decay=self.config.weight_decay,
@@ -55,9 +56,10 @@ class Loop:
         )
         self.module, self.optimizer = self.fabric.setup(network, optimizer)
         self.bare = adds_nothing(self.fabric)
+        self.update = self.optimizer.step
         if self.bare:
             # Fabric's wrappers cost a tenth of a small network's step
-            self.module, self.optimizer = network, optimizer
+            self.module, self.optimizer, self.update = network, optimizer, optimizer.quick_step
         self.weights = list(network.parameters())
         self.balance = balance_of(self.config.weighting, network, self.fabric)
         self.step = 0
@@ -118,7 +120,7 @@ class Loop:
             self.gradients = head_gradients(logits, self.network, self.balance)
         if self.config.clip is not None:
             self._clip(self.config.clip)
-        self.optimizer.step()
+        self.update()
         if self.balance is not None and self.balance.looks_back:
             with torch.no_grad():
                 again = self._loss(self.module(batch.inputs), batch)
