@@ -57,7 +57,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("file", "jobs"),
     [
-        ("training/network0/last.safetensors", 1),
+        ("training/networks0/last.safetensors", 1),
         ("model/weights.safetensors", 1),
         ("predictions.safetensors", 1),
         ("run.json", 1),

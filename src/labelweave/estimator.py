@@ -22,7 +22,8 @@ from labelweave.relations import AnyRelation, Relatedness, read_relations
 from labelweave.study.arms import ARMS, BASELINE, UNCOUPLED, Arm
 from labelweave.study.checking import check_fold
 from labelweave.study.config import StudyConfig
-from labelweave.study.fitting import Scores, fit_arm
+from labelweave.study.fit import Scores
+from labelweave.study.fitting import fit_arm
 from labelweave.study.fold import Fold, make_training_fold
 from labelweave.study.mislabelled import mislabelled_table
 from labelweave.study.relating import relate_by, with_relations

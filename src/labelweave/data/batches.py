@@ -1,6 +1,6 @@
 """Batches: whole-batch gathers from arrays, one index operation an array, no worker processes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +72,48 @@ class Batches:
             None if self.source is None else self.source.index_select(0, rows),
             {name: scores.index_select(0, rows) for name, scores in self.teachers.items()},
         )
+
+    def rows(self, step: int, term: str) -> NDArray[np.int64]:
+        """Return the rows of a step that a term of the loss is of."""
+        return self.sampler(step)
+
+
+class SeparateBatches(Batches):
+    """The batches of networks side by side, all of one size: inputs (m, b, ...), labels (b,).
+
+    Args:
+        inputs: as of `Batches`.
+        annotations: as of `Batches`.
+        samplers: of every network its sampler.
+        tasks: of every network the names of its tasks.
+        device: where to hold the arrays and make the batches.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        annotations: Annotations,
+        samplers: Sequence[Sampler],
+        tasks: Sequence[Sequence[str]],
+        device: torch.device | str = "cpu",
+    ) -> None:
+        names = [name for of_network in tasks for name in of_network]
+        super().__init__(inputs, annotations.only(names), samplers[0], device)
+        self.samplers = list(samplers)
+        self.networks = {name: i for i, of_network in enumerate(tasks) for name in of_network}
+
+    def __getitem__(self, step: int) -> Batch:
+        found = torch.from_numpy(np.stack([sampler(step) for sampler in self.samplers]))
+        rows = found.to(self.device)
+        inputs = self._gather(rows.flatten())
+        labels = {
+            name: self.labels[name].index_select(0, rows[i]) for name, i in self.networks.items()
+        }
+        return Batch(inputs.view(*rows.shape, *inputs.shape[1:]), labels, None, {})
+
+    def rows(self, step: int, term: str) -> NDArray[np.int64]:
+        """Return the rows of a step that a term of the loss is of."""
+        return self.samplers[self.networks[term.partition("/")[2]]](step)
 
 
 def label_tensors(annotations: Annotations, device: torch.device | str) -> dict[str, Tensor]:

@@ -14,12 +14,14 @@ from labelweave.networks.dry_pass import described
 from labelweave.networks.layers import Backbone
 from labelweave.networks.multi_task import MultiTaskNetwork, probabilities
 from labelweave.networks.rates import parameter_groups
+from labelweave.networks.side_by_side import SideBySide
 
 __all__ = [
     "BACKBONES",
     "FAMILIES",
     "Backbone",
     "MultiTaskNetwork",
+    "SideBySide",
     "backbone",
     "backbone_options",
     "backbone_space",

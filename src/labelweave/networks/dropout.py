@@ -28,13 +28,19 @@ class Dropout(nn.Module):
             return values
         if values.device.type != "cpu" or torch.compiler.is_compiling():
             return F.dropout(values, self.p)
-        count = values.numel()
+        return values * self.mask(values)
+
+    def mask(self, like: Tensor) -> Tensor:
+        """Return the factors of elements as those of `like`: 0, or 1 / (1 - p)."""
+        if like.device.type != "cpu":
+            return F.dropout(torch.ones_like(like), self.p)
+        count = like.numel()
         words = torch.empty(-(-count * BITS // 64), dtype=torch.int64).random_(-(2**63), None)
-        numbers = words.view(torch.int16)[:count].view(values.shape).float()
+        numbers = words.view(torch.int16)[:count].view(like.shape).float()
         # whole numbers: what lies between 0 and 1/2 is 0 or 1/2; quicker than to compare
         below = round(self.p * 2**BITS) - 2 ** (BITS - 1) - 0.5
         kept = numbers.sub_(below).clamp_(0, 0.5).mul_(2 / (1 - self.p))
-        return values * kept.to(values.dtype)
+        return kept.to(like.dtype)
 
     def extra_repr(self) -> str:
         """Return the share."""

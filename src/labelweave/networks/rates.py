@@ -11,7 +11,7 @@ NUMBER = re.compile(r"\d+")
 
 
 def parameter_groups(
-    network: MultiTaskNetwork, backbone_rate: float = 1.0, layer_decay: float = 1.0
+    network: nn.Module, backbone_rate: float = 1.0, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
     """Return the weights that are trained, as groups of an optimiser, each with its ``factor``.
 
@@ -20,11 +20,12 @@ def parameter_groups(
     factor of the one above.
 
     Args:
-        network: the network; frozen weights are left out.
+        network: the network; frozen weights are left out. One without a backbone learns all at
+            one rate.
         backbone_rate: above 0.
         layer_decay: above 0 to 1.
     """
-    if backbone_rate == layer_decay == 1:
+    if backbone_rate == layer_decay == 1 or not isinstance(network, MultiTaskNetwork):
         return [{"params": [p for p in network.parameters() if p.requires_grad], "factor": 1.0}]
     groups = {1.0: list(network.heads.parameters())}
     depths = layer_depths(network.backbone)

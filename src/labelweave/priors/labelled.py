@@ -79,8 +79,11 @@ def population_prior(
 def spoken_prior(task: Task, training: Prior, tau: float) -> Prior:
     """Return the prior of which scores speak to which training adds tau log-odds of `training`.
 
-    As share^(1 - tau), for a label both of its sides; with tau = 1 all classes are alike.
+    As share^(1 - tau), for a label both of its sides; with tau = 1 all classes are alike, with
+    tau = 0 it is `training` itself.
     """
+    if tau == 0:
+        return training
     if isinstance(task, Multiclass):
         found = training ** (1 - tau)
         return np.asarray(found / found.sum())

@@ -117,7 +117,7 @@ def _curve(folder: Path) -> dict[int, dict[str, float]]:
     """Return the values of all networks of a run by step; their terms differ by name."""
     curve: dict[int, dict[str, float]] = {}
     logs = folder.glob("training/network*/log.jsonl")
-    for log in sorted(logs, key=lambda path: int(path.parent.name.removeprefix("network"))):
+    for log in sorted(logs, key=lambda path: int(re.sub(r"\D", "", path.parent.name))):
         for line in log.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
             at = curve.setdefault(record["step"], {})

@@ -6,7 +6,7 @@ from labelweave.training.config import TRAINING_SPACE, TrainingConfig
 from labelweave.training.diagnostics import mean_gradients, speeds
 from labelweave.training.history import LOG, History
 from labelweave.training.schedule import one_cycle
-from labelweave.training.setting import Watch
+from labelweave.training.setting import Watch, adds_nothing
 from labelweave.training.trainer import Trainer
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Trainer",
     "TrainingConfig",
     "Watch",
+    "adds_nothing",
     "augmentation",
     "load_tensors",
     "mean_gradients",

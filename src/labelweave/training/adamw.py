@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
+from labelweave.networks import parameter_groups
+from labelweave.training.config import TrainingConfig
+from labelweave.training.setting import Network
+
 
 class AdamW(torch.optim.AdamW):
     """AdamW (Loshchilov and Hutter, ICLR 2019) whose `quick_step` is bitwise that of `step`.
@@ -56,3 +60,13 @@ class AdamW(torch.optim.AdamW):
     def _slots(self, weights: list[Tensor]) -> list[list[Tensor]]:
         names = ("exp_avg", "exp_avg_sq", "step")
         return [[self.state[weight][name] for weight in weights] for name in names]
+
+
+def optimizer_of(network: Network, config: TrainingConfig, device: torch.device) -> AdamW:
+    """Return the optimiser of a network's weights."""
+    return AdamW(
+        parameter_groups(network, config.backbone_rate, config.layer_decay),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )

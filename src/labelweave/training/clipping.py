@@ -24,3 +24,22 @@ def clip(weights: Sequence[nn.Parameter], most: float) -> Tensor:
         return norm
     torch._foreach_mul_(gradients, (most / (norm + TINY)).clamp(max=1.0))
     return norm
+
+
+@torch.no_grad()
+def clip_each(weights: Sequence[nn.Parameter], most: float) -> Tensor:
+    """Do the same for m networks side by side, whose weights are stacked; return the norms, (m,).
+
+    Args:
+        weights: each (m, ...).
+        most: of each network's norm.
+    """
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    norms = [torch.linalg.vector_norm(g.flatten(1), dim=1) for g in gradients]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+    if norm.device.type == "cpu" and float(norm.max()) + TINY <= most:
+        return norm
+    factors = (most / (norm + TINY)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+    return norm

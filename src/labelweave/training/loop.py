@@ -10,8 +10,8 @@ import torch
 from labelweave.data.batches import Batch, Batches
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.losses import Logits, Loss, Objective, Weigh
-from labelweave.networks import MultiTaskNetwork, parameter_groups
-from labelweave.training.adamw import AdamW
+from labelweave.networks import MultiTaskNetwork
+from labelweave.training.adamw import optimizer_of
 from labelweave.training.augmentation import augmentation
 from labelweave.training.balance import balance_of
 from labelweave.training.checkpoint import (
@@ -20,13 +20,13 @@ from labelweave.training.checkpoint import (
     save_tensors,
     training_state,
 )
-from labelweave.training.clipping import clip
+from labelweave.training.clipping import clip, clip_each
 from labelweave.training.diagnostics import head_gradients, probes, shares_and_cosines
 from labelweave.training.history import LOG, History, Window
 from labelweave.training.interrupt import Interrupt
 from labelweave.training.progress import StepBar
 from labelweave.training.schedule import one_cycle
-from labelweave.training.setting import Setting, Validate, adds_nothing
+from labelweave.training.setting import Network, Setting, Validate, adds_nothing
 from labelweave.training.stopping import EarlyStopping
 
 RECORDS = 100  # a run's history has about this many records, whatever its length
@@ -38,7 +38,7 @@ class Loop:
     def __init__(
         self,
         setting: Setting,
-        network: MultiTaskNetwork,
+        network: Network,
         objective: Objective,
         batches: Batches,
         steps: int,
@@ -48,12 +48,7 @@ class Loop:
         self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
         self.objective = objective.to(self.fabric.device)
         self.augment = augmentation(self.config.augment, setting.seed, self.fabric.global_rank)
-        optimizer = AdamW(
-            parameter_groups(network, self.config.backbone_rate, self.config.layer_decay),
-            lr=self.config.learning_rate,
-            weight_decay=self.config.weight_decay,
-            fused=self.fabric.device.type in ("cpu", "cuda"),
-        )
+        optimizer = optimizer_of(network, self.config, self.fabric.device)
         self.module, self.optimizer = self.fabric.setup(network, optimizer)
         self.bare = adds_nothing(self.fabric)
         self.update = self.optimizer.step
@@ -61,13 +56,18 @@ class Loop:
             # Fabric's wrappers cost a tenth of a small network's step
             self.module, self.optimizer, self.update = network, optimizer, optimizer.quick_step
         self.weights = list(network.parameters())
-        self.balance = balance_of(self.config.weighting, network, self.fabric)
+        # the network of several tasks; those side by side share nothing to look at or to balance
+        self.joint = network if isinstance(network, MultiTaskNetwork) else None
+        choice = self.config.weighting
+        self.balance = None if self.joint is None else balance_of(choice, self.joint, self.fabric)
         self.step = 0
         self.history = History()
         self.window = Window(max(1, steps // RECORDS))
         self.stopping = EarlyStopping(self.config.patience)
         # one task alone gets all of the gradient
-        self.probes = probes(steps) if setting.diagnose and len(network.tasks) > 1 else 0
+        self.probes = (
+            probes(steps) if setting.diagnose and self.joint and len(network.tasks) > 1 else 0
+        )
         self.gradients: torch.Tensor | None = None
         self.saved = time.monotonic()
         self._resume()
@@ -116,8 +116,8 @@ class Loop:
         batch = self.batches[self.step]
         batch = batch._replace(inputs=self.augment(batch.inputs, self.step))
         loss, logits = self._backward(batch, probe)
-        if probe:
-            self.gradients = head_gradients(logits, self.network, self.balance)
+        if probe and self.joint is not None:
+            self.gradients = head_gradients(logits, self.joint, self.balance)
         if self.config.clip is not None:
             self._clip(self.config.clip)
         self.update()
@@ -137,7 +137,8 @@ class Loop:
                 scores.retain_grad()
         weigh = None if balance is None else partial(balance.weigh, self.step)
         loss = self._loss(logits, batch, weigh)
-        self._clear()
+        for weight in self.weights:
+            weight.grad = None
         if balance is None and self.bare:
             loss.total.backward()  # type: ignore[no-untyped-call]
         elif balance is None:
@@ -154,15 +155,11 @@ class Loop:
 
     def _clip(self, most: float) -> None:
         if self.bare:
-            clip(self.weights, most)
+            (clip if self.joint else clip_each)(self.weights, most)
             return
         self.fabric.clip_gradients(
             self.module, self.optimizer, max_norm=most, error_if_nonfinite=False
         )
-
-    def _clear(self) -> None:
-        for weight in self.weights:
-            weight.grad = None
 
     def _reduce(self) -> Callable[[torch.Tensor], torch.Tensor] | None:
         if self.fabric.world_size == 1:
@@ -176,7 +173,7 @@ class Loop:
             return
         place, term, value = bad
         step = self.step - self.window.filled + place
-        rows = ", ".join(str(row) for row in self.batches.sampler(step)[:8])
+        rows = ", ".join(str(row) for row in self.batches.rows(step, term)[:8])
         raise TrainingError(
             f"step {step + 1}: loss term '{term}' is {value}, expected a finite number "
             f"(batch of rows {rows}, ...)"
@@ -190,10 +187,10 @@ class Loop:
             names = [task.name for task in self.network.tasks]
             record["gradients"] = shares_and_cosines(self.gradients, names)
             self.gradients = None
-        if evaluate and self.validate is not None:
+        if evaluate and self.validate is not None and self.joint is not None:
             scores = {
                 name: None if score is None else float(score)
-                for name, score in self.validate(self.network).items()
+                for name, score in self.validate(self.joint).items()
             }
             record["validation"] = scores
             if self.setting.watch is not None:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelweave.networks import MultiTaskNetwork
+from labelweave.networks import MultiTaskNetwork, SideBySide
 from labelweave.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
+Network = MultiTaskNetwork | SideBySide
 Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
 Watch = Callable[[int, Mapping[str, float | None]], None]
 

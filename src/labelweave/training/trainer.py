@@ -8,12 +8,11 @@ import torch
 from labelweave.data.batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.losses import Objective
-from labelweave.networks import MultiTaskNetwork
 from labelweave.training.config import TrainingConfig
 from labelweave.training.history import History
 from labelweave.training.interrupt import Interrupt
 from labelweave.training.loop import Loop
-from labelweave.training.setting import Setting, Validate, Watch
+from labelweave.training.setting import Network, Setting, Validate, Watch
 from labelweave.training.threads import threads_for
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """Trains a `MultiTaskNetwork` on batches by an objective.
+    """Trains a `MultiTaskNetwork`, or several `SideBySide`, on batches by an objective.
 
     With a folder, the run writes ``last.safetensors`` (everything needed to go on), with early
     stopping ``best.safetensors``, and ``log.jsonl``. Started again on the same folder it goes on
@@ -57,7 +56,7 @@ class Trainer:
 
     def fit(
         self,
-        network: MultiTaskNetwork,
+        network: Network,
         objective: Objective,
         batches: Batches,
         steps: int,
