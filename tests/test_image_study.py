@@ -148,6 +148,10 @@ def test_wrong_settings_are_told_in_one_line(tmp_path):
         "lab/lab.csv: no column 'imag', found 'image', 'round', 'hole', 'weight'; did you mean "
         "'image'?"
     )
+    (tmp_path / "lab.parquet").mkdir()
+    assert refused(tmp_path, sources=[{"path": "lab.parquet"}]) == (
+        f"{tmp_path}/lab.parquet: found a folder, expected a table ('.csv', '.tsv', '.parquet')"
+    )
     plain = {"inputs": None, "network": None}
     assert refused(tmp_path, **plain) == (
         f"{tmp_path}/photos: a folder of images, expected a key 'inputs.image' that says what "

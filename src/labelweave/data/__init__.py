@@ -3,7 +3,7 @@
 from labelweave.data.collection import Collection
 from labelweave.data.coverage import Coverage
 from labelweave.data.encoder import TableEncoder
-from labelweave.data.files import read_table
+from labelweave.data.files import SUFFIXES, read_table
 from labelweave.data.folders import read_folder
 from labelweave.data.image_columns import EncodedImageColumn, ImageColumn
 from labelweave.data.image_files import ImageFormat
@@ -23,6 +23,7 @@ from labelweave.data.text_column import TextColumn
 from labelweave.data.token_column import TokenColumn, token_column
 
 __all__ = [
+    "SUFFIXES",
     "BatchShares",
     "Collection",
     "Coverage",

@@ -39,6 +39,8 @@ def read_table(path: str | Path, missing: Sequence[str] = MISSING) -> pd.DataFra
             without a name or named twice, or a row of another length (with its line).
     """
     path = Path(path)
+    if path.is_dir():
+        raise LabelweaveError(f"{path}: found a folder, expected a table ({listing(SUFFIXES)})")
     if not path.is_file():
         folder = path.parent
         others = sorted(other.name for other in folder.iterdir()) if folder.is_dir() else []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data import (
+    SUFFIXES,
     Collection,
     RowStore,
     Source,
@@ -181,7 +182,7 @@ def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[R
     if section.path is None:
         return read_case(section, folder, None if inputs.image is None else inputs.image.column)
     path = folder / section.path
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() not in SUFFIXES:
         if inputs.image is None:
             raise LabelweaveError(
                 f"{path}: a folder of images, expected a key 'inputs.image' that says what they "
