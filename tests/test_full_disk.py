@@ -190,9 +190,15 @@ def test_a_study_file_that_cannot_be_read(
     assert cli.refused("run", path) == f"{path}: cannot be read: Permission denied"
 
 
-@pytest.mark.parametrize("name", ["a.csv", "knowledge.csv"])
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("a.csv", "found a folder, expected a table ('.csv', '.tsv', '.parquet')"),
+        ("knowledge.csv", "cannot be read: Is a directory"),
+    ],
+)
 def test_a_table_that_cannot_be_read(
-    name: str, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+    name: str, folder: str, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, file = write_study(tmp_path), tmp_path / name
     with monkeypatch.context() as patch:
@@ -203,9 +209,7 @@ def test_a_table_that_cannot_be_read(
     assert cli.refused("run", path).startswith(f"{file}: no such file")
     file.unlink()
     file.mkdir()
-    assert cli.refused("run", path) == (
-        f"{file}: found a folder, expected a table ('.csv', '.tsv', '.parquet')"
-    )
+    assert cli.refused("run", path) == f"{file}: {folder}"
     assert not (tmp_path / "runs").exists()
 
 
