@@ -201,10 +201,13 @@ def _curve(runs: Sequence[Run]) -> dict[str, Any] | None:
         return None
     # early stopping ends seeds at different steps
     length = min(len(curve["step"]) for curve in curves)
-    terms = {
-        name: np.mean([curve["terms"][name][:length] for curve in curves], axis=0).tolist()
-        for name in curves[0]["terms"]
+    # nor do the estimated relations of all seeds couple the same tasks
+    names = dict.fromkeys(name for curve in curves for name in curve["terms"])
+    found = {
+        name: [curve["terms"][name][:length] for curve in curves if name in curve["terms"]]
+        for name in names
     }
+    terms = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
     return {"step": curves[0]["step"][:length], "terms": terms}
 
 
