@@ -158,6 +158,17 @@ def test_the_networks_are_those_of_training_one_after_the_other(tmp_path, monkey
         np.testing.assert_allclose(given[name], probabilities, atol=1e-3)
 
 
+def test_large_networks_are_trained_one_after_the_other(tmp_path, monkeypatch):
+    of = study(tmp_path)
+    monkeypatch.setattr(fits, "SMALL_STEP", 100)
+    trained(of, tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "network0",
+        "network1",
+        "network2",
+    }
+
+
 def test_validation_rows_keep_them_apart(tmp_path, monkeypatch):
     of = study(tmp_path, validation=20)
     refuse(monkeypatch)

@@ -7,7 +7,7 @@ from labelweave.data.batches import SeparateBatches
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, SideBySide
 from labelweave.study.fit import Fit
-from labelweave.training import Watch, adds_nothing
+from labelweave.training import SMALL_STEP, Watch, adds_nothing
 
 
 def train_fits(
@@ -62,7 +62,10 @@ def _together(
     trainer = fits[0].trainer(folder, progress)
     if not adds_nothing(trainer.fabric):
         return None
-    networks = SideBySide.of([fit.network() for fit in fits])
+    made = [fit.network() for fit in fits]
+    # a larger step is all arithmetic, and as many such networks would take much memory
+    work = sum(weight.numel() for weight in made[0].parameters()) * fits[0].sampler.batch_size
+    networks = SideBySide.of(made) if work < SMALL_STEP else None
     if networks is None:
         return None
     objective = Objective(

@@ -7,10 +7,12 @@ from labelweave.training.diagnostics import mean_gradients, speeds
 from labelweave.training.history import LOG, History
 from labelweave.training.schedule import one_cycle
 from labelweave.training.setting import Watch, adds_nothing
+from labelweave.training.threads import SMALL_STEP
 from labelweave.training.trainer import Trainer
 
 __all__ = [
     "LOG",
+    "SMALL_STEP",
     "TRAINING_SPACE",
     "AugmentConfig",
     "History",
