@@ -16,7 +16,12 @@ from labelweave.losses.closed_form import closed_form
 from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
-from labelweave.losses.registry import checked_weight, made_couplings, needs_relations
+from labelweave.losses.registry import (
+    check_relations,
+    checked_weight,
+    made_couplings,
+    needs_relations,
+)
 from labelweave.losses.supervised import Supervised, one_task_loss
 from labelweave.losses.terms import Terms, join
 from labelweave.relations import AnyRelation, Needs, Noise
@@ -108,7 +113,7 @@ class Objective(nn.Module):
                 )
             weights[name] = checked_weight(f"task '{name}'", weight)
         if couplings:
-            _check_relations(relations, tasks)
+            check_relations(relations, tasks)
         self.ramp = ramp
         self.columns = Columns(tasks)
         self.supervised = supervised_losses(tasks, noise, losses or {}, shares or {}, self.columns)
@@ -242,20 +247,3 @@ def supervised_losses(
     if noise:
         return ForwardCorrected(tasks, noise, columns)
     return Reweighted(tasks, losses, shares, columns) if own else Supervised(tasks, columns)
-
-
-def _check_relations(relations: Sequence[AnyRelation], tasks: Sequence[Task]) -> None:
-    known = {task.name: task for task in tasks}
-    for relation in relations:
-        for task in (relation.source, relation.target):
-            if task.name not in known:
-                raise LabelweaveError(
-                    f"relation {relation.name}: no task '{task.name}', expected {listing(known)}"
-                    f"{nearest(task.name, known)}"
-                )
-            expected = known[task.name].names
-            if task.names != expected:
-                raise LabelweaveError(
-                    f"relation {relation.name}: task '{task.name}' has the classes or labels "
-                    f"{listing(task.names)}, expected {listing(expected)}"
-                )

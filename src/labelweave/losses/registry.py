@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -13,8 +13,9 @@ from labelweave.losses.distribution_matching import DistributionMatching
 from labelweave.losses.need import FADE, Needs, needs
 from labelweave.losses.noisy_or_co_annotation import NoisyOrCoAnnotation
 from labelweave.losses.noisy_or_matching import NoisyOrMatching
-from labelweave.relations import NoisyOr
+from labelweave.relations import AnyRelation, NoisyOr
 from labelweave.spaces import Space, log_uniform
+from labelweave.tasks import Task
 
 COUPLINGS: dict[str, Callable[..., Coupling]] = {
     "distribution_matching": DistributionMatching,
@@ -131,3 +132,21 @@ def checked_weight(place: str, value: object) -> float:
     if isinstance(value, int | float) and 0 <= value < math.inf:
         return float(value)
     raise LabelweaveError(f"{place}: found the weight '{value}', expected a number of 0 or more")
+
+
+def check_relations(relations: Sequence[AnyRelation], tasks: Sequence[Task]) -> None:
+    """Raise `LabelweaveError` for a relation of a task that is not there, or of other classes."""
+    known = {task.name: task for task in tasks}
+    for relation in relations:
+        for task in (relation.source, relation.target):
+            if task.name not in known:
+                raise LabelweaveError(
+                    f"relation {relation.name}: no task '{task.name}', expected {listing(known)}"
+                    f"{nearest(task.name, known)}"
+                )
+            expected = known[task.name].names
+            if task.names != expected:
+                raise LabelweaveError(
+                    f"relation {relation.name}: task '{task.name}' has the classes or labels "
+                    f"{listing(task.names)}, expected {listing(expected)}"
+                )
