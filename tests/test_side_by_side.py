@@ -169,9 +169,8 @@ def test_large_networks_are_trained_one_after_the_other(tmp_path, monkeypatch):
     }
 
 
-def test_validation_rows_keep_them_apart(tmp_path, monkeypatch):
+def test_validation_rows_keep_them_apart(tmp_path):
     of = study(tmp_path, validation=20)
-    refuse(monkeypatch)
     assert [len(places) for places in fits._groups(_fits(of, of.first_fold()))] == [1, 1, 1]
 
 

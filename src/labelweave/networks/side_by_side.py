@@ -22,7 +22,7 @@ class SideBySide(nn.Module):
     each from the same seed.
 
     Args:
-        networks: those that `side_by_side` accepts.
+        networks: those that `of` accepts.
 
     Attributes:
         tasks: the tasks of all networks, in order.

@@ -79,14 +79,7 @@ class Fit:
         )
         self.training = self._training_prior()
         self.own = source_priors(labels, fold.source, relations, self.training)
-        self.spoken = {
-            task.name: spoken_prior(
-                task, self.training[task.name], freed(self.losses[task.name], task)
-            )
-            if task.name in self.losses
-            else self.training[task.name]
-            for task in tasks
-        }
+        self.spoken = {task.name: self._spoken(task) for task in tasks}
         self.shift = self._shift(adjust=config.label_shift.training == "adjust")
         ramp = config.training.ramp
         counts = own_labels(labels)
@@ -131,9 +124,10 @@ class Fit:
         """Return the number of optimiser steps."""
         return self.config.training.total_steps(sum(len(rows) for rows in self.sources))
 
-    def trainer(self, folder: Path | None, progress: bool, watch: Watch | None = None) -> Trainer:
-        """Return what trains the network."""
-        title = self.tasks[0].name if len(self.tasks) == 1 else "training"
+    def trainer(
+        self, title: str, folder: Path | None, progress: bool, watch: Watch | None = None
+    ) -> Trainer:
+        """Return what trains the network; `title` stands before its bar."""
         return Trainer(
             self.config.training, seed=self.fold.seed, folder=folder, progress=progress,
             title=title, watch=watch,
@@ -141,7 +135,8 @@ class Fit:
 
     def train(self, folder: Path | None, progress: bool, watch: Watch | None) -> MultiTaskNetwork:
         """Train the network; see `fit_arm`."""
-        trainer, network = self.trainer(folder, progress, watch), self.network()
+        title = self.tasks[0].name if len(self.tasks) == 1 else "training"
+        trainer, network = self.trainer(title, folder, progress, watch), self.network()
         batches = Batches(
             self.fold.train.inputs,
             self.labels.only([task.name for task in self.tasks]),

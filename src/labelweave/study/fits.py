@@ -16,7 +16,7 @@ def train_fits(
     """Train the networks of an arm and return them.
 
     Small networks of one shape, batch size and number of steps are trained together, each on its
-    own batches: up to rounding the same as one after the other, in about half of the time.
+    own batches: up to rounding the same as one after the other, in about two thirds of the time.
 
     Args:
         fits: the networks to train, of one fold.
@@ -59,7 +59,7 @@ def _together(
 ) -> list[MultiTaskNetwork] | None:
     if len(fits) == 1:
         return None
-    trainer = fits[0].trainer(folder, progress)
+    trainer = fits[0].trainer("training", folder, progress)
     if not adds_nothing(trainer.fabric):
         return None
     made = [fit.network() for fit in fits]
@@ -80,6 +80,5 @@ def _together(
         [[task.name for task in fit.tasks] for fit in fits],
         trainer.fabric.device,
     )
-    trainer.title = "training"
     trainer.fit(networks, objective, batches, fits[0].steps())
     return networks.separate()
