@@ -31,6 +31,7 @@ from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel, Task
+from labelweave.training import keep_freed_memory
 
 COUPLINGS: dict[str, dict[str, Any]] = {"distribution_matching": {}, "co_annotation": {}}
 TARGETS = {"mlp": 1.10, "cnn": 1.01, "many": 1.5}
@@ -229,6 +230,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the list of result rows")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as the trainer does
     mlp = one_relation(torch.randn(512, 64), lambda: backbone("mlp", 64), 256)
     images = one_relation(torch.randn(32, 3, 64, 64), cnn, 512)
     small, large = (20, 4) if options.quick else (100, 20)

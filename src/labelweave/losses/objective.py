@@ -222,7 +222,9 @@ class Objective(nn.Module):
         if self.ramp <= 0 or not self.couplings:
             return self.factors
         share = progress / self.ramp
-        ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else min(1.0, share)
+        if not isinstance(share, Tensor) and share >= 1:
+            return self.factors
+        ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else share
         return torch.where(self.ramped, self.factors * ramp, self.factors)
 
 

@@ -5,6 +5,7 @@ from labelweave.training.checkpoint import load_tensors, save_tensors
 from labelweave.training.config import TRAINING_SPACE, TrainingConfig
 from labelweave.training.diagnostics import mean_gradients, speeds
 from labelweave.training.history import LOG, History
+from labelweave.training.memory import keep_freed_memory
 from labelweave.training.schedule import one_cycle
 from labelweave.training.setting import Watch, adds_nothing
 from labelweave.training.threads import SMALL_STEP
@@ -21,6 +22,7 @@ __all__ = [
     "Watch",
     "adds_nothing",
     "augmentation",
+    "keep_freed_memory",
     "load_tensors",
     "mean_gradients",
     "one_cycle",

@@ -12,6 +12,7 @@ from labelweave.training.config import TrainingConfig
 from labelweave.training.history import History
 from labelweave.training.interrupt import Interrupt
 from labelweave.training.loop import Loop
+from labelweave.training.memory import keep_freed_memory
 from labelweave.training.setting import Network, Setting, Validate, Watch
 from labelweave.training.threads import threads_for
 
@@ -84,6 +85,7 @@ class Trainer:
             self.config, self.seed, self.folder, self.fabric, self.progress, self.title,
             self.diagnose, self.watch,
         )  # fmt: skip
+        keep_freed_memory()
         work = sum(p.numel() for p in network.parameters()) * self.config.batch_size
         with torch.random.fork_rng(), threads_for(work), Interrupt() as interrupt:
             torch.manual_seed(self.seed)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labelweave.losses.closed_form.constants import Constant
 from labelweave.losses.columns import Columns, Labels, Logits, joined, widened
 from labelweave.tasks import Task
 
@@ -28,12 +29,14 @@ class Batch(NamedTuple):
         observed: (W, n) what the rows of `scores` count by for the labels that are there: 1 at
             the labelled class; 1 where a label is on; 1 where a label is there.
         missing: (E, n) 1 where a multiclass task, or then a label, is not labelled, else 0.
+        labelled: (T, n) 1 where a multiclass task is labelled, else 0.
     """
 
     scores: Tensor
     p: Tensor
     observed: Tensor
     missing: Tensor
+    labelled: Tensor
 
 
 class Layout(nn.Module):
@@ -50,9 +53,9 @@ class Layout(nn.Module):
         starts: (T, 1) the first row of every multiclass task.
     """
 
-    members: Tensor
-    elements: Tensor
-    starts: Tensor
+    members = Constant()
+    elements = Constant()
+    starts = Constant()
 
     def __init__(self, columns: Columns) -> None:
         super().__init__()
@@ -89,14 +92,14 @@ class Layout(nn.Module):
             torch.sigmoid(scores, out=p[self.classes :])
         return Batch(found, p, *self._labels(labels, found))
 
-    def to_scores(self, gradient: Tensor, p: Tensor) -> list[Tensor]:
-        """Return the gradient of every task's scores, (n, width), in the order of `tasks`.
+    def to_scores(self, gradient: Tensor, p: Tensor) -> None:
+        """Turn the gradient of `Batch.scores` into that of the tasks' scores, in place.
 
-        With g the gradient of `Batch.scores`: g_c - p_c sum_c' g_c' for softmax, and for a label
-        that of its score less p times that of log p(off).
+        With g the former: g_c - p_c sum_c' g_c' for softmax, and for a label that of its score
+        less p times that of log p(off).
 
         Args:
-            gradient: (W, n); overwritten.
+            gradient: (W, n); of a label, the row of its score is what counts afterwards.
             p: (C + L, n) of the batch.
         """
         if self.multiclass:
@@ -108,16 +111,21 @@ class Layout(nn.Module):
         if self.multilabel:
             both = gradient[self.classes :].view(2, self.labels, -1)
             both[0].addcmul_(both[1], p[self.classes :], value=-1.0)
+
+    def by_task(self, gradient: Tensor) -> list[Tensor]:
+        """Return every task's part, (n, width), of what `to_scores` made, in order of `tasks`."""
         return [gradient[self.rows[task.name]].t() for task in self.tasks]
 
-    def _labels(self, labels: Labels, like: Tensor) -> tuple[Tensor, Tensor]:
+    def _labels(self, labels: Labels, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         observed = torch.empty_like(like)
         missing = like.new_empty(len(self.multiclass) + self.labels, like.shape[1])
+        labelled = like.new_empty(len(self.multiclass), like.shape[1])
         if self.multiclass:
             codes = torch.stack([labels[task.name] for task in self.multiclass])
             gaps = torch.lt(codes, 0, out=missing[: len(codes)])
+            torch.sub(1, gaps, out=labelled)
             observed[: self.classes].zero_().scatter_(
-                0, codes.clamp(min=0).add_(self.starts), 1 - gaps
+                0, codes.clamp(min=0).add_(self.starts), labelled
             )
         if self.multilabel:
             on, seen = observed[self.classes :].view(2, self.labels, -1)
@@ -126,4 +134,4 @@ class Layout(nn.Module):
             torch.clamp(seen, min=0, out=on)
             seen.add_(1).clamp_(max=1)
             torch.sub(1, seen, out=missing[len(self.multiclass) :])
-        return observed, missing
+        return observed, missing, labelled

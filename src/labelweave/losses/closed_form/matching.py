@@ -4,9 +4,11 @@ import math
 
 import torch
 from torch import Tensor
+from torch.linalg import vecdot
 from torch.nn import functional as F
 
 from labelweave.losses.closed_form.batch import Batch, Layout
+from labelweave.losses.closed_form.constants import Child, Constant
 from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
 from labelweave.losses.distribution_matching import FLOOR, FORMS, LEAST, DistributionMatching
 
@@ -29,13 +31,10 @@ class MatchingPart(RelationPart):
         layout: the layout of the batches.
     """
 
-    forth: Tensor
-    back: Tensor
-    shares: Tensor
-    both: Tensor
-    minus: Tensor
-    forth_shares: Tensor
-    back_shares: Tensor
+    minus = Constant()
+    targets = Child[Rows]()
+    off = Child[Rows]()
+    labels = Child[Rows]()
 
     def __init__(self, loss: DistributionMatching, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
@@ -46,20 +45,23 @@ class MatchingPart(RelationPart):
         # the kept columns, log p(off) of the labels among them, and these labels' places there
         self.targets, self.off = Rows(targets[kept]), Rows(targets[off])
         self.labels = Rows(torch.nonzero(on[kept]).flatten())
-        self.sizes = [int((~stack.off).sum()) for stack in loss.stacks]
         self.complete = all(stack.complete for stack in loss.stacks)
         form, ones = FORMS[loss.form], torch.ones(len(kept), 1)
         assert isinstance(form, tuple)
-        forth = -form[0] * (ones if loss.forth is None else loss.forth[:, None])[kept]
-        back = form[1] * (ones if loss.back is None else loss.back[:, None])[kept]
-        shares = loss.stacks.shares[kept]
-        both = (forth + back)[self.labels.index] * shares[self.labels.index]
-        minus = -torch.ones(len(self.labels), 1)
-        self.hold(shares=shares, forth=forth, back=back, both=both, minus=minus)
-        self.hold(forth_shares=forth * shares, back_shares=back * shares)
+        shares = loss.stacks.shares
+        forth = form[0] * (ones if loss.forth is None else loss.forth[:, None]) * shares
+        back = -form[1] * (ones if loss.back is None else loss.back[:, None]) * shares
+        both = -(forth + back)[kept]
+        self.has_labels, self.only_labels = self.labels.number > 0, bool(on[kept].all())
+        # where both learn alike, the difference of p and q is what counts
         self.balanced = not bool(both.any())
-        self.has_labels = len(self.labels) > 0
-        self.only_labels = len(self.labels) == len(self.targets)
+        factors = (
+            [back[kept]] if self.balanced else [forth[kept], back[kept], both[self.labels.index]]
+        )
+        self.hold(
+            factors=torch.cat(factors), members=torch.ones(1, len(self.names)),
+            minus=-torch.ones(len(self.labels), 1),
+        )  # fmt: skip
         self.hold_tables("table", [stack.table[:, ~stack.off] for stack in loss.stacks])
         self.hold_tables("known", [stack.known[:, ~stack.off] for stack in loss.stacks])
         # q is a mean of known entries
@@ -67,55 +69,60 @@ class MatchingPart(RelationPart):
         self.floored = least < 2 * FLOOR
 
     def sums(self, batch: Batch) -> Sums:
-        """Return one term a relation."""
+        """Return rows for q and for p times the difference of logarithms, then for log p(off)."""
         q = self.pushed(batch.p, "table")
         known = None if self.complete else self.pushed(batch.p, "known")
         if known is not None:
             q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 0.5)
         p = self.targets.of(batch.p)
-        ratio, log_q, log_off = self._compared(p, q)
+        less = p - q
+        ratio, log_q, log_off = self._compared(p, q, less)
         # both brackets hold the same difference
-        loss = torch.sub(self.targets.of(batch.scores), log_q, out=log_q)
-        loss.mul_((p * self.back).addcmul_(q, self.forth))
+        logs = log_q.sub_(self.targets.of(batch.scores))
         if known is not None:
-            loss.mul_(known)
+            logs.mul_(known)
             ratio.mul_(known > LEAST)
-        sums = loss.sum(dim=1) @ self.shares
-        if not self.balanced:
+        counts = q.new_full((1,), float(q.shape[1]))
+        saved = (q, ratio) if known is None else (q, ratio, known)
+        if self.balanced:
+            return Sums(vecdot(less, logs), counts, saved)
+        rows = [vecdot(q, logs), vecdot(p, logs)]
+        if self.has_labels:
             rest = self.off.of(batch.scores) - log_off
             if known is not None:
                 rest.mul_(self.labels.of(known))
-            sums = sums + rest.sum(dim=1) @ self.both
-        counts = torch.full_like(sums, float(q.shape[1]))
-        return Sums(sums, counts, (q, ratio) if known is None else (q, ratio, known))
+            rows.append(rest.sum(dim=1))
+        return Sums(torch.cat(rows), counts, saved)
 
     def add_gradient(
         self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
     ) -> None:
         """Add the gradient of the scores."""
         q, ratio, *known = saved
-        learnt = (self.forth_shares @ grad)[:, None]
+        columns = self.targets.number
+        learnt, taught = grad, grad
+        if not self.balanced:
+            learnt, taught = -grad[:columns], grad[columns : 2 * columns]
         self.targets.add(into, q * known[0] if known else q, learnt)
         if self.has_labels and known:
             self.off.add(into, self.labels.of(known[0]), self.labels.of(learnt))
         elif self.has_labels:
             self.off.add_constants(into, self.labels.of(learnt))
-        taught = (self.back_shares @ grad)[:, None]
-        self._add_to_sources(into, p, "table", ratio, -taught)
+        self._add_to_sources(into, p, "table", ratio, taught)
         if known:
-            self._add_to_sources(into, p, "known", ratio * q, taught)
+            self._add_to_sources(into, p, "known", ratio * q, -taught)
 
-    def _compared(self, p: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _compared(self, p: Tensor, q: Tensor, less: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the ratio, log q, and of labels log(1 - q), which log q is then less by."""
         if self.only_labels and not self.floored:
             # the same in fewer steps
             log_off = q if self.balanced else torch.log1p(-q)
-            return (p - q) / torch.addcmul(q, q, q, value=-1.0), torch.logit(q), log_off
+            return less / torch.addcmul(q, q, q, value=-1.0), torch.logit(q), log_off
         ratio, log_q = self._one_side(p, q)
         if not self.has_labels:
             return ratio, log_q, log_q
-        less, log_off = self._one_side(1 - self.labels.of(p), 1 - self.labels.of(q))
-        self.labels.add(ratio, less, self.minus)
+        of_off, log_off = self._one_side(1 - self.labels.of(p), 1 - self.labels.of(q))
+        self.labels.add(ratio, of_off, self.minus)
         self.labels.add(log_q, log_off, self.minus)
         return ratio, log_q, log_off
 
@@ -128,7 +135,8 @@ class MatchingPart(RelationPart):
     def _add_to_sources(
         self, into: Tensor, p: Tensor, name: str, values: Tensor, factors: Tensor
     ) -> None:
-        split = (torch.split_with_sizes(each, self.sizes) for each in (values, factors))
-        parts = zip(self.tables(name), self.sources, *split, strict=True)
-        for table, source, part, factor in parts:
+        parts = self.split(values, name), self.split(factors, name)
+        for table, source, part, factor in zip(
+            self.tables(name), self.sources, *parts, strict=True
+        ):
             into[source].addcmul_((table * factor.t()) @ part, p[source])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.losses.closed_form.batch import Layout
+from labelweave.losses.closed_form.constants import Child, Constant
 from labelweave.losses.closed_form.marginal import MarginalPart
 from labelweave.losses.closed_form.matching import MatchingPart
 from labelweave.losses.closed_form.part import Part
@@ -30,11 +31,21 @@ class ClosedForm(nn.Module):
         parts: the losses, the supervised one first.
     """
 
+    factors = Constant()
+    members = Constant()
+    layout = Child[Layout]()
+    parts = Child[nn.ModuleList]()
+
     def __init__(self, layout: Layout, parts: Sequence[Part]) -> None:
         super().__init__()
         self.layout = layout
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
+        self.rows = [len(part.factors) for part in parts]
+        factors = torch.block_diag(*(part.factors for part in parts))  # type: ignore[no-untyped-call]
+        members = torch.block_diag(*(part.members for part in parts))  # type: ignore[no-untyped-call]
+        self.register_buffer("factors", factors, persistent=False)
+        self.register_buffer("members", members, persistent=False)
 
     def forward(self, logits: Logits, labels: Labels) -> Terms:
         """Return the terms of one batch; the arguments are those of `Columns`."""
@@ -75,13 +86,19 @@ class _Node(torch.autograd.Function):
     def forward(ctx: Any, losses: ClosedForm, labels: Labels, *scores: Tensor) -> Any:
         layout = losses.layout
         logits = {task.name: part for task, part in zip(layout.tasks, scores, strict=True)}
-        batch = layout(logits, labels)
-        found = [part.sums(batch) for part in losses.parts]  # type: ignore[operator]
-        ctx.losses, ctx.sizes = losses, [len(part.saved) for part in found]
-        ctx.save_for_backward(batch.p, *(tensor for part in found for tensor in part.saved))
-        counts = torch.cat([part.counts for part in found])
+        # nothing here is recorded or looked at by anybody, and small steps are mostly such checks
+        with torch.inference_mode():
+            batch = layout(logits, labels)
+            found = [part.sums(batch) for part in losses.parts]  # type: ignore[operator]
+            sums = torch.cat([part.sums for part in found])
+            counts = torch.cat([part.counts for part in found])
+        ctx.losses, ctx.p, ctx.shape = losses, batch.p, batch.scores.shape
+        ctx.saved = [part.saved for part in found]
+        factors, members = losses.factors.to(sums.dtype), losses.members.to(sums.dtype)
+        # no longer without records: these are looked at
+        counts = counts @ members
         ctx.mark_non_differentiable(counts)
-        return torch.cat([part.sums for part in found]), counts
+        return sums @ factors, counts
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -90,11 +107,12 @@ class _Node(torch.autograd.Function):
                 "the losses in closed form have no second derivative, found a backward pass with "
                 "create_graph=True; set objective.closed_form = None before it"
             )
-        p, *saved = ctx.saved_tensors
-        parts = ctx.losses.parts
-        first, *grads = torch.split_with_sizes(grad, [len(part.names) for part in parts])
-        into = parts[0].gradient(first, saved.pop(0))
-        for part, size, own in zip(parts[1:], ctx.sizes[1:], grads, strict=True):
-            part.add_gradient(into, own, p, tuple(saved[:size]))
-            del saved[:size]
-        return None, None, *ctx.losses.layout.to_scores(into, p)
+        losses = ctx.losses
+        into = grad.new_empty(ctx.shape)
+        with torch.inference_mode():
+            rows = losses.factors.to(grad.dtype) @ grad
+            grads = torch.split_with_sizes(rows[:, None], losses.rows)
+            for part, own, saved in zip(losses.parts, grads, ctx.saved, strict=True):
+                part.add_gradient(into, own, ctx.p, saved)
+            losses.layout.to_scores(into, ctx.p)
+        return None, None, *losses.layout.by_task(into)

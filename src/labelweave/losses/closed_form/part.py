@@ -1,17 +1,25 @@
 """What the losses in closed form have in common."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from labelweave.losses.closed_form.batch import Batch, Layout
+from labelweave.losses.closed_form.constants import Child, Constant
 from labelweave.losses.stack import RelationStacks
 
 
 class Sums(NamedTuple):
-    """A part's sums and counts, (T,), and the tensors that its gradient needs."""
+    """A part's sums and counts by row, before they are added up, and what its gradient needs.
+
+    Attributes:
+        sums: (R,) what the rows of `Part.factors` speak of.
+        counts: (Q,) what the rows of `Part.members` speak of.
+        saved: tensors for `Part.add_gradient`.
+    """
 
     sums: Tensor
     counts: Tensor
@@ -22,14 +30,31 @@ class Part(nn.Module, ABC):
     """A loss of one batch, whose gradient its own kind tells.
 
     Attributes:
-        names: the names of its terms.
+        names: the names of its T terms.
+        factors: (R, T) how the rows' sums make the terms.
+        members: (Q, T) how the rows' counts make those of the terms.
     """
 
     names: tuple[str, ...]
+    factors = Constant()
+    members = Constant()
 
     @abstractmethod
     def sums(self, batch: Batch) -> Sums:
-        """Return the sums of its terms."""
+        """Return the sums and counts of its rows."""
+
+    @abstractmethod
+    def add_gradient(
+        self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
+    ) -> None:
+        """Add the gradient of `Batch.scores`, those of a label and its log p(off) apart.
+
+        Args:
+            into: (W, n), added to.
+            grad: (R, 1) gradient of the rows' sums.
+            p: (C + L, n) of the batch.
+            saved: what `sums` saved.
+        """
 
     def hold(self, **buffers: Tensor) -> None:
         """Keep constants as buffers."""
@@ -44,21 +69,23 @@ class Rows(nn.Module):
         index: the rows, (M,).
     """
 
-    index: Tensor
+    index = Constant()
 
     def __init__(self, index: Tensor) -> None:
         super().__init__()
         self.register_buffer("index", index.clone(), persistent=False)
         self.adjoining = bool((index.diff() == 1).all())
+        self.number = len(index)
         self.first = int(index.min()) if len(index) else 0
+        self.last = self.first + self.number
 
     def __len__(self) -> int:
-        return len(self.index)
+        return self.number
 
     def of(self, values: Tensor) -> Tensor:
         """Return the rows, (M, n), of values (W, n)."""
         if self.adjoining:
-            return values.narrow(0, self.first, len(self.index))
+            return values[self.first : self.last]
         return values.index_select(0, self.index)
 
     def add(self, into: Tensor, values: Tensor, factors: Tensor) -> None:
@@ -77,7 +104,7 @@ class Rows(nn.Module):
             into[self.first :].add_(summed[self.first :])
 
 
-class RelationPart(Part, ABC):
+class RelationPart(Part):
     """A loss between tasks by the tables of relations; see `RelationStacks` for M and the stacks.
 
     Args:
@@ -87,44 +114,39 @@ class RelationPart(Part, ABC):
     Attributes:
         sources: the rows of every source task.
         rows: the rows of all M columns, relation by relation.
-        sizes: how many columns of the tables are each source task's.
     """
+
+    rows = Child["Rows"]()
 
     def __init__(self, stacks: RelationStacks, layout: Layout) -> None:
         super().__init__()
         self.sources = [layout.rows[stack.source] for stack in stacks]
         self.rows = Rows(stacks.targets)
-        self.sizes = [stack.width for stack in stacks]
-
-    @abstractmethod
-    def add_gradient(
-        self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
-    ) -> None:
-        """Add the gradient of `Batch.scores`, those of a label and its log p(off) apart.
-
-        Args:
-            into: (W, n), added to.
-            grad: (T,) gradient of the part's sums.
-            p: (C + L, n) of the batch.
-            saved: what `sums` saved.
-        """
+        self.keys: dict[str, list[str]] = {}
+        self.sizes: dict[str, list[int]] = {}
 
     def hold_tables(self, name: str, tables: list[Tensor]) -> None:
         """Keep the table of every source, (K, width), by a name for `tables`."""
-        self.hold(**{f"{name}_{i}": table for i, table in enumerate(tables)})
+        keys = [f"{name}_{i}" for i in range(len(tables))]
+        self.keys[name], self.sizes[name] = keys, [table.shape[1] for table in tables]
+        self.hold(**dict(zip(keys, tables, strict=True)))
 
     def tables(self, name: str) -> list[Tensor]:
         """Return the tables of that name."""
-        return [getattr(self, f"{name}_{i}") for i in range(len(self.sources))]
+        buffers = self._buffers
+        return [buffers[key] for key in self.keys[name]]  # type: ignore[misc]
 
-    def pushed(self, values: Tensor, name: str) -> Tensor:
+    def pushed(self, values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
         """Return sum_s values[s] T[s, t], (M, n), of values (W, n) and the tables of that name."""
-        if len(self.sources) == 1:
-            return self.tables(name)[0].t() @ values[self.sources[0]]
-        found = values.new_empty(sum(self.sizes), values.shape[1])
-        parts = zip(
-            self.tables(name), self.sources, torch.split_with_sizes(found, self.sizes), strict=True
-        )
+        sizes = self.sizes[name]
+        if out is None:
+            out = values.new_empty(sum(sizes), values.shape[1])
+        parts = zip(self.tables(name), self.sources, self.split(out, name), strict=True)
         for table, source, part in parts:
             torch.mm(table.t(), values[source], out=part)
-        return found
+        return out
+
+    def split(self, values: Tensor, name: str) -> Sequence[Tensor]:
+        """Return the rows of values (M, ...) that are those of each source's table."""
+        one = len(self.sources) == 1
+        return (values,) if one else values.split_with_sizes(self.sizes[name])

@@ -1,5 +1,6 @@
 """The supervised cross-entropies in closed form."""
 
+import torch
 from torch import Tensor
 from torch.linalg import vecdot
 
@@ -16,28 +17,21 @@ class SupervisedPart(Part):
         layout: the layout of the batches.
     """
 
-    segments: Tensor
-    elements: Tensor
-
     def __init__(self, loss: Supervised, layout: Layout) -> None:
         super().__init__()
         self.names = loss.names
         # a label that is on counts in its row of scores, and as there in that of log p(off)
-        elements = loss.segments.clone()
-        elements[layout.classes : layout.classes + layout.labels] = 0.0
-        self.hold(segments=loss.segments, elements=elements)
+        members = loss.segments.clone()
+        members[layout.classes : layout.classes + layout.labels] = 0.0
+        self.hold(factors=-loss.segments, members=members)
 
     def sums(self, batch: Batch) -> Sums:
-        """Return one term a task."""
-        found = vecdot(batch.observed, batch.scores) @ self.segments.to(batch.p.dtype)
-        counts = batch.observed.sum(dim=1) @ self.elements.to(batch.p.dtype)
-        return Sums(found.neg_(), counts, (batch.observed,))
+        """Return one row for every row of the batch."""
+        observed = batch.observed
+        return Sums(vecdot(observed, batch.scores), observed.sum(dim=1), (observed,))
 
-    def gradient(self, grad: Tensor, observed: Tensor) -> Tensor:
-        """Return the gradient of the scores, (W, n).
-
-        Args:
-            grad: (T,) gradient of the sums.
-            observed: what `sums` saved.
-        """
-        return observed * (self.segments.to(grad.dtype) @ -grad)[:, None]
+    def add_gradient(
+        self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
+    ) -> None:
+        """Set the gradient of the scores: the first part has nothing to add to."""
+        torch.mul(saved[0], grad, out=into)
