@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from labelweave.losses.closed_form.constants import Constant
+from labelweave.losses.closed_form.direct import Direct
 from labelweave.losses.columns import Columns, Labels, Logits, joined, widened
 from labelweave.tasks import Task
 
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
     labelled: Tensor
 
 
-class Layout(nn.Module):
+class Layout(Direct):
     """Turns scores and labels into a `Batch`, and a gradient into that of the scores.
 
     Args:
@@ -53,9 +53,9 @@ class Layout(nn.Module):
         starts: (T, 1) the first row of every multiclass task.
     """
 
-    members = Constant()
-    elements = Constant()
-    starts = Constant()
+    members: Tensor
+    elements: Tensor
+    starts: Tensor
 
     def __init__(self, columns: Columns) -> None:
         super().__init__()
@@ -71,12 +71,11 @@ class Layout(nn.Module):
         labels = [len(self.multiclass) + i for i in range(columns.labels)]
         members = np.arange(len(self.multiclass))[:, None] == np.array(owners)
         starts = [self.rows[task.name].start for task in self.multiclass]
-        for name, buffer in {
-            "members": torch.tensor(members).float(),
-            "elements": torch.tensor([*owners, *labels, *labels]),
-            "starts": torch.tensor(starts)[:, None],
-        }.items():
-            self.register_buffer(name, buffer, persistent=False)
+        self.hold(
+            members=torch.tensor(members).float(),
+            elements=torch.tensor([*owners, *labels, *labels]),
+            starts=torch.tensor(starts)[:, None],
+        )
 
     def forward(self, logits: Logits, labels: Labels) -> Batch:
         """Return a batch of scores (n, width) and codes, by task as in `Columns`."""

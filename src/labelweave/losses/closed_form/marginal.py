@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.constants import Child
 from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
 from labelweave.losses.marginal import MarginalLikelihood
 from labelweave.losses.stack import RelationStack
@@ -23,8 +22,6 @@ class MarginalPart(RelationPart):
         loss: the composition that this equals.
         layout: the layout of the batches.
     """
-
-    missing = Child[Rows]()
 
     def __init__(self, loss: MarginalLikelihood, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)

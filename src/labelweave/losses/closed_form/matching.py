@@ -8,7 +8,6 @@ from torch.linalg import vecdot
 from torch.nn import functional as F
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.constants import Child, Constant
 from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
 from labelweave.losses.distribution_matching import FLOOR, FORMS, LEAST, DistributionMatching
 
@@ -31,10 +30,7 @@ class MatchingPart(RelationPart):
         layout: the layout of the batches.
     """
 
-    minus = Constant()
-    targets = Child[Rows]()
-    off = Child[Rows]()
-    labels = Child[Rows]()
+    minus: Tensor
 
     def __init__(self, loss: DistributionMatching, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
@@ -117,7 +113,7 @@ class MatchingPart(RelationPart):
         if self.only_labels and not self.floored:
             # the same in fewer steps
             log_off = q if self.balanced else torch.log1p(-q)
-            return less / torch.addcmul(q, q, q, value=-1.0), torch.logit(q), log_off
+            return torch.ops.aten.logit_backward(less, q), torch.logit(q), log_off
         ratio, log_q = self._one_side(p, q)
         if not self.has_labels:
             return ratio, log_q, log_q

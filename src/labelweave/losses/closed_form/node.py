@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.losses.closed_form.batch import Layout
-from labelweave.losses.closed_form.constants import Child, Constant
+from labelweave.losses.closed_form.direct import Direct
 from labelweave.losses.closed_form.marginal import MarginalPart
 from labelweave.losses.closed_form.matching import MatchingPart
 from labelweave.losses.closed_form.part import Part
@@ -23,7 +23,7 @@ from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import Terms
 
 
-class ClosedForm(nn.Module):
+class ClosedForm(Direct):
     """The terms of several losses; their gradient has no gradient of its own.
 
     Args:
@@ -31,10 +31,8 @@ class ClosedForm(nn.Module):
         parts: the losses, the supervised one first.
     """
 
-    factors = Constant()
-    members = Constant()
-    layout = Child[Layout]()
-    parts = Child[nn.ModuleList]()
+    factors: Tensor
+    members: Tensor
 
     def __init__(self, layout: Layout, parts: Sequence[Part]) -> None:
         super().__init__()
@@ -42,10 +40,10 @@ class ClosedForm(nn.Module):
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
         self.rows = [len(part.factors) for part in parts]
-        factors = torch.block_diag(*(part.factors for part in parts))  # type: ignore[no-untyped-call]
-        members = torch.block_diag(*(part.members for part in parts))  # type: ignore[no-untyped-call]
-        self.register_buffer("factors", factors, persistent=False)
-        self.register_buffer("members", members, persistent=False)
+        self.hold(
+            factors=torch.block_diag(*(part.factors for part in parts)),  # type: ignore[no-untyped-call]
+            members=torch.block_diag(*(part.members for part in parts)),  # type: ignore[no-untyped-call]
+        )
 
     def forward(self, logits: Logits, labels: Labels) -> Terms:
         """Return the terms of one batch; the arguments are those of `Columns`."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.constants import Child, Constant
+from labelweave.losses.closed_form.direct import Direct
 from labelweave.losses.stack import RelationStacks
 
 
@@ -26,7 +26,7 @@ class Sums(NamedTuple):
     saved: tuple[Tensor, ...]
 
 
-class Part(nn.Module, ABC):
+class Part(Direct, ABC):
     """A loss of one batch, whose gradient its own kind tells.
 
     Attributes:
@@ -36,8 +36,8 @@ class Part(nn.Module, ABC):
     """
 
     names: tuple[str, ...]
-    factors = Constant()
-    members = Constant()
+    factors: Tensor
+    members: Tensor
 
     @abstractmethod
     def sums(self, batch: Batch) -> Sums:
@@ -56,28 +56,23 @@ class Part(nn.Module, ABC):
             saved: what `sums` saved.
         """
 
-    def hold(self, **buffers: Tensor) -> None:
-        """Keep constants as buffers."""
-        for name, buffer in buffers.items():
-            self.register_buffer(name, buffer.clone(), persistent=False)
 
-
-class Rows(nn.Module):
+class Rows(Direct):
     """Some rows of a matrix (W, n); neighbouring ones are a view and need no copy.
 
     Args:
         index: the rows, (M,).
     """
 
-    index = Constant()
+    index: Tensor
 
     def __init__(self, index: Tensor) -> None:
         super().__init__()
-        self.register_buffer("index", index.clone(), persistent=False)
+        self.hold(index=index)
         self.adjoining = bool((index.diff() == 1).all())
         self.number = len(index)
         self.first = int(index.min()) if len(index) else 0
-        self.last = self.first + self.number
+        self.slice = slice(self.first, self.first + self.number)
 
     def __len__(self) -> int:
         return self.number
@@ -85,7 +80,7 @@ class Rows(nn.Module):
     def of(self, values: Tensor) -> Tensor:
         """Return the rows, (M, n), of values (W, n)."""
         if self.adjoining:
-            return values[self.first : self.last]
+            return values[self.slice]
         return values.index_select(0, self.index)
 
     def add(self, into: Tensor, values: Tensor, factors: Tensor) -> None:
@@ -116,8 +111,6 @@ class RelationPart(Part):
         rows: the rows of all M columns, relation by relation.
     """
 
-    rows = Child["Rows"]()
-
     def __init__(self, stacks: RelationStacks, layout: Layout) -> None:
         super().__init__()
         self.sources = [layout.rows[stack.source] for stack in stacks]
@@ -133,8 +126,8 @@ class RelationPart(Part):
 
     def tables(self, name: str) -> list[Tensor]:
         """Return the tables of that name."""
-        buffers = self._buffers
-        return [buffers[key] for key in self.keys[name]]  # type: ignore[misc]
+        own = self.__dict__
+        return [own[key] for key in self.keys[name]]
 
     def pushed(self, values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
         """Return sum_s values[s] T[s, t], (M, n), of values (W, n) and the tables of that name."""

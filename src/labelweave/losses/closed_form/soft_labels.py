@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.linalg import vecdot
 
 from labelweave.losses.closed_form.batch import Batch, Layout
-from labelweave.losses.closed_form.constants import Child
 from labelweave.losses.closed_form.part import RelationPart, Rows, Sums
 from labelweave.losses.soft_labels import SoftLabels
 
@@ -20,12 +19,6 @@ class SoftLabelsPart(RelationPart):
         loss: the composition that this equals.
         layout: the layout of the batches.
     """
-
-    targets = Child[Rows]()
-    missing = Child[Rows]()
-    counted = Child[Rows]()
-    labels = Child[Rows]()
-    speakers = Child[Rows]()
 
     def __init__(self, loss: SoftLabels, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
