@@ -1,5 +1,7 @@
 """The losses in closed form against the compositions that they equal."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -174,6 +176,56 @@ def test_a_second_backward_pass_gives_the_same_gradient():
     first = torch.autograd.grad(total, list(leaves.values()), retain_graph=True)
     second = torch.autograd.grad(total, list(leaves.values()))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_what_it_returns_can_be_changed_in_place():
+    rng = np.random.default_rng(2)
+    objective = Objective(TASKS, random_relations(rng), COUPLINGS[-1])
+    scores = {name: torch.tensor(part).float() for name, part in random_logits(rng).items()}
+    leaves = {name: part.requires_grad_() for name, part in scores.items()}
+    loss = objective(leaves, tensors(random_labels(rng)))
+    loss.total.backward()
+    for found in (loss.raw, loss.weighted, *(leaf.grad for leaf in leaves.values())):
+        assert not found.is_inference()
+        found.mul_(0.0)
+
+
+def test_values_are_the_same_where_nothing_is_recorded():
+    rng = np.random.default_rng(2)
+    objective = Objective(TASKS, random_relations(rng), COUPLINGS[-1]).double()
+    logits, labels = tensors(random_logits(rng)), tensors(random_labels(rng))
+    expected = objective(logits, labels)
+    with torch.inference_mode():
+        found = objective(logits, labels)
+    assert torch.equal(found.raw, expected.raw)
+
+
+def test_a_copy_has_its_own_precision():
+    rng = np.random.default_rng(2)
+    objective = Objective(TASKS, random_relations(rng), COUPLINGS[-1])
+    twin = copy.deepcopy(objective).double()
+    logits, labels = random_logits(rng), tensors(random_labels(rng))
+    exact = twin(tensors(logits), labels).raw
+    single = objective({name: torch.tensor(p).float() for name, p in logits.items()}, labels).raw
+    assert (single.dtype, exact.dtype) == (torch.float32, torch.float64)
+    assert torch.allclose(single.double(), exact, atol=1e-5)
+
+
+@given(seed=seeds)
+@settings(max_examples=8)
+def test_classes_of_different_numbers_side_by_side(seed):
+    rng = np.random.default_rng(seed)
+    relations = [random_relation(rng, SOURCE, CLASSES), random_relation(rng, CLASSES, LABELS)]
+    objective = Objective(TASKS, relations, {"co_annotation": {}}).double()
+    logits = {name: 60 * part for name, part in random_logits(rng, 5).items()}
+    labels = tensors(random_labels(rng, 5))
+    leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
+    found, expected = objective(leaves, labels), composed(objective, twins, labels)
+    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=3e-7)
+    found.total.backward()
+    expected.total.backward()
+    for name, leaf in leaves.items():
+        assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=3e-7), name
 
 
 def test_it_never_waits_for_a_value():
