@@ -133,8 +133,11 @@ def summary(case: str, figures: Mapping[str, Sequence[float]]) -> Iterator[dict[
         yield row
 
 
-def yeast(seed: int) -> tuple[Floats, Annotations, Floats, Codes]:
-    """Return 800 rows with the first, 800 with the second seven labels, and 817 test rows."""
+def yeast(seed: int, scattered: bool = True) -> tuple[Floats, Annotations, Floats, Codes]:
+    """Return 800 rows with the first, 800 with the second seven labels, and 817 test rows.
+
+    Not scattered: all rows with all labels.
+    """
     spec = find_spec("river")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("yeast: the package river is not installed")
@@ -147,7 +150,8 @@ def yeast(seed: int) -> tuple[Floats, Annotations, Floats, Codes]:
     order = np.random.default_rng(seed).permutation(len(inputs))
     rows, test = order[:1600], order[1600:]
     hidden = {name: values[rows].copy() for name, values in labels.items()}
-    hidden["a"][800:], hidden["b"][:800] = -1, -1
+    if scattered:
+        hidden["a"][800:], hidden["b"][:800] = -1, -1
     held = {name: values[test] for name, values in labels.items()}
     return inputs[rows], Annotations(tasks, hidden), inputs[test], held
 

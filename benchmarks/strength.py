@@ -7,6 +7,7 @@ Run ``python -m benchmarks.strength [--quick] [--case NAME] [--seeds N] [--json 
 - ``faces k/n``: generated, not data of anybody. 7 expressions labelled k times each, 17 action
   units on n other rows, drawn by the published table; the inputs show the units, not the
   expression, so that a unit's own labels tell more than the table does.
+- ``yeast``: two halves of 14 labels on other genes, a noisy-OR either way; needs the package river.
 - ``--study FILE``: a study file of your own.
 
 Tables: ``true``, ``half`` of its rows wrong, ``shuffled``. Arms: multi_task; ``full`` (relations
@@ -26,6 +27,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from benchmarks.strength_yeast import write_yeast
 from labelweave.cases.leaves import write_leaves
 from labelweave.files import write_text
 from labelweave.relations import known_table
@@ -152,6 +154,8 @@ def cases(
                 folder = Path(scratch) / f"faces-{k}-{n}"
                 folder.mkdir()
                 yield name, faces(folder, k, n, seed=0), factors
+        if wanted == "yeast" and study is None:
+            yield wanted, write_yeast(Path(scratch)), factors
         if study is not None:
             yield study.stem, study, factors
 

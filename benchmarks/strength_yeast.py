@@ -1,0 +1,61 @@
+"""The case ``yeast`` of `benchmarks.strength`: two halves of river's 14 labels on other genes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from benchmarks.noisy_or import yeast
+from labelweave.files import write_text
+from labelweave.relations import NoisyOr
+from labelweave.tasks import Multilabel
+
+FIRST, SECOND = ([f"{name}{i}" for i in range(7)] for name in "ab")
+
+
+def write_yeast(folder: Path, seed: int = 0) -> Path:
+    """Write 817 test rows, 1,600 training rows and a noisy-OR either way, and return a study.
+
+    The noisy-ORs are fitted to both halves on all training rows, which no study would see: as true
+    as such a relation can be. In the study 800 rows keep the one half, 800 the other.
+
+    Raises:
+        SystemExit: the package river is not installed.
+    """
+    inputs, annotations, tests, held = yeast(seed, scattered=False)
+    names = [f"x{i}" for i in range(inputs.shape[1])]
+    for name, values, codes in (
+        ("train", inputs, annotations.labels), ("test", tests, held)
+    ):  # fmt: skip
+        frame = pd.DataFrame(np.round(values, 5), columns=names)
+        frame[FIRST + SECOND] = np.concatenate([codes["a"], codes["b"]], axis=1)
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    a, b = annotations.tasks
+    relations = []
+    for source, target in ((a, b), (b, a)):
+        assert isinstance(source, Multilabel) and isinstance(target, Multilabel)
+        fitted = NoisyOr.fit(
+            source, target, annotations.labels[source.name], annotations.labels[target.name]
+        )
+        rows = [*source.labels, "leak"]
+        values = np.concatenate([fitted.weights, fitted.leak[None]])
+        table = pd.DataFrame(values, index=pd.Index(rows, name=source.name), columns=target.labels)
+        table.to_csv(folder / f"{source.name}.csv")
+        relations.append({"table": f"{source.name}.csv", "source": source.name})
+    study = {
+        "name": "yeast",
+        "tasks": [
+            {"name": "a", "kind": "multilabel", "labels": FIRST},
+            {"name": "b", "kind": "multilabel", "labels": SECOND},
+        ],
+        "sources": [{"path": "train.csv"}, {"path": "test.csv", "split": "test"}],
+        "relations": relations,
+        "scatter": [
+            {"name": "first", "tasks": ["a"], "rows": 800},
+            {"name": "second", "tasks": ["b"], "rows": 800},
+        ],
+        "training": {"steps": 800, "sampling": "equal", "learning_rate": 0.005},
+    }
+    write_text(folder / "study.yaml", yaml.safe_dump(study, sort_keys=False))
+    return folder / "study.yaml"
