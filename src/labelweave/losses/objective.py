@@ -219,13 +219,12 @@ class Objective(nn.Module):
         return {name: values + added[name] for name, values in scores.items()}
 
     def _factors(self, progress: float | Tensor) -> Tensor:
-        if self.ramp <= 0 or not self.couplings:
+        share = progress / self.ramp if self.ramp > 0 and self.couplings else 1.0
+        if isinstance(share, Tensor):
+            share = share.clamp(max=1.0)
+        elif share >= 1:
             return self.factors
-        share = progress / self.ramp
-        if not isinstance(share, Tensor) and share >= 1:
-            return self.factors
-        ramp = share.clamp(max=1.0) if isinstance(share, Tensor) else share
-        return torch.where(self.ramped, self.factors * ramp, self.factors)
+        return torch.where(self.ramped, self.factors * share, self.factors)
 
 
 def supervised_losses(
