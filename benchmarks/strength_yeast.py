@@ -34,7 +34,8 @@ def write_yeast(folder: Path, seed: int = 0) -> Path:
     a, b = annotations.tasks
     relations = []
     for source, target in ((a, b), (b, a)):
-        assert isinstance(source, Multilabel) and isinstance(target, Multilabel)
+        assert isinstance(source, Multilabel)
+        assert isinstance(target, Multilabel)
         fitted = NoisyOr.fit(
             source, target, annotations.labels[source.name], annotations.labels[target.name]
         )
