@@ -141,7 +141,7 @@ class DistributionMatching(RelationCoupling):
         given = [(stack, batch.log_classes[stack.source].exp()) for stack in stacks]
         q = joined([p @ stack.table for stack, p in given])
         mass = None
-        if not all(stack.complete for stack in stacks):
+        if not stacks.complete:
             known = joined([p @ stack.known for stack, p in given])
             # columns without any known entry have weight 0; a q of 1 keeps the logarithm finite
             q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 1.0)
@@ -157,4 +157,4 @@ class DistributionMatching(RelationCoupling):
             rounded = stack.known * (stack.table > 0.5)
             stack.table.copy_(torch.where(stack.on, rounded, stack.table))
         # as printed, the paper has no (1 - p) log(1 - q) term
-        self.stacks.shares[torch.cat([stack.off for stack in self.stacks])] = 0.0
+        self.stacks.shares[self.stacks.off] = 0.0

@@ -70,9 +70,11 @@ class RelationStacks(nn.Module):
         noise: how the labels of targets err; the tables are of clean labels.
 
     Attributes:
+        complete: whether every entry is known.
         sources: D, the number of data sources whose labels err in their own ways; 1 = all alike.
         names: the relations' names, in the order of the columns.
         targets: (M,) index of each column in the layout.
+        on, off: (M,) bool, true at the "on" and "off" columns of multilabel targets.
         members: (M, R) 1 at a relation's columns, else 0.
         weights: (M, R) a relation's strength at its columns, else 0; also 0 for labels or tasks
             that no class speaks about.
@@ -85,6 +87,8 @@ class RelationStacks(nn.Module):
     """
 
     targets: Tensor
+    on: Tensor
+    off: Tensor
     members: Tensor
     weights: Tensor
     shares: Tensor
@@ -116,6 +120,9 @@ class RelationStacks(nn.Module):
         self.stacks = nn.ModuleList(
             RelationStack(group, [next(rest) for _ in group]) for group in groups
         )
+        self.complete = all(stack.complete for stack in self)
+        for name in ("on", "off"):
+            _register(self, name, _joined(blocks, name))
         places = [columns.indices(relation.target) for relation in self.relations]
         targets = np.concatenate(places)
         _register(self, "targets", targets)

@@ -28,8 +28,9 @@ class MarginalPart(RelationPart):
         self.names = loss.names
         self.hold_tables("evidence", [_by_presence(stack) for stack in loss.stacks])
         self.widths = [source.stop - source.start for source in self.sources]
+        self.targets = Rows(loss.stacks.targets)
         self.missing = Rows(layout.elements[[source.start for source in self.sources]])
-        self.hold(factors=torch.diag(-loss.need), members=torch.eye(len(self.sources)))
+        self.factors, self.members = torch.diag(-loss.need), torch.eye(len(self.sources))
 
     def sums(self, batch: Batch) -> Sums:
         """Return one row a source task."""
@@ -54,7 +55,7 @@ class MarginalPart(RelationPart):
 
     def _evidence(self, batch: Batch) -> Tensor:
         """Return the number of elements and log p_s + sum_j log T[s, y_j], (S, 1 + K, n)."""
-        observed = self.split(self.rows.of(batch.observed), "evidence")
+        observed = self.split(self.targets.of(batch.observed), "evidence")
         found = batch.p.new_empty(len(self.sources), 1 + max(self.widths), batch.p.shape[1])
         if min(self.widths) < max(self.widths):
             found.fill_(NEVER)
@@ -67,7 +68,10 @@ class MarginalPart(RelationPart):
 
 
 def _by_presence(stack: RelationStack) -> Tensor:
-    """Return the evidence of a label that is there, and what its being on adds to that."""
+    """Return whether a column counts, and below it its evidence, (1 + K, W).
+
+    That of a label is of its being off, where it is there, and what its being on adds to that.
+    """
     evidence = stack.log_evidence.clone()
     evidence[:, stack.on] -= stack.log_evidence[:, stack.off]
     return torch.cat([(stack.speaks * ~stack.on)[None], evidence])

@@ -35,13 +35,12 @@ class MatchingPart(RelationPart):
     def __init__(self, loss: DistributionMatching, layout: Layout) -> None:
         super().__init__(loss.stacks, layout)
         self.names = loss.names
-        off = torch.cat([stack.off for stack in loss.stacks])
-        on = torch.cat([stack.on for stack in loss.stacks])
-        kept, targets = ~off, loss.stacks.targets
+        on, off, targets = loss.stacks.on, loss.stacks.off, loss.stacks.targets
+        kept = ~off
         # the kept columns, log p(off) of the labels among them, and these labels' places there
         self.targets, self.off = Rows(targets[kept]), Rows(targets[off])
         self.labels = Rows(torch.nonzero(on[kept]).flatten())
-        self.complete = all(stack.complete for stack in loss.stacks)
+        self.complete = loss.stacks.complete
         form, ones = FORMS[loss.form], torch.ones(len(kept), 1)
         assert isinstance(form, tuple)
         shares = loss.stacks.shares
@@ -54,10 +53,8 @@ class MatchingPart(RelationPart):
         factors = (
             [back[kept]] if self.balanced else [forth[kept], back[kept], both[self.labels.index]]
         )
-        self.hold(
-            factors=torch.cat(factors), members=torch.ones(1, len(self.names)),
-            minus=-torch.ones(len(self.labels), 1),
-        )  # fmt: skip
+        self.factors, self.members = torch.cat(factors), torch.ones(1, len(self.names))
+        self.hold(minus=-torch.ones(self.labels.number, 1))
         self.hold_tables("table", [stack.table[:, ~stack.off] for stack in loss.stacks])
         self.hold_tables("known", [stack.known[:, ~stack.off] for stack in loss.stacks])
         # q is a mean of known entries

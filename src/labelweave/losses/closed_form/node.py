@@ -84,7 +84,7 @@ class _Node(torch.autograd.Function):
     def forward(ctx: Any, losses: ClosedForm, labels: Labels, *scores: Tensor) -> Any:
         layout = losses.layout
         logits = {task.name: part for task, part in zip(layout.tasks, scores, strict=True)}
-        # nothing here is recorded or looked at by anybody, and small steps are mostly such checks
+        # nobody records or changes what is made here, and small steps are mostly checks for that
         with torch.inference_mode():
             batch = layout(logits, labels)
             found = [part.sums(batch) for part in losses.parts]  # type: ignore[operator]
@@ -93,7 +93,7 @@ class _Node(torch.autograd.Function):
         ctx.losses, ctx.p, ctx.shape = losses, batch.p, batch.scores.shape
         ctx.saved = [part.saved for part in found]
         factors, members = losses.factors.to(sums.dtype), losses.members.to(sums.dtype)
-        # no longer without records: these are looked at
+        # out here: what is returned must be ordinary tensors
         counts = counts @ members
         ctx.mark_non_differentiable(counts)
         return sums @ factors, counts

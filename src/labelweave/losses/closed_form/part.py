@@ -31,8 +31,8 @@ class Part(Direct, ABC):
 
     Attributes:
         names: the names of its T terms.
-        factors: (R, T) how the rows' sums make the terms.
-        members: (Q, T) how the rows' counts make those of the terms.
+        factors: (R, T) how the rows' sums make the terms; `ClosedForm` reads it once.
+        members: (Q, T) how the rows' counts make those of the terms; likewise.
     """
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Part(Direct, ABC):
         """Add the gradient of `Batch.scores`, those of a label and its log p(off) apart.
 
         Args:
-            into: (W, n), added to.
+            into: (W, n), added to; the first part sets it.
             grad: (R, 1) gradient of the rows' sums.
             p: (C + L, n) of the batch.
             saved: what `sums` saved.
@@ -73,9 +73,6 @@ class Rows(Direct):
         self.number = len(index)
         self.first = int(index.min()) if len(index) else 0
         self.slice = slice(self.first, self.first + self.number)
-
-    def __len__(self) -> int:
-        return self.number
 
     def of(self, values: Tensor) -> Tensor:
         """Return the rows, (M, n), of values (W, n)."""
@@ -108,13 +105,11 @@ class RelationPart(Part):
 
     Attributes:
         sources: the rows of every source task.
-        rows: the rows of all M columns, relation by relation.
     """
 
     def __init__(self, stacks: RelationStacks, layout: Layout) -> None:
         super().__init__()
         self.sources = [layout.rows[stack.source] for stack in stacks]
-        self.rows = Rows(stacks.targets)
         self.keys: dict[str, list[str]] = {}
         self.sizes: dict[str, list[int]] = {}
 

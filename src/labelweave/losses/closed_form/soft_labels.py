@@ -24,7 +24,7 @@ class SoftLabelsPart(RelationPart):
         super().__init__(loss.stacks, layout)
         self.names = loss.names
         stacks = loss.stacks
-        off = torch.cat([stack.off for stack in stacks])
+        off = stacks.off
         targets, elements = stacks.targets, layout.elements[stacks.targets]
         self.targets = Rows(torch.cat([targets[~off], targets[off]]))
         self.missing = Rows(elements[~off])
@@ -32,14 +32,14 @@ class SoftLabelsPart(RelationPart):
         # what is taught is counted once a label, and once for all classes of a task
         relations = stacks.members.argmax(dim=1)
         first = relations.diff(prepend=torch.tensor([-1])) != 0
-        counted = off | (first & ~torch.cat([stack.on for stack in stacks]))
+        counted = off | (first & ~stacks.on)
         self.counted = Rows(elements[counted])
         self.labels = Rows(torch.nonzero(off[counted]).flatten())
         self.only_labels = bool(off[counted].all())
         self.columns = int((~off).sum())
         widths = [stack.width for stack in stacks]
         own = torch.split_with_sizes(counted, widths)
-        self.complete = all(stack.complete for stack in stacks)
+        self.complete = stacks.complete
         known = [stack.known[:, part] for stack, part in zip(stacks, own, strict=True)]
         self.hold_tables("known", known)
         speakers = torch.tensor([int(layout.elements[source.start]) for source in self.sources])
@@ -47,7 +47,8 @@ class SoftLabelsPart(RelationPart):
             speakers = speakers.repeat_interleave(torch.tensor(self.sizes["known"]))
         self.speakers = Rows(speakers)
         weights = -stacks.weights
-        self.hold(factors=torch.cat([weights[~off], weights[off]]), members=stacks.members[counted])
+        self.factors = torch.cat([weights[~off], weights[off]])
+        self.members = stacks.members[counted]
 
     def sums(self, batch: Batch) -> Sums:
         """Return a row for each of the N columns, then for the log p(off) of the labels."""

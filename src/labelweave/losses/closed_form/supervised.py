@@ -23,7 +23,7 @@ class SupervisedPart(Part):
         # a label that is on counts in its row of scores, and as there in that of log p(off)
         members = loss.segments.clone()
         members[layout.classes : layout.classes + layout.labels] = 0.0
-        self.hold(factors=-loss.segments, members=members)
+        self.factors, self.members = -loss.segments, members
 
     def sums(self, batch: Batch) -> Sums:
         """Return one row for every row of the batch."""
@@ -33,5 +33,5 @@ class SupervisedPart(Part):
     def add_gradient(
         self, into: Tensor, grad: Tensor, p: Tensor, saved: tuple[Tensor, ...]
     ) -> None:
-        """Set the gradient of the scores: the first part has nothing to add to."""
+        """Set the gradient of the scores: this is the first part, which has nothing to add to."""
         torch.mul(saved[0], grad, out=into)
