@@ -7,7 +7,8 @@ Run ``python -m benchmarks.strength [--quick] [--case NAME] [--seeds N] [--json 
 - ``faces k/n``: generated, not data of anybody. 7 expressions labelled k times each, 17 action
   units on n other rows, drawn by the published table; the inputs show the units, not the
   expression, so that a unit's own labels tell more than the table does.
-- ``yeast``: two halves of 14 labels on other genes, a noisy-OR either way; needs the package river.
+- ``yeast``, by this name only: two halves of 14 labels on other genes, a noisy-OR either way. It
+  needs the package river.
 - ``--study FILE``: a study file of your own.
 
 Tables: ``true``, ``half`` of its rows wrong, ``shuffled``. Arms: multi_task; ``full`` (relations

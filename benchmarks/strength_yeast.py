@@ -11,8 +11,6 @@ from labelweave.files import write_text
 from labelweave.relations import NoisyOr
 from labelweave.tasks import Multilabel
 
-FIRST, SECOND = ([f"{name}{i}" for i in range(7)] for name in "ab")
-
 
 def write_yeast(folder: Path, seed: int = 0) -> Path:
     """Write 817 test rows, 1,600 training rows and a noisy-OR either way, and return a study.
@@ -24,14 +22,13 @@ def write_yeast(folder: Path, seed: int = 0) -> Path:
         SystemExit: the package river is not installed.
     """
     inputs, annotations, tests, held = yeast(seed, scattered=False)
-    names = [f"x{i}" for i in range(inputs.shape[1])]
-    for name, values, codes in (
-        ("train", inputs, annotations.labels), ("test", tests, held)
-    ):  # fmt: skip
-        frame = pd.DataFrame(np.round(values, 5), columns=names)
-        frame[FIRST + SECOND] = np.concatenate([codes["a"], codes["b"]], axis=1)
-        frame.to_csv(folder / f"{name}.csv", index=False)
     a, b = annotations.tasks
+    names = [f"x{i}" for i in range(inputs.shape[1])]
+    splits = {"train": (inputs, annotations.labels), "test": (tests, held)}
+    for split, (values, codes) in splits.items():
+        frame = pd.DataFrame(np.round(values, 5), columns=names)
+        frame[[*a.names, *b.names]] = np.concatenate([codes["a"], codes["b"]], axis=1)
+        frame.to_csv(folder / f"{split}.csv", index=False)
     relations = []
     for source, target in ((a, b), (b, a)):
         assert isinstance(source, Multilabel)
@@ -47,8 +44,7 @@ def write_yeast(folder: Path, seed: int = 0) -> Path:
     study = {
         "name": "yeast",
         "tasks": [
-            {"name": "a", "kind": "multilabel", "labels": FIRST},
-            {"name": "b", "kind": "multilabel", "labels": SECOND},
+            {"name": task.name, "kind": task.kind, "labels": list(task.names)} for task in (a, b)
         ],
         "sources": [{"path": "train.csv"}, {"path": "test.csv", "split": "test"}],
         "relations": relations,
