@@ -25,6 +25,7 @@ from losses_reference import (
     tensors,
 )  # fmt: skip
 
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-9}
 MATCHING = {"distribution_matching": {}}
 COUPLINGS = [
     {},
@@ -36,6 +37,15 @@ COUPLINGS = [
     {"co_annotation": {}, **MATCHING},
 ]
 seeds = st.integers(0, 2**32 - 1)
+
+
+def exact(*arguments, **options):
+    """An objective whose tables are not rounded to single precision."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        return Objective(*arguments, **options)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def composed(objective, *arguments):
@@ -58,18 +68,17 @@ def test_values_and_gradients_are_those_of_the_composition(
     relations = random_relations(rng, known)
     options = {name: {**given, "smoothing": smoothing} for name, given in couplings.items()}
     needs = {task.name: rng.random(task.width) for task in TASKS} if measured else None
-    objective = Objective(TASKS, relations, options, needs=needs).double()
+    objective = exact(TASKS, relations, options, needs=needs)
     assert objective.closed_form is not None
     logits, labels = random_logits(rng, 5), tensors(random_labels(rng, 5))
     leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
     found, expected = objective(leaves, labels), composed(objective, twins, labels)
     assert found.names == expected.names
-    # tables are in single precision: what counts as 1 is their rows' sum, 1 within 1e-7
-    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=3e-7)
+    assert torch.allclose(found.raw, expected.raw, **TOLERANCE)
     found.total.backward()
     expected.total.backward()
     for name, leaf in leaves.items():
-        assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=3e-7), name
+        assert torch.allclose(leaf.grad, twins[name].grad, **TOLERANCE), name
 
 
 @pytest.mark.parametrize("known", [0.6, 1.0], ids=["in part", "known"])
@@ -80,15 +89,15 @@ def test_a_relation_of_labels_alone_is_that_of_the_composition(measured, known, 
     rng = np.random.default_rng(seed)
     needs = {task.name: rng.random(task.width) for task in TASKS} if measured else None
     relations = [random_relation(rng, SOURCE, LABELS, known)]
-    objective = Objective(TASKS, relations, COUPLINGS[-1], needs=needs).double()
+    objective = exact(TASKS, relations, COUPLINGS[-1], needs=needs)
     logits, labels = random_logits(rng, 5), tensors(random_labels(rng, 5))
     leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
     found, expected = objective(leaves, labels), composed(objective, twins, labels)
-    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=3e-7)
+    assert torch.allclose(found.raw, expected.raw, **TOLERANCE)
     found.total.backward()
     expected.total.backward()
     for name in (SOURCE.name, LABELS.name):
-        assert torch.allclose(leaves[name].grad, twins[name].grad, rtol=3e-7, atol=3e-7)
+        assert torch.allclose(leaves[name].grad, twins[name].grad, **TOLERANCE)
 
 
 @pytest.mark.parametrize("couplings", [{}, {"co_annotation": {}}], ids=str)
@@ -216,19 +225,16 @@ def test_a_copy_has_its_own_precision():
 def test_classes_of_different_numbers_side_by_side(seed):
     rng = np.random.default_rng(seed)
     relations = [random_relation(rng, SOURCE, CLASSES), random_relation(rng, CLASSES, LABELS)]
-    objective = Objective(TASKS, relations, {"co_annotation": {}}).double()
+    objective = exact(TASKS, relations, {"co_annotation": {}})
     logits = {name: 60 * part for name, part in random_logits(rng, 5).items()}
     labels = tensors(random_labels(rng, 5))
     leaves, twins = tensors(logits, grad=True), tensors(logits, grad=True)
     found, expected = objective(leaves, labels), composed(objective, twins, labels)
-    # tables in single precision: T and 1 - T add up to 1 within eps, and scores multiply that
-    largest = max(abs(part).max() for part in logits.values())
-    rounding = torch.finfo(torch.float32).eps * largest
-    assert torch.allclose(found.raw, expected.raw, rtol=3e-7, atol=rounding)
+    assert torch.allclose(found.raw, expected.raw, **TOLERANCE)
     found.total.backward()
     expected.total.backward()
     for name, leaf in leaves.items():
-        assert torch.allclose(leaf.grad, twins[name].grad, rtol=3e-7, atol=3e-7), name
+        assert torch.allclose(leaf.grad, twins[name].grad, **TOLERANCE), name
 
 
 def test_it_never_waits_for_a_value():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.constant import constant
 from labelweave.losses.coupling import RelationCoupling
 from labelweave.losses.label_noise import by_data_source
 from labelweave.losses.need import Needs
@@ -46,7 +47,7 @@ class BackwardCoupling(RelationCoupling):
     ) -> None:
         super().__init__(relations, smoothing, columns, noise)
         need = [1.0 if needs is None else needs[stack.source].mean() for stack in self.stacks]
-        self.register_buffer("need", torch.tensor(need, dtype=torch.float32), persistent=False)
+        self.register_buffer("need", constant(need), persistent=False)
         self.names = tuple(f"{self.form}/{stack.source}" for stack in self.stacks)
 
     def terms(self, batch: ColumnBatch) -> Terms:

@@ -15,6 +15,7 @@ from torch import Tensor
 from labelweave.balancing import Choice, Options, chosen
 from labelweave.errors import LabelweaveError
 from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.constant import constant
 from labelweave.losses.supervised import Supervised
 from labelweave.losses.terms import Terms
 from labelweave.tasks import Multiclass, Task
@@ -171,7 +172,7 @@ def _made(choice: Choice, task: Task, shares: Mapping[str, ArrayLike]) -> Column
     if name == "asymmetric":
         return lambda log_p: asymmetric(log_p, options)
     if name == "positive_weights":
-        on = torch.as_tensor(shares[task.name], dtype=torch.float32)
+        on = constant(shares[task.name])
         weights = torch.cat([((1 - on) / on).clamp(max=options.limit), torch.ones_like(on)])
         return lambda log_p: -log_p * weights.to(log_p)
     return None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.constant import constant
 from labelweave.relations import Noise
 from labelweave.tasks import Multiclass, Task
 
@@ -54,9 +55,9 @@ class LabelNoise(nn.Module):
             start += len(columns.indices(each.task))
         flat = np.array([place for of_task in places for place in of_task], np.int64)
         self.register_buffer("places", torch.tensor(flat), persistent=False)
-        stacked = torch.tensor(chances.reshape(-1, width)).float()
+        stacked = constant(chances.reshape(-1, width))
         self.register_buffer("chances", stacked, persistent=False)
-        self.register_buffer("blocks", torch.tensor(blocks).float(), persistent=False)
+        self.register_buffer("blocks", constant(blocks), persistent=False)
 
     def found(self, batch: ColumnBatch) -> Tensor:
         """Return P(label found | inputs) at the columns of noisy tasks, (n, M); else 0.

@@ -8,12 +8,12 @@ So what a task learns from others counts by fade / (fade + its own labels).
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.losses.constant import constant
 from labelweave.losses.stack import RelationStacks
 from labelweave.tasks import Multiclass, Task
 
@@ -66,10 +66,10 @@ def target_needs(stacks: RelationStacks, needs: Needs) -> Tensor:
     targets = [relation.target for relation in stacks.relations]
     # of a multilabel target: every label on, then every label off
     parts = [np.tile(needs[t.name], 1 if isinstance(t, Multiclass) else 2) for t in targets]
-    return torch.tensor(np.concatenate(parts), dtype=torch.float32)
+    return constant(np.concatenate(parts))
 
 
 def source_needs(stacks: RelationStacks, needs: Needs) -> Tensor:
     """Return the need of the source task at each of the stacks' M columns, (M,)."""
     parts = [np.full(stack.width, needs[stack.source].mean()) for stack in stacks]
-    return torch.tensor(np.concatenate(parts), dtype=torch.float32)
+    return constant(np.concatenate(parts))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.losses.columns import ColumnBatch, Columns
+from labelweave.losses.constant import constant
 from labelweave.relations import NoisyOr
 
 HIGHEST = 1 - 1e-6  # a certain cause has no finite logarithm
@@ -82,9 +83,9 @@ class NoisyOrStack(nn.Module):
         self._hold("elements", elements)
         self._hold("weights", elements * strength)
         self._hold("shares", elements * strength / np.maximum(elements.sum(axis=0), 1))
-        self._hold("known", known > 0)
-        self._hold("unknown", known < 0)
-        self._hold("causes", weights > 0)
+        self._hold("known", 1.0 * (known > 0))
+        self._hold("unknown", 1.0 * (known < 0))
+        self._hold("causes", 1.0 * (weights > 0))
         self._hold("cause", cause)
         self._hold("weight", np.minimum(weights[cause, effect], HIGHEST))
         self._hold("owner", np.eye(len(owner))[effect])
@@ -114,9 +115,7 @@ class NoisyOrStack(nn.Module):
         return torch.where(mass > 2 * (1 - HIGHEST), mass, 0.0)
 
     def _hold(self, name: str, values: NDArray[Any]) -> None:
-        tensor = torch.tensor(values)
-        tensor = tensor if tensor.dtype == torch.int64 else tensor.float()
-        self.register_buffer(name, tensor, persistent=False)
+        self.register_buffer(name, constant(values), persistent=False)
 
 
 def logarithms(q: Tensor) -> tuple[Tensor, Tensor]:

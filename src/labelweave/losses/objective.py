@@ -14,6 +14,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses.class_imbalance import REWEIGHTED, Reweighted, task_loss
 from labelweave.losses.closed_form import closed_form
 from labelweave.losses.columns import Columns, Labels, Logits
+from labelweave.losses.constant import constant
 from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
 from labelweave.losses.registry import (
@@ -133,10 +134,9 @@ class Objective(nn.Module):
         plain = type(self.supervised) is Supervised and not self.couplings
         self.alone = tasks[0] if plain and len(tasks) == 1 else None
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
-        ramped = torch.arange(len(factors)) >= len(names)
-        self.register_buffer("ramped", ramped, persistent=False)
+        self.register_buffer("ramped", torch.arange(len(factors)) >= len(names), persistent=False)
         self.widths = {task.name: task.width for task in tasks}
-        rows = [torch.tensor(shift[name], dtype=torch.float32) for name in names] if shift else None
+        rows = [constant(shift[name]) for name in names] if shift else None
         self.register_buffer("shift", None if rows is None else torch.cat(rows, 1), False)
 
     def forward(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.losses.columns import Columns
+from labelweave.losses.constant import constant
 from labelweave.relations import Noise, Relation
 from labelweave.tasks import Multiclass
 
@@ -49,7 +50,7 @@ class RelationStack(nn.Module):
         self.complete = all(bool(relation.mask.all()) for relation in relations)
         for name in ("table", "known", "strength", "on", "off"):
             _register(self, name, _joined(blocks, name))
-        self.register_buffer("speaks", (self.strength > 0).float(), persistent=False)
+        self.register_buffer("speaks", (self.strength > 0).to(self.strength), persistent=False)
         self.width = self.table.shape[1]
         # all relations of the first data source, then those of the second, ...
         by_source = _joined(blocks, "log_evidence").swapaxes(0, 1)
@@ -157,9 +158,7 @@ def _joined(blocks: Sequence[Block], name: str) -> NDArray[Any]:
 
 
 def _register(module: nn.Module, name: str, values: NDArray[Any]) -> None:
-    tensor = torch.tensor(values)
-    tensor = tensor.float() if tensor.is_floating_point() else tensor
-    module.register_buffer(name, tensor, persistent=False)
+    module.register_buffer(name, constant(values), persistent=False)
 
 
 def _block(relation: Relation, smoothing: float, noise: Noise | None, sources: int) -> Block:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from labelweave.losses.closed_form.direct import Direct
 from labelweave.losses.columns import Columns, Labels, Logits, joined, widened
+from labelweave.losses.constant import constant
 from labelweave.tasks import Task
 
 
@@ -72,7 +73,7 @@ class Layout(Direct):
         members = np.arange(len(self.multiclass))[:, None] == np.array(owners)
         starts = [self.rows[task.name].start for task in self.multiclass]
         self.hold(
-            members=torch.tensor(members).float(),
+            members=constant(members.astype(np.float64)),
             elements=torch.tensor([*owners, *labels, *labels]),
             starts=torch.tensor(starts)[:, None],
         )
