@@ -57,6 +57,22 @@ def plain(value: Any) -> Label:
     return value if isinstance(value, str | int) else key(value)
 
 
+def found_classes(column: str, values: Any) -> tuple[Label, ...]:
+    """Return the distinct labels of a column, sorted (numbers by value).
+
+    Raises:
+        LabelweaveError: fewer than two; names the column.
+    """
+    _, uniques = factorize(values)
+    by_key = {key(value): value for value in uniques}
+    if len(by_key) < 2:
+        found = listing(by_key) or "no label at all"
+        raise LabelweaveError(f"column '{column}': found {found}, expected at least two classes")
+    numbers = all(isinstance(value, int | float) for value in by_key.values())
+    order = sorted(by_key, key=lambda k: float(by_key[k])) if numbers else sorted(by_key)
+    return tuple(plain(by_key[k]) for k in order)
+
+
 def decode(classes: Sequence[Label], indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
     """Return the classes of indices, shape (n,); -1 becomes None."""
     # an array of mixed types would turn 1 and True into one value

@@ -17,10 +17,11 @@ from labelweave.labels import (
     encode_classes,
     encode_switch,
     factorize,
+    found_classes,
     key,
-    plain,
     spellings,
 )
+from labelweave.task_names import check_names, listed
 
 __all__ = [
     "Binary",
@@ -34,29 +35,6 @@ __all__ = [
     "task_from_dict",
     "task_to_dict",
 ]
-
-
-def _listed(values: Any, place: str) -> tuple[Any, ...]:
-    # a text is a sequence too, and would fall apart into its letters
-    if isinstance(values, str):
-        raise LabelweaveError(f"{place}: found the text '{values}', expected a list")
-    return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
-
-
-def _check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
-    if not name:
-        raise LabelweaveError("a task needs a name, found an empty one")
-    if names is None:
-        return
-    keys = [key(value) for value in names]
-    least = 2 if kind == "classes" else 1
-    if len(keys) < least:
-        raise LabelweaveError(f"task '{name}': found {len(keys)} {kind}, expected at least {least}")
-    if "" in keys or None in names:
-        raise LabelweaveError(f"task '{name}': {kind} without a name, expected no empty one")
-    repeated = sorted({k for k in keys if keys.count(k) > 1})
-    if repeated:
-        raise LabelweaveError(f"task '{name}': {kind} named twice: {listing(repeated)}")
 
 
 @dataclass(frozen=True)
@@ -78,9 +56,9 @@ class Multiclass:
 
     def __post_init__(self) -> None:
         if self.classes is not None:
-            classes = _listed(self.classes, f"task '{self.name}': classes")
+            classes = listed(self.classes, f"task '{self.name}': classes")
             object.__setattr__(self, "classes", classes)
-        _check_names(self.name, "classes", self.classes)
+        check_names(self.name, "classes", self.classes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,16 +78,7 @@ class Multiclass:
 
     def inferred(self, values: Any) -> Self:
         """Return this task with the classes found in `values`, sorted (numbers by value)."""
-        _, uniques = factorize(values)
-        by_key = {key(value): value for value in uniques}
-        if len(by_key) < 2:
-            found = listing(by_key) or "no label at all"
-            raise LabelweaveError(
-                f"column '{self.name}': found {found}, expected at least two classes"
-            )
-        numbers = all(isinstance(value, int | float) for value in by_key.values())
-        order = sorted(by_key, key=lambda k: float(by_key[k])) if numbers else sorted(by_key)
-        return type(self)(self.name, tuple(plain(by_key[k]) for k in order))
+        return type(self)(self.name, found_classes(self.name, values))
 
     def encode(self, values: Any) -> NDArray[np.int64]:
         """Return the class index of every value, shape (n,), -1 = missing.
@@ -141,8 +110,8 @@ class Multilabel:
     kind: Literal["multilabel"] = "multilabel"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", _listed(self.labels, f"task '{self.name}': labels"))
-        _check_names(self.name, "labels", self.labels)
+        object.__setattr__(self, "labels", listed(self.labels, f"task '{self.name}': labels"))
+        check_names(self.name, "labels", self.labels)
 
     @property
     def names(self) -> tuple[str, ...]:
