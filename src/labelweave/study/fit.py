@@ -13,8 +13,9 @@ from labelweave.balancing import sampler
 from labelweave.data import row_weights
 from labelweave.data.batches import Batches
 from labelweave.evaluation import evaluate, main_metric
+from labelweave.inference import joint_probabilities
 from labelweave.losses import Objective, freed, own_labels
-from labelweave.model import NetworkSpec, joint_probabilities
+from labelweave.model import NetworkSpec
 from labelweave.networks import MultiTaskNetwork
 from labelweave.priors import labelled_prior, log_odds, source_priors, spoken_prior
 from labelweave.relations import AnyRelation, Noise

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.evaluation import evaluate, main_metric
+from labelweave.inference import joint_probabilities
 from labelweave.losses import own_labels
-from labelweave.model import joint_probabilities
 from labelweave.networks import MultiTaskNetwork
 from labelweave.priors import labelled_prior
 from labelweave.study.fold import Rows
