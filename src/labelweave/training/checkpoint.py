@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.files import make_folder, replacing
 
 
@@ -40,6 +40,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise LabelweaveError(f"{path}: no such checkpoint") from None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise LabelweaveError(f"{path}: not a checkpoint of labelweave ({error})") from None
+
+
+def check_finite(network: nn.Module, step: int) -> None:
+    """Refuse weights that must not replace those of the last checkpoint.
+
+    Raises:
+        TrainingError: a weight is not finite; names it and the step.
+    """
+    # a finite loss can have a gradient that is not
+    for name, value in network.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise TrainingError(
+                f"step {step}: weight '{name}' is no longer finite, though every loss was"
+            )
 
 
 def training_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

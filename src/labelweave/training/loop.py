@@ -15,6 +15,7 @@ from labelweave.training.adamw import optimizer_of
 from labelweave.training.augmentation import augmentation
 from labelweave.training.balance import balance_of
 from labelweave.training.checkpoint import (
+    check_finite,
     load_tensors,
     restore_training_state,
     save_tensors,
@@ -203,12 +204,7 @@ class Loop:
             self._save()
 
     def _save(self) -> None:
-        # a finite loss can have a gradient that is not; such weights must not replace good ones
-        for name, value in self.network.named_parameters():
-            if not bool(torch.isfinite(value).all()):
-                raise TrainingError(
-                    f"step {self.step}: weight '{name}' is no longer finite, though every loss was"
-                )
+        check_finite(self.network, self.step)
         self.saved = time.monotonic()
         folder = self.setting.folder
         if folder is None or not self.fabric.is_global_zero:
@@ -216,14 +212,13 @@ class Loop:
         tensors = training_state(self.network, self.optimizer) | self.window.tensors()
         if self.balance is not None:
             tensors |= self.balance.tensors()
-        tensors |= {f"best/{name}": value for name, value in self.stopping.weights.items()}
+        tensors |= self.stopping.tensors()
         state = {
             "step": self.step,
             "steps": self.steps,
             "names": self.window.names,
             "records": self.history.records,
-            "best": self.stopping.best if self.stopping.weights else None,
-            "waited": self.stopping.waited,
+            **self.stopping.state(),
         }
         save_tensors(folder / "last.safetensors", tensors, state)
         self.history.write(folder / LOG)
@@ -248,6 +243,4 @@ class Loop:
             ) from None
         self.window.restore(tensors, tuple(state["names"]), self.fabric.device)
         self.step, self.history = state["step"], History(state["records"])
-        self.stopping.waited = state["waited"]
-        self.stopping.best = float("-inf") if state["best"] is None else state["best"]
-        self.stopping.weights = {k[5:]: v for k, v in tensors.items() if k.startswith("best/")}
+        self.stopping.restore(tensors, state)

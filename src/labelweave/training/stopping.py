@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -52,3 +53,17 @@ class EarlyStopping:
     def stop(self) -> bool:
         """Whether patience has run out."""
         return self.patience is not None and self.waited >= self.patience
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the best weights, for a checkpoint."""
+        return {f"best/{name}": value for name, value in self.weights.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return what else a checkpoint needs, JSON-able."""
+        return {"best": self.best if self.weights else None, "waited": self.waited}
+
+    def restore(self, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
+        """Take back what `tensors` and `state` gave."""
+        self.waited = state["waited"]
+        self.best = float("-inf") if state["best"] is None else state["best"]
+        self.weights = {k[5:]: v for k, v in tensors.items() if k.startswith("best/")}
