@@ -21,17 +21,10 @@ from labelweave.data import (
     table_source,
 )
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations import (
-    AnyRelation,
-    count_relation,
-    fit_noisy_or,
-    join_tables,
-    known_table,
-    read_relations,
-)
-from labelweave.remarks import Remark
+from labelweave.relations import AnyRelation, join_tables
 from labelweave.study.case_sources import ReadSource, brought_tasks, read_case
 from labelweave.study.config import StudyConfig
+from labelweave.study.given_relations import counted_relation, written_relations
 from labelweave.study.inputs_section import InputsSection
 from labelweave.study.sections import RelationSection
 from labelweave.study.source_section import SourceSection
@@ -82,7 +75,7 @@ class StudyData:
             LabelweaveError: a relation is to be counted, but no training row carries both labels.
         """
         counted = [
-            _counted(training, section, target)
+            counted_relation(training, section, target)
             for section in self.counted
             for target in section.targets or ()
             if strict or (training.labelled(section.source) & training.labelled(target)).any()
@@ -131,7 +124,7 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
         relation
         for section in config.relations
         if section.written
-        for relation in _written(section, folder, tasks)
+        for relation in written_relations(section, folder, tasks)
     ]
     counted = tuple(section for section in config.relations if not section.written)
     known = join_tables(known)
@@ -149,33 +142,6 @@ def load(config: StudyConfig, folder: Path) -> StudyData:
         tuple(name for name in (task.name for task in tasks) if name in names),
         ready.stores, tuple(notes),
     )  # fmt: skip
-
-
-def _written(section: RelationSection, folder: Path, tasks: Sequence[Task]) -> list[AnyRelation]:
-    table: Path | pd.DataFrame = folder / (section.table or "")
-    origin: str | None = None
-    if section.known is not None:
-        known = known_table(section.known, vocabulary=section.vocabulary)
-        table = known.frame
-        told = {"table": section.known, "vocabulary": known.vocabulary}
-        origin = Remark("remark.known_table", **told)
-        if section.vocabulary is None:
-            speaker = next(task for task in tasks if task.name == section.source)
-            labels = [name for task in tasks if task is not speaker for name in task.names]
-            table, origin = known.restricted(speaker.names, labels), section.known
-    relations = read_relations(
-        table, section.source, tasks, targets=section.targets, strength=section.strength
-    )
-    return [replace(each, origin=origin or each.origin) for each in relations]
-
-
-def _counted(training: Annotations, section: RelationSection, target: str) -> AnyRelation:
-    estimate = (
-        count_relation if isinstance(training.task(section.source), Multiclass) else fit_noisy_or
-    )
-    return estimate(
-        training, section.source, target, smoothing=section.smoothing, strength=section.strength
-    )
 
 
 def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[ReadSource]:
