@@ -15,7 +15,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.model import Model
 from labelweave.shapes import Tokens
 from labelweave.study import Study
-from labelweave.study.runs import plan_run
+from labelweave.study.planning import plan_run
 from labelweave.study.study_file import parse_study
 from labelweave.trusting import VARIABLE
 from model_folders_example import SMALL, WORDS, write_model, write_tokenizer

@@ -17,7 +17,7 @@ from labelweave.losses import Objective
 from labelweave.model import Model
 from labelweave.priors import AssumedPrior, labelled_prior, log_odds, source_priors
 from labelweave.study import Study
-from labelweave.study.runs import plan_run
+from labelweave.study.planning import plan_run
 from study_example import content, tables, write_study
 
 __all__ = ["command_line"]

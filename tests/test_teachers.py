@@ -12,6 +12,7 @@ from labelweave.study import ARMS, Study, pool, runs, teachers
 from labelweave.study.arms import find_arm
 from labelweave.study.fitting import fit_arm
 from labelweave.study.kept_out import kept_out
+from labelweave.study.planning import plan_run
 from labelweave.study.teachers import teacher_scores
 from study_example import tables, write_study
 
@@ -94,7 +95,7 @@ def test_other_teachers_are_another_run(tmp_path: Path) -> None:
         study = Study.from_file(study_file(tmp_path, arms=["distillation"], **changes))
         fold = study.first_fold()
         plan = [
-            runs.plan_run(arm, fold, fold.fingerprint(), study.config, study.output)
+            plan_run(arm, fold, fold.fingerprint(), study.config, study.output)
             for arm in ("single_task", "distillation")
         ]
         assert plan[1].teachers == plan[0].folder

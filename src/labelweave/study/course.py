@@ -11,10 +11,11 @@ from labelweave.study.arms import BASELINE, UNCOUPLED
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.loading import StudyData
+from labelweave.study.planning import plan_run
 from labelweave.study.pool import derive_runs, train_runs
 from labelweave.study.progress import runs_bar
 from labelweave.study.relating import relate_folds, with_relations
-from labelweave.study.runs import Run, plan_run
+from labelweave.study.runs import Run
 from labelweave.study.tracking import Tracking
 
 ByOrigin = dict[Origin, list[Relatedness]]

@@ -22,10 +22,11 @@ from labelweave.study.fold import Fold
 from labelweave.study.label_plan import ROWS_FILE, rows_to_label, task_plan, write_rows
 from labelweave.study.loading import StudyData
 from labelweave.study.money import money
+from labelweave.study.planning import plan_run
 from labelweave.study.pool import train_runs
 from labelweave.study.results import replicates_of
 from labelweave.study.running_cost import measure_costs
-from labelweave.study.runs import Run, plan_run
+from labelweave.study.runs import Run
 from labelweave.study.tracking import Tracking
 
 COSTS_FILE = "costs.json"

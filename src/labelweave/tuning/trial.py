@@ -14,7 +14,8 @@ from labelweave.spaces import Choice, Range
 from labelweave.study.config import StudyConfig
 from labelweave.study.fold import Fold
 from labelweave.study.orphan import end_with
-from labelweave.study.runs import Run, execute, plan_run
+from labelweave.study.planning import plan_run
+from labelweave.study.runs import Run, execute
 from labelweave.study.study_file import parse_study
 from labelweave.tuning.search import named, with_settings
 from labelweave.tuning.storage import opened

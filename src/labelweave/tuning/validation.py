@@ -12,9 +12,10 @@ from labelweave.study.arms import BASELINE, UNCOUPLED, Arm
 from labelweave.study.config import StudyConfig
 from labelweave.study.course import find_related, plan_runs
 from labelweave.study.fold import Fold
+from labelweave.study.planning import plan_run
 from labelweave.study.pool import train_runs
 from labelweave.study.relating import with_relations
-from labelweave.study.runs import Run, borrow, plan_run
+from labelweave.study.runs import Run, borrow
 from labelweave.study.study import Study
 from labelweave.study.tracking import Tracking
 
