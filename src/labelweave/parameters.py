@@ -9,10 +9,11 @@ from pydantic import BaseModel, ValidationError
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import NoisyOr, Relation
-from labelweave.study.config import LARGEST_SEED, StudyConfig
+from labelweave.study.config import StudyConfig
 from labelweave.study.inputs_section import InputsSection
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import SplitSection
+from labelweave.study.seeds import LARGEST_SEED
 from labelweave.study.study_file import one_line
 from labelweave.tasks import Multiclass, Multilabel
 from labelweave.training import TrainingConfig

@@ -1,9 +1,9 @@
 """An arm of a study file that differs from the usual one of its kind."""
 
 from dataclasses import replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from labelweave.balancing import sampling, weighting
 from labelweave.errors import listing, nearest
@@ -127,3 +127,17 @@ class ArmSection(Section):
             options=self.couplings,
             training=self.training.chosen(),
         )
+
+
+def _known(arms: list[str | ArmSection]) -> list[str | ArmSection]:
+    for arm in arms:
+        if isinstance(arm, str):
+            find_arm(arm)
+    named = [arm.name for arm in arms if isinstance(arm, ArmSection) and arm.name]
+    for name in named:
+        if named.count(name) > 1:
+            raise ValueError(f"two arms are called '{name}', give each a 'name' of its own")
+    return [arm if isinstance(arm, str) or arm.name else arm.called for arm in arms]
+
+
+Arms = Annotated[list[str | ArmSection], AfterValidator(_known)]

@@ -10,10 +10,11 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses import COUPLINGS, reweighted
 from labelweave.model_folders import PREFIX, architectures
 from labelweave.report import languages
-from labelweave.study.arm_section import ArmSection
+from labelweave.study.arm_section import Arms, ArmSection
 from labelweave.study.arms import ARMS, BASELINE, Arm, find_arm
 from labelweave.study.inputs_section import InputsSection
 from labelweave.study.label_shift_section import LabelShiftSection
+from labelweave.study.network_fit import check_network
 from labelweave.study.network_section import NetworkSection
 from labelweave.study.sections import (
     PartSection,
@@ -25,14 +26,12 @@ from labelweave.study.sections import (
     TaskSection,
     TeachersSection,
 )
-from labelweave.study.source_section import SourceSection
-from labelweave.study.tracking_section import TrackerSection, known_tracker
+from labelweave.study.seeds import Seeds
+from labelweave.study.source_section import Sources
+from labelweave.study.tracking_section import Trackers
 from labelweave.study.tune_section import TuneSection
 from labelweave.study.value_sections import LabelCurvesSection, PricesSection
 from labelweave.training import TrainingConfig
-
-COLUMNS_ONLY = ("linear", "mlp")  # backbones
-LARGEST_SEED = 2**32 - 1  # scikit-learn's trees take no larger one
 
 
 class StudyConfig(Section):
@@ -73,7 +72,7 @@ class StudyConfig(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     tasks: list[TaskSection] = Field(default=[])
-    sources: list[SourceSection] = Field(default=[])
+    sources: Sources = Field(default=[])
     relations: list[RelationSection] = Field(default=[])
     split: SplitSection = SplitSection()
     scatter: list[PartSection] = Field(default=[])
@@ -84,8 +83,8 @@ class StudyConfig(Section):
     label_shift: LabelShiftSection = LabelShiftSection()
     relatedness: RelatednessSection = RelatednessSection()
     teachers: TeachersSection = TeachersSection()
-    arms: list[str | ArmSection] = Field(default=[])
-    seeds: int | list[int] = 3
+    arms: Arms = Field(default=[])
+    seeds: Seeds = 3
     statistics: StatisticsSection = StatisticsSection()
     label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
     label_next: int = Field(default=100, ge=0)
@@ -94,16 +93,7 @@ class StudyConfig(Section):
     tune: TuneSection = TuneSection()
     output: str = "runs"
     language: str = "en"
-    tracking: list[str | TrackerSection] = Field(default=[])
-
-    @field_validator("tracking")
-    @classmethod
-    def _known_trackers(cls, tracking: list[str | TrackerSection]) -> list[str | TrackerSection]:
-        names = [known_tracker(e) if isinstance(e, str) else e.tracker for e in tracking]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"found the tracker '{name}' twice, expected it once")
-        return tracking
+    tracking: Trackers = Field(default=[])
 
     @field_validator("language")
     @classmethod
@@ -114,18 +104,6 @@ class StudyConfig(Section):
                 f"{nearest(language, languages())}"
             )
         return language
-
-    @field_validator("arms")
-    @classmethod
-    def _known_arms(cls, arms: list[str | ArmSection]) -> list[str | ArmSection]:
-        for arm in arms:
-            if isinstance(arm, str):
-                find_arm(arm)
-        named = [arm.name for arm in arms if isinstance(arm, ArmSection) and arm.name]
-        for name in named:
-            if named.count(name) > 1:
-                raise ValueError(f"two arms are called '{name}', give each a 'name' of its own")
-        return [arm if isinstance(arm, str) or arm.name else arm.called for arm in arms]
 
     @field_validator("couplings")
     @classmethod
@@ -138,51 +116,9 @@ class StudyConfig(Section):
                 )
         return couplings
 
-    @field_validator("seeds")
-    @classmethod
-    def _usable_seeds(cls, seeds: int | list[int]) -> int | list[int]:
-        if seeds == [] or (isinstance(seeds, int) and seeds < 1):
-            raise ValueError(f"found {seeds}, expected at least one seed")
-        if isinstance(seeds, int):
-            return seeds
-        for seed in seeds:
-            if not 0 <= seed <= LARGEST_SEED:
-                raise ValueError(f"found the seed {seed}, expected 0 to {LARGEST_SEED}")
-            if seeds.count(seed) > 1:
-                raise ValueError(f"found the seed {seed} twice, expected it once")
-        return seeds
-
-    @field_validator("sources")
-    @classmethod
-    def _distinct_sources(cls, sources: list[SourceSection]) -> list[SourceSection]:
-        names = [source.called for source in sources]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two sources are called '{name}'; give each a 'name' of its own")
-        return sources
-
     @model_validator(mode="after")
     def _network_fits_inputs(self) -> Self:
-        name, pixels = self.network.backbone, self.inputs.pixels
-        if pixels and name in COLUMNS_ONLY:
-            raise ValueError(
-                f"key 'network': the backbone '{name}' takes columns, found images; expected 'cnn'"
-            )
-        if self.inputs.tokens and name in (*COLUMNS_ONLY, "cnn"):
-            raise ValueError(
-                f"key 'network': the backbone '{name}' takes no tokens of texts, expected 'hf:...'"
-            )
-        if self.training.augment is not None and not pixels:
-            raise ValueError(
-                "key 'training.augment': changes images that go to the network, found none"
-            )
-        if not pixels and (name == "cnn") != (self.network.shape is not None):
-            found = "none" if self.network.shape is None else f"it for '{name}'"
-            raise ValueError(
-                f"key 'network': the backbone 'cnn', and it alone, needs 'shape'; found {found}"
-            )
-        if pixels and self.network.shape is not None:
-            raise ValueError("key 'network.shape': images bring their own, see 'inputs.image.size'")
+        check_network(self.network, self.inputs, self.training)
         return self
 
     @model_validator(mode="after")

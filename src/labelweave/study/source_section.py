@@ -1,9 +1,9 @@
 """The section of a study file that says where rows come from."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from labelweave.cases.readers import find_reader
 from labelweave.study.sections import MISSING, Section
@@ -85,3 +85,14 @@ class SourceSection(Section):
     def levels(self) -> list[str]:
         """The columns that the names of folders become."""
         return [self.folders] if isinstance(self.folders, str) else self.folders or []
+
+
+def _distinct(sources: list[SourceSection]) -> list[SourceSection]:
+    names = [source.called for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two sources are called '{name}'; give each a 'name' of its own")
+    return sources
+
+
+Sources = Annotated[list[SourceSection], AfterValidator(_distinct)]

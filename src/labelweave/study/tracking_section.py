@@ -1,8 +1,8 @@
 """The section of a study file on trackers."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from labelweave.errors import listing, nearest
 from labelweave.study.sections import Section
@@ -46,3 +46,14 @@ def known_tracker(name: str) -> str:
             f"no such tracker '{name}', expected {listing(TRACKERS)}{nearest(name, TRACKERS)}"
         )
     return name
+
+
+def _distinct(trackers: list[str | TrackerSection]) -> list[str | TrackerSection]:
+    names = [known_tracker(e) if isinstance(e, str) else e.tracker for e in trackers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"found the tracker '{name}' twice, expected it once")
+    return trackers
+
+
+Trackers = Annotated[list[str | TrackerSection], AfterValidator(_distinct)]
