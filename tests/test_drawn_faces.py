@@ -16,7 +16,8 @@ from labelweave.cases.drawn_faces import (
     unit_probabilities,
     write_drawn_faces,
 )
-from labelweave.cases.face_drawing import Person, View, draw_face
+from labelweave.cases.face_drawing import draw_face
+from labelweave.cases.face_looks import Person, View
 from labelweave.study import Study
 
 __all__ = ["command_line"]

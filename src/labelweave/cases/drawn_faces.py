@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from labelweave.cases.expressions import EXPRESSION
-from labelweave.cases.face_drawing import Person, View, draw_face
+from labelweave.cases.face_drawing import draw_face
+from labelweave.cases.face_looks import Person, View
 from labelweave.cases.writing import rows_of, write_case
 from labelweave.data.frozen import is_installed
 from labelweave.data.progress import items_bar

@@ -1,75 +1,14 @@
 """A simple drawn face whose parts move by action units. It is synthetic: a cartoon, no person."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from math import cos, sin
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
-Point = tuple[float, float]
-Colour = tuple[int, int, int]
-CANVAS = 192  # pixels that a face is drawn on before it is made smaller
-UNIT = 82.0  # pixels for half the height of a face
-
-
-@dataclass(frozen=True)
-class Person:
-    """How someone looks when nothing moves; lengths in half heights of a face.
-
-    Attributes:
-        skin: colour of the skin.
-        hair: colour of hair and brows.
-        width: half the width of the face.
-        eyes: half the distance of the eyes.
-        eye: half the width of an eye.
-        opening: half the height of an open eye.
-        brow: height of the brows above the eyes.
-        thick: thickness of the brows.
-        mouth: half the width of the mouth.
-        lips: thickness of a lip.
-        nose: length of the nose.
-    """
-
-    skin: Colour = (224, 178, 150)
-    hair: Colour = (70, 48, 36)
-    width: float = 0.76
-    eyes: float = 0.33
-    eye: float = 0.16
-    opening: float = 0.075
-    brow: float = 0.2
-    thick: float = 0.05
-    mouth: float = 0.27
-    lips: float = 0.055
-    nose: float = 0.34
-
-
-@dataclass(frozen=True)
-class View:
-    """How a face is seen.
-
-    Attributes:
-        yaw: turn to the side, radians.
-        pitch: nod, radians.
-        roll: tilt, radians.
-        scale: size; 1 = the head fills nearly all of the image.
-        shift: offset of the face, shares of the image.
-        light: brightness; 1 = as drawn.
-        gradient: how much brighter one side is, and in which direction (radians).
-        blur: radius of the blur, pixels of the canvas.
-        ground: colour behind the face.
-    """
-
-    yaw: float = 0.0
-    pitch: float = 0.0
-    roll: float = 0.0
-    scale: float = 1.0
-    shift: Point = (0.0, 0.0)
-    light: float = 1.0
-    gradient: Point = (0.0, 0.0)
-    blur: float = 0.0
-    ground: Colour = (120, 130, 140)
+from labelweave.cases.face_looks import Person, View
+from labelweave.cases.face_pen import Pen, curve, mixed, oval
 
 
 def draw_face(
@@ -89,7 +28,7 @@ def draw_face(
         size: pixels.
     """
     person, view = person or Person(), view or View()
-    pen = _Pen(person, view)
+    pen = Pen(person, view)
     au = {f"AU{n}": float(units.get(f"AU{n}", 0.0)) for n in range(1, 28)}
     _head(pen, au)
     for side in (-1, 1):
@@ -100,43 +39,9 @@ def draw_face(
     return _seen(pen.image, view, size)
 
 
-class _Pen:
-    """Draws in the coordinates of a face: x to the right, y down, 0 between the eyes' middle."""
-
-    def __init__(self, person: Person, view: View) -> None:
-        self.person, self.view = person, view
-        self.image = Image.new("RGB", (CANVAS, CANVAS), view.ground)
-        self.draw = ImageDraw.Draw(self.image)
-        self.dark: Colour = _mixed(person.skin, (40, 20, 20), 0.55)
-
-    def at(self, x: float, y: float, depth: float = 1.0) -> Point:
-        """Return the pixel of a point; what lies in front of the head moves when it turns."""
-        view = self.view
-        x = x * cos(view.yaw) + 0.35 * depth * sin(view.yaw)
-        y = y * cos(view.pitch) + 0.3 * depth * sin(view.pitch)
-        a, b = cos(view.roll), sin(view.roll)
-        x, y = a * x - b * y, b * x + a * y
-        size = UNIT * view.scale
-        return (
-            CANVAS * (0.5 + view.shift[0]) + size * x,
-            CANVAS * (0.5 + view.shift[1]) + size * y,
-        )
-
-    def area(self, points: Sequence[Point], colour: Colour, depth: float = 1.0) -> None:
-        self.draw.polygon([self.at(x, y, depth) for x, y in points], fill=colour)
-
-    def line(self, points: Sequence[Point], colour: Colour, width: float = 0.025) -> None:
-        pixels = max(1, round(width * UNIT * self.view.scale))
-        self.draw.line([self.at(x, y) for x, y in points], fill=colour, width=pixels, joint="curve")
-
-    def wrinkle(self, points: Sequence[Point], strength: float) -> None:
-        if strength > 0.15:
-            self.line(points, _mixed(self.person.skin, self.dark, 0.35 + 0.65 * strength), 0.03)
-
-
-def _head(pen: _Pen, au: Mapping[str, float]) -> None:
+def _head(pen: Pen, au: Mapping[str, float]) -> None:
     person, jaw = pen.person, 0.17 * au["AU26"]
-    hair = _oval(0, -0.25, person.width + 0.1, 0.92)
+    hair = oval(0, -0.25, person.width + 0.1, 0.92)
     pen.area(hair, person.hair, 0.0)
     angles = np.linspace(0, 2 * np.pi, 60)
     outline = [
@@ -148,69 +53,69 @@ def _head(pen: _Pen, au: Mapping[str, float]) -> None:
     for side in (-1, 1):
         cheek = au["AU6"]
         x, y = side * (person.eyes + 0.04), 0.17 - 0.05 * cheek
-        pen.wrinkle(_curve((x - 0.17, y - 0.04), (x, y + 0.09), (x + 0.17, y - 0.04)), cheek)
+        pen.wrinkle(curve((x - 0.17, y - 0.04), (x, y + 0.09), (x + 0.17, y - 0.04)), cheek)
         for turn in (-0.07, 0.0, 0.07):  # crow's feet
             corner = side * (person.eyes + person.eye + 0.05)
             pen.wrinkle([(corner, -0.1 + turn), (corner + side * 0.12, -0.1 + 2 * turn)], cheek)
 
 
-def _eye(pen: _Pen, au: Mapping[str, float], side: int) -> None:
+def _eye(pen: Pen, au: Mapping[str, float], side: int) -> None:
     person = pen.person
     x, y = side * person.eyes, -0.1
     upper = person.opening * (1 + 1.0 * au["AU5"] - 0.3 * au["AU7"] - 0.1 * au["AU6"])
     lower = person.opening * (1 + 0.1 * au["AU5"] - 0.9 * au["AU7"] - 0.5 * au["AU6"])
     left, right = (x - person.eye, y), (x + person.eye, y)
-    top = _curve(left, (x, y - 2 * upper), right)
-    bottom = _curve(right, (x, y + 2 * max(lower, 0.0)), left)
+    top = curve(left, (x, y - 2 * upper), right)
+    bottom = curve(right, (x, y + 2 * max(lower, 0.0)), left)
     pen.area([*top, *bottom], (245, 245, 240))
     radius = 0.062
     iris = [
-        (px, min(max(py, y - upper), y + max(lower, 0.0))) for px, py in _oval(x, y, radius, radius)
+        (px, min(max(py, y - upper), y + max(lower, 0.0))) for px, py in oval(x, y, radius, radius)
     ]
     pen.area(iris, (45, 35, 30))
     pen.line(top, (30, 22, 20), 0.035)
     pen.line(bottom, pen.dark, 0.02)
-    pen.wrinkle(_curve((x - 0.13, y + 0.075), (x, y + 0.1), (x + 0.13, y + 0.075)), au["AU7"])
+    pen.wrinkle(curve((x - 0.13, y + 0.075), (x, y + 0.1), (x + 0.13, y + 0.075)), au["AU7"])
 
 
-def _brow(pen: _Pen, au: Mapping[str, float], side: int) -> None:
+def _brow(pen: Pen, au: Mapping[str, float], side: int) -> None:
     person = pen.person
     y = -0.1 - person.brow
     inner = (side * (0.12 - 0.05 * au["AU4"]), y - 0.17 * au["AU1"] + 0.12 * au["AU4"])
     middle = (side * person.eyes, y - 0.07 - 0.07 * au["AU1"] - 0.1 * au["AU2"] + 0.08 * au["AU4"])
     outer = (side * (person.eyes + 0.2), y + 0.03 - 0.17 * au["AU2"] + 0.02 * au["AU4"])
-    pen.line(_curve(inner, (middle[0], 2 * middle[1] - (inner[1] + outer[1]) / 2), outer),
+    pen.line(curve(inner, (middle[0], 2 * middle[1] - (inner[1] + outer[1]) / 2), outer),
              person.hair, person.thick)  # fmt: skip
     pen.wrinkle([(side * 0.04, y - 0.08), (side * 0.05, y + 0.12)], au["AU4"])
     for height, unit, reach in ((0.2, "AU1", 0.24), (0.27, "AU2", 0.45)):
         start = (side * (0.02 if unit == "AU1" else 0.2), y - height)
         pen.wrinkle(
-            _curve(start, (side * reach * 0.8, y - height - 0.04), (side * reach, y - height)),
+            curve(start, (side * reach * 0.8, y - height - 0.04), (side * reach, y - height)),
             au[unit],
         )
 
 
-def _nose(pen: _Pen, au: Mapping[str, float]) -> None:
+def _nose(pen: Pen, au: Mapping[str, float]) -> None:
     length, up = pen.person.nose, 0.04 * au["AU9"]
     tip = 0.0 + length - up
     pen.line([(-0.05, tip - 0.22), (-0.07, tip - 0.03)], pen.dark, 0.02)
     pen.line(
-        _curve((-0.11, tip - 0.02 - up), (0.0, tip + 0.06), (0.11, tip - 0.02 - up)), pen.dark, 0.03
+        curve((-0.11, tip - 0.02 - up), (0.0, tip + 0.06), (0.11, tip - 0.02 - up)), pen.dark, 0.03
     )
     for height in (-0.06, 0.0, 0.06):
         pen.wrinkle(
-            _curve((-0.1, height - 0.03), (0.0, height + 0.03), (0.1, height - 0.03)), au["AU9"]
+            curve((-0.1, height - 0.03), (0.0, height + 0.03), (0.1, height - 0.03)), au["AU9"]
         )
     for side in (-1, 1):
         pen.wrinkle([(side * 0.13, tip - 0.13), (side * 0.2, tip - 0.02)], au["AU9"])
         fold = max(au["AU10"], 0.7 * au["AU12"])  # from the nose to the corners of the mouth
         pen.wrinkle(
-            _curve((side * 0.15, tip - 0.02), (side * 0.27, tip + 0.08), (side * 0.33, tip + 0.22)),
+            curve((side * 0.15, tip - 0.02), (side * 0.27, tip + 0.08), (side * 0.33, tip + 0.22)),
             fold,
         )
 
 
-def _mouth(pen: _Pen, au: Mapping[str, float]) -> None:
+def _mouth(pen: Pen, au: Mapping[str, float]) -> None:
     person = pen.person
     y = 0.57 - 0.03 * au["AU17"]
     width = person.mouth * (
@@ -225,14 +130,14 @@ def _mouth(pen: _Pen, au: Mapping[str, float]) -> None:
     left, right = (-width, corner), (width, corner)
     inner_top = y - gap - 0.6 * raised
     inner_bottom = y + gap + 0.07 * au["AU26"]
-    rose = _mixed(person.skin, (170, 60, 70), 0.6)
+    rose = mixed(person.skin, (170, 60, 70), 0.6)
     outer = [
-        *_curve(left, (0, 2 * (inner_top - lip - 0.4 * raised) - corner), right),
-        *_curve(right, (0, 2 * (inner_bottom + 1.2 * lip) - corner), left),
+        *curve(left, (0, 2 * (inner_top - lip - 0.4 * raised) - corner), right),
+        *curve(right, (0, 2 * (inner_bottom + 1.2 * lip) - corner), left),
     ]  # fmt: skip
     pen.area(outer, rose)
-    top = _curve(left, (0, 2 * inner_top - corner), right)
-    bottom = _curve(right, (0, 2 * inner_bottom - corner), left)
+    top = curve(left, (0, 2 * inner_top - corner), right)
+    bottom = curve(right, (0, 2 * inner_bottom - corner), left)
     if gap + raised > 0.03:
         pen.area([*top, *bottom], (60, 20, 25))
         teeth = [(px, min(py + 0.05, inner_bottom)) for px, py in reversed(top[4:-4])]
@@ -242,14 +147,14 @@ def _mouth(pen: _Pen, au: Mapping[str, float]) -> None:
     for side in (-1, 1):
         x = side * (width + 0.06)
         pen.wrinkle(
-            _curve((x, corner - 0.07), (x + side * 0.05, corner), (x, corner + 0.07)), au["AU14"]
+            curve((x, corner - 0.07), (x + side * 0.05, corner), (x, corner + 0.07)), au["AU14"]
         )
         pen.wrinkle([(side * width, corner), (side * (width + 0.06), corner + 0.12)], au["AU15"])
     pressed = au["AU24"]
     for height in (-0.11, 0.12):
-        pen.wrinkle(_curve((-0.14, y + height), (0, y + 1.2 * height), (0.14, y + height)), pressed)
+        pen.wrinkle(curve((-0.14, y + height), (0, y + 1.2 * height), (0.14, y + height)), pressed)
     chin = y + 0.24 + 0.1 * au["AU26"]
-    pen.wrinkle(_curve((-0.14, chin), (0, chin - 0.12), (0.14, chin)), au["AU17"])
+    pen.wrinkle(curve((-0.14, chin), (0, chin - 0.12), (0.14, chin)), au["AU17"])
     for x in (-0.06, 0.06):
         pen.wrinkle([(x, chin + 0.02), (x, chin + 0.06)], au["AU17"])
 
@@ -263,21 +168,3 @@ def _seen(image: Image.Image, view: View, size: int) -> NDArray[np.uint8]:
     light = view.light * (1 + strength * (cos(angle) * x + sin(angle) * y))
     lit: NDArray[np.uint8] = (small * light[:, :, None]).clip(0, 255).astype(np.uint8)
     return lit
-
-
-def _curve(start: Point, control: Point, end: Point, n: int = 14) -> list[Point]:
-    """Return points of a quadratic curve that is pulled towards a control point."""
-    t = np.linspace(0, 1, n)
-    parts = [(1 - t) ** 2 * a + 2 * t * (1 - t) * b + t**2 * c
-             for a, b, c in zip(start, control, end, strict=True)]  # fmt: skip
-    return list(zip(*(part.tolist() for part in parts), strict=True))
-
-
-def _oval(x: float, y: float, width: float, height: float) -> list[Point]:
-    angles = np.linspace(0, 2 * np.pi, 40)
-    return [(x + width * cos(a), y + height * sin(a)) for a in angles]
-
-
-def _mixed(a: Colour, b: Colour, share: float) -> Colour:
-    r, g, blue = (round(x + share * (z - x)) for x, z in zip(a, b, strict=True))
-    return r, g, blue
