@@ -2,7 +2,7 @@
 
 Run ``python -m benchmarks.weighting_overhead [--quick] [--json OUT]``. 8 tasks of 6 classes, each
 labelled on a quarter of 512 rows, and an MLP 64-256-256; or the residual network of 11 M weights of
-`benchmarks.coupling_overhead` on 32 images. A step is forward, objective, backward and fused AdamW
+`benchmarks.residual_network` on 32 images. A step is forward, objective, backward and fused AdamW
 on one thread; the arms take turns in blocks, and the ratio is the median over blocks of the ratio
 within a block (low, high: the quartiles), in the processor's time. Aim for the gradient methods on
 the features: at most 1.15.
@@ -18,7 +18,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from benchmarks.coupling_overhead import Step, cnn, times
+from benchmarks.coupling_overhead import Step, times
+from benchmarks.residual_network import cnn
 from labelweave.balancing import WEIGHTINGS, Choice
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
