@@ -12,6 +12,7 @@ from labelweave import MultiTaskClassifier
 from labelweave.errors import LabelweaveError
 from labelweave.relations import NoisyOr
 from labelweave.study import Study
+from labelweave.targets import relations_of
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 __all__ = ["command_line"]  # a fixture
@@ -145,5 +146,5 @@ def test_wrong_tables_are_told_in_one_line() -> None:
          "may be on together and make a noisy-OR"),
     ]:  # fmt: skip
         with pytest.raises(LabelweaveError) as caught:
-            MultiTaskClassifier(tasks, {"mode": pd.DataFrame(table)})._relations(tasks)
+            relations_of({"mode": pd.DataFrame(table)}, tasks)
         assert str(caught.value) == message

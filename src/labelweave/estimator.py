@@ -7,32 +7,30 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
 
-from labelweave.data import Collection, Prepared, Scale, Source, prepare_sources
-from labelweave.errors import LabelweaveError
-from labelweave.evaluation import evaluate
+from labelweave.data import Collection, Scale, Source, prepare_sources
+from labelweave.learning import found_relatedness, likely_mislabelled, trained_model
 from labelweave.model import Model
 from labelweave.parameters import NETWORK, settings_of
-from labelweave.priors import PriorChoice
-from labelweave.relations import AnyRelation, Relatedness, read_relations
-from labelweave.study.arms import ARMS, BASELINE, UNCOUPLED, Arm
+from labelweave.predicting import PredictorMixin
+from labelweave.study.arms import ARMS
 from labelweave.study.checking import check_fold
 from labelweave.study.config import StudyConfig
-from labelweave.study.fit import Scores
-from labelweave.study.fitting import fit_arm
-from labelweave.study.fold import Fold, make_training_fold
-from labelweave.study.mislabelled import mislabelled_table
-from labelweave.study.relating import relate_by, with_relations
-from labelweave.study.teachers import teacher_scores
-from labelweave.targets import Table, Targets, annotations_of, input_frame, label_patterns
-from labelweave.tasks import Binary, Multilabel, Task
+from labelweave.study.fold import make_training_fold
+from labelweave.study.relating import with_relations
+from labelweave.targets import (
+    GivenRelations,
+    Table,
+    Targets,
+    label_patterns,
+    relations_of,
+    sources_of,
+)
+from labelweave.tasks import Task
 
 
-class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
+class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
     """One network for several classification tasks, trained on labels with gaps.
 
     Works with scikit-learn's ``clone``, ``get_params``/``set_params``, pipelines (as the last
@@ -117,7 +115,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self,
         tasks: Sequence[Task] | None = None,
-        relations: Sequence[AnyRelation] | Mapping[str, str | Path | pd.DataFrame] = (),
+        relations: GivenRelations = (),
         method: str = "full",
         *,
         relatedness: Mapping[str, Any] | None = None,
@@ -207,88 +205,31 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         config: StudyConfig,
         cache: Path,
     ) -> Self:
-        collection, source, ready = self._collect(X, y, config, cache)
+        found = sources_of(X, y, self.tasks, self.missing)
+        media, skip = config.inputs.media(), config.inputs.skip
+        sources, ready = prepare_sources(found, media, cache, skip=skip, progress=self.progress)
+        collection = Collection(sources)
+        source = collection.source if y is None else label_patterns(collection.annotations)
         self._learn_names(collection.tasks)
-        self.relations_ = self._relations(self.tasks_)
+        self.relations_ = relations_of(self.relations, self.tasks_)
         self.feature_names_in_ = np.array([str(c) for c in collection.inputs], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         seed = int(self.random_state)
         fold = make_training_fold(collection, source, self.relations_, config, seed, ready.stores)
         check_fold(fold, config)
         self.notes_ = (*ready.notes, *fold.notes)
-        arm, teachers = ARMS[self.method], None
-        self.relatedness_ = self._related(arm, fold, config)
+        arm, noise = ARMS[self.method], self.noise is not None
+        self.relatedness_ = found_relatedness(
+            arm, fold, self.relations_, config, noise=noise, progress=self.progress
+        )
         if self.relatedness_ is not None:
-            arm = replace(arm, noise=self.noise is not None)
-            fold = with_relations(fold, self.relatedness_, noise=arm.noise)
+            arm = replace(arm, noise=noise)
+            fold = with_relations(fold, self.relatedness_, noise=noise)
             self.relations_ = fold.relations
         self.noise_ = fold.noise
-        self.mislabelled_ = self._mislabelled(collection, fold)
-        if arm.distils:
-            teachers = teacher_scores(self._fit(ARMS[BASELINE], fold, config), fold, config)
-        self.model_ = self._fit(arm, fold, config, teachers)
+        self.mislabelled_ = likely_mislabelled(collection, fold, self.relatedness_)
+        self.model_ = trained_model(arm, fold, config, progress=self.progress)
         return self
-
-    def _related(self, arm: Arm, fold: Fold, config: StudyConfig) -> Relatedness | None:
-        """Return how the tasks relate, by an uncoupled network; None = relations as they are."""
-        origin = config.relatedness.origin
-        if origin == "given" or not arm.coupled:
-            return None
-        known = self.relations_
-        pairs = [(relation.source.name, relation.target.name) for relation in known] or None
-        uncoupled = self._fit(ARMS[UNCOUPLED], fold, config)
-        noise = self.noise is not None
-        return relate_by(fold, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
-
-    def _mislabelled(self, collection: Collection, fold: Fold) -> pd.DataFrame:
-        found = [] if self.relatedness_ is None else [[self.relatedness_]]
-        table = mislabelled_table(collection, [fold], found).drop(columns="seeds")
-        return table.assign(row=table["row"] - 1)
-
-    def _fit(
-        self, arm: Arm, fold: Fold, config: StudyConfig, teachers: Scores | None = None
-    ) -> Model:
-        fitted = fit_arm(arm, fold, config, None, teachers=teachers, progress=self.progress)
-        if fitted.model is None:
-            raise AssertionError(f"arm {arm.name} keeps no model")
-        return fitted.model
-
-    def predict_proba(
-        self, X: Table, prior: PriorChoice | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Return per task P(class), (n, K), or P(label on), (n, L).
-
-        `prior` is the rows' class prior (see `Model.predict_proba`); None = as `label_shift` says.
-        """
-        return self._fitted().predict_proba(self._inputs(X), prior)
-
-    def predict(self, X: Table, prior: PriorChoice | None = None) -> dict[str, NDArray[Any]]:
-        """Return per task the likeliest class, (n,), or its labels as 0 and 1, (n, L)."""
-        return self._fitted().predict(self._inputs(X), prior)
-
-    def score(self, X: Table, y: Targets) -> float:
-        """Return the mean over tasks of the accuracy on labelled elements; unlabelled rows do not
-        count, a task without any label is left out.
-
-        Raises:
-            LabelweaveError: no label at all, or one that training did not know.
-        """  # noqa: D205
-        model = self._fitted()
-        given = self.predict_proba(X)
-        labels = annotations_of(y, self.tasks_, self.missing).labels
-        scores = []
-        for task in self.tasks_:
-            cuts = model.thresholds.get(task.name)
-            accuracy = evaluate(task, given[task.name], labels[task.name], cuts)["accuracy"]
-            if accuracy is not None:
-                scores.append(accuracy)
-        if not scores:
-            raise LabelweaveError("score: found no label of any task, expected at least one")
-        return float(np.mean(scores))
-
-    def save(self, folder: str | Path) -> None:
-        """Write the trained model to a folder (safetensors and JSON), for `load`."""
-        self._fitted().save(folder)
 
     @classmethod
     def load(cls, folder: str | Path) -> "MultiTaskClassifier":
@@ -303,62 +244,3 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         classifier.model_ = model
         classifier._learn_names(model.tasks)
         return classifier
-
-    def _learn_names(self, tasks: Sequence[Task]) -> None:
-        self.tasks_ = tuple(tasks)
-        self.classes_ = {
-            task.name: np.array(task.names, dtype=object)
-            if isinstance(task, Multilabel) and not isinstance(task, Binary)
-            else task.decode(np.arange(max(task.width, 2)))
-            for task in tasks
-        }
-
-    def _fitted(self) -> Model:
-        if not hasattr(self, "model_"):
-            raise NotFittedError("this MultiTaskClassifier is not fitted yet; call fit first")
-        return self.model_
-
-    def _inputs(self, X: Table) -> pd.DataFrame:
-        frame = input_frame(X)
-        # by position a column too many would go unnoticed; data frames are matched by name
-        expected = getattr(self, "n_features_in_", frame.shape[1])
-        if not isinstance(X, pd.DataFrame) and frame.shape[1] != expected:
-            raise LabelweaveError(
-                f"X: found {frame.shape[1]} columns, expected {expected} as in training"
-            )
-        return frame
-
-    def _collect(
-        self,
-        X: Table | Source | Sequence[Source],
-        y: Targets | None,
-        config: StudyConfig,
-        cache: Path,
-    ) -> tuple[Collection, NDArray[np.int64], Prepared]:
-        found = self._sources(X, y)
-        media, skip = config.inputs.media(), config.inputs.skip
-        sources, ready = prepare_sources(found, media, cache, skip=skip, progress=self.progress)
-        collection = Collection(sources)
-        if y is None:
-            return collection, collection.source, ready
-        return collection, label_patterns(collection.annotations), ready
-
-    def _sources(self, X: Table | Source | Sequence[Source], y: Targets | None) -> list[Source]:
-        sources = [X] if isinstance(X, Source) else X
-        if isinstance(sources, Sequence) and all(isinstance(each, Source) for each in sources):
-            if y is not None:
-                raise LabelweaveError("fit: sources bring their own labels, found y as well")
-            return [each for each in sources if isinstance(each, Source)]
-        if y is None:
-            raise LabelweaveError("fit: found no y, expected labels by task")
-        annotations = annotations_of(y, self.tasks, self.missing)
-        return [Source("X", input_frame(sources), annotations)]  # type: ignore[arg-type]
-
-    def _relations(self, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:
-        if not isinstance(self.relations, Mapping):
-            return tuple(self.relations)
-        return tuple(
-            relation
-            for source, table in self.relations.items()
-            for relation in read_relations(table, source, tasks)
-        )

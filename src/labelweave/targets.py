@@ -1,6 +1,7 @@
-"""What scikit-learn users hand in: tables of inputs, and labels by task with gaps."""
+"""What scikit-learn users hand in: tables of inputs, labels by task with gaps, and relations."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,43 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
+from labelweave.data import Source
 from labelweave.errors import LabelweaveError
 from labelweave.labels import factorize, key
+from labelweave.relations import AnyRelation, read_relations
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 
 Table = pd.DataFrame | NDArray[Any] | Sequence[Sequence[Any]]
 Targets = Mapping[str, Any] | pd.DataFrame | pd.Series | Annotations
+GivenRelations = Sequence[AnyRelation] | Mapping[str, str | Path | pd.DataFrame]
+
+
+def sources_of(
+    X: Table | Source | Sequence[Source],
+    y: Targets | None,
+    tasks: Sequence[Task] | None,
+    missing: Sequence[object] | None,
+) -> list[Source]:
+    """Return sources as they are, or inputs and labels as the one source ``X``.
+
+    Args:
+        X: inputs (n, d); or a source or several, which bring their own labels.
+        y: labels by task; None with sources.
+        tasks: see `annotations_of`.
+        missing: likewise.
+
+    Raises:
+        LabelweaveError: sources and `y`, neither of them, or what `annotations_of` raises.
+    """
+    sources = [X] if isinstance(X, Source) else X
+    if isinstance(sources, Sequence) and all(isinstance(each, Source) for each in sources):
+        if y is not None:
+            raise LabelweaveError("fit: sources bring their own labels, found y as well")
+        return [each for each in sources if isinstance(each, Source)]
+    if y is None:
+        raise LabelweaveError("fit: found no y, expected labels by task")
+    annotations = annotations_of(y, tasks, missing)
+    return [Source("X", input_frame(sources), annotations)]  # type: ignore[arg-type]
 
 
 def input_frame(X: Table) -> pd.DataFrame:
@@ -61,6 +93,21 @@ def annotations_of(
     if missing is None:
         _refuse_ambiguous(tasks, columns)
     return Annotations.from_columns(tasks, columns, missing=missing or ())
+
+
+def relations_of(relations: GivenRelations, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:
+    """Return relations as they are, or those of knowledge tables, by the task that speaks.
+
+    Raises:
+        LabelweaveError: whatever is wrong with a table, in one line.
+    """
+    if not isinstance(relations, Mapping):
+        return tuple(relations)
+    return tuple(
+        relation
+        for source, table in relations.items()
+        for relation in read_relations(table, source, tasks)
+    )
 
 
 def label_patterns(annotations: Annotations) -> NDArray[np.int64]:
