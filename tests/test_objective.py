@@ -262,3 +262,58 @@ def test_summed_evidence_counts_the_weight_once_a_relation(backward, multiple):
     loss = Objective(TASKS, relations(), options).double()(logits, labels)
     assert loss.weighted[5:].tolist() == pytest.approx((0.5 * multiple * loss.raw[5:]).tolist())
     assert float(loss.raw[5:].abs().sum()) > 0
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "error"),
+    [
+        ({"source": None}, {}, "scores of task 'source': found none"),
+        ({}, {"labels": None}, "labels of task 'labels': found none"),
+        (
+            {"labels": torch.zeros(4, 2)},
+            {},
+            "scores of task 'labels': found the shape (4, 2), expected (4, 3)",
+        ),
+        (
+            {"classes": torch.zeros(5, 4)},
+            {},
+            "scores of task 'classes': found the shape (5, 4), expected (4, 4)",
+        ),
+        (
+            {},
+            {"source": torch.zeros(4, 3, dtype=torch.int64)},
+            "labels of task 'source': found the shape (4, 3), expected (4,)",
+        ),
+        (
+            {},
+            {"source": torch.zeros(4, dtype=torch.int32)},
+            "labels of task 'source': found int32, expected int64, -1 = missing",
+        ),
+        (
+            {},
+            {"labels": torch.zeros(4, 3)},
+            "labels of task 'labels': found float32, expected integers, -1 = missing",
+        ),
+        (
+            {"other": torch.zeros(4, 2, dtype=torch.float64)},
+            {},
+            "scores of task 'other': found float64, expected float32 as the couplings' tables; "
+            "objective.to(torch.float64) turns these",
+        ),
+    ],
+)
+@pytest.mark.parametrize("closed", [True, False], ids=["closed form", "composed"])
+def test_a_batch_that_does_not_fit_the_tasks(scores, labels, error, closed):
+    rng = np.random.default_rng(0)
+    objective = Objective(TASKS, relations(), {"co_annotation": {}})
+    if not closed:
+        objective.closed_form = None
+    fit = {name: torch.tensor(part).float() for name, part in random_logits(rng, 4).items()}
+    codes = tensors(random_labels(rng, 4))
+    given = [{**good, **bad} for good, bad in ((fit, scores), (codes, labels))]
+    given = [{k: v for k, v in each.items() if v is not None} for each in given]
+    with pytest.raises(LabelweaveError) as caught:
+        objective(*given)
+    assert str(caught.value) == error
+    assert torch.isfinite(objective(fit, codes).total)
+    assert torch.isfinite(Objective(TASKS)(tensors(random_logits(rng, 4)), codes).total)

@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from labelweave.balancing import Choice
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses.class_imbalance import REWEIGHTED, Reweighted, task_loss
+from labelweave.losses.batch_check import check_batch
 from labelweave.losses.closed_form import closed_form
 from labelweave.losses.columns import Columns, Labels, Logits
 from labelweave.losses.constant import constant
-from labelweave.losses.forward_corrected import ForwardCorrected
 from labelweave.losses.need import Counts
 from labelweave.losses.registry import (
     check_relations,
@@ -24,6 +23,7 @@ from labelweave.losses.registry import (
     needs_relations,
 )
 from labelweave.losses.supervised import Supervised, one_task_loss
+from labelweave.losses.supervised_choice import supervised_losses
 from labelweave.losses.terms import Terms, join
 from labelweave.relations import AnyRelation, Needs, Noise
 from labelweave.tasks import Task
@@ -56,8 +56,9 @@ class Objective(nn.Module):
     Args:
         tasks: the tasks to be trained.
         relations: tables and noisy-ORs for the couplings; each kind has losses of its own.
-        couplings: coupling name (`COUPLINGS`) to its options; ``weight`` (default 1) is the factor
-            of its terms, the rest goes to the loss, for example
+        couplings: coupling name (`COUPLINGS`) to its options; ``weight`` is the factor of its
+            terms (default .3; 1 for the forms ``paper`` and ``hard`` and for distillation), the
+            rest goes to the loss, for example
             ``{"distribution_matching": {"form": "js", "weight": 0.5}}``. Without relations, those
             that need some are ignored.
         task_weights: factor of a task's supervised loss, default 1.
@@ -68,9 +69,9 @@ class Objective(nn.Module):
         noise: how the labels of some tasks err (`ForwardCorrected`); the relations' tables are
             then of clean labels.
         counts: own labels of every task (`own_labels`): couplings fade as these become
-            plentiful, see `labelweave.losses.need`. Their option ``fade`` (default 5) is the number
-            of labels at which what a task learns counts half, None = they do not fade. Without
-            counts nothing fades.
+            plentiful, see `labelweave.losses.need`. Their option ``fade`` (default 20) is the
+            number of labels at which what a task learns counts half, None = they do not fade.
+            Without counts nothing fades.
         needs: task name to (width,), how much it has to learn from the others where that was
             measured (`labelweave.relations.learning_needs`), instead of its number of labels. A
             number or null for ``fade`` comes first.
@@ -135,7 +136,8 @@ class Objective(nn.Module):
         self.alone = tasks[0] if plain and len(tasks) == 1 else None
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         self.register_buffer("ramped", torch.arange(len(factors)) >= len(names), persistent=False)
-        self.widths = {task.name: task.width for task in tasks}
+        self.tasks, self.widths = tuple(tasks), {task.name: task.width for task in tasks}
+        self.checked = False
         rows = [constant(shift[name]) for name in names] if shift else None
         self.register_buffer("shift", None if rows is None else torch.cat(rows, 1), False)
 
@@ -161,7 +163,13 @@ class Objective(nn.Module):
             teachers: task name to (n, width) scores of its teacher, for losses that ask for them.
             weigh: the supervised losses (m,), detached, and their counts of labelled elements to
                 further factors of these losses; None = 1.
+
+        Raises:
+            LabelweaveError: scores or labels of the first batch are lacking or of another shape or
+                type than the tasks'; or there is a `shift` and no `source`.
         """
+        if not (self.checked or torch.compiler.is_compiling()):
+            self._check(logits, labels)
         # mixed precision is for networks: small probabilities need float32
         device = next(iter(logits.values())).device.type
         mixed = torch.is_autocast_enabled(device)
@@ -209,6 +217,11 @@ class Objective(nn.Module):
         weighted = raw * self.factors
         return Loss(mean * self.factors[0], self.supervised.names, raw, weighted)
 
+    def _check(self, logits: Logits, labels: Labels) -> None:
+        """Check the first batch; the others of a loop are like it."""
+        check_batch(self.tasks, logits, labels, self.couplings.buffers())
+        self.checked = True
+
     def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:
         """Return scores as they speak of the prior of each row's source."""
         if self.shift is None or source is None:
@@ -225,26 +238,3 @@ class Objective(nn.Module):
         elif share >= 1:
             return self.factors
         return torch.where(self.ramped, self.factors * share, self.factors)
-
-
-def supervised_losses(
-    tasks: Sequence[Task],
-    noise: Sequence[Noise],
-    losses: Mapping[str, Choice],
-    shares: Mapping[str, ArrayLike],
-    columns: Columns,
-) -> Supervised:
-    """Return the losses of labelled elements; see `Objective` for the arguments."""
-    chosen = {
-        task.name: task_loss(losses[task.name], task) for task in tasks if task.name in losses
-    }
-    own = {name: loss for name, (loss, _) in chosen.items() if loss in REWEIGHTED}
-    if own and noise:
-        name, loss = next(iter(own.items()))
-        raise LabelweaveError(
-            f"task '{name}': the loss '{loss}' does not go with label noise that is estimated, "
-            "expected 'cross_entropy'"
-        )
-    if noise:
-        return ForwardCorrected(tasks, noise, columns)
-    return Reweighted(tasks, losses, shares, columns) if own else Supervised(tasks, columns)
