@@ -60,16 +60,16 @@ def test_a_study_killed_again_and_again_ends_as_an_unbroken_one(
 ) -> None:
     path = write_study(tmp_path, **CHANGES)
     ended: dict[str, tuple[int, int]] = {}
-    moments = [CHECKPOINT, "runs/*-seed?-????????????/run.json", "results.json"]
-    for moment in moments:
-        with started(path, 2, moment, own_group=True) as process:
+    moments = [(2, CHECKPOINT), (1, "runs/*-seed?-????????????/run.json"), (1, "results.json")]
+    for jobs, moment in moments:
+        with started(path, jobs, moment, own_group=True) as process:
             kill_group(process)
         now = finished(path)
         assert ended.items() <= now.items(), "a finished run was trained again"
         ended = now
     assert len(ended) == len(unbroken[1])
     (path.parent / "runs" / "parts" / ".report.html.partial").write_text("half")
-    Study.from_file(path).run(jobs=2, progress=False)
+    Study.from_file(path).run(jobs=1, progress=False)
     assert finished(path) == ended
     assert results_of(path) == unbroken[0]
     assert sorted(tracked(path)) == unbroken[1]
