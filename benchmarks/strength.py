@@ -7,8 +7,9 @@ Run ``python -m benchmarks.strength [--quick] [--case NAME] [--seeds N] [--json 
 - ``faces k/n``: generated, not data of anybody. 7 expressions labelled k times each, 17 action
   units on n other rows, drawn by the published table; the inputs show the units, not the
   expression, so that a unit's own labels tell more than the table does.
-- ``yeast``, by this name only: two halves of 14 labels on other genes, a noisy-OR either way. It
-  needs the package river.
+- ``yeast``, by this name only: two halves of 14 labels on other genes, a noisy-OR either way; and
+  ``yeast, thresholds``, with 100 validation rows that set every label's threshold. They need the
+  package river.
 - ``--study FILE``: a study file of your own.
 
 Tables: ``true``, ``half`` of its rows wrong, ``shuffled``. Arms: multi_task; ``full`` (relations
@@ -155,8 +156,11 @@ def cases(
                 folder = Path(scratch) / f"faces-{k}-{n}"
                 folder.mkdir()
                 yield name, faces(folder, k, n, seed=0), factors
-        if wanted == "yeast" and study is None:
-            yield wanted, write_yeast(Path(scratch)), factors
+        for name, validation in (("yeast", 0), ("yeast, thresholds", 100)):
+            if wanted.startswith("yeast") and wanted in name and study is None:
+                folder = Path(scratch) / name
+                folder.mkdir()
+                yield name, write_yeast(folder, validation=validation), factors
         if study is not None:
             yield study.stem, study, factors
 

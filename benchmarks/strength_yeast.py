@@ -12,11 +12,12 @@ from labelweave.relations import NoisyOr
 from labelweave.tasks import Multilabel
 
 
-def write_yeast(folder: Path, seed: int = 0) -> Path:
+def write_yeast(folder: Path, seed: int = 0, validation: int = 0) -> Path:
     """Write 817 test rows, 1,600 training rows and a noisy-OR either way, and return a study.
 
     The noisy-ORs are fitted to both halves on all training rows, which no study would see: as true
-    as such a relation can be. In the study 800 rows keep the one half, 800 the other.
+    as such a relation can be. In the study 800 rows keep the one half, 800 the other; with 100
+    validation rows, 740 each.
 
     Raises:
         SystemExit: the package river is not installed.
@@ -41,6 +42,8 @@ def write_yeast(folder: Path, seed: int = 0) -> Path:
         table = pd.DataFrame(values, index=pd.Index(rows, name=source.name), columns=target.labels)
         table.to_csv(folder / f"{source.name}.csv")
         relations.append({"table": f"{source.name}.csv", "source": source.name})
+    # validation rows are taken by their labels, a few more or less
+    own = (len(inputs) - validation) // 2 - (10 if validation else 0)
     study = {
         "name": "yeast",
         "tasks": [
@@ -48,9 +51,10 @@ def write_yeast(folder: Path, seed: int = 0) -> Path:
         ],
         "sources": [{"path": "train.csv"}, {"path": "test.csv", "split": "test"}],
         "relations": relations,
+        "split": {"validation": validation},
         "scatter": [
-            {"name": "first", "tasks": ["a"], "rows": 800},
-            {"name": "second", "tasks": ["b"], "rows": 800},
+            {"name": "first", "tasks": ["a"], "rows": own},
+            {"name": "second", "tasks": ["b"], "rows": own},
         ],
         "training": {"steps": 800, "sampling": "equal", "learning_rate": 0.005},
     }
