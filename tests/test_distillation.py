@@ -163,14 +163,14 @@ def test_certain_teachers_stay_finite():
         ),
         (
             lambda: Distillation([SOURCE])(
-                {"source": torch.zeros(2, 3)}, {"source": torch.zeros(2)}, {}
+                {"source": torch.zeros(2, 3)}, {"source": torch.zeros(2, dtype=torch.int64)}, {}
             ),
             "distillation: no teacher of task 'source', found none",
         ),
         (
             lambda: Distillation([SOURCE])(
                 {"source": torch.zeros(2, 3)},
-                {"source": torch.zeros(2)},
+                {"source": torch.zeros(2, dtype=torch.int64)},
                 {"source": torch.zeros(2, 4)},
             ),
             "distillation: the teacher of 'source' has outputs of shape (2, 4), expected (2, 3)",

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import FORMS, DistributionMatching, Objective, Supervised
+from labelweave.losses import FORMS, CoAnnotation, DistributionMatching, Objective, Supervised
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass
 from losses_reference import (
@@ -295,9 +295,9 @@ def test_summed_evidence_counts_the_weight_once_a_relation(backward, multiple):
             "labels of task 'labels': found float32, expected integers, -1 = missing",
         ),
         (
-            {"other": torch.zeros(4, 2, dtype=torch.float64)},
+            {"source": torch.zeros(4, 3, dtype=torch.float64)},
             {},
-            "scores of task 'other': found float64, expected float32 as the couplings' tables; "
+            "scores of task 'source': found float64, expected float32 as the couplings' tables; "
             "objective.to(torch.float64) turns these",
         ),
     ],
@@ -312,8 +312,9 @@ def test_a_batch_that_does_not_fit_the_tasks(scores, labels, error, closed):
     codes = tensors(random_labels(rng, 4))
     given = [{**good, **bad} for good, bad in ((fit, scores), (codes, labels))]
     given = [{k: v for k, v in each.items() if v is not None} for each in given]
-    with pytest.raises(LabelweaveError) as caught:
-        objective(*given)
-    assert str(caught.value) == error
+    for loss in (objective, CoAnnotation(relations())):
+        with pytest.raises(LabelweaveError) as caught:
+            loss(*given)
+        assert str(caught.value) == error
     assert torch.isfinite(objective(fit, codes).total)
     assert torch.isfinite(Objective(TASKS)(tensors(random_logits(rng, 4)), codes).total)

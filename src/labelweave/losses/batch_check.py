@@ -12,7 +12,7 @@ from labelweave.tasks import Multiclass, Task
 def check_batch(
     tasks: Sequence[Task],
     logits: Mapping[str, Tensor],
-    labels: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor] | None,
     tables: Iterable[Tensor] = (),
 ) -> None:
     """Check names, shapes and types; values are not looked at.
@@ -20,7 +20,7 @@ def check_batch(
     Args:
         tasks: what there must be scores and labels of.
         logits: task name to scores, (n, width).
-        labels: task name to codes, (n,) or (n, width).
+        labels: task name to codes, (n,) or (n, width); None = not asked for.
         tables: those of the couplings; scores have their precision, or half precision.
 
     Raises:
@@ -38,6 +38,8 @@ def check_batch(
                 f"{_type(precision)} as the couplings' tables; objective.to({scores.dtype}) turns "
                 "these"
             )
+        if labels is None:
+            continue
         codes = _of(task, labels, "labels")
         one = isinstance(task, Multiclass)
         shape = (rows or 0,) if one else (rows or 0, task.width)

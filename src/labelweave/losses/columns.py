@@ -57,8 +57,8 @@ class Columns:
         self.labels = sum(task.width for task in self.multilabel)
         self.start: dict[str, int] = {}
         self.width = 0
-        ordered: list[Task] = [*self.multiclass, *self.multilabel]
-        for task in ordered:
+        self.tasks: list[Task] = [*self.multiclass, *self.multilabel]
+        for task in self.tasks:
             self.start[task.name] = self.width
             self.width += task.width
         self.width += self.labels

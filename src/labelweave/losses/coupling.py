@@ -1,12 +1,15 @@
 """What the losses between tasks have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from labelweave.losses.batch_check import check_batch
 from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
+from labelweave.losses.noisy_or_stack import NoisyOrStack
 from labelweave.losses.stack import RelationStacks
 from labelweave.losses.terms import Terms
 from labelweave.relations import Noise, Relation
@@ -30,6 +33,7 @@ class Coupling(nn.Module, ABC):
     def __init__(self, columns: Columns) -> None:
         super().__init__()
         self.columns = columns
+        self.checked = False
 
     def forward(
         self,
@@ -48,8 +52,20 @@ class Coupling(nn.Module, ABC):
             teachers: task name to (n, width) scores of its teacher; only distillation asks for
                 them.
             source: (n,) index of the data source of each row, for losses that ask for it.
+
+        Raises:
+            LabelweaveError: scores or labels of the first batch are lacking or of another shape or
+                type than the tasks'.
         """
+        if not (self.checked or torch.compiler.is_compiling()):
+            check_batch(self.columns.tasks, logits, labels, self.tables())
+            self.checked = True
         return self.terms(self.columns(logits, labels, source, teachers))
+
+    def tables(self) -> Iterable[Tensor]:
+        """Return the tables of its relations, whose precision scores must have."""
+        stacks = (m for m in self.modules() if isinstance(m, RelationStacks | NoisyOrStack))
+        return (table for stack in stacks for table in stack.buffers())
 
     @property
     def multiples(self) -> tuple[float, ...]:

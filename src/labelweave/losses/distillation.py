@@ -97,7 +97,7 @@ class Distillation(Coupling):
         given = dict(teachers or {})
         if form == "probabilities":
             given |= {t.name: scores_of(t, given[t.name]) for t in self.tasks if t.name in given}
-        return self.terms(self.columns(logits, labels, teachers=given))
+        return super().forward(logits, labels, given)
 
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return one term a task."""

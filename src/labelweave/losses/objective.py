@@ -136,7 +136,7 @@ class Objective(nn.Module):
         self.alone = tasks[0] if plain and len(tasks) == 1 else None
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
         self.register_buffer("ramped", torch.arange(len(factors)) >= len(names), persistent=False)
-        self.tasks, self.widths = tuple(tasks), {task.name: task.width for task in tasks}
+        self.widths = {task.name: task.width for task in tasks}
         self.checked = False
         rows = [constant(shift[name]) for name in names] if shift else None
         self.register_buffer("shift", None if rows is None else torch.cat(rows, 1), False)
@@ -219,7 +219,9 @@ class Objective(nn.Module):
 
     def _check(self, logits: Logits, labels: Labels) -> None:
         """Check the first batch; the others of a loop are like it."""
-        check_batch(self.tasks, logits, labels, self.couplings.buffers())
+        losses = (self.supervised, *self.couplings)
+        tables = (table for loss in losses for table in loss.tables())
+        check_batch(self.columns.tasks, logits, labels, tables)
         self.checked = True
 
     def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:
