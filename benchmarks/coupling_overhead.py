@@ -1,9 +1,9 @@
 """What the coupling losses cost: a training step with all of them over one without.
 
 Run ``python -m benchmarks.coupling_overhead [--quick] [--json OUT]``. A step is forward, objective,
-backward and fused AdamW, on one thread; the arms of a case take turns in blocks of a few steps, and
-the ratio is the median over blocks of the ratio within a block (low, high: the quartiles). Time is
-the processor's, so that other programs disturb it little. Cases and targets:
+backward and fused AdamW, on one thread; the arms of a case take turns after every step, and the
+ratio is the median over turns of the ratio within a turn (low, high: the quartiles). Time is the
+processor's, so that other programs disturb it little. Cases and targets:
 
 - mlp: MLP 64-256-256, batch 512, 1 relation of 32 classes to 40 labels: at most 1.10;
 - cnn: residual CNN of 11 M weights on 64x64 images, batch 32, the same relation: at most 1.01;
@@ -139,20 +139,22 @@ def objective_loss(
     return lambda logits: objective(logits, case.labels, 0.5).total
 
 
-def times(steps: Sequence[Step], blocks: int, block: int) -> np.ndarray[Any, Any]:
-    """Return seconds a step, (blocks, arms); the arms take turns."""
-    found = np.empty((blocks, len(steps)))
-    for row in range(-1, blocks):  # the first round only warms up
+def times(steps: Sequence[Step], turns: int) -> np.ndarray[Any, Any]:
+    """Return seconds of single steps, (turns, arms).
+
+    The arms take turns after every step: what slows the machine for longer slows all of them.
+    """
+    found = np.empty((turns, len(steps)))
+    for turn in range(-max(1, turns // 20), turns):  # the first ones only warm up
         for place, step in enumerate(steps):
             start = time.process_time()
-            for _ in range(block):
-                step()
-            if row >= 0:
-                found[row, place] = (time.process_time() - start) / block
+            step()
+            if turn >= 0:
+                found[turn, place] = time.process_time() - start
     return found
 
 
-def measure(name: str, case: Case, blocks: int, block: int) -> list[dict[str, Any]]:
+def measure(name: str, case: Case, turns: int) -> list[dict[str, Any]]:
     """Return the rows of one case: seconds a step, and ratios to the supervised step."""
     losses = {
         "supervised": objective_loss(case, {}),
@@ -164,7 +166,7 @@ def measure(name: str, case: Case, blocks: int, block: int) -> list[dict[str, An
     }
     if name == "cnn":  # a step takes too long for the parts
         del losses["distribution_matching"], losses["co_annotation"], losses["composed"]
-    seconds = times([step_of(case, loss) for loss in losses.values()], blocks, block)
+    seconds = times([step_of(case, loss) for loss in losses.values()], turns)
     ratios = dict(zip(losses, (seconds / seconds[:, :1]).T, strict=True))
     ratios["supervised"] = seconds[:, 0] / seconds[:, list(losses).index("plain")]
     rows = []
@@ -204,13 +206,13 @@ def main() -> None:
     keep_freed_memory()  # as the trainer does
     mlp = one_relation(torch.randn(512, 64), lambda: backbone("mlp", 64), 256)
     images = one_relation(torch.randn(32, 3, 64, 64), cnn, 512)
-    small, large = (20, 4) if options.quick else (100, 20)
+    small, large = (100, 4) if options.quick else (600, 40)
     many = many_relations()
-    cases = {"mlp": (mlp, small, 5), "cnn": (images, large, 1), "many": (many, small, 5)}
+    cases = {"mlp": (mlp, small), "cnn": (images, large), "many": (many, small)}
     results: list[dict[str, Any]] = []
     print(f"{'case':6} {'arm':36} {'metric':13} {'median':>9} {'low':>9} {'high':>9}")
-    for name, (case, blocks, block) in cases.items():
-        for row in measure(name, case, blocks, block):
+    for name, (case, turns) in cases.items():
+        for row in measure(name, case, turns):
             figures = " ".join(f"{row[key]:9.3f}" for key in ("mean", "low", "high"))
             aim = row["arm"] == "coupled / supervised"
             results.append(row)

@@ -3,9 +3,9 @@
 Run ``python -m benchmarks.weighting_overhead [--quick] [--json OUT]``. 8 tasks of 6 classes, each
 labelled on a quarter of 512 rows, and an MLP 64-256-256; or the residual network of 11 M weights of
 `benchmarks.residual_network` on 32 images. A step is forward, objective, backward and fused AdamW
-on one thread; the arms take turns in blocks, and the ratio is the median over blocks of the ratio
-within a block (low, high: the quartiles), in the processor's time. Aim for the gradient methods on
-the features: at most 1.15.
+on one thread; the arms take turns after every step, and the ratio is the median over turns of the
+ratio within a turn (low, high: the quartiles), in the processor's time. Aim for the gradient
+methods on the features: at most 1.15.
 """
 
 import argparse
@@ -79,14 +79,14 @@ def main() -> None:
                 steps.append(step_of(choice, body, features, inputs))
             else:
                 steps.append(step_of(choice, cnn(), 512, torch.randn(32, 3, 64, 64)))
-        blocks = (10, 3)[case == "cnn"] if options.quick else (40, 8)[case == "cnn"]
-        seconds = times(steps, blocks, 4 if case == "mlp" else 1)
+        turns = (40, 3)[case == "cnn"] if options.quick else (160, 8)[case == "cnn"]
+        seconds = times(steps, turns)
         print(f"{case}: a step with the sum takes {1e3 * np.median(seconds[:, 0]):.1f} ms")
         for name, ratio in zip(chosen, (seconds / seconds[:, :1]).T, strict=True):
             low, middle, high = (float(q) for q in np.quantile(ratio, (0.25, 0.5, 0.75)))
             rows.append({
                 "case": case, "arm": name, "metric": "ratio", "mean": middle, "low": low,
-                "high": high, "seeds": blocks,
+                "high": high, "seeds": turns,
             })  # fmt: skip
             each = WEIGHTINGS[name.partition(",")[0]]
             aim = each.kind == "gradient" and "," not in name

@@ -25,7 +25,7 @@ class Terms(NamedTuple):
     def inverse_counts(self) -> Tensor:
         """Return 1 / count of every term, (T,); 0 where the count is 0."""
         # a mean over few elements must stay a mean, so only empty terms are guarded
-        return torch.where(self.counts > 0, 1.0 / self.counts.clamp(min=1e-6), 0.0)
+        return self.counts.reciprocal().nan_to_num_(posinf=0.0)
 
 
 def join(parts: Sequence[Terms]) -> Terms:

@@ -32,6 +32,7 @@ class ClosedForm(Direct):
     """
 
     factors: Tensor
+    terms: Tensor
     members: Tensor
 
     def __init__(self, layout: Layout, parts: Sequence[Part]) -> None:
@@ -40,10 +41,11 @@ class ClosedForm(Direct):
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
         self.rows = [len(part.factors) for part in parts]
-        self.hold(
-            factors=torch.block_diag(*(part.factors for part in parts)),  # type: ignore[no-untyped-call]
-            members=torch.block_diag(*(part.members for part in parts)),  # type: ignore[no-untyped-call]
-        )
+        factors = torch.block_diag(*(part.factors for part in parts))  # type: ignore[no-untyped-call]
+        members = torch.block_diag(*(part.members for part in parts))  # type: ignore[no-untyped-call]
+        # a product with a vector is twice as fast by rows that lie side by side
+        terms, members = (constants.t().contiguous() for constants in (factors, members))
+        self.hold(factors=factors, terms=terms, members=members)
 
     def forward(self, logits: Logits, labels: Labels) -> Terms:
         """Return the terms of one batch; the arguments are those of `Columns`."""
@@ -92,11 +94,11 @@ class _Node(torch.autograd.Function):
             counts = torch.cat([part.counts for part in found])
         ctx.losses, ctx.p, ctx.shape = losses, batch.p, batch.scores.shape
         ctx.saved = [part.saved for part in found]
-        factors, members = losses.factors.to(sums.dtype), losses.members.to(sums.dtype)
+        terms, members = losses.terms.to(sums.dtype), losses.members.to(sums.dtype)
         # out here: what is returned must be ordinary tensors
-        counts = counts @ members
+        counts = members @ counts
         ctx.mark_non_differentiable(counts)
-        return sums @ factors, counts
+        return terms @ sums, counts
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:

@@ -126,11 +126,12 @@ class RelationPart(Part):
 
     def pushed(self, values: Tensor, name: str, out: Tensor | None = None) -> Tensor:
         """Return sum_s values[s] T[s, t], (M, n), of values (W, n) and the tables of that name."""
-        sizes = self.sizes[name]
+        tables = self.tables(name)
+        if len(tables) == 1:
+            return torch.mm(tables[0].t(), values[self.sources[0]], out=out)
         if out is None:
-            out = values.new_empty(sum(sizes), values.shape[1])
-        parts = zip(self.tables(name), self.sources, self.split(out, name), strict=True)
-        for table, source, part in parts:
+            out = values.new_empty(sum(self.sizes[name]), values.shape[1])
+        for table, source, part in zip(tables, self.sources, self.split(out, name), strict=True):
             torch.mm(table.t(), values[source], out=part)
         return out
 
