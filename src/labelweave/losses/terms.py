@@ -25,7 +25,8 @@ class Terms(NamedTuple):
     def inverse_counts(self) -> Tensor:
         """Return 1 / count of every term, (T,); 0 where the count is 0."""
         # a mean over few elements must stay a mean, so only empty terms are guarded
-        return self.counts.reciprocal().nan_to_num_(posinf=0.0)
+        inverse = self.counts.clamp(min=1e-6).reciprocal()
+        return inverse.masked_fill_(~(self.counts > 0), 0.0)
 
 
 def join(parts: Sequence[Terms]) -> Terms:
