@@ -9,7 +9,7 @@ from labelweave.balancing import sampling, weighting
 from labelweave.errors import listing, nearest
 from labelweave.relations import Origin
 from labelweave.study.arms import ARMS, NOISE, Arm, find_arm
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 
 TAUGHT = ("distillation",)  # what a coupled arm can have besides
 

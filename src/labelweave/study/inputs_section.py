@@ -26,7 +26,7 @@ from labelweave.data.frozen import (
 from labelweave.data.image_files import Fit, Mode
 from labelweave.errors import LabelweaveError
 from labelweave.model_folders import PREFIX, architectures, located
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 
 
 class LabelShiftSection(Section):

@@ -9,7 +9,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.model_folders import PREFIX, located
 from labelweave.networks import backbone_options, check_name, family_of
 from labelweave.networks.hugging_face import Pooling
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 
 ANY = {"backbone", "norm", "frozen"}  # keys that every backbone has
 

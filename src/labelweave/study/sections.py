@@ -2,22 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from labelweave.losses import task_loss
 from labelweave.relations import Origin
+from labelweave.study.section import Section
 from labelweave.tasks import Binary, Multiclass
 
 MISSING = ("", "NA", "NaN", "nan", "null")
 Label = str | int | bool
-
-
-class Section(BaseModel):
-    """A part of the study file; keys that it does not know are errors."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
-    )
 
 
 class TaskSection(Section):

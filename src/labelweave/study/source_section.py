@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from labelweave.cases.readers import find_reader
-from labelweave.study.sections import MISSING, Section
+from labelweave.study.section import Section
+from labelweave.study.sections import MISSING
 
 OF_TABLES = ("folders", "inputs", "exclude", "group", "missing")
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from labelweave.errors import listing, nearest
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 from labelweave.tracking import TRACKERS
 
 

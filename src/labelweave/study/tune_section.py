@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 
 
 class TuneSection(Section):

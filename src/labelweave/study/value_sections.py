@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from labelweave.study.sections import Section
+from labelweave.study.section import Section
 
 
 class PricesSection(Section):

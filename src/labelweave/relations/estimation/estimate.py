@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave.relations.estimation.columns import Matrix
+
 from labelweave.relations.relation import Relation
 
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave.relations.estimation.columns import Matrix
+
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Task
 
-Matrix = NDArray[np.float64]
 TOLERANCE = 1e-6
 
 

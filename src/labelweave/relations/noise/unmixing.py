@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from labelweave.relations.estimation.columns import Matrix
 from scipy.special import gammaln, logsumexp
 
-Matrix = NDArray[np.float64]
 
 STEPS = 30
 STARTS = (0.1, 0.3)  # rates of wrong labels to start from
