@@ -17,7 +17,7 @@ import torch
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
 from labelweave.tasks import Multiclass
 
 BATCH, FEATURES, CLASSES = 512, 64, 10

@@ -18,8 +18,9 @@ from sklearn.preprocessing import StandardScaler
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.cases.leaves import ATTRIBUTES, MULTICLASS, read_leaves
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
+from labelweave.datasets._demos import LEAVES_ATTRIBUTES as ATTRIBUTES
+from labelweave.datasets._demos import MULTICLASS, read_leaves
 from labelweave.losses import BACKWARD, FORMS, Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import Relation, read_knowledge

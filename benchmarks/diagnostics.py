@@ -14,7 +14,7 @@ import torch
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import Equal
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Multiclass

@@ -29,9 +29,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.evidence_leaves import Floats, Row, estimated, leaves, summary, train
 from labelweave.annotations import Annotations
-from labelweave.relations import Relation
-from labelweave.relations.evidence import Evidence, evaluate_noisy_or, evaluate_relation
-from labelweave.relations.noisy_or import NoisyOr
+from labelweave.relations import Evidence, NoisyOr, Relation, evaluate_noisy_or, evaluate_relation
 from labelweave.tasks import Multiclass, Multilabel
 
 

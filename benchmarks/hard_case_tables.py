@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from labelweave.cases.digits import write_digits
-from labelweave.cases.leaves import write_leaves
-from labelweave.study import Study
+from labelweave.datasets import write_digits, write_leaves
+from labelweave.experiments import Study
 
 CASES = (
     "leaves",

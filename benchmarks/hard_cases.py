@@ -33,9 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.hard_case_tables import BASELINE, CASES, HardCase
+from labelweave._files import write_text
 from labelweave.evaluation import Replicates, TestResult, holm, main_metric, verdict
-from labelweave.files import write_text
-from labelweave.study.runs import Run
+from labelweave.experiments._runs import Run
 from labelweave.tasks import Multiclass, Task
 
 QUICK = ("leaves, no species", "digits, rotated")

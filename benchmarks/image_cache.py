@@ -22,11 +22,10 @@ from PIL import Image
 from benchmarks.batches import Row, rows_of
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.data.batches import Batches
-from labelweave.data.image_cache import cache_images
-from labelweave.data.image_files import ImageFormat
-from labelweave.data.row_store import RowStore
-from labelweave.data.stored_inputs import Block, StoredInputs, as_keys
+from labelweave.data import ImageFormat, RowStore, StoredInputs
+from labelweave.data._batches import Batches
+from labelweave.data._image_files import cache_images
+from labelweave.data._row_store import Block, as_keys
 from labelweave.tasks import Multiclass
 
 BATCH = 128

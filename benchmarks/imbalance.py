@@ -31,13 +31,13 @@ import torch
 from scipy import stats
 
 from labelweave.balancing import SAMPLERS, WEIGHTINGS
-from labelweave.cases.fashion_mnist import ITEMS, ROOT, TASKS, read_fashion_mnist
-from labelweave.cases.leaves import read_leaves
+from labelweave.datasets import FASHION_MNIST_ROOT as ROOT
+from labelweave.datasets._demos import ITEMS, TASKS, read_fashion_mnist, read_leaves
 from labelweave.evaluation import evaluate, main_metric
-from labelweave.study.fitting import fit_arm
-from labelweave.study.fold import make_fold
-from labelweave.study.loading import load
-from labelweave.study.study_file import parse_study
+from labelweave.experiments import parse_study
+from labelweave.experiments._loading import load
+from labelweave.fitting._fit import fit_arm
+from labelweave.fitting._split import make_fold
 
 Row = dict[str, Any]
 COMMON = {"leaves": 650, "fashion": 5000, "yeast": 900}

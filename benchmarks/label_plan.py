@@ -26,17 +26,16 @@ import yaml
 from numpy.typing import NDArray
 from scipy import stats
 
+from labelweave._files import write_text
 from labelweave.annotations import Annotations
-from labelweave.cases.digits import write_digits
-from labelweave.cases.leaves import write_leaves
+from labelweave.datasets import write_digits, write_leaves
 from labelweave.evaluation import evaluate, main_metric
-from labelweave.files import write_text
+from labelweave.experiments import Study
+from labelweave.experiments._active_learning import rows_to_label
+from labelweave.fitting._fit import fit_arm
+from labelweave.fitting._methods import find_arm
+from labelweave.fitting._split import Fold
 from labelweave.model import Model
-from labelweave.study import Study
-from labelweave.study.arms import find_arm
-from labelweave.study.fitting import fit_arm
-from labelweave.study.fold import Fold
-from labelweave.study.label_plan import rows_to_label
 
 CASES: dict[str, Callable[[Path, int], Path]] = {"leaves": write_leaves, "digits": write_digits}
 ARM = "full.given"

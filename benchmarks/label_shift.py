@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 
 from benchmarks.coupling_forms import Leaves
 from benchmarks.relation_estimation import EKMAN, FEELINGS, SENTIMENT, scatter
-from labelweave import Annotations, Multiclass, MultiTaskClassifier, Relation
+from labelweave.annotations import Annotations
 from labelweave.data import Source
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation import evaluate
-from labelweave.relations import multiply_in
+from labelweave.relations import Relation, multiply_in
+from labelweave.tasks import Multiclass
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")
 PRIORS = ("training", "population", "rows", "true")

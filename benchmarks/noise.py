@@ -26,11 +26,11 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.relation_estimation import Inputs, Predictions, Row, Rows, scatter, summary
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.cases.leaves import ATTRIBUTES, BINARY, read_leaves
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
+from labelweave.datasets._demos import BINARY, read_leaves
+from labelweave.datasets._demos import LEAVES_ATTRIBUTES as ATTRIBUTES
 from labelweave.losses import Objective
-from labelweave.networks import MultiTaskNetwork
-from labelweave.networks.backbones import backbone
+from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import AnyRelation, Noise, NoiseReport, relate
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.training import Trainer, TrainingConfig

@@ -27,9 +27,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from labelweave import Annotations, MultiTaskClassifier, relate
+from labelweave.annotations import Annotations
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation import evaluate
-from labelweave.relations import AnyRelation, NoisyOr, multiply_in
+from labelweave.relations import AnyRelation, NoisyOr, multiply_in, relate
 from labelweave.tasks import Binary, Multilabel
 
 Floats = NDArray[np.float64]

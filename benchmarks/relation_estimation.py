@@ -26,13 +26,12 @@ from sklearn.preprocessing import StandardScaler
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.cases.leaves import ATTRIBUTES, BINARY, read_leaves
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
+from labelweave.datasets._demos import BINARY, read_leaves
+from labelweave.datasets._demos import LEAVES_ATTRIBUTES as ATTRIBUTES
 from labelweave.losses import Objective
-from labelweave.networks import MultiTaskNetwork
-from labelweave.networks.backbones import backbone
-from labelweave.relations import Relation, read_knowledge
-from labelweave.relations.estimation import Estimate, estimate_relations
+from labelweave.networks import MultiTaskNetwork, backbone
+from labelweave.relations import Estimate, Relation, estimate_relations, read_knowledge
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 from labelweave.training import Trainer, TrainingConfig
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from labelweave.evaluation import Replicates, TestResult, group_weights, holm
-from labelweave.evaluation.spread import Spread, spread
+from labelweave.evaluation._comparison import Spread, spread
 from labelweave.tasks import Multiclass
 
 Row = dict[str, object]

@@ -30,10 +30,10 @@ import pandas as pd
 import yaml
 
 from benchmarks.strength_yeast import write_yeast
-from labelweave.cases.leaves import write_leaves
-from labelweave.files import write_text
+from labelweave._files import write_text
+from labelweave.datasets import write_leaves
+from labelweave.experiments import Study
 from labelweave.relations import known_table
-from labelweave.study import Study
 
 FACTORS = (0.1, 0.3, 1.0, 3.0)
 Row = dict[str, Any]

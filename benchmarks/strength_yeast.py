@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from benchmarks.noisy_or import yeast
-from labelweave.files import write_text
+from labelweave._files import write_text
 from labelweave.relations import NoisyOr
 from labelweave.tasks import Multilabel
 

@@ -24,7 +24,7 @@ from labelweave.balancing import WEIGHTINGS, Choice
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Multiclass
-from labelweave.training.balance import balance_of
+from labelweave.training._task_balancing import balance_of
 
 TASKS = tuple(Multiclass(f"task{i}", tuple("abcdef")) for i in range(8))
 AIM = 1.15

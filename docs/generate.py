@@ -10,21 +10,22 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from labelweave.balancing import SAMPLERS, WEIGHTINGS
-from labelweave.balancing.samplings import TITLES
-from labelweave.losses.class_imbalance import (
-    LOSS_TITLES,
-    MULTICLASS_ONLY,
-    MULTILABEL_ONLY,
-    TASK_LOSSES,
+from labelweave.balancing._sampling import TITLES
+from labelweave.experiments import StudyConfig
+from labelweave.experiments import _sections as sections
+from labelweave.experiments import _sections as value_sections
+from labelweave.experiments._sections import (
+    ArmSection,
+    ArmTrainingSection,
+    SourceSection,
+    TrackerSection,
+    TuneSection,
 )
-from labelweave.study import ARMS, StudyConfig, sections, value_sections
-from labelweave.study.arm_section import ArmSection, ArmTrainingSection
-from labelweave.study.inputs_section import ImageSection, InputsSection, TextSection
-from labelweave.study.label_shift_section import LabelShiftSection
-from labelweave.study.network_section import NetworkSection
-from labelweave.study.source_section import SourceSection
-from labelweave.study.tracking_section import TrackerSection
-from labelweave.study.tune_section import TuneSection
+from labelweave.fitting._inputs import ImageSection, InputsSection, TextSection
+from labelweave.fitting._methods import ARMS
+from labelweave.fitting._sections import LabelShiftSection, NetworkSection
+from labelweave.losses import TASK_LOSSES
+from labelweave.losses._supervised import LOSS_TITLES, MULTICLASS_ONLY, MULTILABEL_ONLY
 from labelweave.training import AugmentConfig, TrainingConfig
 
 SECTIONS: dict[str, type[BaseModel]] = {

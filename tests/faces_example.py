@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from labelweave.cases import bp4d, disfa
-from labelweave.cases.raf_db import BASIC, COMPOUND
+from labelweave.datasets import _action_units as bp4d
+from labelweave.datasets import _action_units as disfa
+from labelweave.datasets._expressions import BASIC, COMPOUND
 
 UNIT_HEAD = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
 CLASS_HEAD = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"

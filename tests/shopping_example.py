@@ -6,7 +6,7 @@ import numpy as np
 from scipy.io import savemat
 
 from faces_example import face
-from labelweave.cases.clothing_attributes import BINARY, MULTICLASS
+from labelweave.datasets._shopping import BINARY, MULTICLASS
 from persons_example import write
 
 SHOES = (("Shoes", "Oxfords"), ("Boots", "Ankle"), ("Slippers", "Boot"))

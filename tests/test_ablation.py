@@ -9,9 +9,10 @@ from rich.console import Console
 
 from command_line import command_line
 from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study, run_ablation
+from labelweave.experiments import _runs as runs
 from labelweave.report import print_ablation, write_ablation
-from labelweave.report.latex import escaped
-from labelweave.study import Study, run_ablation, runs
+from labelweave.report._tables import escaped
 from report_example import example_results
 from study_example import write_study
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelweave.training.adamw import AdamW
+from labelweave.training._optimiser import AdamW
 
 
 def weights_of(seed: int = 0) -> list[nn.Parameter]:

@@ -17,9 +17,9 @@ from faces_example import (
     write_emotionet,
     write_text,
 )
-from labelweave.cases import DataSet, find_reader
+from labelweave.datasets import DataSet, find_reader
 from labelweave.errors import LabelweaveError
-from labelweave.relations.knowledge import known_table
+from labelweave.relations import known_table
 
 
 def read(name: str, root: Path, **options: Any) -> DataSet:

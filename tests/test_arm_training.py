@@ -7,8 +7,8 @@ import pytest
 
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
-from labelweave.study.planning import plan_run
+from labelweave.experiments import Study
+from labelweave.experiments._runs import plan_run
 from study_example import write_study
 
 OWN = {"arm": "multi_task", "name": "mine", "training": {"sampling": "equal", "weighting": "mgda"}}

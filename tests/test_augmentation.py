@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import Proportional
-from labelweave.data.batches import Batches
-from labelweave.data.stored_inputs import Block, StoredInputs, as_keys
+from labelweave.data import StoredInputs
+from labelweave.data._batches import Batches
+from labelweave.data._row_store import Block, as_keys
 from labelweave.errors import LabelweaveError
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone

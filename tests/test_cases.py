@@ -10,12 +10,20 @@ import pytest
 import yaml
 
 from command_line import CommandLine, command_line
-from labelweave.cases import fashion_mnist, goemotions, write_fashion_mnist, write_goemotions
-from labelweave.cases.fashion_mnist import ITEMS, read_fashion_mnist
-from labelweave.cases.goemotions import EKMAN, GROUP_OF, SENTIMENT, read_goemotions
-from labelweave.cases.idx import read_idx
+from labelweave.datasets import _demos as fashion_mnist
+from labelweave.datasets import _demos as goemotions
+from labelweave.datasets import write_fashion_mnist, write_goemotions
+from labelweave.datasets._demos import (
+    EKMAN,
+    GROUP_OF,
+    ITEMS,
+    SENTIMENT,
+    read_fashion_mnist,
+    read_goemotions,
+)
+from labelweave.datasets._official import read_idx
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
+from labelweave.experiments import Study
 from test_text_vectors import Letters
 
 __all__ = ["command_line"]

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from labelweave.class_priors import labelled_prior, log_odds, spoken_prior
 from labelweave.errors import LabelweaveError
-from labelweave.losses import Objective, Supervised, freed
-from labelweave.losses.class_imbalance import Reweighted, asymmetric, focal
+from labelweave.experiments import Study, StudyConfig
+from labelweave.losses import Objective, Reweighted, Supervised, freed
+from labelweave.losses._supervised import asymmetric, focal
 from labelweave.model import Model
-from labelweave.priors import labelled_prior, log_odds, spoken_prior
 from labelweave.relations import Noise
-from labelweave.study import Study, StudyConfig
 from labelweave.tasks import Binary, Multiclass, Multilabel
 from study_example import content, write_study
 
@@ -123,7 +123,7 @@ def test_without_options_that_matter_all_are_the_cross_entropy():
 
 
 def _asymmetric():
-    from labelweave.losses.class_imbalance import AsymmetricOptions
+    from labelweave.losses._supervised import AsymmetricOptions
 
     return AsymmetricOptions()
 

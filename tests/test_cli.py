@@ -11,7 +11,8 @@ import pytest
 import labelweave
 from command_line import CommandLine, command_line
 from labelweave.errors import TrainingError
-from labelweave.study import StudyConfig, runs
+from labelweave.experiments import StudyConfig
+from labelweave.experiments import _runs as runs
 from study_example import content, write_study
 
 __all__ = ["command_line"]

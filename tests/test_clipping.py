@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from labelweave.training.clipping import clip
+from labelweave.training._optimiser import clip
 
 SHAPES = ((16, 5), (16,), (3, 16), (3,))
 

@@ -6,8 +6,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from labelweave import MultiTaskClassifier
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.networks import backbone
 from training_setup import Setup, accuracy, assert_same, raise_once
 

@@ -11,12 +11,13 @@ from rich.console import Console
 
 from command_line import CommandLine, command_line
 from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
+from labelweave.experiments import _stepwise as staging
+from labelweave.experiments._compare import compare_sides, of_study
+from labelweave.experiments._stepwise import Stage, next_stage, promising
+from labelweave.experiments._study import stage_name
 from labelweave.relations import TaskPair
 from labelweave.report import print_compared
-from labelweave.study import Study, staging
-from labelweave.study.comparing import compare_sides, of_study
-from labelweave.study.stage_name import stage_name
-from labelweave.study.staging import Stage, next_stage, promising
 from study_example import tables, write_study
 
 __all__ = ["command_line"]

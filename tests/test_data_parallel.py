@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import Relation

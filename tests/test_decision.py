@@ -1,9 +1,9 @@
 import pytest
 
 from labelweave.report import decide, joining
-from labelweave.report.messages import Messages
-from labelweave.report.tables import checked
-from labelweave.report.verdict import shown_arm
+from labelweave.report._decision import shown_arm
+from labelweave.report._messages import Messages
+from labelweave.report._tables import checked
 from test_report import small
 
 GAIN, HARM, SAME, UNCLEAR = "gain", "negative transfer", "no difference", "not enough data"

@@ -6,9 +6,11 @@ import pytest
 import yaml
 
 from command_line import CommandLine, command_line
-from labelweave.cases import digits, leaves, write_digits, write_leaves
+from labelweave.datasets import _demos as digits
+from labelweave.datasets import _demos as leaves
+from labelweave.datasets import write_digits, write_leaves
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
+from labelweave.experiments import Study
 
 __all__ = ["command_line"]
 

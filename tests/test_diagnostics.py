@@ -10,19 +10,13 @@ from hypothesis import given, settings
 from interrupts import interrupts
 from labelweave.annotations import Annotations
 from labelweave.balancing import Proportional
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
 from labelweave.losses import Loss, Objective
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass, Multilabel
-from labelweave.training import Trainer, TrainingConfig
-from labelweave.training.diagnostics import (
-    head_gradients,
-    mean_gradients,
-    probes,
-    shares_and_cosines,
-    speeds,
-)
-from labelweave.training.history import Window
+from labelweave.training import Trainer, TrainingConfig, mean_gradients, speeds
+from labelweave.training._diagnostics import head_gradients, probes, shares_and_cosines
+from labelweave.training._history import Window
 from training_setup import TASKS, Setup, accuracy, assert_same, raise_once
 
 __all__ = ["interrupts"]

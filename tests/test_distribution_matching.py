@@ -5,10 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import losses_reference as slow
-from labelweave.losses import (
-    FORMS,
-    DistributionMatching,
-)
+from labelweave.losses import FORMS, DistributionMatching
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass
 from losses_reference import (

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from labelweave.study import StudyConfig
+from labelweave.experiments import StudyConfig
 
 ROOT = Path(__file__).parent.parent
 

@@ -8,17 +8,18 @@ import yaml
 from PIL import Image
 
 from command_line import CommandLine, command_line
-from labelweave.cases import drawn_faces
-from labelweave.cases.drawn_faces import (
+from labelweave.datasets import _drawn_faces as drawn_faces
+from labelweave.datasets._drawn_faces import (
     HABIT,
+    Person,
+    View,
+    draw_face,
     draw_faces,
     face_sheet,
     unit_probabilities,
     write_drawn_faces,
 )
-from labelweave.cases.face_drawing import draw_face
-from labelweave.cases.face_looks import Person, View
-from labelweave.study import Study
+from labelweave.experiments import Study
 
 __all__ = ["command_line"]
 

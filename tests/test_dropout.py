@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from labelweave.networks.dropout import Dropout
+from labelweave.networks._layers import Dropout
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.9])

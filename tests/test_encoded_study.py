@@ -8,12 +8,12 @@ import yaml
 import encoders_example
 from command_line import CommandLine, command_line
 from image_example import image_content, write_image_study, write_images
-from labelweave import MultiTaskClassifier, trusting
-from labelweave.data.frozen import image_encoder, text_encoder
+from labelweave import _trust as trusting
+from labelweave.data._frozen_encoders import image_encoder, text_encoder
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
+from labelweave.experiments import Study, parse_study
 from labelweave.model import Model
-from labelweave.study import Study
-from labelweave.study.study_file import parse_study
 
 __all__ = ["command_line"]
 CORNERS = {"encoder": "module:encoders_example.Corners"}
@@ -56,7 +56,7 @@ def test_features_and_columns_stand_side_by_side_standardised(tmp_path):
 def test_batches_of_stored_features_are_their_rows(tmp_path):
     import torch
 
-    from labelweave.data.gathering import gatherer
+    from labelweave.data._batches import gatherer
 
     write_images(tmp_path)
     inputs = Study(encoded_content(), tmp_path).first_fold().train.inputs

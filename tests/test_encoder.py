@@ -173,7 +173,7 @@ def test_rows_transformed_in_chunks_are_those_of_the_whole(monkeypatch):
     frame = numbers(np.random.default_rng(0), 50)
     encoder = TableEncoder().fit(frame)
     whole = encoder.transform(frame)
-    monkeypatch.setattr("labelweave.data.numeric.CELLS", 7)
+    monkeypatch.setattr("labelweave.data._table_encoder.CELLS", 7)
     np.testing.assert_array_equal(encoder.transform(frame), whole)
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix
 
 from labelweave.annotations import Annotations
-from labelweave.relations import Relation, count_relation
-from labelweave.relations.estimation import em, estimate_relations
+from labelweave.relations import Relation, count_relation, estimate_relations
+from labelweave.relations import _em as em
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))

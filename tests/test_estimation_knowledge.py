@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import Relation
-from labelweave.relations.estimation import estimate_relations
+from labelweave.relations import Relation, estimate_relations
 from labelweave.tasks import Multiclass
 from test_estimation import KIND, MARKS, PAIRS, SHAPE, SHAPES, SIGNS, simulate, tables
 

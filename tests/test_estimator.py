@@ -10,10 +10,12 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from labelweave import Annotations, Binary, LabelweaveError, Multiclass, MultiTaskClassifier
+from labelweave.annotations import Annotations
 from labelweave.data import Source
-from labelweave.parameters import METHODS
+from labelweave.errors import LabelweaveError
+from labelweave.estimator import METHODS, MultiTaskClassifier
 from labelweave.relations import read_knowledge
+from labelweave.tasks import Binary, Multiclass
 from study_example import tables
 
 COLUMNS = ["length", "width", "weight", "noise"]

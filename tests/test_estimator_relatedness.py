@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelweave import LabelweaveError, MultiTaskClassifier
+from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.relations import Relation
 from labelweave.tasks import Binary, Multiclass
 

@@ -7,11 +7,8 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import Relation
-from labelweave.relations.evidence import evaluate_relation
-from labelweave.relations.evidence.elements import elements
-from labelweave.relations.evidence.recalibration import fit, log_odds, recalibrated
-from labelweave.relations.evidence.resampling import Resampling
+from labelweave.relations import Relation, evaluate_relation
+from labelweave.relations._lift import Resampling, elements, fit, log_odds, recalibrated
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 QUICK = {"replicates": 200, "permutations": 60}

@@ -4,9 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import Relation, multiply_in
-from labelweave.relations.evidence import acyclic
-from labelweave.relations.reverse import reverse
+from labelweave.relations import Relation, acyclic, multiply_in, reverse
 from labelweave.tasks import Multiclass
 
 PRIOR = np.array([0.5, 0.3, 0.2])

@@ -1,7 +1,7 @@
 import pytest
 
+from labelweave._files import replacing, write_text
 from labelweave.errors import LabelweaveError
-from labelweave.files import replacing, write_text
 
 
 def test_a_file_is_replaced_whole(tmp_path) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from command_line import CommandLine, command_line
+from labelweave._files import make_folder, write_text
 from labelweave.errors import LabelweaveError, WriteError
-from labelweave.files import make_folder, write_text
-from labelweave.study import Study
-from labelweave.study.course import plan_runs
+from labelweave.experiments import Study
+from labelweave.experiments._scheduler import plan_runs
 from study_example import write_study
 
 __all__ = ["command_line"]
@@ -92,7 +92,7 @@ def test_a_disk_that_fills_at_the_end_costs_no_run(
     output = tmp_path / "runs" / "parts"
     fill(output / name)
     # what a killed process left would be removed: here it stands for the disk
-    monkeypatch.setattr("labelweave.study.study.remove_unfinished", lambda folder: None)
+    monkeypatch.setattr("labelweave.experiments._study.remove_unfinished", lambda folder: None)
     message = f"{output / name}: cannot be written (No space left on device)"
     assert cli.refused("run", path, "--jobs", 1, begun=True) == message
     assert not (output / name).exists()
@@ -114,7 +114,7 @@ def test_a_disk_that_fills_while_relations_are_found(
     kept.unlink()
     shutil.rmtree(tmp_path / "runs/parts/relatedness")  # else nothing is to be found anew
     fill(kept)
-    monkeypatch.setattr("labelweave.study.study.remove_unfinished", lambda folder: None)
+    monkeypatch.setattr("labelweave.experiments._study.remove_unfinished", lambda folder: None)
     message = f"{kept}: cannot be written (No space left on device)"
     assert cli.refused("relate", path) == message
     assert cli("relate", path).code == 0
@@ -157,7 +157,7 @@ def test_an_output_that_cannot_be_written_is_told_before_training(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "labelweave.study.runs.fit_arm", lambda *args, **kwargs: pytest.fail("trained")
+        "labelweave.experiments._runs.fit_arm", lambda *args, **kwargs: pytest.fail("trained")
     )
     path = write_study(tmp_path, **CHANGES)
     (tmp_path / "runs").write_text("a file")

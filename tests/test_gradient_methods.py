@@ -9,13 +9,20 @@ from lightning_fabric import Fabric
 from scipy.optimize import nnls
 from torchjd.aggregation import AlignedMTLWeighting
 
-from labelweave.balancing.cagrad import added_by_bounds, added_directly
-from labelweave.balancing.gramian import factor
-from labelweave.balancing.methods import aligned_mtl, pcgrad, upgrad
-from labelweave.balancing.nonnegative import lawson_hanson, nonnegative, shortest
+from labelweave.balancing._gradient_methods import (
+    added_by_bounds,
+    added_directly,
+    aligned_mtl,
+    factor,
+    lawson_hanson,
+    nonnegative,
+    pcgrad,
+    shortest,
+    upgrad,
+)
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass
-from labelweave.training.balance import FeatureBalance
+from labelweave.training._task_balancing import FeatureBalance
 
 SEEDS = st.integers(0, 10_000)
 

@@ -3,9 +3,7 @@ import pytest
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.relations.evidence import evaluate_relation
-from labelweave.relations.grouping import propose, rank_pairs
-from labelweave.relations.relation import Relation
+from labelweave.relations import Relation, evaluate_relation, propose, rank_pairs
 from labelweave.tasks import Multiclass, Multilabel
 from test_evidence import world
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from labelweave.data.image_files import ImageFormat, UnreadableImageError, decode
+from labelweave.data import ImageFormat
+from labelweave.data._image_files import UnreadableImageError, decode
 
 HALVES = np.zeros((8, 16), np.uint8)
 HALVES[:, 8:] = 200  # left dark, right bright

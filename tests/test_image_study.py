@@ -9,14 +9,14 @@ import torch
 
 from command_line import CommandLine, command_line
 from image_example import SIDE, image_content, write_image_study, write_images
-from labelweave import MultiTaskClassifier
-from labelweave.data import StoredInputs, read_folder
+from labelweave.data import StoredInputs
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
+from labelweave.experiments import Study, parse_study
+from labelweave.experiments._scheduler import plan_runs
 from labelweave.model import Model
 from labelweave.networks import backbone
-from labelweave.study import Study
-from labelweave.study.course import plan_runs
-from labelweave.study.study_file import parse_study
+from labelweave.tables import read_folder
 
 __all__ = ["command_line"]
 

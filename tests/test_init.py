@@ -8,8 +8,8 @@ import yaml
 
 from command_line import CommandLine, command_line
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
-from labelweave.study.proposal import propose
+from labelweave.experiments import Study
+from labelweave.experiments._scaffold import propose
 from study_example import tables
 
 __all__ = ["command_line"]

@@ -4,16 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from labelweave._messages import Remark
 from labelweave.errors import LabelweaveError
-from labelweave.relations import (
-    KeptOut,
-    NoisyOr,
-    load_relatedness,
-    relate,
-    save_relatedness,
-)
-from labelweave.remarks import Remark
-from labelweave.study import Study, relating
+from labelweave.experiments import Study
+from labelweave.experiments import _relating as relating
+from labelweave.relations import KeptOut, NoisyOr, load_relatedness, relate, save_relatedness
 from study_example import write_study
 from test_relating import TABLE, world
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelweave.study import Study
+from labelweave.experiments import Study
 from study_example import write_study
 from study_process import CHECKPOINT, PATIENCE, kill_group, started, workers_of
 

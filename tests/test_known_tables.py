@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations.knowledge import known_table, known_tables
+from labelweave.relations import known_table, known_tables
 from labelweave.tasks import Multiclass, Multilabel
 
 NAME = "du-tao-martinez-2014"

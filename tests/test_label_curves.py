@@ -8,18 +8,18 @@ from numpy.testing import assert_allclose
 from sklearn.isotonic import isotonic_regression
 
 from labelweave.annotations import Annotations
-from labelweave.data.thinning import label_order
+from labelweave.data._label_masking import label_order
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import Replicates, TestResult
-from labelweave.evaluation.curve_fit import (
+from labelweave.evaluation._label_curves import (
     LabelCurve,
     interval,
     mean_draws,
     monotone,
     power_law,
 )
-from labelweave.study import Study, parse_study
-from labelweave.study.curves import Point, curve_folds, curve_to_dict, task_curve
+from labelweave.experiments import Study, parse_study
+from labelweave.experiments._label_curves import Point, curve_folds, curve_to_dict, task_curve
 from labelweave.tasks import Multiclass, Multilabel
 from study_example import content, write_study
 

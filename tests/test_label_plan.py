@@ -7,12 +7,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 from command_line import CommandLine, command_line
+from labelweave.experiments import Study
+from labelweave.experiments._active_learning import rows_to_label, task_plan
+from labelweave.experiments._label_curves import Point, TaskCurve, shown, task_curve, total_saved
+from labelweave.experiments._sections import PricesSection
+from labelweave.experiments._value import decide
 from labelweave.relations import TaskPair, order_tasks
-from labelweave.study import Study
-from labelweave.study.curves import Point, TaskCurve, shown, task_curve, total_saved
-from labelweave.study.decision import decide
-from labelweave.study.label_plan import rows_to_label, task_plan
-from labelweave.study.value_sections import PricesSection
 from study_example import write_study
 from test_label_curves import law, replicates
 

@@ -11,13 +11,16 @@ import pytest
 import torch
 
 from command_line import CommandLine, command_line
-from labelweave import Annotations, LabelweaveError, Multiclass, MultiTaskClassifier
+from labelweave.annotations import Annotations
+from labelweave.class_priors import AssumedPrior, labelled_prior, log_odds, source_priors
 from labelweave.data import Source
+from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
+from labelweave.experiments import Study
+from labelweave.experiments._runs import plan_run
 from labelweave.losses import Objective
 from labelweave.model import Model
-from labelweave.priors import AssumedPrior, labelled_prior, log_odds, source_priors
-from labelweave.study import Study
-from labelweave.study.planning import plan_run
+from labelweave.tasks import Multiclass
 from study_example import content, tables, write_study
 
 __all__ = ["command_line"]

@@ -3,7 +3,7 @@ import pytest
 
 from labelweave.annotations import Annotations
 from labelweave.losses import CoAnnotation, DistributionMatching, Objective, own_labels
-from labelweave.losses.registry import made_couplings
+from labelweave.losses._registry import made_couplings
 from labelweave.relations import KeptOut, NoisyOr, Relation, learning_needs, relate
 from labelweave.tasks import Binary, Multiclass, Multilabel
 

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from labelweave.annotations import Annotations
+from labelweave.experiments import Study
+from labelweave.experiments._results import left_behind, state
+from labelweave.fitting._networks import task_fits
+from labelweave.fitting._split import Rows
 from labelweave.networks import MultiTaskNetwork, backbone
-from labelweave.report.left_behind import advice, cosine_map, shown, task_rows
-from labelweave.report.messages import Messages
-from labelweave.study import Study
-from labelweave.study.fold import Rows
-from labelweave.study.left_behind import left_behind, state
-from labelweave.study.task_fit import task_fits
+from labelweave.report._figures import advice, cosine_map, shown, task_rows
+from labelweave.report._messages import Messages
 from labelweave.tasks import Binary, Multiclass
 from report_example import example_results, with_value
 from study_example import write_study

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from command_line import CommandLine, command_line
-from labelweave import lock
+from labelweave import _files as lock
+from labelweave._files import check_free, locked
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
-from labelweave.lock import check_free, locked
-from labelweave.study import Study
+from labelweave.experiments import Study
 from study_example import write_study
 
 __all__ = ["command_line"]

@@ -152,7 +152,7 @@ def test_chunks_of_replicates_join_up(monkeypatch):
     task, scores, labels = multilabel(3)
     weights = group_weights(len(labels), 50, seed=1)
     whole = replicate_metrics(task, scores, labels, weights)
-    monkeypatch.setattr("labelweave.evaluation.bootstrap.CHUNK", 7 * len(labels))
+    monkeypatch.setattr("labelweave.evaluation._comparison.CHUNK", 7 * len(labels))
     for name, values in replicate_metrics(task, scores, labels, weights).items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-12)
 

@@ -4,13 +4,7 @@ import torch
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.losses import (
-    CoAnnotation,
-    DistributionMatching,
-    Objective,
-    needs,
-    own_labels,
-)
+from labelweave.losses import CoAnnotation, DistributionMatching, Objective, needs, own_labels
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel
 

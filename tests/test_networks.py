@@ -5,7 +5,7 @@ from torch import nn
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import Proportional
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.losses import Objective
 from labelweave.networks import BACKBONES, Backbone, MultiTaskNetwork, backbone, probabilities

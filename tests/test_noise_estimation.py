@@ -9,9 +9,9 @@ import pytest
 from command_line import command_line
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study, parse_study
 from labelweave.relations import Relation, estimate_noise, relate
-from labelweave.relations.noise.unmixing import symmetric, unmix
-from labelweave.study import Study, parse_study
+from labelweave.relations._label_noise import symmetric, unmix
 from labelweave.tasks import Multiclass, Multilabel
 from study_example import content, tables, write_study
 

@@ -2,9 +2,7 @@ import numpy as np
 import pytest
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations.evidence import evaluate_noisy_or
-from labelweave.relations.noisy_or import NoisyOr
-from labelweave.relations.product import multiply_in
+from labelweave.relations import NoisyOr, evaluate_noisy_or, multiply_in
 from labelweave.tasks import Binary, Multilabel
 
 MODES = Multilabel("modes", ("crack", "dent", "burr"))

@@ -9,8 +9,8 @@ import yaml
 
 from command_line import command_line
 from labelweave.errors import LabelweaveError, listing
+from labelweave.experiments import Study
 from labelweave.relations import NoisyOr, Relation, join_tables, known_table
-from labelweave.study import Study
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 __all__ = ["command_line"]  # a fixture

@@ -7,11 +7,10 @@ import pytest
 import yaml
 
 from command_line import CommandLine, command_line
-from labelweave.cases.celeba import read_celeba
-from labelweave.cases.identities import most_frequent, shared_parts
-from labelweave.cases.lfw import read_lfw
+from labelweave.datasets._faces import read_celeba, read_lfw
+from labelweave.datasets._official import most_frequent, shared_parts
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study
+from labelweave.experiments import Study
 from persons_example import ATTRIBUTES, PEOPLE, write_celeba, write_lfw, write_lfwa
 
 __all__ = ["command_line"]

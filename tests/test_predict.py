@@ -8,10 +8,10 @@ import pytest
 
 from command_line import CommandLine, command_line
 from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
 from labelweave.model import Model
-from labelweave.prediction import find_model, prediction_table
 from labelweave.report import recommended_arm
-from labelweave.study import Study
+from labelweave.serving._prediction import find_model, prediction_table
 from study_example import tables, write_study
 
 __all__ = ["command_line"]

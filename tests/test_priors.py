@@ -7,8 +7,7 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from labelweave.annotations import Annotations
-from labelweave.errors import LabelweaveError
-from labelweave.priors import (
+from labelweave.class_priors import (
     AssumedPrior,
     adjust,
     assumed_prior,
@@ -18,6 +17,7 @@ from labelweave.priors import (
     population_prior,
     source_priors,
 )
+from labelweave.errors import LabelweaveError
 from labelweave.relations import Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel
 

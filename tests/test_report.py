@@ -26,11 +26,10 @@ from labelweave.report import (
     write_csv,
     write_html,
 )
-from labelweave.report.figures import interval_plot, loss_curves
-from labelweave.report.heat_maps import heat_map
-from labelweave.report.messages import Messages
-from labelweave.report.tables import Estimate, arm_names, checked, mean_scores
-from labelweave.report.verdict import blind_spot
+from labelweave.report._decision import blind_spot
+from labelweave.report._figures import heat_map, interval_plot, loss_curves
+from labelweave.report._messages import Messages
+from labelweave.report._tables import Estimate, arm_names, checked, mean_scores
 from report_example import example_results
 
 VOID = {"meta", "br", "wbr"}

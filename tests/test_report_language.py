@@ -9,16 +9,16 @@ from importlib.resources import files
 import pytest
 
 from command_line import CommandLine, command_line
+from labelweave._messages import Remark, plain, some
 from labelweave.errors import LabelweaveError
-from labelweave.remarks import Remark, plain, some
+from labelweave.experiments import parse_study
+from labelweave.fitting._methods import ARMS, find_arm
+from labelweave.report import _summary as summary_module
 from labelweave.report import languages, write_html, write_markdown, write_summary
-from labelweave.report import summary as summary_module
-from labelweave.report.fonts import fonts_for
-from labelweave.report.html import _title
-from labelweave.report.messages import Messages, catalogue
-from labelweave.report.tables import checked
-from labelweave.study import ARMS, parse_study
-from labelweave.study.arms import find_arm
+from labelweave.report._drawing import fonts_for
+from labelweave.report._messages import Messages, catalogue
+from labelweave.report._page import _title
+from labelweave.report._tables import checked
 from report_example import example_results, with_value
 from study_example import content
 
@@ -203,7 +203,7 @@ def test_numbers_are_written_as_the_language_does(monkeypatch):
     assert japanese.names(["a", "b", "c"], 2) == "「a」、「b」ほか1件"
     assert (english("count.tasks", n=1), english("count.tasks", n=2)) == ("1 task", "2 tasks")
     german = catalogue("en") | {"format.decimal": ",", "format.group": "."}
-    monkeypatch.setattr("labelweave.report.messages.catalogue", lambda _: german)
+    monkeypatch.setattr("labelweave.report._messages.catalogue", lambda _: german)
     assert Messages("en").fixed(1234.5, 1) == "1.234,5"
 
 
@@ -243,8 +243,8 @@ def test_the_slide_has_the_size_of_a_slide(tmp_path):
 
 
 def test_without_a_font_the_slide_is_in_english_and_says_so(monkeypatch):
-    monkeypatch.setattr("labelweave.report.fonts.findSystemFonts", list, raising=False)
-    monkeypatch.setattr("labelweave.report.fonts._family_with", lambda _: None)
+    monkeypatch.setattr("labelweave.report._drawing.findSystemFonts", list, raising=False)
+    monkeypatch.setattr("labelweave.report._drawing._family_with", lambda _: None)
     assert fonts_for("abc ±▲") == ["DejaVu Sans"]
     assert fonts_for("日本") is None
     say, families, note = summary_module.legible(checked(RESULTS), "ja")

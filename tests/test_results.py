@@ -1,6 +1,6 @@
 """From runs to results, where the runs of an arm differ."""
 
-from labelweave.study.results import _curve
+from labelweave.experiments._results import _curve
 
 
 class Run:

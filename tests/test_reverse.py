@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from sklearn.naive_bayes import BernoulliNB
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import Relation
-from labelweave.relations.reverse import reverse, source_posterior
+from labelweave.relations import Relation, reverse, source_posterior
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from interrupts import interrupts
-from labelweave.study import Study
+from labelweave.experiments import Study
 from study_example import write_study
 from study_process import PATIENCE, started
 

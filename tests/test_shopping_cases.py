@@ -8,11 +8,15 @@ import yaml
 from scipy.io import savemat
 
 from command_line import CommandLine, command_line
-from labelweave.cases.clothing_attributes import BINARY, MULTICLASS, read_clothing_attributes
-from labelweave.cases.deepfashion import read_deepfashion
-from labelweave.cases.shoes import read_shoes
-from labelweave.cases.ut_zappos import read_ut_zappos
-from labelweave.study import Study
+from labelweave.datasets._shopping import (
+    BINARY,
+    MULTICLASS,
+    read_clothing_attributes,
+    read_deepfashion,
+    read_shoes,
+    read_ut_zappos,
+)
+from labelweave.experiments import Study
 from shopping_example import (
     CLOTHES,
     MARKS,

@@ -6,14 +6,15 @@ import torch
 from torch import nn
 
 from labelweave.errors import TrainingError
+from labelweave.experiments import Study
+from labelweave.fitting import _networks as fits
+from labelweave.fitting._fit import fit_arm
+from labelweave.fitting._networks import Fit
 from labelweave.model import NetworkSpec
 from labelweave.networks import MultiTaskNetwork, SideBySide, backbone
-from labelweave.study import Study, fits
-from labelweave.study.fit import Fit
-from labelweave.study.fitting import fit_arm
 from labelweave.tasks import Binary, Multiclass, Multilabel
-from labelweave.training.clipping import clip, clip_each
-from labelweave.training.history import Window
+from labelweave.training._history import Window
+from labelweave.training._optimiser import clip, clip_each
 from study_example import write_study
 from training_setup import assert_same
 

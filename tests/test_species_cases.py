@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from command_line import CommandLine, command_line
-from labelweave.cases.awa2 import read_awa2
-from labelweave.cases.cub import read_cub
-from labelweave.study import Study
+from labelweave.datasets._species import read_awa2, read_cub
+from labelweave.experiments import Study
 from species_example import ANIMALS, MARKS, PREDICATES, SPECIES, write_awa2, write_cub
 from test_person_cases import message
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelweave.study.spreading import spread
+from labelweave.experiments._active_learning import spread
 
 
 def test_of_rows_alike_one_is_named_and_then_another_kind():

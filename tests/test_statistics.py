@@ -6,7 +6,7 @@ from benchmarks.statistics import TASK, accuracy_spread, simulate
 from scipy.stats import binomtest, t, ttest_ind, ttest_rel
 
 from labelweave.evaluation import TestResult, cohens_h, compare
-from labelweave.evaluation.spread import Spread, spread
+from labelweave.evaluation._comparison import Spread, spread
 from labelweave.tasks import Binary
 
 RIPE = Binary("ripe")

@@ -10,10 +10,12 @@ from scipy import stats
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.experiments import Study, StudyData, parse_study
+from labelweave.experiments import _runs as runs
+from labelweave.experiments._checking import notes
+from labelweave.fitting._methods import ARMS
 from labelweave.relations import Relation
 from labelweave.report import recommended_arm
-from labelweave.study import ARMS, Study, StudyData, parse_study, runs
-from labelweave.study.notes import notes
 from labelweave.tasks import Multiclass
 from study_example import content, tables, write_study
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.study import Study, StudyConfig, parse_study, read_study_file
+from labelweave.experiments import Study, StudyConfig, parse_study, read_study_file
 from study_example import content, tables, write_study
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from command_line import command_line
-from labelweave import MultiTaskClassifier
+from labelweave._targets import relations_of
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
+from labelweave.experiments import Study
 from labelweave.relations import NoisyOr
-from labelweave.study import Study
-from labelweave.targets import relations_of
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 __all__ = ["command_line"]  # a fixture

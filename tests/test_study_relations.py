@@ -7,9 +7,11 @@ import pytest
 from command_line import command_line
 from labelweave import relations
 from labelweave.errors import LabelweaveError
-from labelweave.relations.halves import held_out_half
-from labelweave.study import Study, kept_out_predictions, relating
-from labelweave.study.arms import find_arm
+from labelweave.experiments import Study
+from labelweave.experiments import _relating as kept_out_predictions
+from labelweave.experiments import _relating as relating
+from labelweave.fitting._methods import find_arm
+from labelweave.relations._counting import held_out_half
 from study_example import write_study
 
 __all__ = ["command_line"]  # a fixture

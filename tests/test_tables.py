@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelweave.data import infer_tasks, read_table, table_source
 from labelweave.errors import LabelweaveError
+from labelweave.tables import infer_tasks, read_table, table_source
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 SPECIES = Multiclass("species", ("oak", "elm"))

@@ -5,15 +5,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelweave import MultiTaskClassifier
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation import best_temperature, scores_of
-from labelweave.study import ARMS, Study, pool, runs, teachers
-from labelweave.study.arms import find_arm
-from labelweave.study.fitting import fit_arm
-from labelweave.study.kept_out import kept_out
-from labelweave.study.planning import plan_run
-from labelweave.study.teachers import teacher_scores
+from labelweave.experiments import Study
+from labelweave.experiments import _executor as pool
+from labelweave.experiments import _runs as runs
+from labelweave.experiments._runs import plan_run
+from labelweave.fitting import _fit as teachers
+from labelweave.fitting._fit import fit_arm, teacher_scores
+from labelweave.fitting._methods import ARMS, find_arm
+from labelweave.fitting._split import kept_out
 from study_example import tables, write_study
 
 TAUGHT = {"arm": "full", "name": "taught", "couplings": {"distillation": {"weight": 0.5}}}

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from labelweave.data import text_vectors as module
-from labelweave.data.minilm import MiniLM
-from labelweave.data.text_vectors import Vectors, text_vectors
+from labelweave.data import _frozen_encoders as module
+from labelweave.data._frozen_encoders import MiniLM, Vectors, text_vectors
 from labelweave.errors import LabelweaveError
 
 TEXTS = ["a", "bb b", "", "a much longer text", "bb b", "fin\u2028e"]

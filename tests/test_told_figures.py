@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from labelweave.report import write_markdown
-from labelweave.report.curves import label_curve
-from labelweave.report.decision import decide
-from labelweave.report.messages import Messages
-from labelweave.report.tables import checked
-from labelweave.report.value import value_lines
+from labelweave.report import decide, write_markdown
+from labelweave.report._figures import label_curve
+from labelweave.report._messages import Messages
+from labelweave.report._sections import value_lines
+from labelweave.report._tables import checked
 from report_example import example_results
 
 

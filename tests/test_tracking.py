@@ -12,8 +12,9 @@ import yaml
 
 from command_line import CommandLine, command_line
 from labelweave.errors import LabelweaveError, LabelweaveWarning
-from labelweave.study import Study, parse_study
-from labelweave.tracking import TRACKERS, RunsFile, TensorBoard, registry
+from labelweave.experiments import Study, parse_study
+from labelweave.tracking import TRACKERS, RunsFile, TensorBoard
+from labelweave.tracking import _stores as registry
 from study_example import content, write_study
 
 __all__ = ["command_line"]

@@ -10,23 +10,24 @@ import yaml
 from hypothesis import given, settings
 
 from command_line import CommandLine, command_line
+from labelweave._search_space import Choice, Uniform, log_uniform
 from labelweave.errors import LabelweaveError, Stopped
-from labelweave.spaces import Choice, Uniform, log_uniform
-from labelweave.study import Study, parse_study, pool
-from labelweave.study.arms import find_arm
-from labelweave.tuning import (
+from labelweave.experiments import (
+    Study,
     dominates,
     gains,
     objective,
     pareto_front,
+    parse_study,
     searched,
     tune,
     with_settings,
 )
-from labelweave.tuning import trial as trial_module
-from labelweave.tuning.search import current
-from labelweave.tuning.trial import Job, _watcher, configured
-from labelweave.tuning.validation import default_arm
+from labelweave.experiments import _executor as pool
+from labelweave.experiments import _tuning_trials as trial_module
+from labelweave.experiments._tuning_space import current
+from labelweave.experiments._tuning_trials import Job, _watcher, configured, default_arm
+from labelweave.fitting._methods import find_arm
 from study_example import content, write_study
 
 pytest.importorskip("optuna")

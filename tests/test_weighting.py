@@ -8,15 +8,15 @@ from scipy.optimize import minimize
 from torchjd import aggregation, scalarization
 
 from interrupts import interrupts
-from labelweave import MultiTaskClassifier
 from labelweave.balancing import WEIGHTINGS, segments_of, task_gramian, weighting
-from labelweave.balancing.gramian import factor
+from labelweave.balancing._gradient_methods import factor
 from labelweave.errors import LabelweaveError
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass
 from labelweave.training import TrainingConfig
-from labelweave.training.balance import FeatureBalance, ParameterBalance, balance_of
+from labelweave.training._task_balancing import FeatureBalance, ParameterBalance, balance_of
 from training_setup import Setup, accuracy, assert_same, raise_once
 
 __all__ = ["interrupts"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from labelweave.errors import LabelweaveWarning, TrainingError
-from labelweave.study.workers import KILLED, side_by_side
+from labelweave.experiments._executor import KILLED, side_by_side
 
 TOLD = "study 'parts': {}; {} runs"
 

@@ -5,7 +5,7 @@ import torch
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import Proportional
-from labelweave.data.batches import Batches
+from labelweave.data._batches import Batches
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import Relation

@@ -6,24 +6,19 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from labelweave._trust import trust
     from labelweave.annotations import Annotations
-    from labelweave.data import Collection, Source, read_table, table_source
+    from labelweave.data import Collection, Source
     from labelweave.errors import LabelweaveError, TrainingError
     from labelweave.estimator import MultiTaskClassifier
+    from labelweave.experiments import Study
     from labelweave.losses import CoAnnotation, DistributionMatching, Objective
     from labelweave.model import Model
     from labelweave.networks import MultiTaskNetwork
-    from labelweave.relations import (
-        Relatedness,
-        Relation,
-        count_relation,
-        read_knowledge,
-        relate,
-    )
-    from labelweave.study import Study
+    from labelweave.relations import Relatedness, Relation, count_relation, read_knowledge, relate
+    from labelweave.tables import read_table, table_source
     from labelweave.tasks import Binary, Multiclass, Multilabel
     from labelweave.training import Trainer, TrainingConfig
-    from labelweave.trusting import trust
 
 _HOME = {
     "Annotations": "annotations",
@@ -41,16 +36,16 @@ _HOME = {
     "Relatedness": "relations",
     "Relation": "relations",
     "Source": "data",
-    "Study": "study",
+    "Study": "experiments",
     "Trainer": "training",
     "TrainingConfig": "training",
     "TrainingError": "errors",
     "count_relation": "relations",
     "read_knowledge": "relations",
-    "read_table": "data",
+    "read_table": "tables",
     "relate": "relations",
-    "table_source": "data",
-    "trust": "trusting",
+    "table_source": "tables",
+    "trust": "_trust",
 }
 
 __all__ = [

@@ -4,30 +4,252 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
 
-from labelweave.data import Collection, Scale, Source, prepare_sources
-from labelweave.learning import found_relatedness, likely_mislabelled, trained_model
-from labelweave.model import Model
-from labelweave.parameters import NETWORK, settings_of
-from labelweave.predicting import PredictorMixin
-from labelweave.study.arms import ARMS
-from labelweave.study.checking import check_fold
-from labelweave.study.config import StudyConfig
-from labelweave.study.fold import make_training_fold
-from labelweave.study.relating import with_relations
-from labelweave.targets import (
+from labelweave._targets import (
     GivenRelations,
     Table,
     Targets,
+    annotations_of,
+    input_frame,
     label_patterns,
     relations_of,
     sources_of,
 )
-from labelweave.tasks import Task
+from labelweave.class_priors import PriorChoice
+from labelweave.data import Collection, Scale, Source, prepare_sources
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.evaluation import evaluate
+from labelweave.experiments._checking import check_fold
+from labelweave.experiments._config import StudyConfig, one_line
+from labelweave.experiments._relating import mislabelled_table, relate_by, with_relations
+from labelweave.experiments._sections import LARGEST_SEED, SplitSection
+from labelweave.fitting._fit import fit_arm, teacher_scores
+from labelweave.fitting._inputs import InputsSection
+from labelweave.fitting._methods import ARMS, BASELINE, UNCOUPLED, Arm
+from labelweave.fitting._sections import NetworkSection
+from labelweave.fitting._split import Fold, make_training_fold
+from labelweave.model import Model
+from labelweave.relations import AnyRelation, NoisyOr, Relatedness, Relation
+from labelweave.tasks import Binary, Multiclass, Multilabel, Task
+from labelweave.training import TrainingConfig
+
+METHODS = (
+    "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
+)  # fmt: skip
+COUPLED = METHODS[:3]
+NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
+INPUTS = ("categorical", "scale", "image", "text")
+TRAINING = (
+    "steps", "batch_size", "learning_rate", "backbone_rate", "layer_decay", "weight_decay",
+    "sampling", "weighting", "patience", "augment",
+)  # fmt: skip
+S = TypeVar("S", bound=BaseModel)
+
+
+def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
+    """Return parameters, by name, as the settings of a study.
+
+    Raises:
+        LabelweaveError: a value that makes no sense; names the parameter.
+    """
+    given = {name: _plain(value) for name, value in parameters.items()}
+    method, seed = given["method"], given["random_state"]
+    if method not in METHODS:
+        raise _wrong(
+            "method", f"found {method!r}, expected {listing(METHODS)}{nearest(method, METHODS)}"
+        )
+    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
+        raise _wrong("random_state", f"found {seed!r}, expected a whole number from 0 up")
+    for task in given["tasks"] or ():
+        if not isinstance(task, Multiclass | Multilabel):
+            raise _wrong("tasks", f"found {task!r}, expected Multiclass, Multilabel or Binary")
+    if not isinstance(given["relations"], Mapping):
+        for relation in given["relations"]:
+            if not isinstance(relation, Relation | NoisyOr):
+                raise _wrong(
+                    "relations",
+                    f"found {relation!r}, expected Relation or NoisyOr objects, or a mapping from "
+                    "a task to its knowledge table",
+                )
+    network = dict(given["network"] or {})
+    for name in NETWORK:
+        if name in network:
+            raise _wrong("network", f"found '{name}', expected it as a parameter of its own")
+    if given["noise"] not in (None, "estimate"):
+        raise _wrong("noise", f"found {given['noise']!r}, expected 'estimate' or None")
+    if given["noise"] and method not in COUPLED:
+        raise _wrong("noise", f"found the method '{method}', expected {listing(COUPLED)}")
+    # without a word tables are taken as they are; noise is found through those that hold
+    related = given["relatedness"] or ({} if given["noise"] else {"from": "given"})
+    if given["noise"] and related.get("from") == "given":
+        raise _wrong("noise", "found relatedness from 'given', expected evidence from the data")
+    couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
+    config = _section(
+        StudyConfig,
+        name="MultiTaskClassifier",
+        network=_section(NetworkSection, **{name: given[name] for name in NETWORK}, **network),
+        training=_section(TrainingConfig, **{name: given[name] for name in TRAINING}),
+        inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
+        split=_section(SplitSection, validation=given["validation"]),
+        couplings=couplings,
+        relatedness=dict(related),
+        label_shift=dict(given["label_shift"] or {}),
+    )
+    return config.located(Path())
+
+
+def _plain(value: Any) -> Any:
+    # scikit-learn's searches hand in numpy's numbers
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _section(section: type[S], **values: Any) -> S:
+    try:
+        return section(**values)
+    except ValidationError as error:
+        reason = one_line(error).replace("key", "parameter", 1)
+        raise LabelweaveError(f"MultiTaskClassifier: {reason}") from None
+
+
+def _wrong(parameter: str, reason: str) -> LabelweaveError:
+    return LabelweaveError(f"MultiTaskClassifier: parameter '{parameter}': {reason}")
+
+
+class PredictorMixin:
+    """Predictions of every task, by a trained model; see `MultiTaskClassifier`."""
+
+    missing: Sequence[object] | None
+    model_: Model
+
+    def predict_proba(
+        self, X: Table, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return per task P(class), (n, K), or P(label on), (n, L).
+
+        `prior` is the rows' class prior (see `Model.predict_proba`); None = as `label_shift` says.
+        """
+        return self._fitted().predict_proba(self._inputs(X), prior)
+
+    def predict(self, X: Table, prior: PriorChoice | None = None) -> dict[str, NDArray[Any]]:
+        """Return per task the likeliest class, (n,), or its labels as 0 and 1, (n, L)."""
+        return self._fitted().predict(self._inputs(X), prior)
+
+    def score(self, X: Table, y: Targets) -> float:
+        """Return the mean over tasks of the accuracy on labelled elements; unlabelled rows do not
+        count, a task without any label is left out.
+
+        Raises:
+            LabelweaveError: no label at all, or one that training did not know.
+        """  # noqa: D205
+        model = self._fitted()
+        given = self.predict_proba(X)
+        labels = annotations_of(y, self.tasks_, self.missing).labels
+        scores = []
+        for task in self.tasks_:
+            cuts = model.thresholds.get(task.name)
+            accuracy = evaluate(task, given[task.name], labels[task.name], cuts)["accuracy"]
+            if accuracy is not None:
+                scores.append(accuracy)
+        if not scores:
+            raise LabelweaveError("score: found no label of any task, expected at least one")
+        return float(np.mean(scores))
+
+    def save(self, folder: str | Path) -> None:
+        """Write the trained model to a folder (safetensors and JSON), for `load`."""
+        self._fitted().save(folder)
+
+    def _learn_names(self, tasks: Sequence[Task]) -> None:
+        self.tasks_ = tuple(tasks)
+        self.classes_ = {
+            task.name: np.array(task.names, dtype=object)
+            if isinstance(task, Multilabel) and not isinstance(task, Binary)
+            else task.decode(np.arange(max(task.width, 2)))
+            for task in tasks
+        }
+
+    def _fitted(self) -> Model:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this MultiTaskClassifier is not fitted yet; call fit first")
+        return self.model_
+
+    def _inputs(self, X: Table) -> pd.DataFrame:
+        frame = input_frame(X)
+        # by position a column too many would go unnoticed; data frames are matched by name
+        expected = getattr(self, "n_features_in_", frame.shape[1])
+        if not isinstance(X, pd.DataFrame) and frame.shape[1] != expected:
+            raise LabelweaveError(
+                f"X: found {frame.shape[1]} columns, expected {expected} as in training"
+            )
+        return frame
+
+
+def found_relatedness(
+    arm: Arm,
+    fold: Fold,
+    known: Sequence[AnyRelation],
+    config: StudyConfig,
+    *,
+    noise: bool,
+    progress: bool,
+) -> Relatedness | None:
+    """Return how the tasks relate, by an uncoupled network; None = relations as they are.
+
+    Args:
+        arm: what is to be trained.
+        fold: the data.
+        known: the relations given.
+        config: the settings.
+        noise: find out how labels err as well.
+        progress: show a bar over the steps.
+    """
+    origin = config.relatedness.origin
+    if origin == "given" or not arm.coupled:
+        return None
+    pairs = [(relation.source.name, relation.target.name) for relation in known] or None
+    uncoupled = trained_model(ARMS[UNCOUPLED], fold, config, progress=progress)
+    return relate_by(fold, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
+
+
+def likely_mislabelled(
+    collection: Collection, fold: Fold, relatedness: Relatedness | None
+) -> pd.DataFrame:
+    """Return the labels that are likely wrong, the surest first; rows count from 0.
+
+    Args:
+        collection: all rows.
+        fold: those trained on.
+        relatedness: what was found about them; None = nothing.
+    """
+    found = [] if relatedness is None else [[relatedness]]
+    table = mislabelled_table(collection, [fold], found).drop(columns="seeds")
+    return table.assign(row=table["row"] - 1)
+
+
+def trained_model(arm: Arm, fold: Fold, config: StudyConfig, *, progress: bool) -> Model:
+    """Return the model of an arm, taught by single-task networks where it distils.
+
+    Args:
+        arm: what to train.
+        fold: the data.
+        config: the settings.
+        progress: show a bar over the steps.
+    """
+    teachers = None
+    if arm.distils:
+        baseline = trained_model(ARMS[BASELINE], fold, config, progress=progress)
+        teachers = teacher_scores(baseline, fold, config)
+    fitted = fit_arm(arm, fold, config, None, teachers=teachers, progress=progress)
+    if fitted.model is None:
+        raise AssertionError(f"arm {arm.name} keeps no model")
+    return fitted.model
 
 
 class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """A trained model as a folder: weights in safetensors, everything else in JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,53 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import labelweave
-from labelweave.data import Encoder, Inputs, encoder_from_dict
+from labelweave._files import write_text
+from labelweave._shapes import Shape
+from labelweave.class_priors import AssumedPrior, PriorChoice, adjust, assumed_prior
+from labelweave.data import Encoder, Inputs, StoredInputs, encoder_from_dict
+from labelweave.data._batches import chunk_rows, tensor
 from labelweave.errors import LabelweaveError
-from labelweave.files import write_text
-from labelweave.inference import backbone_features, joint_probabilities
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone
-from labelweave.priors import AssumedPrior, PriorChoice, adjust, assumed_prior
-from labelweave.shapes import Shape
-from labelweave.tasks import (
-    Binary,
-    Multiclass,
-    Multilabel,
-    Task,
-    task_from_dict,
-    task_to_dict,
-)
+from labelweave.tasks import Binary, Multiclass, Multilabel, Task, task_from_dict, task_to_dict
 from labelweave.training import load_tensors, save_tensors
+
+
+def joint_probabilities(
+    networks: Sequence[MultiTaskNetwork], inputs: Inputs
+) -> dict[str, NDArray[np.float32]]:
+    """Return P(class) or P(label on) of the tasks of all networks."""
+    return _in_chunks(lambda rows: _probabilities(networks, rows), inputs)
+
+
+def backbone_features(network: MultiTaskNetwork, inputs: Inputs) -> NDArray[np.float32]:
+    """Return what a network's backbone makes of encoded inputs, (n, d)."""
+    made = _in_chunks(lambda rows: {"": network.features(tensor(rows, "cpu")).numpy()}, inputs)
+    return made[""]
+
+
+def _in_chunks(
+    function: Callable[[NDArray[Any]], dict[str, NDArray[np.float32]]], inputs: Inputs
+) -> dict[str, NDArray[np.float32]]:
+    if not isinstance(inputs, StoredInputs):
+        return function(inputs)
+    step = chunk_rows(inputs)
+    parts = [
+        function(np.asarray(inputs[start : start + step]))
+        for start in range(0, max(1, len(inputs)), step)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _probabilities(
+    networks: Sequence[MultiTaskNetwork], inputs: NDArray[Any]
+) -> dict[str, NDArray[np.float32]]:
+    rows = tensor(inputs, "cpu")
+    return {
+        name: values.numpy()
+        for network in networks
+        for name, values in network.probabilities(rows).items()
+    }
+
 
 FORMAT = 1
 

@@ -1,10 +1,9 @@
 """Balancing of sources and tasks: how batches are mixed, and how the tasks' losses are weighed."""
 
-from labelweave.balancing.choices import Choice, Options, chosen
-from labelweave.balancing.gradients import segments_of, task_gramian
-from labelweave.balancing.label_shares import label_shares
-from labelweave.balancing.losses import LossWeighting
-from labelweave.balancing.sampling import (
+from labelweave.balancing._choices import Choice, Options, chosen
+from labelweave.balancing._gradient_methods import segments_of, task_gramian
+from labelweave.balancing._sampling import (
+    SAMPLERS,
     Equal,
     Mixture,
     Proportional,
@@ -12,19 +11,21 @@ from labelweave.balancing.sampling import (
     Sampler,
     Shares,
     Temperature,
+    label_shares,
+    sampler,
+    sampling,
 )
-from labelweave.balancing.samplings import SAMPLERS, sampler, sampling
-from labelweave.balancing.weightings import (
+from labelweave.balancing._weighting import (
     SEARCHED,
     WEIGHTINGS,
     GradientMethod,
+    LossWeighting,
     Weighting,
     weighting,
 )
 
 __all__ = [
     "SAMPLERS",
-    "SAMPLING_SPACE",
     "SEARCHED",
     "WEIGHTINGS",
     "Choice",

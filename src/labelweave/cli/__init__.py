@@ -8,20 +8,11 @@ from typing import Annotated
 import typer
 
 import labelweave
-from labelweave.cli.ablate import ablate
-from labelweave.cli.case import case
-from labelweave.cli.check import check
-from labelweave.cli.compare import compare
-from labelweave.cli.demo import demo
-from labelweave.cli.init import init
-from labelweave.cli.predict import predict
-from labelweave.cli.relate import relate
-from labelweave.cli.report import report
-from labelweave.cli.run import run
-from labelweave.cli.schema import schema
-from labelweave.cli.tune import tune
+from labelweave._trust import trust
+from labelweave.cli._model import predict
+from labelweave.cli._prepare import case, check, init, relate, schema
+from labelweave.cli._study import ablate, compare, demo, report, run, tune
 from labelweave.errors import LabelweaveError, LabelweaveWarning, TrainingError
-from labelweave.trusting import trust
 
 INTERRUPTED = 130
 

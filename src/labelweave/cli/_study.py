@@ -1,13 +1,15 @@
-"""What the commands that run a study share."""
+"""``labelweave run``."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from labelweave.study import Study
+    from labelweave.experiments import Study
 
 
 def run_and_print(study: "Study", jobs: int | None, language: str | None = None) -> None:
@@ -34,3 +36,230 @@ def report_failures(results: Mapping[str, Any]) -> None:
         )
     if results["failures"]:
         raise typer.Exit(1)
+
+
+def run(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Only these tasks, with commas; results go to a folder of theirs."),
+    ] = None,
+    next_: Annotated[
+        bool,
+        typer.Option(
+            "--next",
+            help="Add the most related task to those run last, and say what it added; at first, "
+            "the two or three tasks to start with.",
+        ),
+    ] = False,
+    label_next: Annotated[
+        int | None, typer.Option(min=0, help="Rows to name in label_next.csv; 0 = none.")
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of the report: en or ja; default: as the study says."),
+    ] = None,
+) -> None:
+    """Run a study: train every arm on every seed, compare, write the report.
+
+    Interrupted, the same command goes on where it stopped; changed, it redoes what changed.
+
+    **Examples**
+
+    - `labelweave run study.yaml`
+    - `labelweave run study.yaml --tasks species,shape`
+    - `labelweave run study.yaml --next` : in stages, the most related tasks first
+    - `labelweave run study.yaml --label-next 20` : the 20 rows to label first
+    - `labelweave run study.yaml --language ja`
+    """
+    from labelweave.errors import LabelweaveError
+    from labelweave.experiments import Study
+    from labelweave.experiments._compare import compare_sides, of_study
+    from labelweave.experiments._stepwise import next_stage
+    from labelweave.report import print_compared
+
+    if tasks is not None and next_:
+        raise LabelweaveError("found both --tasks and --next, expected one of them")
+    changes: dict[str, Any] = {} if label_next is None else {"label_next": label_next}
+    if tasks is not None:
+        changes["only"] = [name.strip() for name in tasks.split(",") if name.strip()]
+        if not changes["only"]:
+            raise LabelweaveError(f"--tasks: found '{tasks}', expected names with commas")
+    stage = None
+    if next_:
+        stage = next_stage(Study.from_file(study))
+        changes["only"] = list(stage.tasks)
+        typer.echo(f"Stage: {', '.join(stage.tasks)} ({stage.reason})\n")
+    opened = Study.from_file(study, **changes)
+    if opened.config.only:
+        opened.command += f" --tasks {','.join(opened.config.only)}"
+    run_and_print(opened, jobs, language)
+    if stage is not None and stage.before is not None:
+        typer.echo(f"\nWhat '{stage.added}' added, B with it, A without:")
+        sides = of_study(stage.before, None), of_study(opened.output, None)
+        found = [vars(each) for each in compare_sides(*sides)]
+        print_compared(found, [side.name for side in sides], Console())
+    if stage is not None and stage.following is not None:
+        after = stage.following
+        typer.echo(f"\nNext: {after.task} ({after.reason}): labelweave run {study} --next")
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="The folder of a study's results: runs/NAME.")],
+    language: Annotated[
+        str | None,
+        typer.Option(help="Language of the report: en or ja; default: as the study says."),
+    ] = None,
+) -> None:
+    """Write the report of a study again from its results.json; nothing is trained.
+
+    **Example**
+
+    - `labelweave report runs/leaves --language ja`
+    """
+    from labelweave.report import read_results, write_report
+
+    for path in write_report(read_results(folder), folder, language):
+        typer.echo(f"Written: {path}")
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="A study's results folder, or a model's folder.")],
+    b: Annotated[Path, typer.Argument(help="The one to hold against it.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="CSV, TSV or Parquet table with inputs and labels, to test models on."),
+    ] = None,
+    arm_a: Annotated[
+        str | None, typer.Option(help="Arm of the first; default: the one its report recommends.")
+    ] = None,
+    arm_b: Annotated[str | None, typer.Option(help="Arm of the second.")] = None,
+) -> None:
+    """Compare two studies, or two models, on the same test rows: paired, task by task.
+
+    Studies must have been tested on the same rows; models are tested on the rows of a table.
+
+    **Examples**
+
+    - `labelweave compare runs/leaves runs/leaves-2`
+    - `labelweave compare runs/leaves runs/leaves --arm-a multi_task --arm-b full`
+    - `labelweave compare old/model new/model --data labelled.csv`
+    """
+    from labelweave.experiments._compare import compare_sides, of_model, of_study
+    from labelweave.report import print_compared
+
+    if data is None:
+        sides = of_study(a, arm_a), of_study(b, arm_b)
+    else:
+        sides = of_model(a, data, arm_a), of_model(b, data, arm_b)
+    found = compare_sides(*sides)
+    print_compared([vars(each) for each in found], [side.name for side in sides], Console())
+
+
+def ablate(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    origins: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="Further relations, with commas: knowledge, annotations, predictions, all.",
+        ),
+    ] = "",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+) -> None:
+    """Show what each part of the method gains: the ablation table, in one command.
+
+    Rows: single-task, multi-task, co-annotation, distribution matching and both, in our forms, the
+    paper's and its predecessors'. Runs are shared with `labelweave run`.
+
+    **Examples**
+
+    - `labelweave ablate study.yaml`
+    - `labelweave ablate study.yaml --from predictions,all`
+    """
+    from labelweave.experiments import Study, run_ablation
+    from labelweave.report import print_ablation, write_ablation
+
+    asked = [origin.strip() for origin in origins.split(",") if origin.strip()]
+    opened = Study.from_file(study)
+    opened.command = f"labelweave ablate {study.name}" + (
+        f" --from {','.join(asked)}" * bool(asked)
+    )
+    results = run_ablation(opened, asked, jobs=jobs)
+    console = Console()
+    print_ablation(results, console)
+    files = write_ablation(results, opened.output)
+    console.print(
+        f"\nTables: {', '.join(map(str, files))}", soft_wrap=True, markup=False, highlight=False
+    )
+    report_failures(results)
+
+
+def tune(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Trials, those of earlier calls included; default: as the study says, 50."
+        ),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option(min=0, help="Seconds after which no trial begins.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+) -> None:
+    """Search the settings of a study on its validation rows; the test rows are not looked at.
+
+    Made large: the mean over tasks of the gain to single-task, less what the worst task loses.
+    Interrupted, the same command goes on. Writes `study.tuned.yaml`, to be run like any study.
+
+    **Examples**
+
+    - `labelweave tune study.yaml --trials 20`
+    - `labelweave tune study.yaml --timeout 3600 --workers 4`
+    - `labelweave run study.tuned.yaml`
+    - in the study file, to search two things only:
+      `tune: {search: {training.learning_rate: [0.001, 0.01], network: false, couplings: false}}`
+    """
+    from labelweave.experiments import Study, write_tuning
+    from labelweave.experiments import tune as run_search
+    from labelweave.report import print_tuning
+
+    opened = Study.from_file(study)
+    results = run_search(opened, trials=trials, timeout=timeout, workers=workers)
+    console = Console()
+    print_tuning(results, console)
+    tuned, *files = write_tuning(results, study, opened.output / "tuning")
+    told = f"\nTuned: {tuned} (labelweave run {tuned})\nTrials: {', '.join(map(str, files))}"
+    console.print(told, soft_wrap=True, markup=False, highlight=False)
+
+
+class Demo(StrEnum):
+    """The demonstrations."""
+
+    leaves = "leaves"
+    digits = "digits"
+
+
+def demo(
+    name: Annotated[Demo, typer.Argument(help="Which data.")] = Demo.leaves,
+    out: Annotated[Path, typer.Option(help="Folder for tables, study file and results.")] = Path(
+        "labelweave-demo"
+    ),
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+) -> None:
+    """Show on real data what joining scattered labels gains.
+
+    **Examples**
+
+    - `labelweave demo` : 32 leaf species and 8 attributes, no leaf labelled with both
+    - `labelweave demo digits --seeds 5`
+    """
+    from labelweave.datasets import DEMOS
+    from labelweave.experiments import Study
+
+    path = DEMOS[name](out / name, seeds)
+    typer.echo(f"Study: {path} (change it and try: labelweave run {path})")
+    run_and_print(Study.from_file(path), jobs)

@@ -1,29 +1,30 @@
 """Data: sources of any coverage, joined to a collection, split without leaks, and encoded."""
 
-from labelweave.data.collection import Collection
-from labelweave.data.coverage import Coverage
-from labelweave.data.encoder import TableEncoder
-from labelweave.data.files import SUFFIXES, read_table
-from labelweave.data.folders import read_folder
-from labelweave.data.image_columns import EncodedImageColumn, ImageColumn
-from labelweave.data.image_files import ImageFormat
-from labelweave.data.input_encoder import Encoder, InputEncoder, encoder_from_dict
-from labelweave.data.leaks import leak_check
-from labelweave.data.media import MediaColumn
-from labelweave.data.mixing import BatchShares, row_weights
-from labelweave.data.numeric import Scale
-from labelweave.data.preparing import Prepared, prepare, prepare_sources
-from labelweave.data.row_store import RowStore
-from labelweave.data.scatter import Part, Scattered, scatter
-from labelweave.data.source import Source
-from labelweave.data.split import Split, split
-from labelweave.data.stored_inputs import Inputs, StoredInputs
-from labelweave.data.tables import infer_tasks, table_source
-from labelweave.data.text_column import TextColumn
-from labelweave.data.token_column import TokenColumn, token_column
+from labelweave.data._batches import BatchShares, row_weights
+from labelweave.data._collection import Collection, Coverage, Source
+from labelweave.data._image_files import ImageFormat
+from labelweave.data._input_encoder import (
+    Encoder,
+    InputEncoder,
+    Prepared,
+    encoder_from_dict,
+    prepare,
+    prepare_sources,
+)
+from labelweave.data._label_masking import Part, Scattered, scatter
+from labelweave.data._media_columns import (
+    EncodedImageColumn,
+    ImageColumn,
+    MediaColumn,
+    TextColumn,
+    TokenColumn,
+    token_column,
+)
+from labelweave.data._row_store import Inputs, RowStore, StoredInputs
+from labelweave.data._splitting import Split, leak_check, split
+from labelweave.data._table_encoder import Scale, TableEncoder
 
 __all__ = [
-    "SUFFIXES",
     "BatchShares",
     "Collection",
     "Coverage",
@@ -46,15 +47,11 @@ __all__ = [
     "TextColumn",
     "TokenColumn",
     "encoder_from_dict",
-    "infer_tasks",
     "leak_check",
     "prepare",
     "prepare_sources",
-    "read_folder",
-    "read_table",
     "row_weights",
     "scatter",
     "split",
-    "table_source",
     "token_column",
 ]

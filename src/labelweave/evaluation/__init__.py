@@ -1,20 +1,28 @@
 """Evaluation: metrics that know missing labels, thresholds, and paired comparison."""
 
-from labelweave.evaluation.bootstrap import group_weights, replicate_metrics
-from labelweave.evaluation.calibration import Reliability, confidences, reliability
-from labelweave.evaluation.comparison import (
+from labelweave.evaluation._calibration import (
+    Reliability,
+    best_temperature,
+    best_thresholds,
+    confidences,
+    reliability,
+    scores_of,
+)
+from labelweave.evaluation._comparison import (
     Difference,
     Estimate,
     Replicates,
+    TestResult,
+    Verdict,
+    cohens_h,
     compare,
+    group_weights,
+    holm,
+    replicate_metrics,
     summarise,
+    verdict,
 )
-from labelweave.evaluation.effects import cohens_h
-from labelweave.evaluation.metrics import HIGHER_IS_BETTER, evaluate, main_metric, metric_names
-from labelweave.evaluation.runs import TestResult
-from labelweave.evaluation.temperature import best_temperature, scores_of
-from labelweave.evaluation.thresholds import best_thresholds
-from labelweave.evaluation.verdicts import Verdict, holm, verdict
+from labelweave.evaluation._metrics import HIGHER_IS_BETTER, evaluate, main_metric, metric_names
 
 __all__ = [
     "HIGHER_IS_BETTER",

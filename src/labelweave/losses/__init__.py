@@ -1,39 +1,42 @@
 """Losses: supervised, couplings between related tasks, and the objective that sums them."""
 
-from labelweave.losses.backward import BackwardCoupling
-from labelweave.losses.class_imbalance import TASK_LOSSES, Reweighted, freed, reweighted, task_loss
-from labelweave.losses.co_annotation import BACKWARD, FORWARD, CoAnnotation
-from labelweave.losses.columns import ColumnBatch, Columns, Labels, Logits
-from labelweave.losses.coupling import Coupling, RelationCoupling
-from labelweave.losses.distillation import Distillation, scores_of
-from labelweave.losses.distribution_matching import FORMS, DistributionMatching
-from labelweave.losses.forward_corrected import ForwardCorrected
-from labelweave.losses.hard import HardClasses, HardLabels
-from labelweave.losses.marginal import MarginalLikelihood
-from labelweave.losses.need import needs, own_labels
-from labelweave.losses.noisy_or_co_annotation import (
+from labelweave.losses._closed_form import ClosedForm, closed_form
+from labelweave.losses._co_annotation import (
+    BACKWARD,
+    FORWARD,
+    BackwardCoupling,
+    CoAnnotation,
+    HardClasses,
+    HardLabels,
+    MarginalLikelihood,
+    PaperScores,
+    Posterior,
+    SoftLabels,
+)
+from labelweave.losses._coupling import Coupling, RelationCoupling, needs, own_labels
+from labelweave.losses._distillation import Distillation, scores_of
+from labelweave.losses._distribution_matching import FORMS, DistributionMatching
+from labelweave.losses._layout import ColumnBatch, Columns, Labels, Logits, Terms
+from labelweave.losses._noisy_or import (
     NoisyOrCoAnnotation,
     NoisyOrLabels,
     NoisyOrLikelihood,
+    NoisyOrMatching,
 )
-from labelweave.losses.noisy_or_matching import NoisyOrMatching
-from labelweave.losses.objective import Loss, Objective, Weigh
-from labelweave.losses.paper_scores import PaperScores
-from labelweave.losses.posterior import Posterior
-from labelweave.losses.registry import (
-    COUPLINGS,
-    coupling_space,
-    default_weight,
-    needs_relations,
-)
-from labelweave.losses.soft_labels import SoftLabels
-from labelweave.losses.stack import RelationStack, RelationStacks
-from labelweave.losses.supervised import (
+from labelweave.losses._objective import Loss, Objective, Weigh
+from labelweave.losses._registry import COUPLINGS, coupling_space, default_weight, needs_relations
+from labelweave.losses._stack import RelationStack, RelationStacks
+from labelweave.losses._supervised import (
+    TASK_LOSSES,
+    ForwardCorrected,
+    Reweighted,
     Supervised,
+    freed,
     masked_binary_cross_entropy,
     masked_cross_entropy,
+    reweighted,
+    task_loss,
 )
-from labelweave.losses.terms import Terms
 
 __all__ = [
     "BACKWARD",
@@ -42,6 +45,7 @@ __all__ = [
     "FORWARD",
     "TASK_LOSSES",
     "BackwardCoupling",
+    "ClosedForm",
     "CoAnnotation",
     "ColumnBatch",
     "Columns",
@@ -70,6 +74,7 @@ __all__ = [
     "Supervised",
     "Terms",
     "Weigh",
+    "closed_form",
     "coupling_space",
     "default_weight",
     "freed",

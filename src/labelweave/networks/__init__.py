@@ -1,6 +1,6 @@
 """Networks: shared backbones and the heads of the tasks."""
 
-from labelweave.networks.backbones import (
+from labelweave.networks._backbones import (
     BACKBONES,
     FAMILIES,
     backbone,
@@ -10,11 +10,14 @@ from labelweave.networks.backbones import (
     family_of,
     identity,
 )
-from labelweave.networks.dry_pass import described
-from labelweave.networks.layers import Backbone
-from labelweave.networks.multi_task import MultiTaskNetwork, probabilities
-from labelweave.networks.rates import parameter_groups
-from labelweave.networks.side_by_side import SideBySide
+from labelweave.networks._layers import Backbone
+from labelweave.networks._multi_task import (
+    MultiTaskNetwork,
+    SideBySide,
+    parameter_groups,
+    probabilities,
+)
+from labelweave.networks._pretrained import described
 
 __all__ = [
     "BACKBONES",

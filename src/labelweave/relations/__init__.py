@@ -1,29 +1,25 @@
 """Relatedness of tasks: what it is, where its tables come from, and the proof that they hold."""
 
-from labelweave.relations.confusion import confusion_counts
-from labelweave.relations.counting import count_relation, fit_noisy_or
-from labelweave.relations.estimation import Estimate, Surprise, estimate_relations
-from labelweave.relations.evidence import (
+from labelweave.relations._counting import confusion_counts, count_relation, fit_noisy_or
+from labelweave.relations._estimation import Estimate, Surprise, estimate_relations
+from labelweave.relations._evidence import (
     Evidence,
     EvidenceVerdict,
     Interval,
     LabelEvidence,
-    acyclic,
     evaluate_noisy_or,
     evaluate_relation,
 )
-from labelweave.relations.grouping import (
+from labelweave.relations._graph import (
     NextTask,
     Proposal,
     TaskPair,
+    acyclic,
     order_tasks,
     propose,
     rank_pairs,
 )
-from labelweave.relations.joining import join_tables
-from labelweave.relations.judging import Origin
-from labelweave.relations.keeping import load_relatedness, save_relatedness
-from labelweave.relations.knowledge import (
+from labelweave.relations._knowledge import (
     KnownTable,
     known_table,
     known_tables,
@@ -31,14 +27,18 @@ from labelweave.relations.knowledge import (
     read_noisy_or,
     read_relations,
 )
-from labelweave.relations.needs import KeptOut, Needs, learning_needs
-from labelweave.relations.noise import Mislabelled, Noise, NoiseReport, estimate_noise
-from labelweave.relations.noisy_or import AnyRelation, NoisyOr
-from labelweave.relations.product import multiply_in
-from labelweave.relations.relatedness import Relatedness, relation_to_dict
-from labelweave.relations.relating import ORIGINS, relate
-from labelweave.relations.relation import Relation
-from labelweave.relations.reverse import reverse, source_posterior
+from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport, estimate_noise
+from labelweave.relations._noisy_or import AnyRelation, NoisyOr
+from labelweave.relations._operations import join_tables, multiply_in, reverse, source_posterior
+from labelweave.relations._relate import ORIGINS, Origin, relate
+from labelweave.relations._relatedness import (
+    Relatedness,
+    load_relatedness,
+    relation_to_dict,
+    save_relatedness,
+)
+from labelweave.relations._relation import Relation
+from labelweave.relations._transfer_weights import KeptOut, Needs, learning_needs
 
 __all__ = [
     "ORIGINS",

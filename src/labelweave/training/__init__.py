@@ -1,15 +1,13 @@
 """Training: the loop, its settings, checkpoints and history."""
 
-from labelweave.training.augmentation import AugmentConfig, augmentation
-from labelweave.training.checkpoint import load_tensors, save_tensors
-from labelweave.training.config import TRAINING_SPACE, TrainingConfig
-from labelweave.training.diagnostics import mean_gradients, speeds
-from labelweave.training.history import LOG, History
-from labelweave.training.memory import keep_freed_memory
-from labelweave.training.schedule import one_cycle
-from labelweave.training.setting import Watch, adds_nothing
-from labelweave.training.threads import SMALL_STEP
-from labelweave.training.trainer import Trainer
+from labelweave.training._augmentation import AugmentConfig, augmentation
+from labelweave.training._checkpoint import load_tensors, save_tensors
+from labelweave.training._config import TRAINING_SPACE, TrainingConfig
+from labelweave.training._diagnostics import mean_gradients, speeds
+from labelweave.training._history import LOG, History
+from labelweave.training._loop import Watch, adds_nothing
+from labelweave.training._optimiser import one_cycle
+from labelweave.training._trainer import SMALL_STEP, Trainer, keep_freed_memory
 
 __all__ = [
     "LOG",

@@ -1,0 +1,67 @@
+"""Strategies by name, with options whose types and ranges are known."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from labelweave._search_space import Space
+from labelweave.errors import LabelweaveError, listing, nearest
+
+Choice = str | Mapping[str, Any]  # a name, or one name with its options
+
+
+class Options(BaseModel):
+    """The options of a strategy; their bounds are those of what is valid."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    short: ClassVar[str | None] = None  # the option that a bare value stands for
+    space: ClassVar[Space] = {}  # the values that a search may try
+
+
+def chosen(kind: str, choice: Choice, known: Mapping[str, type[Options]]) -> tuple[str, Options]:
+    """Return the name and options of ``name``, ``{name: {option: value}}`` or ``{name: value}``.
+
+    Args:
+        kind: what errors call the strategies.
+        choice: the choice, as a study file has it.
+        known: name to the options that it takes.
+
+    Raises:
+        LabelweaveError: an unknown name or option, or a value that an option cannot have.
+    """
+    if isinstance(choice, Mapping):
+        if len(choice) != 1:
+            raise LabelweaveError(
+                f"{kind}: found {len(choice)} names ({listing(choice)}), expected one with its "
+                "options"
+            )
+        ((name, given),) = choice.items()
+    else:
+        name, given = choice, {}
+    if name not in known:
+        raise LabelweaveError(
+            f"no such {kind} '{name}', expected {listing(known, 20)}{nearest(name, known)}"
+        )
+    options = known[name]
+    if not isinstance(given, Mapping):
+        if given is not None and options.short is None:
+            raise LabelweaveError(
+                f"{kind} '{name}': found {given!r}, expected options by name: "
+                f"{listing(options.model_fields) or 'none'}"
+            )
+        given = {} if given is None else {str(options.short): given}
+    try:
+        return name, options.model_validate(given)
+    except ValidationError as error:
+        raise LabelweaveError(f"{kind} '{name}': {_told(error, options)}") from None
+
+
+def _told(error: ValidationError, options: type[Options]) -> str:
+    first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        known = options.model_fields
+        return f"no such option '{key}', expected {listing(known) or 'none'}{nearest(key, known)}"
+    message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    return f"option '{key}' {message}, found {first['input']!r}" if key else message

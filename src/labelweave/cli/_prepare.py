@@ -1,0 +1,177 @@
+"""``labelweave init``."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def init(
+    tables: Annotated[list[Path], typer.Argument(help="CSV, TSV or Parquet tables.")],
+    out: Annotated[Path, typer.Option(help="Study file to write.")] = Path("study.yaml"),
+    labels: Annotated[
+        str | None, typer.Option(help="Label columns, with commas; default: guessed.")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace an existing study file.")] = False,
+) -> None:
+    """Look at tables and write a commented study file that runs.
+
+    **Examples**
+
+    - `labelweave init plant_a.csv plant_b.csv`
+    - `labelweave init plant_a.csv plant_b.csv --labels defect,surface --out defects.yaml`
+    """
+    from labelweave.errors import LabelweaveError
+    from labelweave.experiments._scaffold import propose
+
+    if out.exists() and not force:
+        raise LabelweaveError(f"{out}: exists already; give --out or --force")
+    if not out.parent.is_dir():
+        raise LabelweaveError(f"{out}: no folder '{out.parent}' to write to")
+    names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
+    text = propose(tables, out.parent, names)
+    out.write_text(text, encoding="utf-8")
+    typer.echo(f"Wrote {out}. Look it over, then: labelweave check {out}")
+
+
+def check(study: Annotated[Path, typer.Argument(help="The study file.")]) -> None:
+    """Validate a study file and its data, print the coverage, train nothing.
+
+    **Example**
+
+    - `labelweave check study.yaml`
+    """
+    from labelweave.experiments import Study
+
+    described = Study.from_file(study).describe()
+    console = Console()
+    for line in [*described, "", f"Nothing wrong found. Next: labelweave run {study}"]:
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+
+
+def schema(
+    out: Annotated[Path | None, typer.Option(help="File to write; default: print.")] = None,
+) -> None:
+    """Print the JSON schema of study files, for editors that complete and check them.
+
+    **Example**
+
+    - `labelweave schema --out labelweave.schema.json`
+    """
+    from labelweave.experiments import StudyConfig
+
+    text = json.dumps(StudyConfig.model_json_schema(), indent=2)
+    if out is None:
+        typer.echo(text)
+    else:
+        out.write_text(text + "\n", encoding="utf-8")
+
+
+def case(
+    name: Annotated[str | None, typer.Argument(help="Which data; --list shows all.")] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data set's official files.")
+    ] = None,
+    k: Annotated[int | None, typer.Option(min=1, help="Labels of each class.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Use this many rows of the training part only.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An option of the reader; may be repeated."),
+    ] = None,
+    join: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=DIR", help="One more data set in the study; may be repeated."),
+    ] = None,
+    others: Annotated[
+        int | None,
+        typer.Option(min=1, help="Other rows, which carry the labels of the other tasks."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the study file; default: labelweave-cases/NAME."),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List all data sets, and stop.")] = False,
+) -> None:
+    """Write a published data set as a study, if asked with most labels hidden.
+
+    Nothing is downloaded, and images stay where they are. A second call with another k writes the
+    study file anew, and leaves tables as they are.
+
+    **Examples**
+
+    - `labelweave case --list`
+    - `labelweave case leaves --k 1`
+    - `labelweave case fashion-mnist --k 5` : after `apt install dataset-fashion-mnist`
+    - `labelweave case fashion-mnist --k 500 --others 50` : the reverse, few attributes
+    - `labelweave case goemotions --root ~/data/goemotions` : needs `labelweave[text]`
+    - `labelweave case raf-db --root ~/data/RAF-DB --join disfa=~/data/DISFA` : faces, two data sets
+    """
+    from labelweave.datasets import described_cases, write_named
+
+    if listed:
+        for each, title in described_cases().items():
+            typer.echo(f"{each:22} {title}")
+        return
+    if name is None:
+        raise typer.BadParameter("expected the name of a data set; --list shows all")
+    folder = out or Path("labelweave-cases") / name
+    study = write_named(name, folder, seeds, k, root, rows, others, option or (), join or ())
+    typer.echo(f"Study: {study}")
+    typer.echo(f"Next: labelweave check {study}")
+    typer.echo(f"      labelweave run {study}")
+    typer.echo(f"      labelweave ablate {study}")
+
+
+class Origins(StrEnum):
+    """Which evidence enters the tables."""
+
+    all = "all"
+    knowledge = "knowledge"
+    annotations = "annotations"
+    predictions = "predictions"
+
+
+def relate(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    origin: Annotated[
+        Origins, typer.Option("--from", help="Which evidence enters the tables.")
+    ] = Origins.all,
+    save: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the tables as CSV (to edit and hand back) and as pictures."),
+    ] = None,
+    tables: Annotated[bool, typer.Option(help="Print the tables as heat maps.")] = True,
+) -> None:
+    """Show how the tasks relate: tables, the proof that they hold, and which tasks to join.
+
+    Trains one network without coupling on the study's first seed, and estimates from its
+    predictions, from rows that carry both labels, and from the expert's tables. Shows how many
+    labels are wrong, where that can be told, and writes which to mislabelled.csv.
+
+    **Examples**
+
+    - `labelweave relate study.yaml`
+    - `labelweave relate study.yaml --from predictions --save tables`
+    """
+    from labelweave.experiments import Study, write_mislabelled
+    from labelweave.report import print_relatedness
+
+    opened = Study.from_file(study)
+    related = opened.relate(origin.value)
+    console = Console()
+    fold = opened.first_fold()
+    console.print(fold.coverage())
+    print_relatedness(related.to_dict(), console, tables=tables, sources=fold.source_names)
+    if opened.mislabelled is not None and len(opened.mislabelled):
+        path = write_mislabelled(opened.mislabelled, opened.output)
+        typer.echo(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
+    if save is not None:
+        for relation, path in zip(related.found, related.to_csv(save), strict=True):
+            related.plot(relation.name, path.with_suffix(".svg"))
+        typer.echo(f"Tables and pictures: {save} (name a table under 'relations:' to use it)")

@@ -1,0 +1,141 @@
+"""The ablation of a study: what each part of the method gains, in the paper's order of rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.experiments._sections import ArmSection
+from labelweave.experiments._study import Study
+from labelweave.fitting._methods import BASELINE, find_arm
+from labelweave.relations import ORIGINS, Origin
+
+METHODS = {
+    BASELINE: "single-task",
+    "multi_task": "multi-task",
+    "co_annotation": "+ soft co-annotation",
+    "distribution_matching": "+ distribution matching",
+    "full": "+ both",
+}
+COUPLED = ("co_annotation", "distribution_matching", "full")
+# Kollias et al., AAAI 2024; and its predecessors, arXiv 1910.11111 and 2105.03790
+PAPER: Mapping[str, Mapping[str, Any]] = {
+    "distribution_matching": {"form": "paper"},
+    "co_annotation": {"backward": "paper"},
+}
+PREDECESSORS: Mapping[str, Mapping[str, Any]] = {
+    "co_annotation": {"forward": "hard", "backward": "hard"}
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        entry: its entry under a study's ``arms``.
+        method: what is trained.
+        form: whose form of the couplings: ``ours`` (the study's own options), ``paper`` or
+            ``predecessors``; empty without couplings.
+        relations: where the relations come from, ``given`` or an origin; empty without couplings.
+    """
+
+    entry: str | ArmSection
+    method: str
+    form: str = ""
+    relations: str = ""
+
+    @property
+    def arm(self) -> str:
+        """The row's arm in results."""
+        return self.entry if isinstance(self.entry, str) else self.entry.called
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the row as results hold it."""
+        return {
+            "arm": self.arm, "method": self.method, "form": self.form, "relations": self.relations,
+        }  # fmt: skip
+
+
+def ablation_rows(origins: Sequence[Origin], *, given: bool = True) -> list[Row]:
+    """Return the rows: without coupling, then ours, the paper's and its predecessors' forms.
+
+    Args:
+        origins: relations to estimate besides.
+        given: with rows for the relations as the study gives them.
+    """
+    rows = [Row(arm, METHODS[arm]) for arm in (BASELINE, "multi_task")]
+    for relations in (*(["given"] if given else []), *dict.fromkeys(origins)):
+        for arm in COUPLED:
+            entry = arm if relations == "given" else f"{arm}.{relations}"
+            rows.append(Row(entry, METHODS[arm], "ours", relations))
+        for arm in COUPLED:
+            rows.append(_named(arm, METHODS[arm], "paper", relations, PAPER))
+        method = "+ hard co-annotation"
+        rows.append(_named("co_annotation", method, "predecessors", relations, PREDECESSORS))
+    return rows
+
+
+def run_ablation(
+    study: Study,
+    origins: Sequence[str] = (),
+    *,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Run the ablation of a study on its data, seeds and settings, but not with its arms.
+
+    Runs are shared with those of the study itself: none is trained twice. Writes no results.
+
+    Args:
+        study: the study.
+        origins: further sources of relations: knowledge, annotations, predictions or all.
+        jobs: processes side by side; None = one a core.
+        progress: show a bar when on a terminal.
+
+    Returns:
+        Results as of a study, with ``rows``: the arm, method, form and relations of each row, for
+        `labelweave.report.print_ablation` and `write_ablation`.
+
+    Raises:
+        LabelweaveError: an unknown origin, no relation at all, or data that do not allow it.
+        TrainingError: every arm failed on some seed.
+    """
+    known = [_origin(origin) for origin in origins]
+    given = bool(study.data.known or study.data.counted)
+    if not given and not known:
+        raise LabelweaveError(
+            f"study '{study.config.name}': found no relation to ablate, expected some under "
+            "'relations', or an origin to estimate them from"
+        )
+    rows = ablation_rows(known, given=given)
+    # rows without an origin have the relations as the study gives them, as the paper has
+    as_given = study.config.relatedness.model_copy(update={"origin": "given"})
+    config = study.config.model_copy(
+        update={"arms": [row.entry for row in rows], "relatedness": as_given}
+    )
+    ablated = Study(config, study.folder, data=study.data, command=study.command)
+    results = ablated.compare(jobs=jobs, progress=progress)
+    return results | {"rows": [row.to_dict() for row in rows]}
+
+
+def _named(
+    arm: str, method: str, form: str, relations: str, options: Mapping[str, Mapping[str, Any]]
+) -> Row:
+    section: dict[str, Any] = {
+        "arm": arm,
+        "name": f"{arm} ({form})" if relations == "given" else f"{arm} ({form}, {relations})",
+        "couplings": {name: options[name] for name in find_arm(arm).couplings},
+    }
+    if relations != "given":
+        section["relations"] = {"from": relations}
+    return Row(ArmSection.model_validate(section), method, form, relations)
+
+
+def _origin(name: str) -> Origin:
+    for origin in ORIGINS:
+        if origin == name:
+            return origin
+    raise LabelweaveError(
+        f"relations from '{name}', expected {listing(ORIGINS)}{nearest(name, ORIGINS)}"
+    )

@@ -1,0 +1,215 @@
+"""Two studies, or two models, held against each other on the same test rows."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
+from labelweave.evaluation import (
+    HIGHER_IS_BETTER,
+    Difference,
+    Estimate,
+    Replicates,
+    TestResult,
+    holm,
+    main_metric,
+    verdict,
+)
+from labelweave.experiments._runs import Run
+from labelweave.experiments._study import Study
+from labelweave.report import recommended_arm
+from labelweave.serving._prediction import find_model, read_inputs
+from labelweave.tasks import Task
+
+REPLICATES = 1000
+WORDS = {"gain": "B better", "negative transfer": "A better"}
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one side predicts for its test rows.
+
+    Attributes:
+        name: the folder, with the arm of a study.
+        tasks: its tasks, by name.
+        rows: by seed the test rows, as anything that tells rows apart, (n, ...).
+        results: by seed and task the probabilities with their labels.
+    """
+
+    name: str
+    tasks: Mapping[str, Task]
+    rows: Mapping[int, NDArray[Any]]
+    results: Mapping[int, Mapping[str, TestResult]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One task of both sides: the metric, B minus A, and who is better."""
+
+    task: str
+    metric: str
+    a: Estimate
+    b: Estimate
+    difference: Difference
+    p_adjusted: float | None
+    verdict: str
+
+
+def of_study(folder: Path, arm: str | None = None) -> Side:
+    """Return what an arm of a study predicted on its test rows, of every seed.
+
+    The labels are read from the study's tables again.
+
+    Args:
+        folder: the results folder of a study, ``runs/NAME``.
+        arm: its arm; None = the one that its report recommends.
+
+    Raises:
+        LabelweaveError: no results there, no such arm, or its tables have changed.
+    """
+    path = folder / "results.json"
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        chosen = arm or recommended_arm(results)
+        settings = results["settings"]
+        depth = len(Path(settings["output"]).parts)
+        records = [run for run in results["runs"] if run["arm"] == chosen]
+    except (FileNotFoundError, NotADirectoryError):
+        raise LabelweaveError(
+            f"{folder}: no results.json here, expected the results folder of a study (or give "
+            "--data to compare models)"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabelweaveError(f"{path}: not the results of a study ({error!r})") from None
+    if not records:
+        arms = list(results["arms"])
+        raise LabelweaveError(
+            f"{folder}: no arm '{chosen}', expected {listing(arms, 9)}{nearest(chosen, arms)}"
+        )
+    study = Study(settings, folder.resolve().parents[depth])
+    collection = study.data.collection
+    names = np.array(collection.names)[collection.source]
+    rows: dict[int, NDArray[Any]] = {}
+    found: dict[int, dict[str, TestResult]] = {}
+    for record in records:
+        run = Run(chosen, record["seed"], record["key"], folder / "runs" / record["folder"])
+        if not run.done:
+            raise LabelweaveError(f"{run.folder}: no such run; labelweave run makes it again")
+        at, thresholds = run.rows(), run.record()["thresholds"]
+        if at.max(initial=-1) >= len(collection):
+            raise LabelweaveError(f"{folder}: its tables have changed since it was run")
+        rows[run.seed] = np.stack([names[at], collection.numbers[at].astype(str)], axis=1)
+        found[run.seed] = {
+            task: TestResult(
+                p, collection.annotations.labels[task][at], thresholds.get(task),
+                collection.groups[at],
+            )
+            for task, p in run.predictions().items()
+        }  # fmt: skip
+    tasks = {task.name: task for task in study.data.tasks}
+    return Side(f"{folder} ({chosen})", tasks, rows, found)
+
+
+def of_model(folder: Path, data: Path, arm: str | None = None) -> Side:
+    """Return what a model predicts for a table with labels.
+
+    Args:
+        folder: a model's folder, or a study's, of which the first seed's model is taken.
+        data: a table with inputs and label columns.
+        arm: of a study; None = the one that its report recommends.
+
+    Raises:
+        LabelweaveError: no model there, inputs that do not fit, or an unknown label.
+    """
+    model = find_model(folder, arm)
+    table = read_inputs(data, model)
+    with in_place(data):
+        labels = Annotations.from_columns(model.tasks, table)
+        predicted = model.predict_proba(table)
+    results = {
+        name: TestResult(p, labels.labels[name], model.thresholds.get(name))
+        for name, p in predicted.items()
+    }
+    tasks = {task.name: task for task in model.tasks}
+    return Side(str(folder), tasks, {0: np.arange(len(table))}, {0: results})
+
+
+def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:
+    """Return every task that both have, B against A, paired by seed and row.
+
+    Args:
+        a: one side.
+        b: the other.
+        level: that of intervals and verdicts.
+
+    Raises:
+        LabelweaveError: no common task or seed, or other test rows or other labels of them.
+    """
+    tasks = [task for name, task in a.tasks.items() if b.tasks.get(name) == task]
+    if not tasks:
+        raise LabelweaveError(
+            f"found no task with the same classes in both, expected one: {listing(a.tasks)} in "
+            f"{a.name}, {listing(b.tasks)} in {b.name}"
+        )
+    seeds = [seed for seed in a.rows if seed in b.rows]
+    if not seeds:
+        raise LabelweaveError(
+            f"found no seed in both, expected one: {listing(a.rows)} in {a.name}, "
+            f"{listing(b.rows)} in {b.name}"
+        )
+    for seed in seeds:
+        if not np.array_equal(a.rows[seed], b.rows[seed]):
+            raise LabelweaveError(
+                f"seed {seed}: {a.name} and {b.name} were tested on other rows, expected the same; "
+                "give --data to compare their models on one table"
+            )
+        for name in (task.name for task in tasks):
+            _same_labels(seed, name, a, b)
+    sides = [{t.name: _replicates(t, side, seeds) for t in tasks} for side in (a, b)]
+    found = {
+        task.name: sides[1][task.name].difference(sides[0][task.name], level, len(tasks))[
+            main_metric(task)
+        ]
+        for task in tasks
+    }
+    first, second = sides
+    return [_compared(task, first[task.name], second[task.name], found, level) for task in tasks]
+
+
+def _same_labels(seed: int, task: str, a: Side, b: Side) -> None:
+    one, other = (np.asarray(side.results[seed][task].labels) for side in (a, b))
+    unlike = (one != other).reshape(len(one), -1).any(axis=1).sum()
+    if unlike:
+        raise LabelweaveError(
+            f"seed {seed}: {a.name} and {b.name} have other labels of '{task}' on {unlike} of "
+            f"{len(one)} test rows, expected the same; give --data to compare their models on one "
+            "table"
+        )
+
+
+def _compared(
+    task: Task, a: Replicates, b: Replicates, differences: Mapping[str, Difference], level: float
+) -> Compared:
+    metric, difference = main_metric(task), differences[task.name]
+    p = holm({name: each.p_value for name, each in differences.items()}).get(task.name)
+    lower_is_better = not HIGHER_IS_BETTER[metric]
+    word = verdict(difference, p, lower_is_better=lower_is_better, level=level)
+    return Compared(
+        task=task.name,
+        metric=metric,
+        a=a.summary(level)[metric],
+        b=b.summary(level)[metric],
+        difference=difference,
+        p_adjusted=p,
+        verdict=WORDS.get(word, word),
+    )
+
+
+def _replicates(task: Task, side: Side, seeds: Sequence[int]) -> Replicates:
+    return Replicates(task, [side.results[seed][task.name] for seed in seeds], REPLICATES)

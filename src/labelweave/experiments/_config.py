@@ -1,0 +1,358 @@
+"""What a study file may say."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.experiments._sections import (
+    Arms,
+    ArmSection,
+    LabelCurvesSection,
+    PartSection,
+    PricesSection,
+    RelatednessSection,
+    RelationSection,
+    Seeds,
+    Sources,
+    SplitSection,
+    StatisticsSection,
+    TaskSection,
+    TeachersSection,
+    Trackers,
+    TuneSection,
+)
+from labelweave.fitting._inputs import InputsSection, check_network
+from labelweave.fitting._methods import ARMS, BASELINE, Arm, find_arm
+from labelweave.fitting._sections import LabelShiftSection, NetworkSection, Section
+from labelweave.losses import COUPLINGS, reweighted
+from labelweave.networks._model_folders import PREFIX, architectures
+from labelweave.report import languages
+from labelweave.training import TrainingConfig
+
+
+class StudyConfig(Section):
+    """A whole study file.
+
+    Attributes:
+        name: the study's name; results go to ``<output>/<name>``.
+        tasks: the tasks; default: those that published data sets among the sources bring.
+        sources: the tables, folders of images and published data sets.
+        relations: what the tasks have to do with each other.
+        split: train, validation and test rows.
+        scatter: hide labels that exist, to study what scattered labels would do.
+        inputs: how columns become inputs.
+        network: the backbone.
+        training: the training run.
+        couplings: options of the couplings, for example
+            ``distribution_matching: {form: js, weight: 0.5}``.
+        label_shift: class priors that differ between sources and in prediction.
+        relatedness: how relations are estimated from data, where an arm says so.
+        teachers: how single-task networks are calibrated before they teach.
+        arms: what to compare; the baseline is always among them. An entry
+            ``{arm: full, relations: {from: predictions}}`` estimates the relations, and with
+            ``name`` and ``couplings`` or ``training`` an arm has options of its own.
+        seeds: a number of seeds (0, 1, ...), or the seeds.
+        statistics: intervals and verdicts.
+        label_curves: how the single-task networks do with fewer and more labels; false = do not
+            train them, and count no saved labels.
+        label_next: number of rows to name that are to be labelled first; 0 = none.
+        prices: of labels and of running; left out = counts only.
+        only: the tasks that take part this time; default: all. Results then go to
+            ``<output>/<name>.<tasks>``, and the test rows stay those of the whole study.
+        tune: what ``labelweave tune`` searches; changes no result of the study itself.
+        output: folder for results, relative to the study file.
+        language: of the report: ``en`` or ``ja``.
+        tracking: where finished runs are shown: ``tensorboard``, ``mlflow``; needs the extra
+            ``track``. The file ``runs.jsonl`` is always written.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    tasks: list[TaskSection] = Field(default=[])
+    sources: Sources = Field(default=[])
+    relations: list[RelationSection] = Field(default=[])
+    split: SplitSection = SplitSection()
+    scatter: list[PartSection] = Field(default=[])
+    inputs: InputsSection = InputsSection()
+    network: NetworkSection = NetworkSection()
+    training: TrainingConfig = TrainingConfig()
+    couplings: dict[str, dict[str, Any]] = Field(default={})
+    label_shift: LabelShiftSection = LabelShiftSection()
+    relatedness: RelatednessSection = RelatednessSection()
+    teachers: TeachersSection = TeachersSection()
+    arms: Arms = Field(default=[])
+    seeds: Seeds = 3
+    statistics: StatisticsSection = StatisticsSection()
+    label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
+    label_next: int = Field(default=100, ge=0)
+    prices: PricesSection | None = None
+    only: list[str] = Field(default=[])
+    tune: TuneSection = TuneSection()
+    output: str = "runs"
+    language: str = "en"
+    tracking: Trackers = Field(default=[])
+
+    @field_validator("language")
+    @classmethod
+    def _has_texts(cls, language: str) -> str:
+        if language not in languages():
+            raise ValueError(
+                f"found '{language}', expected {listing(languages())}"
+                f"{nearest(language, languages())}"
+            )
+        return language
+
+    @field_validator("couplings")
+    @classmethod
+    def _known_couplings(cls, couplings: dict[str, Any]) -> dict[str, Any]:
+        for name in couplings:
+            if name not in COUPLINGS:
+                raise ValueError(
+                    f"no such coupling '{name}', expected {listing(COUPLINGS)}"
+                    f"{nearest(name, COUPLINGS)}"
+                )
+        return couplings
+
+    @model_validator(mode="after")
+    def _network_fits_inputs(self) -> Self:
+        check_network(self.network, self.inputs, self.training)
+        return self
+
+    @model_validator(mode="after")
+    def _losses_without_noise(self) -> Self:
+        own = {name: loss for name, loss in self.losses().items() if reweighted(loss)}
+        noisy = [name for name in self._asked() if self._found(name).noise]
+        if own and noisy:
+            raise ValueError(
+                f"arm '{noisy[0]}' estimates label noise, which does not go with the loss of task "
+                f"'{next(iter(own))}'"
+            )
+        return self
+
+    def located(self, folder: Path) -> Self:
+        """Return the settings with models by the absolute paths of their folders.
+
+        Args:
+            folder: what paths in the settings are relative to.
+
+        Raises:
+            LabelweaveError: there is no such model.
+        """
+        network, inputs = self.network.located(folder), self.inputs
+        if inputs.text is not None:
+            source = network.backbone.removeprefix(PREFIX)
+            folders = source != network.backbone and source not in architectures()
+            own = source if folders and inputs.image is None else None
+            text = inputs.text.located(folder, own, download=network.download)
+            inputs = inputs.model_copy(update={"text": text})
+        return self.model_copy(update={"network": network, "inputs": inputs})
+
+    def needs_given_relations(self) -> bool:
+        """Return whether some arm is coupled by relations that are not estimated for it."""
+        if not self.arms:
+            return True
+        arms = [self.arm(name) for name in self._asked()]
+        return any(arm.needs_relations and arm.estimated is None for arm in arms)
+
+    def arm(self, name: str) -> Arm:
+        """Return the arm that results call `name`."""
+        return self._found(name).settled(self.relatedness.origin)
+
+    def check_couplings(self, check: Callable[[dict[str, dict[str, Any]]], object]) -> None:
+        """Call `check` with the study's coupling options, and with those of each named arm.
+
+        Raises:
+            LabelweaveError: what `check` raises, naming the arm.
+        """
+        check(self.couplings)
+        for name, arm in self._named().items():
+            try:
+                check(arm.coupling_options(self.couplings))
+            except LabelweaveError as error:
+                raise LabelweaveError(f"arm '{name}': {error}") from None
+
+    def losses(self) -> dict[str, str | dict[str, Any]]:
+        """Return by task the loss that it has of its own."""
+        return {task.name: task.loss for task in self.tasks if task.loss != "cross_entropy"}
+
+    def trainings(self) -> list[TrainingConfig]:
+        """Return the study's training and those of its named arms."""
+        return [self.training, *(arm.training_of(self.training) for arm in self._named().values())]
+
+    def _found(self, name: str) -> Arm:
+        return self._named().get(name) or find_arm(name)
+
+    def _named(self) -> dict[str, Arm]:
+        sections = [arm for arm in self.arms if isinstance(arm, ArmSection)]
+        return {section.called: section.found() for section in sections}
+
+    def _asked(self) -> list[str]:
+        return [arm if isinstance(arm, str) else arm.called for arm in self.arms]
+
+    def trackers(self) -> list[tuple[str, dict[str, str]]]:
+        """Return the trackers' names and options."""
+        return [
+            (each, {}) if isinstance(each, str) else (each.tracker, each.chosen())
+            for each in self.tracking
+        ]
+
+    def seed_list(self) -> list[int]:
+        """Return the seeds."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def arm_list(self, related: bool) -> list[str]:
+        """Return the arms in their usual order, the baseline and what others start from included.
+
+        Without `arms`: every arm that the study can have.
+
+        Args:
+            related: whether the study has relations.
+
+        Raises:
+            LabelweaveError: an arm needs relations or hidden labels, and there are none.
+        """
+        asked = self._asked()
+        has = {
+            "relations": related,
+            "hidden_labels": bool(self.scatter),
+            "columns": not (self.inputs.pixels or self.inputs.tokens),
+        }
+        lacking = {
+            name: what for name in [*ARMS, *asked] if (what := self._found(name).lacks(**has))
+        }
+        for name in asked:
+            if name in lacking:
+                among = f" among {listing(self.only)}" if self.only else ""
+                raise LabelweaveError(
+                    f"key 'arms': arm '{name}' needs {lacking[name]}, found none{among}"
+                )
+        wanted = dict.fromkeys([BASELINE, *(asked or [a for a in ARMS if a not in lacking])])
+        wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.arm(name).base))
+        order = list(ARMS)
+        return sorted(wanted, key=lambda name: order.index(self.arm(name).name.partition(".")[0]))
+
+
+def read_study_file(path: str | Path) -> StudyConfig:
+    """Read and validate a study file.
+
+    Raises:
+        LabelweaveError: no such file, no YAML, or a wrong key or value; one line naming the file
+            and the key, what was found, and the nearest valid key.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except IsADirectoryError:
+        raise LabelweaveError(f"{path}: a folder, expected a study file (YAML)") from None
+    except FileNotFoundError:
+        others = sorted(other.name for other in path.parent.glob("*.y*ml"))
+        raise LabelweaveError(f"{path}: no such study file{nearest(path.name, others)}") from None
+    except UnicodeDecodeError:
+        raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
+    except OSError as error:
+        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or "a character that YAML does not know"
+        raise LabelweaveError(f"{path}: {line}cannot be read as YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise LabelweaveError(f"{path}: found no keys, expected a study (see 'labelweave init')")
+    return parse_study(content, str(path))
+
+
+def parse_study(content: Mapping[str, Any], place: str = "study") -> StudyConfig:
+    """Return the validated study of a dictionary; errors name `place`."""
+    try:
+        return StudyConfig.model_validate(content)
+    except ValidationError as error:
+        raise LabelweaveError(f"{place}: {one_line(error)}") from None
+
+
+def one_line(error: ValidationError) -> str:
+    """Return the first wrong key or value of a validation error, in one line."""
+    places = [[p for p in each["loc"] if not _is_union_branch(p)] for each in error.errors()]
+    # of the readings of a union, the one that got furthest is meant
+    meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
+    # and of two as far, the one that knows more than the type
+    told = [each["type"] == "value_error" for each in error.errors()]
+    index = max(meant, key=lambda i: (len(places[i]), told[i]))
+    first, location = error.errors()[index], places[index]
+    key = ".".join(" ".join(str(part).split()) for part in location)
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(location[:-1])
+        options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"
+        return f"key '{key}': no such key, {options}"
+    return f"key '{key}': {_message(first)}" if key else _message(first)
+
+
+def _message(error: ErrorDetails) -> str:
+    kind, found = error["type"], error["input"]
+    if kind == "missing":
+        return "missing"
+    if kind == "value_error":  # one of this project, which says what was found
+        return error["msg"].removeprefix("Value error, ")
+    if kind == "too_short":
+        least = error["ctx"]["min_length"]
+        return f"should have at least {least} item, found a list of {error['ctx']['actual_length']}"
+    if kind in {"model_type", "dict_type"}:
+        text = "should be a section of keys"
+    else:
+        text = re.sub("^(Input|String) should", "should", error["msg"])
+    if kind == "string_type" and isinstance(found, bool | int | float):
+        text += " (write it in quotes)"
+    if isinstance(found, list | dict):
+        return f"{text}, found a {'list' if isinstance(found, list) else 'section'}"
+    return f"{text}, found {'nothing' if found is None else repr(found)}"
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, with a key named twice in one section as an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for name, _ in node.value:
+            text = str(name.value)
+            if text in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key '{text}' appears twice", problem_mark=name.start_mark
+                )
+            seen.add(text)
+        return super().construct_mapping(node, deep)
+
+
+def _is_union_branch(part: int | str) -> bool:
+    # pydantic adds the tried type of a union to the place of an error
+    text = str(part)
+    named = text in {"int", "float", "str", "bool"} or text.endswith("Section")
+    return named or "[" in text or text.startswith("literal")
+
+
+def _keys_at(location: list[int | str]) -> list[str]:
+    """Return the keys that are valid in the section at a place of the study file."""
+    section: type[BaseModel] | None = StudyConfig
+    for part in location:
+        if isinstance(part, int) or section is None:
+            continue
+        field = _fields(section).get(str(part))
+        section = next(_sections(field.annotation), None) if field else None
+    return list(_fields(section)) if section else []
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _sections(argument)

@@ -1,0 +1,194 @@
+"""Runs side by side, each in a process of its own, and those derived from them."""
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from joblib import Parallel, cpu_count, delayed
+
+from labelweave._progress import runs_bar
+from labelweave.errors import LabelweaveWarning, TrainingError
+from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._runs import Run, derive, execute
+from labelweave.experiments._tracking import Tracking
+from labelweave.fitting._split import Fold
+
+INTERVAL = 0.2  # seconds; a command started again takes longer than that to begin its work
+
+
+def end_with(parent: int) -> None:
+    """Let this process, if it is not `parent` itself, end soon after `parent`, which started it.
+
+    Without this the workers of a killed study would train on, beside those of the same command
+    started again. Every file is written whole or not at all, so ending is always safe. On Windows
+    nothing tells that the parent is gone.
+    """
+    if os.getpid() == parent or any(t.name == __name__ for t in threading.enumerate()):
+        return
+    threading.Thread(target=_watch, args=(parent,), name=__name__, daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(INTERVAL)
+    os._exit(1)
+
+
+KILLED = "its process was killed, perhaps for lack of memory; try fewer processes (--jobs 1)"
+T = TypeVar("T")
+
+
+def side_by_side(
+    call: Callable[..., T], given: Sequence[tuple[Any, ...]], jobs: int | None, told: str
+) -> Iterator[tuple[int, T]]:
+    """Give the number and the result of every call, as it ends.
+
+    When the system kills a process all of them are lost: what has not ended is called again in new
+    ones, until two pools in a row end none. So a call must go on, or find its result, where one
+    before it was killed.
+
+    Args:
+        call: what to call; one that is left has changed nothing but files.
+        given: of every call its arguments.
+        jobs: processes side by side; None = one a core.
+        told: of which study what goes on, for a warning: "study 'a': {}; {} runs".
+
+    Raises:
+        TrainingError: processes were killed again and again.
+    """
+    waiting, chances = dict(enumerate(given)), 2
+    while waiting:
+        before = len(waiting)
+        try:
+            for number, found in _pooled(call, waiting, jobs):
+                del waiting[number]
+                yield number, found
+            return
+        except BrokenProcessPool:
+            chances = chances - 1 if len(waiting) == before else 2
+            if not chances:
+                raise TrainingError(KILLED) from None
+            if waiting:
+                killed = "a worker process was killed, perhaps for lack of memory"
+                message = f"{told.format(killed, len(waiting))} go on in new ones"
+                warnings.warn(message, LabelweaveWarning, stacklevel=4)
+
+
+def _pooled(
+    call: Callable[..., T], waiting: dict[int, tuple[Any, ...]], jobs: int | None
+) -> Iterator[tuple[int, T]]:
+    workers = max(1, min(jobs or cpu_count(), len(waiting)))
+    parallel = Parallel(
+        n_jobs=workers,
+        return_as="generator_unordered",
+        inner_max_num_threads=1 if workers > 1 else None,
+        backend="loky",
+    )
+    # a list: what has ended leaves `waiting` while the others are called
+    calls = [
+        delayed(_numbered)(number, call, each, os.getpid()) for number, each in waiting.items()
+    ]
+    found: Iterator[tuple[int, T]] = parallel(calls)
+    yield from found
+
+
+def _numbered(
+    number: int, call: Callable[..., T], given: tuple[Any, ...], parent: int
+) -> tuple[int, T]:
+    end_with(parent)
+    return number, call(*given)
+
+
+Pair = tuple[Run, Fold]
+
+
+def train_runs(
+    plan: Mapping[str, Sequence[Run]],
+    folds: Mapping[str, Sequence[Fold]],
+    config: StudyConfig,
+    jobs: int | None,
+    progress: bool,
+    tracking: Tracking,
+) -> list[dict[str, Any]]:
+    """Train the runs that are not done, but none of a derived arm; return what went wrong.
+
+    Args:
+        plan: per arm its runs.
+        folds: per arm their data, in the same order.
+        config: the study's settings.
+        jobs: processes side by side; None = one a core.
+        progress: show a bar when on a terminal.
+        tracking: told of every run that is done.
+
+    Raises:
+        WriteError: a file cannot be written.
+    """
+    # arms that differ in name only share a folder, and are trained once
+    pairs = {
+        run.folder: (run, fold)
+        for arm, runs in plan.items()
+        if config.arm(arm).kind != "derived"
+        for run, fold in zip(runs, folds[arm], strict=True)
+    }
+    if not pairs:
+        return []
+    waiting = [(run, fold) for run, fold in pairs.values() if not run.done]
+    # one network a task takes longest: start those first, so that no core waits at the end
+    waiting.sort(key=lambda pair: config.arm(pair[0].arm).kind != "single")
+    failures: list[dict[str, Any]] = []
+    bar = runs_bar(progress)
+    with bar:
+        shown = bar.add_task(
+            f"{config.name}: runs", total=len(pairs), completed=len(pairs) - len(waiting), last=""
+        )
+        for run, fold in pairs.values():
+            if run.done:  # trained before, perhaps by a call that was killed before it told
+                tracking.note(run, fold)
+        for run, error in _trained(waiting, config, jobs):
+            if error is None:
+                tracking.note(run, pairs[run.folder][1])
+            else:
+                failures.append({"arm": run.arm, "seed": run.seed, "error": error})
+            bar.update(shown, advance=1, last=f"{run.arm}, seed {run.seed}")
+    return failures
+
+
+def derive_runs(
+    plan: Mapping[str, Sequence[Run]],
+    folds: Sequence[Fold],
+    config: StudyConfig,
+    tracking: Tracking,
+) -> None:
+    """Write the runs of the derived arms whose base is done."""
+    for arm, runs in plan.items():
+        base = config.arm(arm).base
+        if base is None:
+            continue
+        for run, start, fold in zip(runs, plan[base], folds, strict=True):
+            if start.done and not run.done:
+                derive(run, start, fold)
+            if run.done:
+                tracking.note(run, fold)
+
+
+def _trained(
+    waiting: Sequence[Pair], config: StudyConfig, jobs: int | None
+) -> Iterator[tuple[Run, str | None]]:
+    """Give every run as it ends, with what went wrong."""
+    left = dict(enumerate(waiting))
+    told = f"study '{config.name}': {{}}; {{}} runs"
+    try:
+        given = [(run, fold, config) for run, fold in waiting]
+        for number, error in side_by_side(_job, given, jobs, told):
+            yield left.pop(number)[0], error
+    except TrainingError as error:
+        yield from ((run, str(error)) for run, _ in left.values())
+
+
+def _job(run: Run, fold: Fold, config: StudyConfig) -> str | None:
+    # where its process was killed after it, but before the answer was heard
+    return None if run.done else execute(run, fold, config)

@@ -1,0 +1,360 @@
+"""From a study file to its data: tables, tasks, collection and the relations of a training set."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave._messages import Remark
+from labelweave.annotations import Annotations
+from labelweave.data import Collection, RowStore, Source, prepare
+from labelweave.data._collection import SIDES, Side
+from labelweave.datasets import DataSet, find_reader
+from labelweave.datasets._official import joined_tasks
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._sections import RelationSection, SourceSection, TaskSection
+from labelweave.fitting._inputs import InputsSection
+from labelweave.relations import (
+    AnyRelation,
+    count_relation,
+    fit_noisy_or,
+    join_tables,
+    known_table,
+    read_relations,
+)
+from labelweave.tables import SUFFIXES, infer_tasks, read_folder, read_table, table_source
+from labelweave.tasks import Multiclass, Task, task_from_dict
+
+GROUP = "group"
+
+
+@dataclass(frozen=True, eq=False)
+class ReadSource:
+    """A source of a study as a table.
+
+    Attributes:
+        section: what the study says of it, or of the part of a data set that it is.
+        table: its rows.
+        root: the folder that paths in the table are relative to.
+        tasks: the tasks that a data set brings.
+        notes: remarks on what was read, a line each.
+    """
+
+    section: SourceSection
+    table: pd.DataFrame
+    root: Path
+    tasks: tuple[Mapping[str, Any], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_case(section: SourceSection, folder: Path, column: str | None) -> list[ReadSource]:
+    """Read a published data set; return one source for each of its official parts.
+
+    The training part stays free for validation rows to be drawn from, unless the data set has
+    validation and test parts of its own.
+
+    Args:
+        section: names the data set, its folder and options.
+        folder: what the root is relative to.
+        column: what the study calls the column of the images' paths; None = it has none.
+
+    Raises:
+        LabelweaveError: files are missing or wrong, or the study says nothing of images.
+    """
+    name, root = section.case or "", folder / Path(section.root or "").expanduser()
+    if column is None:
+        raise LabelweaveError(
+            f"{section.place}: a data set of images, expected a key 'inputs.image' that says what "
+            "they become, such as 'inputs: {image: {size: 224}}'"
+        )
+    read = find_reader(name)(root, **section.options)
+    table = _renamed(read, name, column)
+    groups = GROUP if read.group else None
+    told = tuple(f"{section.called}: {note}" for note in read.notes)
+    parts: dict[Side | None, NDArray[np.bool_]] = {None: np.ones(len(table), dtype=np.bool_)}
+    if read.part is not None and section.split is None:
+        parts = {part: (read.table[read.part] == part).to_numpy() for part in SIDES}
+        parts = {part: rows for part, rows in parts.items() if rows.any()}
+    made: list[ReadSource] = []
+    for part, rows in parts.items():
+        side = section.split or part
+        if side == "train" and section.split is None and len(parts) < len(SIDES):
+            side = None
+        kept = np.flatnonzero(rows)
+        if side in (None, "train") and section.rows is not None and section.rows < len(kept):
+            kept = kept[np.linspace(0, len(kept) - 1, section.rows).round().astype(np.int64)]
+        changes: dict[str, Any] = {
+            "name": section.called if len(parts) == 1 else f"{section.called} {part}",
+            "inputs": [], "group": groups, "split": side, "missing": [],
+        }  # fmt: skip
+        part_section = section.model_copy(update=changes)
+        kept_rows = table.iloc[kept].reset_index(drop=True)
+        made.append(ReadSource(part_section, kept_rows, root, read.tasks, () if made else told))
+    return made
+
+
+def brought_tasks(sources: Sequence[ReadSource]) -> list[TaskSection]:
+    """Return the tasks that data sets bring, with the classes or labels of all, by name.
+
+    Raises:
+        LabelweaveError: a task that is of another kind in another data set.
+    """
+    joined = joined_tasks((source.section.place, source.tasks) for source in sources)
+    return [TaskSection.model_validate(task) for task in joined.values()]
+
+
+def _renamed(read: DataSet, name: str, column: str) -> pd.DataFrame:
+    if column != "image" and column in read.table.columns:
+        raise LabelweaveError(
+            f"key 'inputs.image.column': '{column}' is a column of the labels of {name}, expected "
+            f"none of {listing(read.table.columns)}"
+        )
+    table = read.table.rename(columns={"image": column})
+    if read.group is None:
+        return table
+    # persons of two data sets may have the same number
+    own = read.table[read.group].map(lambda value: f"{name} {value}", na_action="ignore")
+    return table.assign(**{GROUP: own})
+
+
+def written_relations(
+    section: RelationSection, folder: Path, tasks: Sequence[Task]
+) -> list[AnyRelation]:
+    """Return the relations of a table, the user's own or one that ships.
+
+    Args:
+        section: what the study file says.
+        folder: what the table's path is relative to.
+        tasks: the study's tasks, classes known.
+
+    Raises:
+        LabelweaveError: whatever is wrong with the table, in one line.
+    """
+    table: Path | pd.DataFrame = folder / (section.table or "")
+    origin: str | None = None
+    if section.known is not None:
+        known = known_table(section.known, vocabulary=section.vocabulary)
+        table = known.frame
+        told = {"table": section.known, "vocabulary": known.vocabulary}
+        origin = Remark("remark.known_table", **told)
+        if section.vocabulary is None:
+            speaker = next(task for task in tasks if task.name == section.source)
+            labels = [name for task in tasks if task is not speaker for name in task.names]
+            table, origin = known.restricted(speaker.names, labels), section.known
+    relations = read_relations(
+        table, section.source, tasks, targets=section.targets, strength=section.strength
+    )
+    return [replace(each, origin=origin or each.origin) for each in relations]
+
+
+def counted_relation(training: Annotations, section: RelationSection, target: str) -> AnyRelation:
+    """Return a relation found on rows that carry both labels: a table counted, a noisy-OR fitted.
+
+    Args:
+        training: the training rows' labels.
+        section: what the study file says.
+        target: the task spoken about.
+
+    Raises:
+        LabelweaveError: no training row carries both labels.
+    """
+    estimate = (
+        count_relation if isinstance(training.task(section.source), Multiclass) else fit_noisy_or
+    )
+    return estimate(
+        training, section.source, target, smoothing=section.smoothing, strength=section.strength
+    )
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The data of a study, read and checked.
+
+    Attributes:
+        collection: all sources.
+        known: relations that come from knowledge tables.
+        counted: relations still to be counted or fitted on the training rows of each split.
+        only: the tasks that take part, by name; empty = all. The labels of the others still shape
+            the split, so that studies of other tasks have the same test rows, and are no inputs.
+        stores: by column that is read, such as the paths of images, what its values became.
+        notes: remarks on what was read, a line each.
+    """
+
+    collection: Collection
+    known: tuple[AnyRelation, ...]
+    counted: tuple[RelationSection, ...]
+    only: tuple[str, ...] = ()
+    stores: Mapping[str, RowStore] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that take part, classes known."""
+        return tuple(t for t in self.collection.tasks if not self.only or t.name in self.only)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]] | None:
+        """The (source, target) pairs that the study names; None = it names none."""
+        pairs = [(relation.source.name, relation.target.name) for relation in self.known]
+        pairs += [(s.source, target) for s in self.counted for target in s.targets or ()]
+        return pairs or None
+
+    def relations(self, training: Annotations, *, strict: bool = True) -> tuple[AnyRelation, ...]:
+        """Return all relations, counting those that come from the training rows' labels.
+
+        Args:
+            training: the training rows' labels.
+            strict: a pair that no row carries both labels of is an error, else left out.
+
+        Raises:
+            LabelweaveError: a relation is to be counted, but no training row carries both labels.
+        """
+        counted = [
+            counted_relation(training, section, target)
+            for section in self.counted
+            for target in section.targets or ()
+            if strict or (training.labelled(section.source) & training.labelled(target)).any()
+        ]
+        relations = (*self.known, *counted)
+        names = [relation.name for relation in relations]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise LabelweaveError(f"key 'relations': found twice: {listing(twice)}, expected once")
+        return relations
+
+
+def load(config: StudyConfig, folder: Path) -> StudyData:
+    """Read the tables of a study; paths are relative to `folder`.
+
+    Raises:
+        LabelweaveError: whatever is wrong with a table, in one line.
+    """
+    if not config.sources:
+        raise LabelweaveError("key 'sources': found none, expected at least one")
+    sources = [each for section in config.sources for each in _read(section, config.inputs, folder)]
+    declared = config.tasks or brought_tasks(sources)
+    if not declared:
+        raise LabelweaveError("key 'tasks': found none, expected at least one")
+    ready = prepare(
+        [each.table for each in sources],
+        [each.root for each in sources],
+        [each.section.place for each in sources],
+        config.inputs.media(),
+        folder / (config.inputs.cache or f"{config.output}/cache"),
+        skip=config.inputs.skip,
+    )
+    tables = ready.tables
+    wanted = [task_from_dict(section.description()) for section in declared]
+    tasks = infer_tasks(wanted, tables)
+    _check_names(config, tasks)
+    _check_columns(tasks, tables)
+    collection = Collection(
+        [
+            _source(each.section, table, tasks, numbers, [*ready.stores])
+            for each, table, numbers in zip(sources, tables, ready.numbers, strict=True)
+        ]
+    )
+    notes = [*(note for each in sources for note in each.notes), *ready.notes]
+    known = [
+        relation
+        for section in config.relations
+        if section.written
+        for relation in written_relations(section, folder, tasks)
+    ]
+    counted = tuple(section for section in config.relations if not section.written)
+    known = join_tables(known)
+    if not config.only:
+        return StudyData(collection, tuple(known), counted, (), ready.stores, tuple(notes))
+    names = {task.name for task in tasks if task.name in config.only}
+    known = [r for r in known if {r.source.name, r.target.name} <= names]
+    kept = [
+        section.model_copy(update={"targets": [t for t in section.targets or () if t in names]})
+        for section in counted
+        if section.source in names
+    ]
+    return StudyData(
+        collection, tuple(known), tuple(section for section in kept if section.targets),
+        tuple(name for name in (task.name for task in tasks) if name in names),
+        ready.stores, tuple(notes),
+    )  # fmt: skip
+
+
+def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[ReadSource]:
+    if section.path is None:
+        return read_case(section, folder, None if inputs.image is None else inputs.image.column)
+    path = folder / section.path
+    if path.is_dir() and path.suffix.lower() not in SUFFIXES:
+        if inputs.image is None:
+            raise LabelweaveError(
+                f"{path}: a folder of images, expected a key 'inputs.image' that says what they "
+                "become, such as 'inputs: {image: {size: 224}}'"
+            )
+        table = read_folder(path, inputs.image.column, section.levels)
+        return [ReadSource(section, table, path)]
+    if section.levels:
+        raise LabelweaveError(f"{path}: found 'folders' for it, expected a folder of images")
+    return [ReadSource(section, read_table(path, section.missing), path.parent)]
+
+
+def _source(
+    section: SourceSection,
+    table: pd.DataFrame,
+    tasks: Sequence[Task],
+    numbers: NDArray[np.int64],
+    media: Sequence[str],
+) -> Source:
+    listed = None if section.inputs == "rest" else section.inputs
+    source = table_source(
+        section.called,
+        table,
+        tasks,
+        inputs="rest" if listed is None else list(dict.fromkeys([*media, *listed])),
+        group=section.group,
+        exclude=section.exclude,
+        split=section.split,
+        missing=section.missing,
+        place=section.place,
+        numbers=numbers,
+    )
+    if section.tasks is None:
+        return source
+    return replace(source, annotations=source.annotations.keep(section.tasks))
+
+
+def _check_columns(tasks: Sequence[Task], tables: Sequence[pd.DataFrame]) -> None:
+    # a misspelt label would be missing everywhere, and its true column an input
+    columns = list(dict.fromkeys(column for table in tables for column in table.columns))
+    for task in tasks:
+        for label in [task.name] if isinstance(task, Multiclass) else task.names:
+            if label not in columns:
+                raise LabelweaveError(
+                    f"task '{task.name}': no table has a column '{label}'{nearest(label, columns)}"
+                )
+
+
+def _check_names(config: StudyConfig, tasks: Sequence[Task]) -> None:
+    names = [task.name for task in tasks]
+    places = [
+        (f"relations.{i}", name)
+        for i, section in enumerate(config.relations)
+        for name in (section.source, *(section.targets or ()))
+    ]
+    places += [("only", name) for name in config.only]
+    places += [
+        (f"scatter.{i}.tasks", name) for i, part in enumerate(config.scatter) for name in part.tasks
+    ]
+    places += [
+        (f"sources.{i}.tasks", name)
+        for i, section in enumerate(config.sources)
+        for name in section.tasks or ()
+    ]
+    for place, name in places:
+        if name not in names:
+            raise LabelweaveError(
+                f"key '{place}': no task '{name}', expected {listing(names)}{nearest(name, names)}"
+            )

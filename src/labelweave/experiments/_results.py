@@ -1,0 +1,383 @@
+"""From the runs of a study to its results: metrics, paired differences and verdicts."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+from scipy.special import stdtrit
+
+import labelweave
+from labelweave.class_priors import assumed_prior
+from labelweave.evaluation import (
+    HIGHER_IS_BETTER,
+    Estimate,
+    Replicates,
+    TestResult,
+    confidences,
+    holm,
+    main_metric,
+    metric_names,
+    reliability,
+    verdict,
+)
+from labelweave.experiments._checking import notes
+from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._runs import Run
+from labelweave.fitting._methods import BASELINE, UNCOUPLED
+from labelweave.fitting._split import Fold
+from labelweave.relations import relation_to_dict
+from labelweave.report import recommended_arm
+from labelweave.tasks import Task
+
+
+def calibration(
+    tasks: Sequence[Task],
+    runs: Mapping[str, Sequence[Run]],
+    folds: Sequence[Fold],
+    level: float,
+) -> dict[str, Any]:
+    """Return per arm and task the expected calibration error, and the bins of its diagram.
+
+    The error is the mean of the seeds' errors with Student's t interval over them (null for one
+    seed); the bins hold the elements of all seeds. A task without test labels is left out.
+
+    Args:
+        tasks: the tasks.
+        runs: per arm its runs, in the order of `folds`.
+        folds: one fold a seed.
+        level: coverage of the intervals.
+    """
+    found: dict[str, Any] = {}
+    for arm, of_arm in runs.items():
+        predictions = [run.predictions() for run in of_arm]
+        for task in tasks:
+            by_seed = [
+                confidences(task, predicted[task.name], fold.test.annotations.labels[task.name])
+                for predicted, fold in zip(predictions, folds, strict=True)
+            ]
+            errors = [e for pair in by_seed if (e := reliability(*pair).ece) is not None]
+            if errors:
+                confidence, right = (np.concatenate(part) for part in zip(*by_seed, strict=True))
+                pooled = reliability(confidence, right)
+                cell = {"ece": _interval(errors, level), "bins": [list(b) for b in pooled.bins]}
+                found.setdefault(arm, {})[task.name] = cell
+    return found
+
+
+def _interval(values: Sequence[float], level: float) -> dict[str, Any]:
+    mean, size = float(np.mean(values)), len(values)
+    ends: dict[str, float | None] = {"low": None, "high": None}
+    if size > 1:
+        t = abs(float(stdtrit(size - 1, (1 - level) / 2)))
+        reach = t * float(np.std(values, ddof=1)) / size**0.5
+        ends = {"low": max(0.0, mean - reach), "high": min(1.0, mean + reach)}
+    return {"mean": mean, **ends, "seeds": size}
+
+
+STARVED = 0.2  # of an even share of the gradient
+SLOW = 1.3  # times the mean inverse training rate
+LEARNT = 0.9  # share of a constant predictor's loss that is gone: nothing is left to be learnt
+UNDERFIT = 0.1  # share that is gone at the end, or less
+OVERFIT = 0.1  # of score, lost from training to validation rows
+LATE = 0.6  # share of the training before half of the way is done
+CONFLICT = -0.2  # mean cosine of two tasks' gradients
+
+
+def left_behind(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Return what the runs of every joint arm tell of its tasks, means over the seeds.
+
+    Args:
+        runs: per arm its finished runs.
+
+    Returns:
+        Per arm ``tasks``: task name to ``labels``, ``rarest``, ``rarest_labels``, ``share`` (of the
+        gradient), ``rate`` and ``half`` (`labelweave.training.speeds`), ``train`` and
+        ``validation`` (share of a constant predictor's loss that is gone), ``train_score`` and
+        ``validation_score``, ``state``, and of a conflict ``other`` and ``cosine``; and
+        ``cosine``, rows of mean cosines in the order of the tasks. None where nothing was measured.
+    """
+    found = {}
+    for arm, of_arm in runs.items():
+        records = [run.record().get("diagnostics") for run in of_arm]
+        # runs of an earlier version hold none
+        known = [record for record in records if record]
+        if known:
+            found[arm] = _summary(known)
+    return found
+
+
+def _summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = list(records[0]["fits"])
+    cosine = _mean([(record["gradients"] or {}).get("cosine") for record in records])
+    tasks = {name: _task(name, records) for name in names}
+    for i, facts in enumerate(tasks.values()):
+        others = [] if cosine is None else [(c, j) for j, c in enumerate(cosine[i]) if j != i]
+        worst = min(((c, j) for c, j in others if c is not None), default=None)
+        facts["state"] = state(facts, len(names), None if worst is None else worst[0])
+        if worst is not None and facts["state"] == "conflict":
+            facts["cosine"], facts["other"] = worst[0], names[worst[1]]
+    return {"tasks": tasks, "cosine": cosine}
+
+
+def _task(name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    fits = [record["fits"][name] for record in records]
+    speeds = [record["speeds"].get(name) or {} for record in records]
+    shares = [((record["gradients"] or {}).get("share") or {}).get(name) for record in records]
+    rarest = min(fits, key=lambda fit: fit["rarest_labels"])
+    facts = {
+        "labels": round(float(np.mean([fit["labels"] for fit in fits]))),
+        "rarest": rarest["rarest"],
+        "rarest_labels": rarest["rarest_labels"],
+        "share": _mean(shares),
+        "rate": _mean([speed.get("rate") for speed in speeds]),
+        "half": _mean([speed.get("half") for speed in speeds]),
+    }
+    for side in ("train", "validation"):
+        facts[side] = _mean([_gone(fit[side]) for fit in fits])
+        facts[f"{side}_score"] = _mean([(fit[side] or {}).get("score") for fit in fits])
+    return facts
+
+
+def state(facts: Mapping[str, Any], tasks: int, cosine: float | None = None) -> str:
+    """Return what is wrong with how a task was learnt, in one word; the first that fits.
+
+    - ``overfit``: validation rows score .1 below training rows, or are told worse than by the
+      constant predictor.
+    - ``starved``: less than a fifth of an even share of the gradient, though not all is learnt.
+    - ``underfit``: at the end less than a tenth of a constant predictor's loss is gone.
+    - ``slow``: half of the way is done only after .6 of the training, or the loss falls 1.3 times
+      less than the mean, though not all is learnt.
+    - ``conflict``: its gradient points away from another task's, though not all is learnt.
+    - ``fine``: none of these.
+
+    Args:
+        facts: of the task, see `left_behind`.
+        tasks: number of tasks.
+        cosine: the smallest cosine with another task.
+    """
+    train, validation = facts["train"], facts["validation"]
+    scores = facts["train_score"], facts["validation_score"]
+    unlearnt = train is not None and train < LEARNT
+    if validation is not None and validation < 0 < (train or 0):
+        return "overfit"
+    if None not in scores and scores[0] - scores[1] > OVERFIT:
+        return "overfit"
+    if unlearnt and facts["share"] is not None and facts["share"] < STARVED / tasks:
+        return "starved"
+    if train is not None and train < UNDERFIT:
+        return "underfit"
+    late = facts["half"] is not None and facts["half"] > LATE
+    if unlearnt and (late or (facts["rate"] is not None and facts["rate"] > SLOW)):
+        return "slow"
+    if unlearnt and cosine is not None and cosine < CONFLICT:
+        return "conflict"
+    return "fine"
+
+
+def _gone(side: Mapping[str, float] | None) -> float | None:
+    """Return the share of a constant predictor's loss that is gone; below 0 = worse than that."""
+    if side is None or side["constant"] <= 0:
+        return None
+    return 1 - side["loss"] / side["constant"]
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Return the mean of those that are there, entry by entry; None where there is none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    if isinstance(known[0], list):
+        return [_mean(entries) for entries in zip(*known, strict=True)]
+    return float(np.mean(known))
+
+
+PACKAGES = ("torch", "lightning-fabric", "numpy", "pandas", "scikit-learn")
+
+
+def collect(
+    config: StudyConfig,
+    folds: Sequence[Fold],
+    runs: Mapping[str, Sequence[Run]],
+    failures: Sequence[Mapping[str, Any]],
+    command: str,
+) -> dict[str, Any]:
+    """Return the results of a study, JSON-able, in the form that the report takes.
+
+    Args:
+        config: the study's settings.
+        folds: one fold a seed.
+        runs: per arm its runs that ended well, in the order of `folds`; an arm that failed on some
+            seed is left out.
+        failures: what went wrong: arm, seed, error.
+        command: how to reproduce the results.
+    """
+    tasks = folds[0].train.annotations.tasks
+    replicates = {
+        arm: {task.name: replicates_of(task, list(of_arm), folds, config) for task in tasks}
+        for arm, of_arm in runs.items()
+    }
+    level = config.statistics.level
+    summaries = {
+        arm: {
+            name: {metric: _row(e) for metric, e in r.summary(level).items()}
+            for name, r in by_task.items()
+        }
+        for arm, by_task in replicates.items()
+    }
+    differences, verdicts = _against_baseline(tasks, replicates, level)
+    results = {
+        "study": config.name,
+        "labelweave": labelweave.__version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seeds": [fold.seed for fold in folds],
+        "baseline": BASELINE,
+        "tasks": [
+            {
+                "name": task.name,
+                "kind": task.kind,
+                "names": list(task.names),
+                "main_metric": main_metric(task),
+            }
+            for task in tasks
+        ],
+        "arm_titles": {arm: config.arm(arm).title for arm in runs},
+        "arms": summaries,
+        "differences": differences,
+        "verdicts": verdicts,
+        "prior": assumed_prior(config.label_shift.prediction, tasks).remark(),
+        "coverage": folds[0].coverage().to_dict(),
+        "relations": [relation_to_dict(relation) for relation in folds[0].relations],
+        "runs": [
+            {"arm": run.arm, "seed": run.seed, "key": run.key, "folder": run.folder.name}
+            for of_arm in runs.values()
+            for run in of_arm
+        ],
+        "curves": {arm: curve for arm, of_arm in runs.items() if (curve := _curve(of_arm))},
+        "left_behind": left_behind(runs),
+        "costs": {arm: _costs(of_arm) for arm, of_arm in runs.items()},
+        "splits": {
+            side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
+            for side in ("train", "validation", "test")
+        },
+        "settings": _settings(config.model_copy(update={"tracking": []})),
+        "environment": environment(),
+        "notes": notes(folds),
+        "failures": list(failures),
+        "command": command,
+    }
+    shown = dict.fromkeys((BASELINE, UNCOUPLED, recommended_arm(results)))
+    of_shown = {arm: runs[arm] for arm in shown if arm in runs}
+    return results | {"calibration": calibration(tasks, of_shown, folds, level)}
+
+
+def _settings(value: Any) -> Any:
+    """Return a section as the study file would say it, without keys that say nothing.
+
+    An option of a coupling that is null says something, and stays.
+    """
+    if isinstance(value, list):
+        return [_settings(entry) for entry in value]
+    if not isinstance(value, BaseModel):
+        return value
+    fields = type(value).model_fields.items()
+    told = {field.alias or name: getattr(value, name) for name, field in fields}
+    return {name: _settings(entry) for name, entry in told.items() if entry is not None}
+
+
+def environment() -> dict[str, str]:
+    """Return the versions that results depend on; nothing that names a person or a machine."""
+    packages = {name: version(name) for name in PACKAGES}
+    return {"python": platform.python_version(), "system": platform.system(), **packages}
+
+
+def replicates_of(
+    task: Task, runs: Sequence[Run], folds: Sequence[Fold], config: StudyConfig
+) -> Replicates:
+    """Return the metrics of finished runs on the test rows of their folds."""
+    results = [
+        TestResult(
+            run.predictions()[task.name],
+            fold.test.annotations.labels[task.name],
+            run.record()["thresholds"].get(task.name),
+            fold.test.groups,
+        )
+        for run, fold in zip(runs, folds, strict=True)
+    ]
+    return Replicates(task, results, config.statistics.replicates)
+
+
+def _row(estimate: Estimate) -> dict[str, Any]:
+    # lists, as they come back from JSON
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(estimate).items()
+    }
+
+
+def _against_baseline(
+    tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return differences and verdicts of every arm; p-values are adjusted over the tasks."""
+    differences: dict[str, Any] = {}
+    verdicts: dict[str, Any] = {}
+    baseline = replicates.get(BASELINE)
+    if baseline is None:
+        return differences, verdicts
+    for arm, by_task in replicates.items():
+        if arm == BASELINE:
+            continue
+        found = {
+            name: r.difference(baseline[name], level, len(tasks)) for name, r in by_task.items()
+        }
+        metrics = {metric for task in tasks for metric in metric_names(task)}
+        adjusted = {
+            metric: holm({n: d[metric].p_value for n, d in found.items() if metric in d})
+            for metric in metrics
+        }
+        differences[arm] = {
+            name: {
+                metric: {**_row(d), "p": d.p_value, "p_adjusted": adjusted[metric].get(name)}
+                for metric, d in by_metric.items()
+            }
+            for name, by_metric in found.items()
+        }
+        verdicts[arm] = {
+            task.name: verdict(
+                found[task.name][main_metric(task)],
+                adjusted[main_metric(task)].get(task.name),
+                lower_is_better=not HIGHER_IS_BETTER[main_metric(task)],
+                level=level,
+            )
+            for task in tasks
+        }
+    return differences, verdicts
+
+
+def _curve(runs: Sequence[Run]) -> dict[str, Any] | None:
+    curves = [curve for run in runs if (curve := run.record()["curve"])]
+    if not curves:
+        return None
+    # early stopping ends seeds at different steps
+    length = min(len(curve["step"]) for curve in curves)
+    # nor do the estimated relations of all seeds couple the same tasks
+    names = dict.fromkeys(name for curve in curves for name in curve["terms"])
+    found = {
+        name: [curve["terms"][name][:length] for curve in curves if name in curve["terms"]]
+        for name in names
+    }
+    terms = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
+    return {"step": curves[0]["step"][:length], "terms": terms}
+
+
+def _costs(runs: Sequence[Run]) -> dict[str, Any]:
+    records = [run.record() for run in runs]
+    return {
+        "seconds": float(np.mean([record["seconds"] for record in records])),
+        "parameters": records[0]["parameters"],
+        "networks": records[0]["networks"],
+    }

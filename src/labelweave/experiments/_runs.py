@@ -1,0 +1,272 @@
+"""Runs: one arm on one seed, kept in a folder that is found again by the hash of what made it."""
+
+import hashlib
+import json
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from safetensors.torch import save
+
+from labelweave._files import make_folder, replacing, unwritable, write_text
+from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
+from labelweave.experiments._config import StudyConfig
+from labelweave.fitting._fit import Fitted, fit_arm, teacher_scores
+from labelweave.fitting._methods import BASELINE
+from labelweave.fitting._sections import LabelShiftSection
+from labelweave.fitting._split import Fold
+from labelweave.model import Model
+from labelweave.networks import identity
+from labelweave.relations import multiply_in
+from labelweave.training import TrainingConfig, Watch
+
+RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
+TASK = "task/"  # keeps a task of the name "rows" apart from the rows
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm on one seed.
+
+    Attributes:
+        arm: the arm's name in results.
+        seed: the seed.
+        key: hash of everything that the result depends on.
+        folder: where the result is, or will be.
+        teachers: the folder of the run whose networks teach this one; None = not taught.
+    """
+
+    arm: str
+    seed: int
+    key: str
+    folder: Path
+    teachers: Path | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the result is there, whole."""
+        return (self.folder / RECORD).exists()
+
+    def record(self) -> dict[str, Any]:
+        """Return the run's record: seconds, parameters, curve and thresholds.
+
+        Raises:
+            LabelweaveError: the file is damaged.
+        """
+        path = self.folder / RECORD
+        try:
+            record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from None
+        return record
+
+    def predictions(self) -> dict[str, NDArray[np.float32]]:
+        """Return the probabilities of the test rows, by task: (n, K) or (n, L)."""
+        tensors = self._tensors()
+        return {name.removeprefix(TASK): p for name, p in tensors.items() if name != "rows"}
+
+    def rows(self) -> NDArray[np.int64]:
+        """Return the rows of the collection that were predicted, (n,)."""
+        return self._tensors()["rows"]
+
+    def _tensors(self) -> dict[str, NDArray[Any]]:
+        path = self.folder / PREDICTIONS
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise _damaged(path, error) from None
+
+
+def execute(
+    run: Run,
+    fold: Fold,
+    config: StudyConfig,
+    *,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> str | None:
+    """Train a run and write its folder; return None, or what went wrong in one line.
+
+    A run that was interrupted goes on from its last checkpoint. The folder gets its final name
+    only when everything in it is written.
+
+    Raises:
+        WriteError: a file cannot be written.
+        Stopped: `watch`, which is told of every evaluation, has ended it.
+    """
+    partial = run.folder.with_name(run.folder.name + ".partial")
+    make_folder(partial)
+    if (partial / RECORD).exists():  # killed after the last file, before the folder got its name
+        _publish(run, partial)
+        return None
+    (partial / "error.txt").unlink(missing_ok=True)
+    started = time.perf_counter()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        teachers = None
+        if run.teachers is not None:
+            teachers = teacher_scores(Model.load(run.teachers / "model"), fold, config)
+        fitted = fit_arm(
+            config.arm(run.arm), fold, config, partial / "training",
+            teachers=teachers, progress=progress, watch=watch,
+        )  # fmt: skip
+    except (WriteError, Stopped):
+        raise
+    except (TrainingError, LabelweaveError) as error:
+        return str(error)
+    except OSError as error:
+        raise unwritable(error.filename or partial, error) from error
+    except Exception as error:  # the other runs of the study must go on
+        write_text(partial / "error.txt", traceback.format_exc())
+        return f"{type(error).__name__}: {error} (details in {partial.name}/error.txt)"
+    finally:
+        torch.set_num_threads(threads)
+    _finish(run, partial, fitted, fold, time.perf_counter() - started)
+    return None
+
+
+def derive(run: Run, base: Run, fold: Fold) -> None:
+    """Write a derived run: the base arm's predictions with the tables multiplied in."""
+    partial = run.folder.with_name(run.folder.name + ".partial")
+    make_folder(partial)
+    started = time.perf_counter()
+    combined = multiply_in(base.predictions(), fold.relations)
+    probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
+    record = base.record()
+    fitted = Fitted(probabilities, parameters=record["parameters"], networks=record["networks"])
+    fitted.thresholds = {n: np.asarray(t) for n, t in record["thresholds"].items()}
+    _finish(run, partial, fitted, fold, time.perf_counter() - started + record["seconds"])
+
+
+def borrow(run: Run, trained: Run, fold: Fold) -> None:
+    """Write a run by the networks of another one, trained on the same rows with the same settings.
+
+    Args:
+        run: what to write.
+        trained: a finished run.
+        fold: of `run`; its test rows are predicted.
+    """
+    partial = run.folder.with_name(run.folder.name + ".partial")
+    make_folder(partial)
+    record, model = trained.record(), Model.load(trained.folder / "model")
+    given = model.under_prior(model.probabilities(fold.test.inputs))
+    fitted = Fitted(
+        given, model.thresholds, model, record["curve"], record.get("diagnostics"),
+        record["parameters"], record["networks"],
+    )  # fmt: skip
+    _finish(run, partial, fitted, fold, record["seconds"])
+
+
+def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float) -> None:
+    if fitted.model is not None:
+        fitted.model.save(partial / "model")
+    tensors = {
+        f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()
+    }
+    tensors["rows"] = torch.from_numpy(fold.test.index.copy())
+    with replacing(partial / PREDICTIONS) as temporary:
+        temporary.write_bytes(save(tensors))
+    record: Mapping[str, Any] = {
+        "arm": run.arm,
+        "seed": run.seed,
+        "key": run.key,
+        "seconds": seconds,
+        "parameters": fitted.parameters,
+        "networks": fitted.networks,
+        "thresholds": {name: list(map(float, t)) for name, t in fitted.thresholds.items()},
+        "curve": fitted.curve,
+        "diagnostics": fitted.diagnostics,
+    }
+    write_text(partial / RECORD, json.dumps(record))  # the last file: with it the run is whole
+    _publish(run, partial)
+
+
+def _publish(run: Run, partial: Path) -> None:
+    """Give a whole run's folder its name, without its checkpoints."""
+    for checkpoint in partial.glob("training/**/*.safetensors*"):
+        checkpoint.unlink()
+    if run.folder.exists():
+        shutil.rmtree(run.folder)
+    try:
+        partial.replace(run.folder)
+    except OSError as error:
+        raise unwritable(run.folder, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> LabelweaveError:
+    reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+    return LabelweaveError(
+        f"{path}: cannot be read ({reason}); remove the folder {path.parent.name} to train the "
+        "run again"
+    )
+
+
+LATER = ("backbone_rate", "layer_decay", "augment")
+FORMAT = 4  # part of every run's hash: raised when what a run does changes
+
+
+def plan_run(
+    arm: str, fold: Fold, fingerprint: Mapping[str, str], config: StudyConfig, folder: Path
+) -> Run:
+    """Return the run of an arm on a fold, named by its content.
+
+    Arms that differ in name only share their runs.
+
+    Args:
+        arm: the arm's name in results.
+        fold: its data.
+        fingerprint: the fold's hashes.
+        config: the study's settings.
+        folder: the study's folder.
+    """
+    spec = config.arm(arm)
+    # where its relations come from is told by what they are
+    name = spec.name.partition(".")[0]
+    content: dict[str, Any] = {"format": FORMAT, "arm": name, "data": fingerprint["data"]}
+    if spec.needs_relations:
+        content["relations"] = fingerprint["relations"]
+        if fold.needs:
+            content["needs"] = fingerprint["needs"]
+    # where no noise was found the run is that of the arm without it
+    if spec.noise and fold.noise:
+        content["noise"] = fingerprint["noise"]
+    if spec.all_labels:
+        content["hidden"] = fingerprint["hidden"]
+    if spec.kind != "trees":
+        content["network"] = identity(config.network.backbone, config.network.options())
+        training = spec.training_of(config.training)
+        content["training"] = _training(training)
+        if config.losses():
+            content["losses"] = config.losses()
+        # networks of one task have no weighting, and the plain sum is what runs always had
+        if spec.kind == "single" or training.weighting == "sum":
+            del content["training"]["weighting"]
+        content["couplings"] = spec.coupling_options(config.couplings)
+    if config.label_shift != LabelShiftSection():
+        content["label_shift"] = config.label_shift.model_dump()
+    teachers: Run | None = None
+    if spec.distils:
+        teachers = plan_run(BASELINE, fold, fingerprint, config, folder)
+        folds = config.teachers.folds
+        content["teachers"] = [teachers.key, folds, fingerprint["groups"] if folds else ""]
+    text = json.dumps(content, sort_keys=True, default=str)
+    key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+    own = folder / "runs" / f"{name}-seed{fold.seed}-{key}"
+    return Run(arm, fold.seed, key, own, teachers.folder if teachers else None)
+
+
+def _training(config: TrainingConfig) -> dict[str, Any]:
+    """Return what a run depends on; keys that came later count only where they are used."""
+    said = config.model_dump(exclude={"checkpoint_seconds"})
+    fields = TrainingConfig.model_fields
+    return {k: v for k, v in said.items() if k not in LATER or v != fields[k].default}

@@ -1,0 +1,569 @@
+"""The sections of a study file."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from labelweave.balancing import sampling, weighting
+from labelweave.datasets import find_reader
+from labelweave.errors import listing, nearest
+from labelweave.fitting._methods import ARMS, NOISE, Arm, find_arm
+from labelweave.fitting._sections import Section
+from labelweave.losses import task_loss
+from labelweave.relations import Origin
+from labelweave.tasks import Binary, Multiclass
+from labelweave.tracking import TRACKERS
+
+MISSING = ("", "NA", "NaN", "nan", "null")
+Label = str | int | bool
+
+
+class TaskSection(Section):
+    """A task: its name, kind and classes or labels.
+
+    Attributes:
+        name: the task's name, also its label column (multiclass, binary).
+        kind: multiclass, multilabel or binary.
+        classes: classes of a multiclass task; left out = taken from the data, sorted.
+        labels: label columns of a multilabel task.
+        positive: value of a binary task that means on; default 1, true or yes.
+        negative: value of a binary task that means off; default 0, false or no.
+        loss: where its classes are very unequal, see below: a name such as ``focal``, or one with
+            its options: ``{focal: {gamma: 1}}``.
+    """
+
+    name: str = Field(min_length=1)
+    kind: Literal["multiclass", "multilabel", "binary"] = "multiclass"
+    classes: list[Label] | None = None
+    labels: list[str] | None = None
+    positive: Label | None = None
+    negative: Label | None = None
+    loss: str | dict[str, Any] = "cross_entropy"
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> Self:
+        allowed = {
+            "multiclass": {"classes"},
+            "multilabel": {"labels"},
+            "binary": {"positive", "negative"},
+        }[self.kind]
+        for name in ("classes", "labels", "positive", "negative"):
+            if getattr(self, name) is not None and name not in allowed:
+                raise ValueError(f"a {self.kind} task has no '{name}'")
+        if self.kind == "multilabel" and not self.labels:
+            raise ValueError("a multilabel task needs 'labels', the names of its columns")
+        kind = Multiclass(self.name) if self.kind == "multiclass" else Binary(self.name)
+        task_loss(self.loss, kind)
+        return self
+
+    def description(self) -> dict[str, Any]:
+        """Return the section in the form of `labelweave.tasks.task_from_dict`."""
+        return self.model_dump(exclude_none=True, exclude={"loss"})
+
+
+class RelationSection(Section):
+    """Where relations come from: an expert's table, or rows that carry both labels.
+
+    Without a table the pair is counted on co-labelled rows, or estimated in arms that say so. From
+    a multiclass task the relation is a table, from a multilabel one a noisy-OR: each of its labels
+    may switch on labels of the targets.
+
+    Attributes:
+        source: the task that speaks: its classes, or its labels, are the rows.
+        table: CSV file, relative to the study file; of a noisy-OR, ``leak`` may be one more row.
+        known: instead, a published table that ships, for example ``du-tao-martinez-2014``.
+        vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``;
+            default: all labels of the study.
+        targets: the tasks spoken about; default: all in the table. Needed without a table.
+        strength: factor on the coupling terms of these relations.
+        smoothing: pseudo-counts per row when counting, of a noisy-OR per cause.
+    """
+
+    source: str
+    table: str | None = None
+    known: str | None = None
+    vocabulary: str | None = None
+    targets: list[str] | None = None
+    strength: float = Field(default=1.0, ge=0)
+    smoothing: float = Field(default=1.0, gt=0)
+
+    @model_validator(mode="after")
+    def _targets_to_count(self) -> Self:
+        if self.table is not None and self.known is not None:
+            raise ValueError("found both 'table' and 'known', expected one of them")
+        if self.known is None and self.vocabulary is not None:
+            raise ValueError("found 'vocabulary' without 'known', which it belongs to")
+        if not self.written and not self.targets:
+            raise ValueError("counting from annotations needs 'targets' (or give a 'table')")
+        return self
+
+    @property
+    def written(self) -> bool:
+        """Whether the relations are written down in a table, and not to be counted."""
+        return self.table is not None or self.known is not None
+
+
+def _more_than_one(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("found 1, expected 0 or at least 2 folds")
+    return folds
+
+
+Folds = Annotated[int, Field(ge=0), AfterValidator(_more_than_one)]
+
+
+class RelatednessSection(Section):
+    """How relations are checked and estimated.
+
+    Attributes:
+        from: which evidence the coupled arms' relations come from, where an arm does not say: all
+            (the expert's tables, corrected by the data), knowledge, annotations, predictions, or
+            given: the tables as they are, unchecked. But for given, only what holds on held-out
+            rows couples tasks.
+        strength: pseudo-rows that a row of an expert's table counts.
+        folds: without validation rows, train the uncoupled network this many times more, each time
+            without a part of the rows (and as many passes over the others), to see how far its
+            predictions can be trusted and how much each task has to learn from the others; 0 =
+            do not, couplings then fade by the number of labels.
+    """
+
+    origin: Origin | Literal["given"] = Field(default="all", alias="from")
+    strength: float = Field(default=5.0, gt=0)
+    folds: Folds = 2
+
+
+class TeachersSection(Section):
+    """How single-task networks are calibrated before they teach an arm that distils.
+
+    Attributes:
+        folds: without validation rows, train them this many times more, each time without a part
+            of the rows, to find the temperature that makes their probabilities right; 0 = take
+            the probabilities as they are.
+    """
+
+    folds: Folds = 0
+
+
+def _share_or_rows(value: float | int) -> float | int:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"found {value}, expected a share below 1 or a whole number of rows")
+    return value
+
+
+Size = Annotated[float | int, AfterValidator(_share_or_rows)]
+
+
+class SplitSection(Section):
+    """How rows are divided: shares below 1, or numbers of rows.
+
+    Attributes:
+        test: rows to prove the result on; used once. Default: .2, or 0 where a source is the test.
+        validation: rows for early stopping, thresholds and temperatures; 0 = train a fixed number
+            of steps.
+        on_leak: what to do when identical inputs stand on both sides.
+    """
+
+    test: Size | None = None
+    validation: Size = 0
+    on_leak: Literal["warn", "error"] = "warn"
+
+
+class PartSection(Section):
+    """A part of the training rows that keeps only some tasks' labels (see `scatter`).
+
+    Attributes:
+        name: the part's name; it takes the place of the source.
+        tasks: the tasks whose labels stay.
+        per_class: this many rows of every class of the first task.
+        rows: this many rows, or a share below 1; neither = all that are left.
+    """
+
+    name: str
+    tasks: list[str] = Field(min_length=1)
+    per_class: int | None = Field(default=None, ge=1)
+    rows: Annotated[float | int | None, Field(gt=0)] = None
+
+
+class StatisticsSection(Section):
+    """The statistics of the comparison.
+
+    Attributes:
+        replicates: bootstrap replicates.
+        level: coverage of the intervals; 1 - level is also the level of the verdicts.
+    """
+
+    replicates: int = Field(default=1000, ge=100)
+    level: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+OF_TABLES = ("folders", "inputs", "exclude", "group", "missing")
+
+
+class SourceSection(Section):
+    """A table, a folder of images, or a published data set, with labels of some tasks.
+
+    Attributes:
+        name: the source's name; default: the file's name without its ending, or the data set's.
+        path: CSV, TSV or Parquet file, or a folder of images, relative to the study file.
+        case: instead of ``path``, a published data set by name, for example ``raf-db``
+            (`labelweave case --list` shows all). Its images, labels, groups and official parts
+            are read from its official files where they lie.
+        root: of a published data set: the folder of its files, relative to the study file.
+        options: of a published data set: its reader's options, by name.
+        rows: of a published data set: use this many rows of the training part, evenly spread.
+        folders: of a folder of images: the column that the names of its folders become, mostly a
+            task; or several, from the outermost folder. The paths become the column that
+            ``inputs: {image: ...}`` names.
+        inputs: input columns, or ``rest``: all that are no label, group or excluded column.
+        exclude: columns that are no inputs, such as identifiers.
+        group: column of the person, plant or batch whose rows must stay on one side of a split.
+        tasks: tasks whose labels are taken from this table; default: all that have a column here.
+        split: put all rows on one side, for example an official test set; of a published data set
+            instead of its own parts.
+        missing: texts that mean "no value".
+    """
+
+    path: str | None = None
+    name: str | None = None
+    case: str | None = None
+    root: str | None = None
+    options: dict[str, Any] = Field(default={})
+    rows: int | None = Field(default=None, ge=1)
+    folders: str | list[str] | None = None
+    inputs: Literal["rest"] | list[str] = "rest"
+    exclude: list[str] = Field(default=[])
+    group: str | None = None
+    tasks: list[str] | None = None
+    split: Literal["train", "validation", "test"] | None = None
+    missing: list[str] = Field(default=list(MISSING))
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        fields = type(self).model_fields.items()
+        given = {name for name, field in fields if getattr(self, name) != field.default}
+        if self.case is None:
+            if self.path is None:
+                raise ValueError("found neither 'path' nor 'case', expected one of them")
+            for name in ("root", "options", "rows"):
+                if name in given:
+                    raise ValueError(f"found '{name}' without 'case', which it belongs to")
+            return self
+        if self.path is not None:
+            raise ValueError("found both 'path' and 'case', expected one of them")
+        for name in OF_TABLES:
+            if name in given:
+                raise ValueError(f"a published data set has no '{name}', which its reader decides")
+        reader = find_reader(self.case)
+        if self.root is None:
+            raise ValueError(f"'case: {self.case}' needs 'root', the folder of its files")
+        reader.check_options(self.options)
+        return self
+
+    @property
+    def called(self) -> str:
+        """The source's name, given or taken from its file or data set."""
+        return self.name or self.case or Path(self.path or "").stem
+
+    @property
+    def place(self) -> str:
+        """What errors call the source."""
+        return self.path or f"{self.case} in {self.root}"
+
+    @property
+    def levels(self) -> list[str]:
+        """The columns that the names of folders become."""
+        return [self.folders] if isinstance(self.folders, str) else self.folders or []
+
+
+def _distinct_sources(sources: list[SourceSection]) -> list[SourceSection]:
+    names = [source.called for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two sources are called '{name}'; give each a 'name' of its own")
+    return sources
+
+
+Sources = Annotated[list[SourceSection], AfterValidator(_distinct_sources)]
+
+
+class PricesSection(Section):
+    """Prices; without one the report counts and names no money.
+
+    Attributes:
+        currency: what the prices are in.
+        label: by task the price of one row's label.
+        hour: the price of an hour of the machine that predicts; needs `predictions_a_year`.
+        predictions_a_year: rows to predict in a year; needs `hour`.
+    """
+
+    currency: str = Field(default="EUR", min_length=1)
+    label: dict[str, float] = Field(default={})
+    hour: float | None = Field(default=None, ge=0)
+    predictions_a_year: float | None = Field(default=None, ge=0)
+
+    @field_validator("label")
+    @classmethod
+    def _not_negative(cls, label: dict[str, float]) -> dict[str, float]:
+        for task, price in label.items():
+            if price < 0:
+                raise ValueError(f"found the price {price} for '{task}', expected 0 or more")
+        return label
+
+    @model_validator(mode="after")
+    def _running(self) -> Self:
+        keys = ("hour", "predictions_a_year")
+        given = [key for key in keys if getattr(self, key) is not None]
+        if len(given) == 1:
+            (lacking,) = set(keys) - set(given)
+            raise ValueError(f"found '{given[0]}' without '{lacking}', expected both or neither")
+        return self
+
+
+class LabelCurvesSection(Section):
+    """How the single-task networks do with fewer labels, and with more.
+
+    Attributes:
+        seeds: the points of other numbers of labels than today's come from this many seeds, the
+            first ones.
+        shares: shares of every task's labelled training rows, 0 to 1; 1 is always among them.
+        arm: the arm whose labels are counted; default: the recommended one, or the best coupled.
+    """
+
+    shares: list[float] = Field(default=[0.1, 0.2, 0.4, 0.8, 1.0], min_length=1)
+    arm: str | None = None
+    seeds: int = Field(default=3, ge=1)
+
+    @field_validator("shares")
+    @classmethod
+    def _shares(cls, shares: list[float]) -> list[float]:
+        for share in shares:
+            if not 0 < share <= 1:
+                raise ValueError(f"found the share {share}, expected above 0 and at most 1")
+        return shares
+
+
+class TrackerSection(Section):
+    """Where finished runs are shown, besides in the file runs.jsonl ([runs.md](runs.md)).
+
+    An entry is a tracker's name, or a section.
+
+    Attributes:
+        tracker: tensorboard or mlflow.
+        uri: the store of mlflow, for example ``sqlite:///all.db`` (relative to the study file) or
+            ``http://host:5000``; default: the SQLite file ``mlflow.db`` beside the results.
+        experiment: the experiment of mlflow; default: the study's name.
+    """
+
+    tracker: str
+    uri: str | None = Field(default=None, min_length=1)
+    experiment: str | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _fits_tracker(self) -> Self:
+        known_tracker(self.tracker)
+        for option in self.chosen():
+            if option not in TRACKERS[self.tracker].options:
+                raise ValueError(f"the tracker {self.tracker} has no '{option}'")
+        return self
+
+    def chosen(self) -> dict[str, str]:
+        """Return the options that are given."""
+        found = {"uri": self.uri, "experiment": self.experiment}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def known_tracker(name: str) -> str:
+    """Return the name, or raise ``ValueError`` naming the trackers."""
+    if name not in TRACKERS:
+        raise ValueError(
+            f"no such tracker '{name}', expected {listing(TRACKERS)}{nearest(name, TRACKERS)}"
+        )
+    return name
+
+
+def _distinct_trackers(trackers: list[str | TrackerSection]) -> list[str | TrackerSection]:
+    names = [known_tracker(e) if isinstance(e, str) else e.tracker for e in trackers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"found the tracker '{name}' twice, expected it once")
+    return trackers
+
+
+Trackers = Annotated[list[str | TrackerSection], AfterValidator(_distinct_trackers)]
+
+
+class TuneSection(Section):
+    """What ``labelweave tune`` searches ([tuning.md](tuning.md)); nothing else looks at it.
+
+    Attributes:
+        arm: the arm to be tuned; default: the last of the study's joint arms.
+        trials: settings to try; the same command goes on where it stopped.
+        seeds: of the study's seeds the number that every setting is trained with.
+        search: dotted key to the two ends of a range, a list of values, one value, or false = the
+            key, or all that begins with it, is not searched, for example
+            ``{training.learning_rate: [0.001, 0.01], network: false}``.
+        penalty: how much the loss on the worst task counts beside the mean gain of all tasks.
+        pruning: end a training that is below the median of the others at the same point.
+        seed: of the search.
+    """
+
+    arm: str | None = None
+    trials: int = Field(default=50, ge=1)
+    seeds: int = Field(default=1, ge=1)
+    search: dict[str, Any] = Field(default={})
+    penalty: float = Field(default=1.0, ge=0)
+    pruning: bool = True
+    seed: int = Field(default=0, ge=0)
+
+
+LARGEST_SEED = 2**32 - 1  # scikit-learn's trees take no larger one
+
+
+def _usable(seeds: int | list[int]) -> int | list[int]:
+    if seeds == [] or (isinstance(seeds, int) and seeds < 1):
+        raise ValueError(f"found {seeds}, expected at least one seed")
+    if isinstance(seeds, int):
+        return seeds
+    for seed in seeds:
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ValueError(f"found the seed {seed}, expected 0 to {LARGEST_SEED}")
+        if seeds.count(seed) > 1:
+            raise ValueError(f"found the seed {seed} twice, expected it once")
+    return seeds
+
+
+Seeds = Annotated[int | list[int], AfterValidator(_usable)]
+
+
+TAUGHT = ("distillation",)  # what a coupled arm can have besides
+
+
+class OriginSection(Section):
+    """Which evidence an arm's relations come from.
+
+    Attributes:
+        from: knowledge (the expert's tables), annotations (counts of co-labelled rows), predictions
+            (of an uncoupled network, with the counts) or all; only what holds on held-out rows
+            is used. Or given: the tables as they are, unchecked.
+    """
+
+    origin: Origin | Literal["given"] = Field(alias="from")
+
+
+class ArmTrainingSection(Section):
+    """What an arm's training can have of its own.
+
+    Attributes:
+        sampling: how batches are mixed, in place of the study's.
+        weighting: how the tasks are weighed, in place of the study's.
+    """
+
+    sampling: str | dict[str, Any] | None = None
+    weighting: str | dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if self.sampling is not None:
+            sampling(self.sampling)
+        if self.weighting is not None:
+            weighting(self.weighting)
+        return self
+
+    def chosen(self) -> dict[str, Any]:
+        """Return what is given."""
+        return self.model_dump(exclude_none=True)
+
+
+class ArmSection(Section):
+    """An arm with relations, coupling options or a training of its own.
+
+    Attributes:
+        arm: the arm's name.
+        name: what to call it in results; needed with couplings or training, for the usual arm may
+            be there too.
+        relations: where its relations come from; default: as ``relatedness`` says.
+        noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
+        couplings: options of its couplings; they take the place of the study's. A coupled arm
+            that names ``distillation`` is taught by the single-task networks besides.
+        training: ``sampling`` and ``weighting`` of its own, in place of the study's.
+    """
+
+    arm: str
+    name: str | None = Field(default=None, min_length=1)
+    relations: OriginSection | None = None
+    noise: Literal["estimate"] | None = None
+    couplings: dict[str, dict[str, Any]] = Field(default={})
+    training: ArmTrainingSection = ArmTrainingSection()
+
+    @model_validator(mode="after")
+    def _makes_an_arm(self) -> Self:
+        if self.noise and not self.relations:
+            raise ValueError(
+                f"arm '{self.arm}': noise is estimated with its relations, expected "
+                "'relations: {from: ...}' beside it"
+            )
+        arm = find_arm(self.usual)
+        known = arm.couplings + (TAUGHT if arm.couplings and not arm.distils else ())
+        for coupling in self.couplings:
+            if coupling not in known:
+                raise ValueError(
+                    f"arm '{self.arm}' has no coupling '{coupling}', expected "
+                    f"{listing(known) or 'none'}{nearest(coupling, known)}"
+                )
+        if self.training.chosen() and arm.kind != "joint":
+            raise ValueError(f"arm '{self.arm}' has no joint training, found 'training'")
+        own = "couplings" if self.couplings else "a training" if self.training.chosen() else ""
+        if own and self.name is None:
+            raise ValueError(f"arm '{self.arm}' with {own} of its own needs a 'name'")
+        if self.name is not None and self.name.partition(".")[0] in ARMS:
+            raise ValueError(f"'{self.name}' is what the usual arm is called, give another 'name'")
+        return self
+
+    @property
+    def usual(self) -> str:
+        """The name of the arm without options of its own, for example ``full.predictions``."""
+        parts = [self.arm]
+        if self.relations:
+            parts.append(self.relations.origin)
+        if self.noise:
+            parts.append(NOISE)
+        return ".".join(parts)
+
+    @property
+    def called(self) -> str:
+        """The arm's name in results."""
+        return self.name or self.usual
+
+    def found(self) -> Arm:
+        """Return the arm; its name stays that of the usual one, so that equal runs are shared."""
+        arm = find_arm(self.usual)
+        options = [
+            f"{coupling} {key}={value}"
+            for coupling, chosen in self.couplings.items()
+            for key, value in chosen.items()
+        ]
+        trained = [f"{key} {value}" for key, value in self.training.chosen().items()]
+        added = tuple(name for name in self.couplings if name not in arm.couplings)
+        return replace(
+            arm,
+            title="; ".join([arm.title, *added, *options, *trained]),
+            couplings=arm.couplings + added,
+            options=self.couplings,
+            training=self.training.chosen(),
+        )
+
+
+def _known(arms: list[str | ArmSection]) -> list[str | ArmSection]:
+    for arm in arms:
+        if isinstance(arm, str):
+            find_arm(arm)
+    named = [arm.name for arm in arms if isinstance(arm, ArmSection) and arm.name]
+    for name in named:
+        if named.count(name) > 1:
+            raise ValueError(f"two arms are called '{name}', give each a 'name' of its own")
+    return [arm if isinstance(arm, str) or arm.name else arm.called for arm in arms]
+
+
+Arms = Annotated[list[str | ArmSection], AfterValidator(_known)]

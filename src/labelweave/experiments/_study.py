@@ -1,0 +1,271 @@
+"""A study: arms x seeds, run in parallel, resumable, with results as files."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from labelweave._files import check_free, locked, make_folder, remove_unfinished, write_text
+from labelweave._messages import plain
+from labelweave.data import BatchShares
+from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.experiments._checking import batch_shares, check_fold, description
+from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
+from labelweave.experiments._executor import side_by_side, train_runs
+from labelweave.experiments._loading import StudyData, load
+from labelweave.experiments._relating import mislabelled_table, relate_fold, write_mislabelled
+from labelweave.experiments._results import collect
+from labelweave.experiments._runs import Run
+from labelweave.experiments._scheduler import plan_runs, train_arms
+from labelweave.experiments._tracking import Tracking, check_tracking
+from labelweave.experiments._value import add_value, check_value, next_task
+from labelweave.fitting._methods import UNCOUPLED
+from labelweave.fitting._split import Fold, make_fold
+from labelweave.relations import Origin, Relatedness
+from labelweave.report import known_language, write_csv, write_report
+from labelweave.report._page import Picture, in_turn
+
+LONGEST = 80
+
+
+def stage_name(study: str, tasks: Sequence[str]) -> str:
+    """Return ``<study>.<task>-<task>...`` in plain letters; what is cut or changed gets a hash."""
+    text = "-".join(re.sub(r"[^A-Za-z0-9_]", "_", task) for task in tasks)
+    plain = all(re.fullmatch(r"[A-Za-z0-9_]+", task) for task in tasks)
+    if plain and len(text) <= LONGEST:
+        return f"{study}.{text}"
+    digest = hashlib.blake2b("\0".join(tasks).encode(), digest_size=4).hexdigest()
+    return f"{study}.{text[:LONGEST]}-{digest}"
+
+
+MANY = 20  # fewer pictures are drawn before other processes are ready to
+
+
+def write_results(
+    results: Mapping[str, Any], folder: Path, language: str | None = None, jobs: int | None = 1
+) -> None:
+    """Write ``results.json``, ``results.csv`` and the report, each file whole or not at all.
+
+    Args:
+        results: of `collect`.
+        folder: where to write.
+        language: the report's language; None = as the study says.
+        jobs: processes that draw the report's pictures; None = one a core.
+    """
+    make_folder(folder)
+    write_text(folder / "results.json", json.dumps(results, indent=1))
+    write_csv(results, folder / "results.csv")
+    write_report(results, folder, language, partial(_drawn, jobs, results["study"]))
+
+
+def _drawn(jobs: int | None, study: str, wanted: Sequence[Picture]) -> list[str]:
+    if len(wanted) < MANY:
+        return in_turn(wanted)
+    given = [(picture,) for picture in wanted]
+    told = f"study '{study}': {{}}; {{}} pictures"
+    found = dict(side_by_side(Picture.drawn, given, jobs, told))
+    return [found[number] for number in range(len(wanted))]
+
+
+class Study:
+    """A comparison of arms on the same data, splits and seeds.
+
+    Args:
+        config: the settings, or a dictionary of them (the content of a study file).
+        folder: the folder that paths in the settings are relative to.
+        data: the data, instead of the tables that the settings name.
+        command: how to run the study again, for the report.
+
+    Attributes:
+        arms: the names of the arms to compare.
+        mislabelled: labels that are likely wrong (`mislabelled_table`), as found by the last
+            `compare`, `run` or `relate`; None where no label noise was estimated.
+
+    Raises:
+        LabelweaveError: settings or data are wrong; one line.
+    """
+
+    def __init__(
+        self,
+        config: StudyConfig | Mapping[str, Any],
+        folder: str | Path = ".",
+        *,
+        data: StudyData | None = None,
+        command: str = "Study(config).run()",
+    ) -> None:
+        self.folder = Path(folder)
+        given = config if isinstance(config, StudyConfig) else parse_study(dict(config))
+        self.config = given.located(self.folder)
+        self.data = data or load(self.config, self.folder)
+        self.command = command
+        self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))
+        self.mislabelled: pd.DataFrame | None = None
+        check_tracking(self.config)
+        check_value(self.config, self.arms, [task.name for task in self.data.collection.tasks])
+        # by arm its data and its finished runs, of the last `compare`
+        self._trained: tuple[dict[str, Sequence[Fold]], dict[str, list[Run]]] = ({}, {})
+
+    @classmethod
+    def from_file(cls, path: str | Path, **changes: Any) -> "Study":
+        """Return the study of a YAML file, with keys changed.
+
+        Args:
+            path: the study file.
+            changes: valid values of keys, in place of the file's.
+        """
+        config = read_study_file(path).model_copy(update=changes)
+        return cls(config, Path(path).parent, command=f"labelweave run {Path(path).name}")
+
+    @property
+    def output(self) -> Path:
+        """The folder that holds the study's results."""
+        name = stage_name(self.config.name, [task.name for task in self.data.tasks])
+        return self.folder / self.config.output / (name if self.config.only else self.config.name)
+
+    def folds(self) -> list[Fold]:
+        """Return the data of every seed, checked for all that would stop a run on them."""
+        return [self._fold(seed) for seed in self.config.seed_list()]
+
+    def first_fold(self) -> Fold:
+        """Return the data of the first seed, checked."""
+        return self._fold(self.config.seed_list()[0])
+
+    def batch_shares(self) -> BatchShares:
+        """Return what the study's batches are mixed of, on the first seed."""
+        return batch_shares(self.first_fold(), self.config.training)
+
+    def _fold(self, seed: int) -> Fold:
+        fold = make_fold(self.config, self.data, seed)
+        check_fold(fold, self.config)
+        return fold
+
+    def run(
+        self,
+        *,
+        jobs: int | None = None,
+        progress: bool = True,
+        language: str | None = None,
+        announce: Callable[[BatchShares], object] | None = None,
+    ) -> dict[str, Any]:
+        """Run every arm on every seed, compare, and write results and report.
+
+        Runs that are there already, made from the same content, are not repeated. Writes
+        ``results.json``, ``results.csv``, ``report.html``, ``report.md``, ``summary.png`` and
+        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where an arm estimates label noise.
+
+        Args:
+            jobs: processes side by side; None = one a core.
+            progress: show a bar when on a terminal.
+            language: of the report; None = as the study says.
+            announce: told what the batches are mixed of, on the first seed, when all is checked and
+                the training is about to begin.
+
+        Returns:
+            The content of ``results.json``.
+
+        Raises:
+            LabelweaveError: the data do not allow the study, no such language, or another process
+                has the study's folder.
+            WriteError: a file cannot be written.
+            TrainingError: every arm failed on some seed.
+        """
+        known_language(language or self.config.language)  # told before hours of training, not after
+        check_free(self.output)
+        checked = self.folds()
+        with self._working() as tracking:
+            if announce is not None:
+                announce(batch_shares(checked[0], self.config.training))
+            results = self._compare(checked, jobs, progress, tracking)
+            folds, runs = self._trained
+            add_value(
+                results, self.config, self.data, folds, runs, self.output, jobs, progress, tracking
+            )
+            told: dict[str, Any] = plain(results)
+            write_results(told, self.output, language, jobs)
+            if self.mislabelled is not None:
+                write_mislabelled(self.mislabelled, self.output)
+        return told
+
+    def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
+        """Do the same as `run`, but keep the runs only: results and report are not written."""
+        check_free(self.output)
+        folds = self.folds()
+        with self._working() as tracking:
+            results: dict[str, Any] = plain(self._compare(folds, jobs, progress, tracking))
+            return results
+
+    @contextmanager
+    def _working(self) -> Iterator[Tracking]:
+        """Keep the study's folder for this process, without what a killed one left half-written."""
+        with locked(self.output):
+            remove_unfinished(self.output)
+            remove_unfinished(self.output / "kept_out")
+            yield Tracking(self.config, self.output, self.folder)
+
+    def _compare(
+        self, folds: Sequence[Fold], jobs: int | None, progress: bool, tracking: Tracking
+    ) -> dict[str, Any]:
+        trained = train_arms(
+            self.config, self.data, self.arms, folds, self.output, jobs, progress, tracking
+        )
+        self._trained = trained.folds, trained.runs
+        self._note_mislabelled(folds, trained.related)
+        failures, related = trained.failures, trained.related
+        results = collect(self.config, folds, trained.runs, failures, self.command)
+        results["next_task"] = next_task(related)
+        results["relatedness"] = {
+            origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
+        }
+        return results
+
+    def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
+        """Return how the tasks relate, estimated on the first seed.
+
+        Trains the arm ``multi_task`` of that seed, where it is not there already.
+
+        Args:
+            origin: which evidence enters the tables: ``knowledge``, ``annotations``,
+                ``predictions`` or ``all``.
+            progress: show a bar when on a terminal.
+
+        Raises:
+            LabelweaveError: the data do not allow it.
+            TrainingError: the training failed.
+        """
+        if origin == "knowledge" and not self.data.known:
+            raise LabelweaveError("relations from knowledge: found no table, expected one")
+        check_free(self.output)
+        fold = self.first_fold()
+        plan = plan_runs({UNCOUPLED: [fold]}, self.config, self.output)
+        with self._working() as tracking:
+            failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress, tracking)
+            if failures:
+                raise TrainingError(failures[0]["error"])
+            run, data = plan[UNCOUPLED][0], self.data
+            found = relate_fold(
+                fold, run, data.pairs, data.known, self.config, [origin], noise=True
+            )
+        related = found[origin]
+        self._note_mislabelled([fold], {origin: [related]})
+        return related
+
+    def _note_mislabelled(
+        self, folds: Sequence[Fold], related: Mapping[Origin, Sequence[Relatedness]]
+    ) -> None:
+        # an evidence that is judged on the first seed only has no arm
+        whole = [r for r in related.values() if len(r) == len(folds) and any(f.noise for f in r)]
+        if whole:
+            self.mislabelled = mislabelled_table(self.data.collection, folds, whole)
+
+    def describe(self) -> list[Any]:
+        """Return what a reader should see before training, as lines and tables to print.
+
+        Makes every seed's split, so that whatever the data do not allow is found.
+        """
+        return description(self.config, self.data.tasks, self.arms, self.folds())

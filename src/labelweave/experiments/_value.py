@@ -1,0 +1,550 @@
+"""What joining is worth: labels and money saved, running cost, what to label, what to decide."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from labelweave._files import write_text
+from labelweave._messages import Remark, plain
+from labelweave.data import Inputs
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.evaluation import Replicates, main_metric
+from labelweave.evaluation._label_curves import interval, mean_draws
+from labelweave.experiments._active_learning import ROWS_FILE, rows_to_label, task_plan, write_rows
+from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._executor import train_runs
+from labelweave.experiments._label_curves import (
+    Point,
+    TaskCurve,
+    curve_folds,
+    curve_to_dict,
+    saved_to_dict,
+    shown,
+    task_curve,
+    total_saved,
+)
+from labelweave.experiments._loading import StudyData
+from labelweave.experiments._results import replicates_of
+from labelweave.experiments._runs import Run, plan_run
+from labelweave.experiments._sections import PricesSection
+from labelweave.experiments._tracking import Tracking
+from labelweave.fitting._methods import BASELINE
+from labelweave.fitting._split import Fold
+from labelweave.model import Model
+from labelweave.relations import Origin, Relatedness, order_tasks
+from labelweave.report import FEW_SEEDS, best_coupled_arm, joining, recommended_arm
+
+SECONDS = 3600
+
+
+def money(
+    prices: PricesSection | None,
+    curves: Mapping[str, TaskCurve],
+    costs: Mapping[str, Any] | None,
+    level: float,
+) -> dict[str, Any] | None:
+    """Return the money that labels and running save, None where no price applies.
+
+    The total is over the priced tasks on which a saving is shown (`total_saved`).
+
+    Args:
+        prices: of the study file.
+        curves: by task its label curve.
+        costs: as `measure_costs` returns them.
+        level: that of the intervals.
+    """
+    if prices is None:
+        return None
+    priced = {name: price for name, price in prices.label.items() if name in curves}
+    running = _running(prices, costs)
+    if not priced and running is None:
+        return None
+    return {
+        "currency": prices.currency,
+        "labels": {
+            name: {"price": price, "saved": saved_to_dict(price * curves[name].saved, level)}
+            for name, price in priced.items()
+        },
+        "total": total_saved(curves, priced, level) if priced else None,
+        "running": running,
+    }
+
+
+def _running(prices: PricesSection, costs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    hour, load = prices.hour, prices.predictions_a_year
+    if costs is None or hour is None or load is None:
+        return None
+    joint, single = (
+        load / costs[side]["rows_per_second"] / SECONDS * hour for side in ("joint", "single")
+    )
+    return {
+        "joint": joint,
+        "single": single,
+        "saved": single - joint,
+        "unit": "a year",
+        "assumption": Remark(
+            "assumption.cost_load", load=load, hour=hour, currency=prices.currency
+        ),
+    }
+
+
+BATCHES = (1, 256)
+CALLS = {1: 200, 256: 40}
+WARM_UP = 5
+MB = 1e6
+ASSUMPTIONS = ("one_thread", "of_memory", "of_disk", "of_rows", "of_training")  # of `costs`
+
+
+def measure_costs(
+    joint: Path, single: Path, inputs: Inputs, seconds: tuple[float, float]
+) -> dict[str, Any]:
+    """Return what both models cost, in the form of ``costs`` in results.json.
+
+    Args:
+        joint: folder of the joint model.
+        single: folder of the single-task networks.
+        inputs: encoded rows to predict, at least one.
+        seconds: of training, joint and single.
+    """
+    models = Model.load(joint), Model.load(single)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        times = {size: _times(models, _batch(inputs, size), CALLS[size]) for size in BATCHES}
+    finally:
+        torch.set_num_threads(threads)
+    folders = (joint, single)
+    found = [
+        _running_costs(models[i], folders[i], {size: times[size][i] for size in BATCHES}, inputs)
+        | {"training_seconds": seconds[i]}
+        for i in range(2)
+    ]
+    return {
+        "machine": machine(),
+        "joint": found[0],
+        "single": found[1],
+        "ratio": {
+            "latency_1": _ratio(found, lambda c: c["latency_ms"]["1"]["p50"]),
+            "latency_256": _ratio(found, lambda c: c["latency_ms"]["256"]["p50"]),
+            "throughput": _ratio(found, lambda c: c["rows_per_second"]),
+            "memory": _ratio(found, lambda c: c["memory_mb"]),
+            "disk": _ratio(found, lambda c: c["disk_mb"]),
+            "training": _ratio(found, lambda c: c["training_seconds"]),
+        },
+        "assumptions": [Remark(f"costs.{each}") for each in ASSUMPTIONS],
+    }
+
+
+def machine() -> str:
+    """Return the number of cores and the processor's model, nothing that names a machine."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        model = named[0] if named else model
+    except OSError:
+        pass
+    cores = os.cpu_count() or 1
+    return Remark("costs.machine", n=cores, model=model)
+
+
+def _batch(inputs: Inputs, size: int) -> NDArray[np.float32]:
+    return np.ascontiguousarray(inputs[np.resize(np.arange(len(inputs)), size)])
+
+
+def _times(models: Sequence[Model], batch: NDArray[np.float32], calls: int) -> NDArray[np.float64]:
+    """Return the milliseconds of every call, (models, calls)."""
+    found = np.empty((len(models), calls))
+    for call in range(-WARM_UP, calls):
+        for number, model in enumerate(models):
+            started = time.perf_counter()
+            model.probabilities(batch)
+            if call >= 0:
+                found[number, call] = 1000 * (time.perf_counter() - started)
+    return found
+
+
+def _running_costs(
+    model: Model,
+    folder: Path,
+    times: dict[int, NDArray[np.float64]],
+    inputs: Inputs,
+) -> dict[str, Any]:
+    tensors = [t for network in model.networks for t in network.state_dict().values()]
+    latency = {
+        str(size): {
+            "p50": float(np.percentile(taken, 50)),
+            "p95": float(np.percentile(taken, 95)),
+        }
+        for size, taken in times.items()
+    }
+    layers = _largest_layer(model, _batch(inputs, max(BATCHES)))
+    return {
+        "networks": len(model.networks),
+        "parameters": sum(p.numel() for network in model.networks for p in network.parameters()),
+        "disk_mb": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / MB,
+        "memory_mb": (sum(t.numel() * t.element_size() for t in tensors) + layers) / MB,
+        "latency_ms": latency,
+        "rows_per_second": 1000 * max(BATCHES) / latency[str(max(BATCHES))]["p50"],
+    }
+
+
+def _largest_layer(model: Model, batch: NDArray[np.float32]) -> int:
+    """Return the bytes of the inputs and outputs of the layer that has most of them."""
+    largest = 0
+
+    def look(_: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal largest
+        held = [t for t in (*inputs, output) if isinstance(t, torch.Tensor)]
+        largest = max(largest, sum(t.numel() * t.element_size() for t in held))
+
+    hooks = [
+        module.register_forward_hook(look)
+        for network in model.networks
+        for module in network.modules()
+        if not list(module.children())
+    ]
+    model.probabilities(batch)
+    for hook in hooks:
+        hook.remove()
+    return largest
+
+
+def _ratio(
+    costs: Sequence[dict[str, Any]], part: Callable[[dict[str, Any]], float]
+) -> float | None:
+    joint, single = part(costs[0]), part(costs[1])
+    return joint / single if single else None
+
+
+def decide(
+    results: Mapping[str, Any],
+    arm: str,
+    pairs: Sequence[tuple[Replicates, Replicates]],
+    curves: Mapping[str, TaskCurve],
+    level: float,
+) -> dict[str, Any]:
+    """Return the verdict on an arm (`labelweave.report.joining`), figures, reasons and risks.
+
+    Args:
+        results: of the study, with ``costs`` and ``money`` as far as there are any.
+        arm: the joint arm.
+        pairs: of every task with data, the joint arm's metrics and the baseline's.
+        curves: by task its label curve.
+        level: that of the intervals.
+    """
+    verdicts = results["verdicts"].get(arm, {})
+    by_word = {
+        word: [name for name, found in verdicts.items() if found == word]
+        for word in ("gain", "negative transfer", "not enough data")
+    }
+    gains, harmed, unclear = by_word.values()
+    return {
+        "verdict": joining(results, arm),
+        "arm": arm,
+        "figures": [_accuracy(pairs, level), _labels(curves, level), _cost(results)],
+        "reasons": _reasons(results, arm, gains, harmed, curves, level),
+        "risks": _risks(results, unclear, curves),
+    }
+
+
+def _figure(key: str, value: Any, unit: str, assumption: str) -> dict[str, Any]:
+    return {"key": key, "value": value, "unit": unit, "assumption": assumption}
+
+
+def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> dict[str, Any]:
+    assumption = Remark("assumption.accuracy")
+    gains: list[NDArray[np.float64]] = []
+    for joint, single in pairs:
+        metric = main_metric(joint.task)
+        gains.append(
+            mean_draws(
+                joint.values[metric] - single.values[metric],
+                joint.replicates[metric] - single.replicates[metric],
+            )
+        )
+    value = saved_to_dict(np.clip(np.mean(gains, axis=0), -1, 1), level) if gains else None
+    return _figure("accuracy", value, "fraction", assumption)
+
+
+def _labels(curves: Mapping[str, TaskCurve], level: float) -> dict[str, Any]:
+    on = len(shown(curves, level))
+    assumption = Remark("assumption.labels_shown", shown=on, n=len(curves))
+    value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else None
+    return _figure("labels", value, "labels", assumption)
+
+
+def _cost(results: Mapping[str, Any]) -> dict[str, Any]:
+    running = (results.get("money") or {}).get("running")
+    if running:
+        value = {"mean": running["saved"], "low": None, "high": None}
+        unit = f"{results['money']['currency']} {running['unit']}"
+        return _figure("cost", value, unit, running["assumption"])
+    ratio = results["costs"].get("ratio", {}).get("throughput")
+    relative = {"mean": ratio, "low": None, "high": None} if ratio else None
+    unit = "times the rows per second"
+    return _figure("cost", relative, unit, Remark("assumption.cost_speed"))
+
+
+def _reasons(
+    results: Mapping[str, Any],
+    arm: str,
+    gains: Sequence[str],
+    harmed: Sequence[str],
+    curves: Mapping[str, TaskCurve],
+    level: float,
+) -> list[dict[str, Any]]:
+    metrics = {task["name"]: task["main_metric"] for task in results["tasks"]}
+    found = []
+    for key, names in (("gain", gains), ("negative_transfer", harmed)):
+        for name in names:
+            change = results["differences"][arm][name][metrics[name]]
+            values = {part: change[part] for part in ("mean", "low", "high")}
+            found.append({"key": key, "values": {"task": name, **values}})
+    if not gains:
+        found.append({"key": "no_gain", "values": {"arm": arm}})
+    for name in shown(curves, level):
+        saved = curves[name].saved
+        low, _ = interval(saved, level)
+        known = bool(np.isfinite(saved[0]))
+        values = {
+            "task": name, "saved": float(saved[0]) if known else None, "low": low,
+            "has": curves[name].has,
+        }  # fmt: skip
+        found.append({"key": "labels_saved", "values": values})
+    joint, single = (results["costs"].get(side) for side in ("joint", "single"))
+    if joint and single and joint["networks"] < single["networks"]:
+        values = {"joint": joint["networks"], "single": single["networks"]}
+        found.append({"key": "fewer_networks", "values": values})
+    return found
+
+
+def _risks(
+    results: Mapping[str, Any], unclear: Sequence[str], curves: Mapping[str, TaskCurve]
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    if unclear:
+        found.append({"key": "not_enough_data", "values": {"tasks": list(unclear)}})
+    seeds = len(results["seeds"])
+    if seeds < FEW_SEEDS:
+        found.append({"key": "few_seeds", "values": {"seeds": seeds}})
+    guessed = [name for name, curve in curves.items() if curve.needed[0] > curve.points[-1].labels]
+    if guessed:
+        found.append({"key": "extrapolated", "values": {"tasks": guessed}})
+    if results["failures"]:
+        found.append({"key": "failed_runs", "values": {"runs": len(results["failures"])}})
+    return found
+
+
+COSTS_FILE = "costs.json"
+Runs = Mapping[str, Sequence[Run]]
+
+
+def check_value(config: StudyConfig, arms: Sequence[str], tasks: Sequence[str]) -> None:
+    """Raise `LabelweaveError` for an arm or a task that value sections name and a study lacks."""
+    section, prices = config.label_curves, config.prices
+    asked = section.arm if section else None
+    if asked is not None and asked not in arms:
+        raise LabelweaveError(
+            f"key 'label_curves.arm': arm '{asked}' is not compared, expected {listing(arms, 9)}"
+            f"{nearest(asked, arms)}"
+        )
+    for name in prices.label if prices else ():
+        if name not in tasks:
+            raise LabelweaveError(
+                f"key 'prices.label': no task '{name}', expected {listing(tasks)}"
+                f"{nearest(name, tasks)}"
+            )
+
+
+def joint_arm(config: StudyConfig, results: Mapping[str, Any]) -> str | None:
+    """Return the arm to hold against single-task networks, None where there is none.
+
+    The one that the study file names, or the recommended one; where that is the baseline, the best
+    of the others.
+    """
+    section = config.label_curves
+    asked = section.arm if section else None
+    if asked is not None:
+        return asked if asked in results["arms"] else None
+    chosen = recommended_arm(results)
+    return chosen if chosen != BASELINE else best_coupled_arm(results)
+
+
+def add_value(
+    results: dict[str, Any],
+    config: StudyConfig,
+    data: StudyData,
+    folds: Mapping[str, Sequence[Fold]],
+    runs: Runs,
+    output: Path,
+    jobs: int | None,
+    progress: bool,
+    tracking: Tracking,
+) -> None:
+    """Add to a study's results what joining is worth; write ``label_next.csv`` and ``costs.json``.
+
+    Trains the label curves' runs that are not there yet. Without a baseline or a joint arm nothing
+    is added.
+
+    Args:
+        results: of the study; label curves, costs, money, label plan and decision are added.
+        config: the study's settings.
+        data: its data.
+        folds: by arm the data that it was trained on, one a seed.
+        runs: by arm its finished runs, in the same order.
+        output: the study's folder.
+        jobs: processes side by side; None = one a core.
+        progress: show a bar when on a terminal.
+        tracking: told of the label curves' runs.
+    """
+    arm = joint_arm(config, results)
+    if arm is None or BASELINE not in runs:
+        return
+    level = config.statistics.level
+    joint, single = (
+        {task.name: replicates_of(task, runs[each], folds[each], config) for task in data.tasks}
+        for each in (arm, BASELINE)
+    )
+    pairs = [(joint[n], single[n]) for n in joint if _has_data(joint[n]) and _has_data(single[n])]
+    curves: dict[str, TaskCurve] = {}
+    if config.label_curves:
+        points = _points(config, folds[BASELINE], single, output, results, jobs, progress, tracking)
+        curves = {j.task.name: task_curve(points[j.task.name], j) for j, _ in pairs}
+        results["label_curves"] = {
+            name: curve_to_dict(found, arm, config) for name, found in curves.items()
+        }
+    costs = _costs(config, arm, folds, runs, output)
+    results["costs"] |= costs or {}
+    results["money"] = money(config.prices, curves, costs, level)
+    results["label_plan"] = _label_plan(config, data, folds[arm][0], runs[arm][0], curves, output)
+    results["decision"] = decide(results, arm, pairs, curves, level)
+
+
+def next_task(related: Mapping[Origin, Sequence[Relatedness]]) -> dict[str, Any] | None:
+    """Return with which tasks to start and which to add then, None where nothing is known.
+
+    From the first seed, and the widest evidence there is.
+    """
+    origins: tuple[Origin, ...] = ("all", "predictions", "annotations", "knowledge")
+    found = next((related[origin][0] for origin in origins if related.get(origin)), None)
+    if found is None:
+        return None
+    start = found.proposal.tasks
+    order = order_tasks(found.ranking, start) if start else []
+    return {
+        "start": list(start),
+        "why": found.proposal.reason,
+        "order": [{"task": each.task, "adds": each.reason} for each in order if each.gain > 0],
+    }
+
+
+def _has_data(found: Replicates) -> bool:
+    return not np.isnan(found.values[main_metric(found.task)]).any()
+
+
+def _points(
+    config: StudyConfig,
+    folds: Sequence[Fold],
+    now: Mapping[str, Replicates],
+    output: Path,
+    results: dict[str, Any],
+    jobs: int | None,
+    progress: bool,
+    tracking: Tracking,
+) -> dict[str, list[Point]]:
+    """Train the runs of the label curves and return by task the measured points."""
+    assert config.label_curves
+    section = config.label_curves
+    wanted = [each for fold in folds[: section.seeds] for each in curve_folds(fold, section.shares)]
+    runs = [
+        plan_run(BASELINE, each.fold, each.fold.fingerprint(), config, output) for each in wanted
+    ]
+    thinned = [each.fold for each in wanted]
+    results["failures"] += train_runs(
+        {BASELINE: runs}, {BASELINE: thinned}, config, jobs, progress, tracking
+    )
+    points = {}
+    for name, measured in now.items():
+        has = [int(fold.train.annotations.labelled(name).sum()) for fold in folds]
+        points[name] = [Point(float(np.mean(has)), 1.0, measured)]
+        for share in sorted({each.share for each in wanted}):
+            at = [
+                i
+                for i, each in enumerate(wanted)
+                if each.share == share and name in each.labels and runs[i].done
+            ]
+            if len(at) < min(section.seeds, len(folds)):  # some seed has no such point
+                continue
+            found = replicates_of(
+                measured.task, [runs[i] for i in at], [thinned[i] for i in at], config
+            )
+            labels = float(np.mean([wanted[i].labels[name] for i in at]))
+            if _has_data(found) and labels not in [point.labels for point in points[name]]:
+                points[name].append(Point(labels, share, found))
+    return points
+
+
+def _costs(
+    config: StudyConfig, arm: str, folds: Mapping[str, Sequence[Fold]], runs: Runs, output: Path
+) -> dict[str, Any] | None:
+    """Return what the first seed's models cost; measured once, and again when they change."""
+    joint, single = runs[arm][0], runs[BASELINE][0]
+    inputs = folds[arm][0].test.inputs
+    models = joint.folder / "model", single.folder / "model"
+    if not len(inputs) or not all((model / "model.json").exists() for model in models):
+        return None
+    made_of, path = [run.key for each in (arm, BASELINE) for run in runs[each]], output / COSTS_FILE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["runs"] == made_of:
+            found: dict[str, Any] = kept["costs"]
+            return found
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        pass
+    spec = config.arm(arm)
+    needs = [spec.base, BASELINE if spec.distils else None]
+    before = [each for each in needs if each is not None and each in runs]
+    seconds = {
+        each: float(np.mean([run.record()["seconds"] for run in runs[each]]))
+        for each in (arm, BASELINE, *before)
+    }
+    trained = seconds[arm] + sum(seconds[each] for each in before), seconds[BASELINE]
+    found = plain(measure_costs(models[0], models[1], inputs, trained))
+    write_text(path, json.dumps({"runs": made_of, "costs": found}, indent=1))
+    return found
+
+
+def _label_plan(
+    config: StudyConfig,
+    data: StudyData,
+    fold: Fold,
+    run: Run,
+    curves: Mapping[str, TaskCurve],
+    output: Path,
+) -> dict[str, Any]:
+    tasks = task_plan(curves, config.prices, config.statistics.level)
+    plan = {"tasks": tasks, "rows_file": None, "rows": 0}
+    if not config.label_next or not (run.folder / "model" / "model.json").exists():
+        return plan
+    wanted = {task.name: 1.0 for task in data.tasks}
+    if tasks:
+        priced = all(task["gain_per_price"] is not None for task in tasks)
+        wanted = {
+            task["task"]: task["gain_per_price"] if priced else task["gain_per_100"]["mean"]
+            for task in tasks
+        }
+    model = Model.load(run.folder / "model")
+    given = model.under_prior(model.probabilities(fold.train.inputs))
+    features = model.features(fold.train.inputs)
+    rows = rows_to_label(fold, given, features, data.collection, wanted, config.label_next)
+    write_rows(rows, output)
+    return plan | {"rows_file": ROWS_FILE, "rows": len(rows)}

@@ -1,0 +1,1 @@
+"""Fit a method on a split: the one trainer."""

@@ -1,0 +1,287 @@
+"""A fold: everything that the arms of one seed share, so that they can be compared in pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from labelweave.experiments._config import StudyConfig
+    from labelweave.experiments._loading import StudyData
+
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave._messages import Remark
+from labelweave.annotations import Annotations
+from labelweave.data import (
+    Collection,
+    Coverage,
+    Encoder,
+    InputEncoder,
+    Inputs,
+    Part,
+    RowStore,
+    StoredInputs,
+    TableEncoder,
+    leak_check,
+    scatter,
+    split,
+)
+from labelweave.data._splitting import deal, label_counts
+from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Encoded inputs and annotations of the same n rows of a collection.
+
+    Attributes:
+        inputs: the encoded inputs, (n, d), or stored ones of any shape.
+        annotations: the labels.
+        index: the rows' places in the collection.
+        groups: the codes of the rows' groups there.
+    """
+
+    inputs: Inputs
+    annotations: Annotations
+    index: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The data of one seed.
+
+    Attributes:
+        seed: the seed.
+        encoder: fitted on the training rows.
+        train: the training rows with the labels that the arms may see.
+        source: the source (or scattered part) of each training row.
+        source_names: the names behind `source`.
+        everything: the training rows' labels before the study hid some; None = nothing hidden.
+        validation: rows for early stopping, thresholds and temperatures; may be empty.
+        test: rows to compare on.
+        relations: the relations between the tasks.
+        notes: remarks on the split and the inputs, one line each.
+        noise: how the training rows' labels err, by `source`; the relations are of clean labels.
+        needs: per task how much it has to learn through the relations, where that was measured.
+    """
+
+    seed: int
+    encoder: Encoder
+    train: Rows
+    source: NDArray[np.int64]
+    source_names: tuple[str, ...]
+    everything: Annotations | None
+    validation: Rows
+    test: Rows
+    relations: tuple[AnyRelation, ...]
+    notes: tuple[str, ...]
+    noise: tuple[Noise, ...] = ()
+    needs: Needs = field(default_factory=dict)
+
+    def coverage(self) -> Coverage:
+        """Return the coverage of the training rows, by source or scattered part."""
+        return Coverage(self.train.annotations, self.source, self.source_names)
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return a hash of each part: data, groups, hidden labels, relations, noise and needs.
+
+        An arm's run depends on the data, and on the others as far as the arm uses them.
+        """
+        described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict()))
+        data: list[bytes | NDArray[Any]] = [described.encode(), self.source]
+        for rows in (self.train, self.validation, self.test):
+            inputs = rows.inputs
+            data += inputs.content() if isinstance(inputs, StoredInputs) else [inputs]
+            data += [rows.index, *_codes(rows.annotations)]
+        needs = [part for name, n in self.needs.items() for part in (name.encode(), n)]
+        noise = [part for n in self.noise for part in (n.task.name.encode(), n.confusion)]
+        return {
+            "data": content_hash(data),
+            "groups": content_hash([self.train.groups]),
+            "hidden": content_hash(_codes(self.everything) if self.everything else []),
+            "relations": relations_hash(self.relations),
+            "noise": content_hash(noise),
+            "needs": content_hash(needs),
+        }
+
+
+def _codes(annotations: Annotations) -> list[NDArray[Any]]:
+    return [annotations.labels[task.name] for task in annotations.tasks]
+
+
+def relations_hash(relations: Sequence[AnyRelation]) -> str:
+    """Return a hash of relations: tasks, strengths and tables."""
+    parts: list[bytes | NDArray[Any]] = []
+    for relation in relations:
+        head = f"{relation.name} {relation.strength}"
+        table = relation.weights if isinstance(relation, NoisyOr) else relation.table
+        parts += [head.encode(), table, relation.mask]
+        if isinstance(relation, NoisyOr):
+            parts.append(relation.leak)
+    return content_hash(parts)
+
+
+def content_hash(parts: Sequence[bytes | NDArray[Any]]) -> str:
+    """Return a hash of texts and arrays, of their types and shapes, too."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        if isinstance(part, bytes):
+            digest.update(part)
+        else:
+            digest.update(repr((part.shape, part.dtype.str)).encode())
+            digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
+
+
+def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
+    """Split, scatter and encode a study's data for one seed.
+
+    Raises:
+        LabelweaveError: a split or scattering that the labels do not allow, or a leak where the
+            study says that leaks are errors.
+    """
+    collection = data.collection
+    parts = split(collection, test=config.split.test, validation=config.split.validation, seed=seed)
+    notes = [*parts.notes, *leak_check(collection, parts, on_leak=config.split.on_leak)]
+    rows, source = parts.train, collection.source[parts.train]
+    names, annotations = tuple(collection.names), collection.annotations[rows]
+    everything: Annotations | None = None
+    if config.scatter:
+        wanted = [Part(p.name, tuple(p.tasks), p.per_class, p.rows) for p in config.scatter]
+        scattered = scatter(collection.annotations, rows, wanted, seed)
+        rows, source, names = scattered.rows, scattered.source, scattered.names
+        annotations, everything = scattered.annotations, collection.annotations[rows]
+        notes += scattered.notes
+        if len(parts.validation):
+            notes.append(Remark("note.validation_keeps"))
+    kept = [task.name for task in data.tasks]
+    annotations = annotations.only(kept)
+    everything = everything.only(kept) if everything is not None else None
+    encoder, encode = _fitted(config, collection.inputs, rows, data.stores)
+    notes += [*data.notes, *encoder.notes_]
+    given = data.relations(annotations, strict=config.needs_given_relations())
+    relations, doubled = _without_cycles(given)
+    notes += doubled
+
+    def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
+        return Rows(encode(index), labels.only(kept), index, collection.groups[index])
+
+    return Fold(
+        seed=seed,
+        encoder=encoder,
+        train=encoded(rows, annotations),
+        source=source,
+        source_names=names,
+        everything=everything,
+        validation=encoded(parts.validation, collection.annotations[parts.validation]),
+        test=encoded(parts.test, collection.annotations[parts.test]),
+        relations=relations,
+        notes=tuple(notes),
+    )
+
+
+def make_training_fold(
+    collection: Collection,
+    source: NDArray[np.int64],
+    relations: tuple[AnyRelation, ...],
+    config: StudyConfig,
+    seed: int,
+    stores: Mapping[str, RowStore] | None = None,
+) -> Fold:
+    """Split off validation rows and encode; nothing is set aside for a test.
+
+    Args:
+        collection: the rows.
+        source: the source of each row, (n,), for sampling.
+        relations: the relations between the tasks.
+        config: its split, inputs and no other settings are used.
+        seed: the seed.
+        stores: by column that is read what its values became.
+
+    Raises:
+        LabelweaveError: a split that the labels do not allow, or inputs that cannot be encoded.
+    """
+    parts = split(collection, test=0, validation=config.split.validation, seed=seed)
+    encoder, encode = _fitted(config, collection.inputs, parts.train, stores or {})
+    train, validation, test = (
+        Rows(encode(i), collection.annotations[i], i, collection.groups[i])
+        for i in (parts.train, parts.validation, parts.test)
+    )
+    names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
+    kept, doubled = _without_cycles(relations)
+    notes = (*encoder.notes_, *parts.notes, *doubled)
+    return Fold(
+        seed, encoder, train, source[parts.train], names, None, validation, test, kept, notes
+    )
+
+
+def _without_cycles(
+    relations: Sequence[AnyRelation],
+) -> tuple[tuple[AnyRelation, ...], list[Remark]]:
+    """Return the relations that count no evidence twice, and a note on each of the others."""
+    kept, left_out = acyclic(relations, {r.name: r.strength for r in relations})
+    notes = [Remark("note.left_out", relation=n, reason=why) for n, why in left_out.items()]
+    return tuple(kept), notes
+
+
+def _fitted(
+    config: StudyConfig,
+    inputs: pd.DataFrame,
+    rows: NDArray[np.int64],
+    stores: Mapping[str, RowStore],
+) -> tuple[Encoder, Callable[[NDArray[np.int64]], Inputs]]:
+    """Return the encoder, fitted on some rows, and what encodes rows by their numbers."""
+    section = config.inputs
+    table = TableEncoder(
+        categorical=section.categorical,
+        clip=section.clip,
+        max_categories=section.max_categories,
+        scale=section.scale,
+    )
+    media = section.media()
+    if not media:
+        table.fit(inputs.iloc[rows])
+        return table, lambda index: table.transform(inputs.iloc[index])
+    encoder = InputEncoder(media, table).fit(inputs.iloc[rows], stores)
+    return encoder, lambda index: encoder.transform(inputs.iloc[index], stores)
+
+
+STREAM = 11  # random numbers of its own, not those that scatter labels
+
+
+def kept_out(fold: Fold, parts: int) -> Iterator[tuple[Fold, NDArray[np.int64]]]:
+    """Give for each part the fold that trains on the other parts and tests on it, and its rows.
+
+    Every label is dealt evenly to the parts: of two rows of a class, one trains when the other is
+    kept out. Rows of one group are kept out together.
+
+    Args:
+        fold: the data of one seed.
+        parts: number of parts, at least 2.
+    """
+    _, unit = np.unique(fold.train.groups, return_inverse=True)
+    labels = label_counts(fold.train.annotations, fold.source, unit)
+    rng = np.random.default_rng([fold.seed, STREAM])
+    part = deal(labels, np.bincount(unit), np.ones(parts, dtype=np.int64), rng)[unit]
+    for number in range(parts):
+        kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
+        inner = replace(
+            fold, train=_some(fold.train, kept), source=fold.source[kept], everything=None,
+            test=_some(fold.train, out), relations=(),
+        )  # fmt: skip
+        yield inner, out
+
+
+def _some(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
+    return Rows(
+        rows.inputs[chosen], rows.annotations[chosen], rows.index[chosen], rows.groups[chosen]
+    )

@@ -1,0 +1,390 @@
+"""Co-annotation: a label of one task supervises a task that has none on this sample."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.losses._coupling import Coupling, Needs, RelationCoupling, target_needs
+from labelweave.losses._layout import ColumnBatch, Columns, Terms, constant, join, joined
+from labelweave.losses._stack import RelationStack
+from labelweave.losses._supervised import by_data_source
+from labelweave.relations import Noise, Relation
+
+
+class SoftLabels(RelationCoupling):
+    """Source labelled, target missing: the target head learns the soft label T[y_source].
+
+    One term a relation: the cross-entropy against the table's row, a mean over the rows (for a
+    multilabel target: elements) whose source is labelled and whose target is not. Each relation
+    counts by its strength.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
+        needs: factor of what a task learns, see `labelweave.losses._coupling`; None = 1.
+    """
+
+    form = "soft_labels"
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        smoothing: float = 0.01,
+        columns: Columns | None = None,
+        needs: Needs | None = None,
+    ) -> None:
+        super().__init__(relations, smoothing, columns)
+        if needs is not None:
+            self.stacks.weights.mul_(target_needs(self.stacks, needs)[:, None])
+        self.names = tuple(f"{self.form}/{name}" for name in self.stacks.names)
+
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return one term a relation."""
+        stacks = self.stacks
+        given = [(stack, batch.one_hot_classes[stack.source]) for stack in stacks]
+        missing = stacks.columns_of(self.columns.missing(batch.labels, batch.log_p.dtype))
+        # rows of the tables, 0 where the source has no label or the target has one
+        taught = missing * joined([one_hot @ stack.table for stack, one_hot in given])
+        loss = (taught * stacks.columns_of(batch.log_p)).sum(dim=0)
+        parts = zip(given, stacks.by_source(missing), strict=True)
+        count = torch.cat([_count(stack, one_hot, gaps) for (stack, one_hot), (_, gaps) in parts])
+        return Terms(self.names, -loss @ stacks.weights, count @ stacks.elements)
+
+
+def _count(stack: RelationStack, one_hot: Tensor, missing: Tensor) -> Tensor:
+    """Return on how many rows the table speaks about a column without a label, (W,)."""
+    if stack.complete:
+        return one_hot.sum(dim=1) @ missing
+    return ((one_hot @ stack.known) * missing).sum(dim=0)
+
+
+class BackwardCoupling(RelationCoupling):
+    """A loss of the source tasks without a label, by the labels of all targets together.
+
+    One term a source task: a mean over the rows without a source label that the form can teach.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
+        noise: see `RelationStacks`.
+        needs: factor of what a task learns, see `labelweave.losses._coupling`; None = 1.
+
+    Attributes:
+        summed: whether a row's loss sums the evidence of all relations.
+    """
+
+    form: str
+    summed: ClassVar[bool] = False
+    need: Tensor
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        smoothing: float = 0.01,
+        columns: Columns | None = None,
+        noise: Sequence[Noise] = (),
+        needs: Needs | None = None,
+    ) -> None:
+        super().__init__(relations, smoothing, columns, noise)
+        need = [1.0 if needs is None else needs[stack.source].mean() for stack in self.stacks]
+        self.register_buffer("need", constant(need), persistent=False)
+        self.names = tuple(f"{self.form}/{stack.source}" for stack in self.stacks)
+
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return one term a source task."""
+        stacks = self.stacks
+        observed = stacks.columns_of(batch.one_hot)
+        parts = stacks.by_source(observed)
+        losses = [
+            self.row_loss(
+                stack,
+                batch.log_classes[stack.source],
+                by_data_source(batch, part, stacks.sources),
+            )
+            for stack, part in parts
+        ]
+        missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
+        use = self.taught(observed) & missing
+        sums = torch.where(use, torch.stack(losses, dim=1), 0.0).sum(dim=0)
+        return Terms(self.names, sums * self.need, use.sum(dim=0, dtype=sums.dtype))
+
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """The number of relations of each source task where their evidence is one sum, else 1."""
+        return tuple(float(stack.number) if self.summed else 1.0 for stack in self.stacks)
+
+    @abstractmethod
+    def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
+        """Return each row's loss for one source task, (n,).
+
+        Args:
+            stack: the relations from one source task of K classes, W columns.
+            log_p: (n, K) log p(s|x).
+            observed: (n, D * W) 1 at the labelled columns of the targets, at the place of the row's
+                data source.
+        """
+
+    def taught(self, observed: Tensor) -> Tensor:
+        """Return which rows' labels teach which source task, (n, S) bool: any label does.
+
+        Args:
+            observed: (n, M) as above, of all source tasks.
+        """
+        parts = self.stacks.by_source(observed)
+        return torch.stack([part @ stack.speaks for stack, part in parts], dim=1) > 0
+
+
+REQUIRED = 0.7  # a prototypical label is used by more than this share (Du, Tao, Martinez, 2014)
+
+
+class HardLabels(SoftLabels):
+    """Source labelled, target missing: the class's labels are positives, weighted by the table.
+
+    Per relation -sum_j T[y_source, j] log p_j / count, over the labels j of the class (entry above
+    0) that are missing on the row; no label is taught to be off. A multiclass target learns the
+    table's row. The table is taken as given, without smoothing (Kollias et al., arXiv 1910.11111
+    and 2105.03790).
+
+    Args:
+        relations: the relations to couple by; each counts by its strength.
+        columns: see `Coupling`.
+    """
+
+    form = "hard_labels"
+
+    def __init__(self, relations: Sequence[Relation], columns: Columns | None = None) -> None:
+        super().__init__(relations, 0.0, columns)
+        for stack in self.stacks:
+            positive = (stack.table > 0) & ~stack.off
+            stack.known *= torch.where(stack.on | stack.off, positive, True)
+            stack.table *= stack.known
+            stack.complete = False
+
+
+class HardClasses(BackwardCoupling):
+    """Target labelled, source missing: the class whose required labels are all on.
+
+    The required labels of a class are those with an entry above 0.7 (for a multiclass target, the
+    one class above it); all must be observed and on. Of several fitting classes the one with the
+    most required labels wins; a row without one, or with a tie, teaches nothing. Cross-entropy
+    against that class (Kollias et al., arXiv 1910.11111 and 2105.03790).
+
+    Args:
+        relations: the relations to couple by; the mean strength of the required labels is a factor
+            of the row's loss.
+        columns: see `Coupling`.
+    """
+
+    form = "hard_classes"
+
+    def __init__(self, relations: Sequence[Relation], columns: Columns | None = None) -> None:
+        super().__init__(relations, 0.0, columns)
+
+    def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
+        """Return the cross-entropy of each row, 0 without a winner."""
+        required, sizes = _required(stack)
+        winner, found = _winner(required, sizes, observed)
+        trust = (required @ stack.strength) / sizes.clamp(min=1.0)
+        loss = -trust[winner] * log_p.gather(1, winner[:, None]).squeeze(1)
+        return torch.where(found, loss, 0.0)
+
+    def taught(self, observed: Tensor) -> Tensor:
+        """Return which rows have a winner for which source task, (n, S) bool."""
+        parts = self.stacks.by_source(observed)
+        return torch.stack([_winner(*_required(stack), part)[1] for stack, part in parts], dim=1)
+
+
+def _required(stack: RelationStack) -> tuple[Tensor, Tensor]:
+    """Return the required columns of every class, (K, W) of 0 and 1, and their number, (K,)."""
+    speaks = (stack.strength > 0) & ~stack.off
+    required = ((stack.table > REQUIRED) & speaks).to(stack.table.dtype)
+    return required, required.sum(dim=1)
+
+
+def _winner(required: Tensor, sizes: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the fitting class with the most required labels, (n,), and whether there is one."""
+    sets = torch.where(observed @ required.T == sizes, sizes, 0.0)
+    largest, winner = sets.max(dim=1)
+    return winner, (largest > 0) & ((sets == largest[:, None]).sum(dim=1) == 1)
+
+
+class MarginalLikelihood(BackwardCoupling):
+    """Target labelled, source missing: -log sum_s p(s|x) prod_j T[s, y_j] over observed elements.
+
+    Partial-label learning: the model's own p(s|x) picks among the classes that fit the labels. All
+    relations from one source enter one product, so there is one term a source task: a mean over the
+    rows without a source label that carry some label of a target. A relation's strength is the
+    exponent of its factor. In an `Objective` the term counts the coupling's weight once for each of
+    these relations, as distribution matching does with its one term a relation.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
+        noise: see `RelationStacks`.
+    """
+
+    form = "marginal"
+    summed = True
+
+    def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
+        """Return the negative log-likelihood of each row's labels."""
+        return -torch.logsumexp(torch.addmm(log_p, observed, stack.log_evidence.T), dim=1)
+
+
+class PaperScores(BackwardCoupling):
+    """Target labelled, source missing: cross-entropy against a softmax of the classes' scores.
+
+    I(s|x) = sum_j w_sj y_j / sum_j w_sj over the observed labels j, w the table as given; target
+    softmax_s(I / temperature). A class of a multiclass target counts as a label that is on, of the
+    whole row's weight. Scores lie in [0, 1], so that at the paper's temperature of 1 the targets
+    are nearly uniform (Kollias et al., AAAI 2024, soft co-annotation).
+
+    Args:
+        relations: the relations to couple by; the strength is a factor of a relation's weights, and
+            the mean strength of a row's labels one of the row's loss.
+        temperature: above 0.
+        columns: see `Coupling`.
+
+    Raises:
+        LabelweaveError: a temperature that is not above 0.
+    """
+
+    form = "paper"
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        temperature: float = 1.0,
+        columns: Columns | None = None,
+    ) -> None:
+        super().__init__(relations, 0.0, columns)
+        if not temperature > 0:
+            raise LabelweaveError(f"temperature {temperature}, expected a number above 0")
+        self.temperature = temperature
+
+    def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
+        """Return the cross-entropy of each row."""
+        weights = stack.strength * torch.where(stack.off, 0.0, stack.table)
+        # what the observed element would add if it were on: w_sj of a label, 1 of a row of classes
+        whole = torch.where(stack.on, stack.table, stack.known)
+        whole = stack.strength * torch.where(stack.off, stack.known - stack.table, whole)
+        scores = (observed @ weights.T) / (observed @ whole.T).clamp(min=1e-6)
+        target = torch.softmax(scores / self.temperature, dim=1)
+        trust = (observed @ stack.strength) / (observed @ stack.speaks).clamp(min=1.0)
+        return -trust * (target * log_p).sum(dim=1)
+
+
+class Posterior(BackwardCoupling):
+    """Target labelled, source missing: cross-entropy against the posterior of the source's class.
+
+    r(s) proportional to p(s|x) prod_j T[s, y_j] over the observed elements, without gradient (the
+    E-step of Dempster, Laird and Rubin, 1977); loss -sum_s r(s) log p(s|x). Its gradient is that of
+    `MarginalLikelihood`; its value is not 0 where the labels leave more than one class possible.
+
+    Args:
+        relations: the relations to couple by; a relation's strength is the exponent of its factor.
+        smoothing: see `RelationStacks`.
+        columns: see `Coupling`.
+        noise: see `RelationStacks`.
+    """
+
+    form = "posterior"
+    summed = True
+
+    def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
+        """Return the cross-entropy of each row."""
+        evidence = observed @ stack.log_evidence.T
+        responsibility = torch.softmax(log_p.detach() + evidence, dim=1)
+        return -(responsibility * log_p).sum(dim=1)
+
+
+FORWARD = ("soft_labels", "hard")
+BACKWARD = ("marginal", "posterior", "paper", "hard")
+
+
+class CoAnnotation(Coupling):
+    """Co-annotation in both directions, each by the name of its form.
+
+    Args:
+        relations: the relations to couple by.
+        forward: how labelled sources teach targets, a name of `FORWARD`; None = not.
+        backward: how labelled targets teach sources, a name of `BACKWARD`; None = not.
+        temperature: of the backward form ``paper``, above 0; the others have none.
+        smoothing: see `RelationStacks`; ``paper`` and ``hard`` take the tables as they are.
+        columns: see `Coupling`.
+        noise: how labels of targets err: ``marginal`` and ``posterior`` take it into account.
+
+    Raises:
+        LabelweaveError: an unknown form, both directions are off, or noise with a backward form
+            that takes labels as they are.
+    """
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        forward: str | None = "soft_labels",
+        backward: str | None = "marginal",
+        temperature: float = 1.0,
+        smoothing: float = 0.01,
+        columns: Columns | None = None,
+        noise: Sequence[Noise] = (),
+        needs: Needs | None = None,
+    ) -> None:
+        check_forms(forward, backward)
+        if noise and backward in ("paper", "hard"):
+            raise LabelweaveError(
+                f"co-annotation: backward form '{backward}' takes labels as they are, expected "
+                "marginal, posterior or null where labels are noisy"
+            )
+        super().__init__(columns or Columns.of(relations))
+        parts: list[Coupling] = []
+        if forward == "soft_labels":
+            parts.append(SoftLabels(relations, smoothing, self.columns, needs))
+        elif forward == "hard":
+            parts.append(HardLabels(relations, self.columns))
+        if backward == "paper":
+            parts.append(PaperScores(relations, temperature, self.columns))
+        elif backward == "hard":
+            parts.append(HardClasses(relations, self.columns))
+        elif backward is not None:
+            form = MarginalLikelihood if backward == "marginal" else Posterior
+            parts.append(form(relations, smoothing, self.columns, noise, needs))
+        self.parts = nn.ModuleList(parts)
+        self.names = tuple(name for part in parts for name in part.names)
+
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """Those of both directions."""
+        return tuple(multiple for part in self.parts for multiple in part.multiples)  # type: ignore[union-attr]
+
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return the terms of both directions."""
+        return join([part.terms(batch) for part in self.parts])  # type: ignore[operator]
+
+
+def check_forms(forward: str | None, backward: str | None) -> None:
+    """Check the names of both directions.
+
+    Raises:
+        LabelweaveError: an unknown form, or both directions are off.
+    """
+    _check("forward", forward, FORWARD)
+    _check("backward", backward, BACKWARD)
+    if forward is None and backward is None:
+        raise LabelweaveError(
+            "co-annotation: forward and backward are both off, expected at least one form"
+        )
+
+
+def _check(direction: str, form: str | None, known: Sequence[str]) -> None:
+    if form is not None and form not in known:
+        raise LabelweaveError(
+            f"unknown {direction} form '{form}', expected {listing(known)}{nearest(form, known)}"
+        )

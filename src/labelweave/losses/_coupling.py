@@ -1,0 +1,166 @@
+"""What the losses between tasks have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from labelweave._search_space import Space
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError
+from labelweave.losses._layout import (
+    ColumnBatch,
+    Columns,
+    Labels,
+    Logits,
+    Terms,
+    check_batch,
+    constant,
+)
+from labelweave.losses._stack import NoisyOrStack, RelationStacks
+from labelweave.relations import Noise, Relation
+from labelweave.tasks import Multiclass, Task
+
+
+class Coupling(nn.Module, ABC):
+    """A loss between tasks; call it on the logits and labels of one batch.
+
+    Args:
+        columns: the layout of the batches that `terms` gets.
+
+    Attributes:
+        names: the names of its terms.
+        space: the values of its own options that a search may try.
+    """
+
+    names: tuple[str, ...]
+    space: ClassVar[Space] = {}
+
+    def __init__(self, columns: Columns) -> None:
+        super().__init__()
+        self.columns = columns
+        self.checked = False
+
+    def forward(
+        self,
+        logits: Logits,
+        labels: Labels | None = None,
+        teachers: Mapping[str, Tensor] | None = None,
+        *,
+        source: Tensor | None = None,
+    ) -> Terms:
+        """Return the terms of one batch.
+
+        Args:
+            logits: task name to (n, width) scores of the heads.
+            labels: task name to the codes of `Annotations`, -1 = missing; only distribution
+                matching can do without.
+            teachers: task name to (n, width) scores of its teacher; only distillation asks for
+                them.
+            source: (n,) index of the data source of each row, for losses that ask for it.
+
+        Raises:
+            LabelweaveError: scores or labels of the first batch are lacking or of another shape or
+                type than the tasks'.
+        """
+        if not (self.checked or torch.compiler.is_compiling()):
+            check_batch(self.columns.tasks, logits, labels, self.tables())
+            self.checked = True
+        return self.terms(self.columns(logits, labels, source, teachers))
+
+    def tables(self) -> Iterable[Tensor]:
+        """Return the tables of its relations, whose precision scores must have."""
+        stacks = (m for m in self.modules() if isinstance(m, RelationStacks | NoisyOrStack))
+        return (table for stack in stacks for table in stack.buffers())
+
+    @property
+    def multiples(self) -> tuple[float, ...]:
+        """How often each term counts its weight: by the relations that it speaks for."""
+        return (1.0,) * len(self.names)
+
+    @abstractmethod
+    def terms(self, batch: ColumnBatch) -> Terms:
+        """Return the terms of one batch in the layout of `columns`."""
+
+
+class RelationCoupling(Coupling):
+    """A coupling by the tables of relations.
+
+    Args:
+        relations: the relations to couple by.
+        smoothing: see `RelationStacks`.
+        columns: the layout of the batches that `terms` gets; None = that of the relations' tasks.
+        noise: see `RelationStacks`.
+    """
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        smoothing: float,
+        columns: Columns | None,
+        noise: Sequence[Noise] = (),
+    ) -> None:
+        super().__init__(columns or Columns.of(relations))
+        self.stacks = RelationStacks(relations, smoothing, self.columns, noise)
+
+
+FADE = 20.0
+Counts = Mapping[str, NDArray[np.float64]]
+Needs = Mapping[str, NDArray[np.float64]]
+
+
+def own_labels(annotations: Annotations) -> Counts:
+    """Return per task the labelled rows of every class, (K,), or of a label's rarer side, (L,)."""
+    counts: dict[str, NDArray[np.float64]] = {}
+    for task in annotations.tasks:
+        codes = annotations.labels[task.name]
+        if isinstance(task, Multiclass):
+            found = np.bincount(codes[codes >= 0], minlength=task.width)
+        else:
+            found = np.minimum((codes == 1).sum(axis=0), (codes == 0).sum(axis=0))
+        counts[task.name] = found.astype(np.float64)
+    return counts
+
+
+def needs(tasks: Sequence[Task], counts: Mapping[str, ArrayLike], fade: float) -> Needs:
+    """Return per task the factor of what it learns from others, (width,), above 0 up to 1.
+
+    Args:
+        tasks: the tasks; one without counts has the need 1.
+        counts: own labels, as `own_labels` gives them.
+        fade: labels of a class, or of a label's rarer side, at which the factor is one half. A
+            multiclass task has one factor, the mean over its classes, for all its classes.
+
+    Raises:
+        LabelweaveError: counts of another shape than (width,).
+    """
+    found: dict[str, NDArray[np.float64]] = {}
+    for task in tasks:
+        own = np.asarray(counts.get(task.name, np.zeros(task.width)), dtype=np.float64)
+        if own.shape != (task.width,):
+            raise LabelweaveError(
+                f"task '{task.name}': found own labels of shape {own.shape}, expected "
+                f"{(task.width,)}"
+            )
+        need = fade / (fade + own)
+        one = isinstance(task, Multiclass)
+        found[task.name] = np.full_like(need, need.mean()) if one else need
+    return found
+
+
+def target_needs(stacks: RelationStacks, needs: Needs) -> Tensor:
+    """Return the need of the target at each of the stacks' M columns, (M,)."""
+    targets = [relation.target for relation in stacks.relations]
+    # of a multilabel target: every label on, then every label off
+    parts = [np.tile(needs[t.name], 1 if isinstance(t, Multiclass) else 2) for t in targets]
+    return constant(np.concatenate(parts))
+
+
+def source_needs(stacks: RelationStacks, needs: Needs) -> Tensor:
+    """Return the need of the source task at each of the stacks' M columns, (M,)."""
+    parts = [np.full(stack.width, needs[stack.source].mean()) for stack in stacks]
+    return constant(np.concatenate(parts))

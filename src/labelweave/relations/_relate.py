@@ -1,0 +1,299 @@
+"""From labels, predictions and an expert's tables to the relatedness of tasks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave._messages import Remark
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations._counting import confusion_counts, held_out_half, without_labels
+from labelweave.relations._estimation import Estimate, estimate_relations
+from labelweave.relations._evidence import Evidence, evaluate_noisy_or, evaluate_relation
+from labelweave.relations._graph import acyclic, propose, rank_pairs
+from labelweave.relations._label_noise import NoiseReport, estimate_noise
+from labelweave.relations._noisy_or import AnyRelation, NoisyOr
+from labelweave.relations._relatedness import Relatedness
+from labelweave.relations._relation import Relation
+from labelweave.relations._transfer_weights import KeptOut, learning_needs
+from labelweave.tasks import Multiclass, Multilabel
+
+Origin = Literal["knowledge", "annotations", "predictions", "all"]
+LOSS = 0.1  # share of the correction's lift that an expert's table may lose and still stand
+Pair = tuple[str, str]
+Probabilities = Mapping[str, NDArray[np.floating]]
+
+
+class Judging:
+    """What the steps of `relate` share."""
+
+    def __init__(
+        self,
+        annotations: Annotations,
+        predictions: Probabilities,
+        knowledge: Sequence[AnyRelation],
+        origin: Origin,
+        strength: float,
+        sources: NDArray[np.int64] | None,
+        groups: NDArray[np.int64] | None,
+        kept_out: KeptOut | None,
+        seed: int,
+    ) -> None:
+        self.annotations, self.predictions = annotations, predictions
+        self.knowledge = {r.name: r for r in knowledge if isinstance(r, Relation)}
+        self.noisy_ors = {r.name: r for r in knowledge if isinstance(r, NoisyOr)}
+        self.origin, self.strength, self.seed = origin, strength, seed
+        self.sources, self.groups = sources, groups
+        # the target head's own predictions, on rows it was not trained on where that is known
+        aligned = kept_out is not None and kept_out.annotations is annotations
+        self.own = kept_out.predictions if kept_out and aligned else predictions
+        self.confusion = (
+            confusion_counts(kept_out.annotations, kept_out.predictions) if kept_out else None
+        )
+
+    def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[Estimate]:
+        """Return the estimates of pairs from some of the labels."""
+        if not pairs:
+            return []
+        use = {
+            # used as it is, but estimated too: that names the rows which the data contradict
+            "knowledge": ("knowledge", "annotations", "predictions"),
+            "annotations": ("annotations",),
+            "predictions": ("annotations", "predictions"),
+            "all": ("knowledge", "annotations", "predictions"),
+        }[self.origin]
+        estimates = estimate_relations(
+            annotations,
+            self.predictions,
+            pairs,
+            knowledge=list(self.knowledge.values()),
+            strength=self.strength,
+            sources=self.sources,
+            confusion=self.confusion,
+            use=use,
+            seed=self.seed,
+        )
+        if self.origin != "knowledge":
+            return estimates
+        return [replace(each, relation=self.knowledge[each.relation.name]) for each in estimates]
+
+    def noise(self, used: Sequence[Relation], estimates: Sequence[Estimate]) -> NoiseReport:
+        """Return the noise of all targets, and the used relations with tables of clean labels.
+
+        Wrong labels hide a relation, so those without evidence on the labels found are looked at
+        as well; but an expert's tables that do not hold are no tables of clean labels.
+        """
+        given = self.origin == "knowledge"
+        report = estimate_noise(
+            self.annotations,
+            self.predictions,
+            used if given else [estimate.relation for estimate in estimates],
+            sources=self.sources,
+            clean=given,
+        )
+        clean = {relation.name: relation for relation in report.relations}
+        tables = [replace(clean[r.name], known=r.known, strength=r.strength) for r in used]
+        return replace(report, relations=tuple(tables))
+
+    def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
+        """Return the evidence of a final table, measured with one that has not seen the rows."""
+        if self.origin == "knowledge":
+            return self._evaluated(final, rival.data, held)
+        return replace(self._evaluated(rival.relation, None, held), relation=final)
+
+    def _evaluated(
+        self, relation: Relation, rival: Relation | None, held: NDArray[np.bool_]
+    ) -> Evidence:
+        return evaluate_relation(
+            relation,
+            self._source_probabilities(relation.source.name)[held],
+            self.annotations.labels[relation.target.name][held],
+            estimated=rival,
+            groups=None if self.groups is None else self.groups[held],
+            seed=self.seed,
+        )
+
+    def stands(self, told: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence | None:
+        """Return the evidence of an expert's table that does as well as its correction, or None.
+
+        A correction by weak predictions blurs a table that was right, so the expert's is
+        preferred unless it clearly does worse on rows that neither has seen.
+        """
+        if self.origin != "all":
+            return None
+        evidence = self._evaluated(told, rival.relation, held)
+        against = evidence.against_estimated
+        if evidence.verdict != "related" or evidence.lift is None or against is None:
+            return None
+        best = evidence.lift - against.mean
+        loses = against.high < 0 and -against.mean > LOSS * best
+        return None if loses else evidence
+
+    def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | Remark:
+        """Return the evidence of a noisy-OR, or why there is none.
+
+        Judged on the held-out half of the rows with a target label, fitted on the other.
+        """
+        source, target = (self.annotations.task(name) for name in pair)
+        if not isinstance(source, Multilabel) or not isinstance(target, Multilabel):
+            return Remark("remark.no_table", source=source.name, target=target.name)
+        p, known = self.predictions[source.name], self.annotations.labels[source.name]
+        values = np.where(known >= 0, known, np.asarray(p, np.float64))
+        labels = self.annotations.labels[target.name]
+        use = self.annotations.labelled(target.name)
+        if self.origin == "annotations":
+            use = use & self.annotations.labelled(source.name)
+        if not (use & held).any() or not (use & ~held).any():
+            return Remark("remark.no_common_row")
+        told = self.noisy_ors.get("->".join(pair))
+
+        def fitted(rows: NDArray[np.bool_]) -> NoisyOr:
+            if told is not None and self.origin == "knowledge":
+                return told
+            prior = told if self.origin == "all" else None
+            found = NoisyOr.fit(
+                source, target, values[rows], labels[rows], prior=prior, strength=self.strength
+            )
+            return found if told is None else replace(found, strength=told.strength)
+
+        rival = fitted(use & ~held)
+        evidence = evaluate_noisy_or(
+            rival,
+            values[held & use],
+            labels[held & use],
+            np.asarray(self.own[target.name], np.float64)[held & use],
+            groups=None if self.groups is None else self.groups[held & use],
+            seed=self.seed,
+        )
+        return replace(evidence, relation=fitted(use))
+
+    def _source_probabilities(self, name: str) -> NDArray[np.float64]:
+        """Return p(s|x), where the label is known that label."""
+        p = np.array(self.predictions[name], dtype=np.float64)
+        codes = self.annotations.labels[name]
+        known = codes >= 0
+        p[known] = np.eye(p.shape[1])[codes[known]]
+        return p
+
+
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+
+
+def relate(
+    annotations: Annotations,
+    predictions: Probabilities,
+    pairs: Sequence[Pair] | None = None,
+    *,
+    knowledge: Sequence[AnyRelation] = (),
+    origin: Origin = "all",
+    strength: float = 5.0,
+    sources: NDArray[np.int64] | None = None,
+    groups: NDArray[np.int64] | None = None,
+    kept_out: KeptOut | None = None,
+    noise: bool = False,
+    seed: int = 0,
+) -> Relatedness:
+    """Estimate relations, test each on held-out rows, and say which tasks belong together.
+
+    The evidence is cross-fitted: the rows that carry target labels are cut in two halves (whole
+    groups); tables estimated without the target labels of one half are judged on that half. An
+    expert's table is judged on it as it is, too, against the table estimated from the other half:
+    with ``origin="all"`` it stands where it does as well, and is corrected by the data where it
+    clearly does worse. The final tables come from all rows. A noisy-OR is fitted and judged
+    likewise, but must tell something beyond the target head's own predictions.
+
+    Args:
+        annotations: the training rows' labels.
+        predictions: an uncoupled multi-task model's probabilities on the same n rows.
+        pairs: (source, target) names; None = every pair with a multiclass source, and every
+            pair of multilabel tasks for a noisy-OR.
+        knowledge: an expert's tables and noisy-ORs.
+        origin: which evidence enters the tables: the expert's as given, counts of co-labelled rows,
+            predictions and counts, or all three as one estimate.
+        strength: what a row of an expert's table counts, in pseudo-rows.
+        sources: (n,) data source of each row: each has its own class prior.
+        groups: (n,) group of each row.
+        kept_out: rows that the network was not trained on, with its predictions: they say how far
+            these can be trusted, and how much each task has to learn from the others.
+        noise: estimate the label noise of the target tasks, too; the tables of an expert used as
+            they are count as tables of clean labels.
+        seed: decides halves, folds and resamplings.
+
+    Raises:
+        LabelweaveError: an unknown origin or task, or nothing to estimate from.
+    """
+    if origin not in ORIGINS:
+        raise LabelweaveError(
+            f"relations from '{origin}': expected {listing(ORIGINS)}{nearest(origin, ORIGINS)}"
+        )
+    wanted = _pairs(annotations, knowledge, pairs, origin)
+    tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
+    held = held_out_half(annotations, groups, seed)
+    work = Judging(
+        annotations, predictions, knowledge, origin, strength, sources, groups, kept_out, seed
+    )
+    estimates = work.estimate(tables, annotations)
+    rivals = work.estimate(tables, without_labels(annotations, {p[1] for p in tables}, held))
+    corrected = list(estimates)
+    evidence: dict[str, Evidence] = {}
+    left_out: dict[str, str] = {}
+    noisy_ors: list[NoisyOr] = []
+    for number, (final, rival) in enumerate(zip(estimates, rivals, strict=True)):
+        found = work.judge(final.relation, rival, held)
+        told = work.knowledge.get(found.name)
+        if told is not None and (stands := work.stands(told, rival, held)) is not None:
+            found, corrected[number] = stands, replace(final, relation=told)
+        evidence[found.name] = found
+    for pair in (p for p in wanted if p not in tables):
+        judged = work.noisy_or(pair, held)
+        if isinstance(judged, Remark):
+            left_out["->".join(pair)] = judged
+            continue
+        evidence[judged.name] = judged
+        if isinstance(judged.relation, NoisyOr):
+            noisy_ors.append(judged.relation)
+    candidates = [r for e in evidence.values() if (r := e.filtered()) is not None]
+    left_out |= {e.name: e.reason for e in evidence.values() if e.filtered() is None}
+    weights = {e.name: e.information * e.trust for e in evidence.values()}
+    kept, doubled = acyclic(candidates, weights)
+    ranking = rank_pairs(annotations, list(evidence.values()))
+    report = None
+    if noise:
+        report = work.noise([r for r in kept if isinstance(r, Relation)], estimates)
+    return Relatedness(
+        estimates=tuple(corrected),
+        noisy_ors=tuple(noisy_ors),
+        evidence=evidence,
+        relations=tuple(kept),
+        left_out=left_out | doubled,
+        ranking=tuple(ranking),
+        proposal=propose(ranking),
+        noise=report,
+        needs=learning_needs(kept_out, kept, seed) if kept_out is not None else {},
+    )
+
+
+def _pairs(
+    annotations: Annotations,
+    knowledge: Sequence[AnyRelation],
+    pairs: Sequence[Pair] | None,
+    origin: Origin,
+) -> list[Pair]:
+    given = [(relation.source.name, relation.target.name) for relation in knowledge]
+    if origin == "knowledge":
+        if not given:
+            raise LabelweaveError("relations from knowledge: found no table, expected one")
+        return given
+    if pairs is not None:
+        return list(dict.fromkeys([*given, *pairs]))
+    tasks = annotations.tasks
+    every = [
+        (s.name, t.name)
+        for s in tasks
+        for t in tasks
+        if s is not t and (isinstance(s, Multiclass) or isinstance(t, Multilabel))
+    ]
+    return list(dict.fromkeys([*given, *every]))

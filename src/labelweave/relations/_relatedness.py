@@ -1,0 +1,269 @@
+"""Relatedness: what was found about how tasks relate, to be read, questioned and handed back."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from labelweave._files import make_folder, replacing
+from labelweave._messages import Remark
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.relations._estimation import Estimate
+from labelweave.relations._evidence import Evidence, Interval, LabelEvidence
+from labelweave.relations._graph import Proposal, TaskPair
+from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport
+from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
+from labelweave.relations._relation import Relation
+from labelweave.relations._transfer_weights import Needs
+from labelweave.tasks import Binary, Multiclass, Multilabel
+
+
+@dataclass(frozen=True, eq=False)
+class Relatedness:
+    """Estimated relations with their evidence, and which tasks belong together.
+
+    Attributes:
+        estimates: the tables, with intervals, support and origin.
+        noisy_ors: what two multilabel tasks have to do with each other.
+        evidence: by relation name, whether it holds on held-out rows.
+        relations: those that may couple tasks: with evidence, labels without lift left out, at
+            most one way between two tasks; their strength carries the trust.
+        left_out: by relation name, why it couples nothing.
+        ranking: pairs of tasks by expected gain.
+        proposal: with which tasks to start.
+        noise: how labels err, with the relations' tables of clean labels; None = not asked for.
+        needs: per task how much it has to learn through these relations (`learning_needs`); empty
+            without rows kept out.
+    """
+
+    estimates: tuple[Estimate, ...]
+    noisy_ors: tuple[NoisyOr, ...]
+    evidence: Mapping[str, Evidence]
+    relations: tuple[AnyRelation, ...]
+    left_out: Mapping[str, str]
+    ranking: tuple[TaskPair, ...]
+    proposal: Proposal
+    noise: NoiseReport | None = None
+    needs: Needs = field(default_factory=dict)
+
+    def estimate(self, name: str) -> Estimate:
+        """Return the estimate of a relation, ``source->target``.
+
+        Raises:
+            LabelweaveError: no such relation.
+        """
+        for estimate in self.estimates:
+            if estimate.relation.name == name:
+                return estimate
+        names = [estimate.relation.name for estimate in self.estimates]
+        raise LabelweaveError(
+            f"no relation '{name}', expected {listing(names)}{nearest(name, names)}"
+        )
+
+    @property
+    def found(self) -> tuple[AnyRelation, ...]:
+        """All relations that were estimated, tables and noisy-ORs, used or not."""
+        return (*(estimate.relation for estimate in self.estimates), *self.noisy_ors)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a relation's table, classes of the source x classes or labels of the target.
+
+        A noisy-OR has a row for each label of the source, and one named "leak". Unknown entries are
+        NaN.
+
+        Raises:
+            LabelweaveError: no such relation.
+        """
+        shown = relation_to_dict(self._relation(name))
+        table = pd.DataFrame(shown["table"], index=shown["rows"], columns=shown["columns"])
+        return table.where(np.array(shown["known"]))
+
+    def _relation(self, name: str) -> AnyRelation:
+        for noisy_or in self.noisy_ors:
+            if noisy_or.name == name:
+                return noisy_or
+        return self.estimate(name).relation
+
+    def to_csv(self, folder: str | Path) -> list[Path]:
+        """Write every table as a CSV file that an expert can edit and a study file can name.
+
+        Returns:
+            The files, ``<source> to <target>.csv``.
+        """
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        files = []
+        for relation in self.found:
+            name = f"{_plain(relation.source.name)} to {_plain(relation.target.name)}.csv"
+            table = self.table(relation.name).round(4)
+            if relation.target.kind == "multiclass":
+                # a row of rounded probabilities must still sum to one
+                table = table.div(table.sum(axis=1, min_count=1), axis=0)
+            table.columns = pd.Index(
+                [f"{relation.target.name}={label}" for label in relation.target.names]
+            )
+            with replacing(path / name) as temporary:
+                table.to_csv(temporary, index_label=relation.source.name)
+            files.append(path / name)
+        return files
+
+    def plot(self, name: str, path: str | Path) -> Path:
+        """Write a relation's heat map as .svg or .png.
+
+        Raises:
+            LabelweaveError: no such relation, or another ending.
+        """
+        # the picture is the one of the report; matplotlib is loaded only for it
+        from labelweave.report._figures import write_heat_map
+
+        return write_heat_map(relation_to_dict(self._relation(name)), Path(path))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON-able values, for results and reports."""
+        return {
+            "estimates": [estimate_to_dict(estimate) for estimate in self.estimates],
+            "noisy_ors": [relation_to_dict(noisy_or) for noisy_or in self.noisy_ors],
+            "evidence": [evidence.to_dict() for evidence in self.evidence.values()],
+            "used": [relation.name for relation in self.relations],
+            "left_out": dict(self.left_out),
+            "noise": None if self.noise is None else self.noise.to_dict(),
+            "needs": {name: need.round(4).tolist() for name, need in self.needs.items()},
+            "ranking": [vars(pair) for pair in self.ranking],
+            "proposal": {
+                "tasks": list(self.proposal.tasks),
+                "reason": self.proposal.reason,
+                "apart": [
+                    {"tasks": list(pair), "reason": reason}
+                    for pair, reason in self.proposal.apart.items()
+                ],
+            },
+        }
+
+
+def relation_to_dict(relation: AnyRelation) -> dict[str, Any]:
+    """Return a relation in the form of a study's ``results.json``.
+
+    A noisy-OR's table holds its weights, and the leak as the last row.
+    """
+    rows, mask = list(relation.source.names), relation.mask
+    if isinstance(relation, NoisyOr):
+        table = np.concatenate([relation.weights, relation.leak[None]])
+        rows, mask = [*rows, LEAK], np.concatenate([mask, relation.spoken[None]])
+    else:
+        table = relation.table
+    return {
+        "kind": "noisy-OR" if isinstance(relation, NoisyOr) else "table",
+        "source": relation.source.name,
+        "target": relation.target.name,
+        "origin": relation.origin,
+        "strength": relation.strength,
+        "rows": rows,
+        "columns": list(relation.target.names),
+        "table": table.round(6).tolist(),
+        "known": mask.tolist(),
+    }
+
+
+def estimate_to_dict(estimate: Estimate) -> dict[str, Any]:
+    """Return a relation with intervals, support and the entries where expert and data disagree."""
+    return {
+        **relation_to_dict(estimate.relation),
+        "low": estimate.low.round(6).tolist(),
+        "high": estimate.high.round(6).tolist(),
+        "support": estimate.support.round(2).tolist(),
+        "evidence_shares": estimate.shares.round(4).tolist(),
+        "surprising": [vars(entry) for entry in estimate.surprising()],
+        "wrong_rows": list(estimate.wrong_rows()),
+    }
+
+
+def _plain(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+# all that may be made from a file
+KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (
+        Binary, Estimate, Evidence, Interval, LabelEvidence, Mislabelled, Multiclass, Multilabel,
+        Noise, NoiseReport, NoisyOr, Proposal, Relatedness, Relation, TaskPair,
+    )
+}  # fmt: skip
+Arrays = dict[str, NDArray[Any]]
+
+
+def save_relatedness(found: Relatedness, path: Path) -> None:
+    """Write a relatedness, whole or not at all.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    arrays: Arrays = {}
+    text = json.dumps(_written(found, arrays))
+    make_folder(path.parent)
+    with replacing(path) as temporary:
+        # safetensors' own writing has errors of its own for a full disk
+        temporary.write_bytes(save(arrays, metadata={"relatedness": text}))
+
+
+def load_relatedness(path: Path) -> Relatedness | None:
+    """Return what was written; None where there is nothing, or a damaged file."""
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            found = _read(json.loads(file.metadata()["relatedness"]), file.get_tensor)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, Relatedness) else None
+
+
+def _written(value: Any, arrays: Arrays) -> Any:
+    if isinstance(value, Remark):
+        return {"code": value.code, "values": _written(dict(value.values), arrays)}
+    if isinstance(value, np.ndarray):
+        name = f"array {len(arrays)}"
+        arrays[name] = np.ascontiguousarray(value)
+        return {"array": name, "shape": list(value.shape)}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        return {"tuple": [_written(each, arrays) for each in value]}
+    if isinstance(value, list):
+        return [_written(each, arrays) for each in value]
+    if isinstance(value, dict):
+        return {"dict": [[_written(k, arrays), _written(v, arrays)] for k, v in value.items()]}
+    if is_dataclass(value):
+        named = {each.name: getattr(value, each.name) for each in fields(value)}
+        return {"of": type(value).__name__, "fields": _written(named, arrays)}
+    return value
+
+
+def _read(value: Any, array: Callable[[str], NDArray[Any]]) -> Any:
+    if isinstance(value, list):
+        return [_read(each, array) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "code" in value:
+        return Remark(value["code"], **_read(value["values"], array))
+    if "array" in value:
+        found = array(value["array"]).reshape(value["shape"])
+        found.setflags(write=False)
+        return found
+    if "tuple" in value:
+        return tuple(_read(each, array) for each in value["tuple"])
+    if "dict" in value:
+        return {_read(k, array): _read(v, array) for k, v in value["dict"]}
+    kind = KINDS[value["of"]]
+    # constructors check and normalise, which was done before it was written
+    made = object.__new__(kind)
+    for name, each in _read(value["fields"], array).items():
+        object.__setattr__(made, name, each)
+    return made

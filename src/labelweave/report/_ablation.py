@@ -1,0 +1,236 @@
+"""The table of an ablation: in the terminal, as CSV, as LaTeX and as one HTML page.
+
+A cell is the main metric in percent, its mean over the seeds and their standard deviation.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from statistics import stdev
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from labelweave._files import write_text
+from labelweave.errors import LabelweaveError
+from labelweave.report._tables import (
+    MARKS,
+    best_arms,
+    checked,
+    difference,
+    escaped,
+    main_metrics,
+    printable,
+    score,
+    tabular,
+    verdict,
+)
+from labelweave.report._terminal import fits
+
+COLUMNS = (
+    "arm", "method", "form", "relations", "task", "metric", "mean", "std", "seeds", "best",
+    "difference", "difference_low", "difference_high", "p_adjusted", "verdict",
+)  # fmt: skip
+HARM = "negative transfer"
+ORIGINS = {"given": "given relations", "all": "from all evidence"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The main metric of an arm on a task.
+
+    Attributes:
+        mean: over the seeds; None = no data.
+        spread: sample standard deviation over the seeds; None with fewer than two.
+        best: whether the mean is the highest of the task.
+        harmed: whether the study's statistics say negative transfer.
+    """
+
+    mean: float | None
+    spread: float | None
+    best: bool
+    harmed: bool
+
+    @property
+    def figures(self) -> tuple[str, str]:
+        """The mean and "±" with the spread, in percent with one decimal; "" for no data."""
+        mean, spread = (None if x is None else f"{100 * x:.1f}" for x in (self.mean, self.spread))
+        return mean or "", f"±{spread}" if spread else ""
+
+
+Row = tuple[str, list[Cell]]
+
+
+def print_ablation(results: Mapping[str, Any], console: Console) -> None:
+    """Print the table, in as many blocks of tasks as the console's width asks for.
+
+    Args:
+        results: the answer of `labelweave.experiments.run_ablation`.
+        console: where to print.
+
+    Raises:
+        LabelweaveError: the results are not those of an ablation.
+    """
+    results = _checked(results)
+    count = len(results["tasks"])
+    for blocks in range(1, count + 1):
+        size = -(-count // blocks)
+        tables = [_table(results, range(i, min(i + size, count))) for i in range(0, count, size)]
+        if all(fits(table, console) for table in tables):
+            break
+    for table in tables:
+        console.print(table)
+    console.print(Text(printable(_legend(results)), style="dim"))
+
+
+def write_ablation(results: Mapping[str, Any], folder: str | Path) -> list[Path]:
+    """Write ``ablation.json``, ``.csv``, ``.tex`` and ``.html``, each whole or not at all.
+
+    The CSV file has a row for every arm and task, unrounded, as fractions; the LaTeX table needs
+    the packages booktabs and amssymb; the page holds all it needs.
+
+    Args:
+        results: the answer of `labelweave.experiments.run_ablation`.
+        folder: where to write.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        LabelweaveError: the results are not those of an ablation, or a file cannot be written.
+    """
+    filled = _checked(results)
+    texts = {
+        "json": json.dumps(results, indent=1),
+        "csv": _csv(filled),
+        "tex": _latex(filled),
+        "html": _html(filled),
+    }
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for ending, text in texts.items():
+        write_text(folder / f"ablation.{ending}", text)
+    return [folder / f"ablation.{ending}" for ending in texts]
+
+
+def _checked(results: Mapping[str, Any]) -> dict[str, Any]:
+    filled = checked(results)
+    if not filled.get("rows"):
+        raise LabelweaveError("results: no 'rows', expected the results of an ablation")
+    return filled
+
+
+def _groups(results: Mapping[str, Any]) -> dict[str, list[Row]]:
+    """Return the rows in groups of one form and one origin of relations, by the group's title."""
+    groups: dict[str, list[Row]] = {}
+    for row in results["rows"]:
+        relations = ORIGINS.get(row["relations"], f"from {row['relations']}")
+        title = f"{row['form']}, {relations}" if row["form"] else ""
+        cells = [_cell(results, row["arm"], task) for task in results["tasks"]]
+        groups.setdefault(title, []).append((row["method"], cells))
+    return groups
+
+
+def _cell(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> Cell:
+    return Cell(
+        score(results, arm, task).mean,
+        _spread(results, arm, task),
+        arm in best_arms(results, task),
+        verdict(results, arm, task) == HARM,
+    )
+
+
+def _spread(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> float | None:
+    found = results["arms"].get(arm, {}).get(task["name"], {}).get(task["main_metric"]) or {}
+    values = [value for value in found.get("values", []) if value is not None]
+    return stdev(values) if len(values) > 1 else None
+
+
+def _table(results: Mapping[str, Any], shown: Sequence[int]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", no_wrap=True)
+    for i in shown:
+        name = printable(results["tasks"][i]["name"])
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    for title, rows in _groups(results).items():
+        if title:
+            table.add_row(Text(title, style="italic"))
+        for method, cells in rows:
+            table.add_row(Text(method), *(_styled(cells[i]) for i in shown))
+    return table
+
+
+def _styled(cell: Cell) -> Text:
+    if cell.mean is None:
+        return Text("no data", style="dim")
+    mean, spread = cell.figures
+    text = Text(mean, style="bold" if cell.best else "")
+    text.append(f" {spread}" if spread else "", style="not bold dim")
+    # a space in place of the mark keeps the figures of a column in line
+    return text.append(MARKS[HARM] if cell.harmed else " ", style="not bold red")
+
+
+def _legend(results: Mapping[str, Any]) -> str:
+    return (
+        f"{main_metrics(results)}; in percent, mean ± standard deviation over "
+        f"{len(results['seeds'])} seed{'s' * (len(results['seeds']) != 1)}; "
+        f"bold = best of the task; {MARKS[HARM]} {HARM} (against {results['baseline']})"
+    )
+
+
+def _csv(results: Mapping[str, Any]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in results["rows"]:
+        arm = row["arm"]
+        for task in results["tasks"]:
+            cell, change = _cell(results, arm, task), difference(results, arm, task)
+            writer.writerow(
+                (
+                    *(arm, row["method"], row["form"], row["relations"]),
+                    *(task["name"], task["main_metric"], cell.mean, cell.spread),
+                    *(score(results, arm, task).seeds, int(cell.best)),
+                    *(change.mean, change.low, change.high, change.p_adjusted),
+                    verdict(results, arm, task),
+                )
+            )
+    return text.getvalue()
+
+
+def _latex(results: Mapping[str, Any]) -> str:
+    heads = ["method", *(task["name"] for task in results["tasks"])]
+    groups = {
+        title: [[escaped(method), *map(_math, cells)] for method, cells in rows]
+        for title, rows in _groups(results).items()
+    }
+    # the mark goes into the escaped text afterwards, for it is a command
+    caption = escaped(f"Ablation on {results['study']}: {_legend(results)}.")
+    return tabular(heads, groups, caption.replace(MARKS[HARM], r"$\blacktriangledown$"))
+
+
+def _math(cell: Cell) -> str:
+    mean, spread = cell.figures
+    if not mean:
+        return "--"
+    spread = spread.replace("±", r" \pm ")
+    shown = rf"\mathbf{{{mean}}}" if cell.best else mean
+    harm = r"\,\blacktriangledown" if cell.harmed else ""
+    return f"${shown}{spread}{harm}$"
+
+
+def _html(results: Mapping[str, Any]) -> str:
+    from jinja2 import Environment  # heavy, and of use only here
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = files("labelweave.report").joinpath("ablation.html.j2").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        results=results, groups=_groups(results), legend=_legend(results), mark=MARKS[HARM]
+    )

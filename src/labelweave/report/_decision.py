@@ -1,0 +1,429 @@
+"""What a manager decides on: the verdict, three figures, reasons for and risks of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelweave.report._messages import Messages
+from labelweave.report._tables import (
+    checked,
+    coupled_arms,
+    difference,
+    interval_level,
+    mean_scores,
+    score,
+    tasks_with,
+    verdict,
+)
+
+CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task")
+
+
+def best_coupled_arm(results: Mapping[str, Any]) -> str | None:
+    """Return the coupled arm with the highest mean main metric, None if none has data."""
+    results = checked(results)
+    means = mean_scores(results, coupled_arms(results))
+    return max(means, key=means.__getitem__, default=None)
+
+
+def recommended_arm(results: Mapping[str, Any]) -> str:
+    """Return the arm to use: no negative transfer on any task and the highest mean main metric.
+
+    Only the baseline and the coupled arms are candidates, never a control. The baseline is the
+    answer where every coupled arm harms some task, or none has a higher mean.
+
+    Args:
+        results: the content of a study's results.json.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results = checked(results)
+    coupled = coupled_arms(results)
+    safe = [arm for arm in coupled if not tasks_with(results, arm, "negative transfer")]
+    # the baseline comes first, so a tie goes to it
+    means = mean_scores(results, [results["baseline"], *safe])
+    return max(means, key=means.__getitem__, default=str(results["baseline"]))
+
+
+def shown_arm(results: Mapping[str, Any]) -> str:
+    """Return the arm whose figures are told: the recommended one, or the best beside a baseline."""
+    given = results["decision"].get("arm")
+    if given in results["arms"]:
+        return str(given)
+    arm = recommended_arm(results)
+    return (best_coupled_arm(results) or arm) if arm == results["baseline"] else arm
+
+
+def joining(results: Mapping[str, Any], arm: str) -> str:
+    """Return whether to join: "join", "join some", "do not join" or "cannot tell".
+
+    By the verdicts on a joint arm. join: a gain on some task and negative transfer on none; join
+    some: both; cannot tell: no change is shown, and on some task there is not enough data, or no
+    comparison at all; do not join: all else.
+
+    Args:
+        results: the content of a study's results.json.
+        arm: the joint arm.
+    """
+    words = [verdict(results, arm, task) for task in results["tasks"]]
+    if "gain" in words:
+        return "join some" if "negative transfer" in words else "join"
+    unclear = {None, "not enough data"} & {*words}
+    return "cannot tell" if unclear and "negative transfer" not in words else "do not join"
+
+
+def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
+    """Return the verdict in words, in one line.
+
+    It holds the best coupled arm against the baseline, names the recommended arm where that is
+    another one, and says where a control has a higher mean than the recommended arm.
+
+    Args:
+        results: the content of a study's results.json.
+        say: the language; default English.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results, say = checked(results), say or Messages()
+    best, chosen = best_coupled_arm(results), recommended_arm(results)
+    baseline = str(results["baseline"])
+    if best is None:
+        parts = [say("headline.no_arm", baseline=baseline)]
+    elif not mean_scores(results, [baseline]):
+        parts = [say("headline.no_baseline", arm=best, baseline=baseline)]
+    else:
+        told = outcome(results, best, say)
+        parts = [say("headline.against", arm=best, baseline=baseline, outcome=told)]
+    if best is not None and chosen != best:
+        parts.append(say("headline.recommended", arm=chosen))
+    parts += controls_ahead(results, chosen, say)
+    return say("format.stop").join(parts)
+
+
+def blind_spot(results: Mapping[str, Any], say: Messages | None = None) -> str | None:
+    """Return how large a change could have stayed unseen where the best coupled arm shows none.
+
+    None where it shows a change on every task, or the results do not say what could be seen.
+
+    Args:
+        results: the content of a study's results.json.
+        say: the language; default English.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results, say = checked(results), say or Messages()
+    arm = best_coupled_arm(results)
+    if arm is None:
+        return None
+    silent = [
+        (change.detectable, task["name"], change)
+        for task in results["tasks"]
+        if verdict(results, arm, task) in ("no difference", "not enough data")
+        and (change := difference(results, arm, task)).detectable is not None
+    ]
+    if not silent:
+        return None
+    detectable, name, change = max(silent, key=lambda entry: entry[0])
+    told = say(
+        "risk.blind_spot",
+        arm=arm,
+        of=of_tasks(len(silent), results, say),
+        labels=change.n,
+        seeds=say("count.seeds", n=change.seeds),
+        points=say.fixed(100 * detectable, 1),
+        task=name,
+    )
+    return told + (say("risk.blind_spot_others") if len(silent) > 1 else "")
+
+
+def outcome(results: Mapping[str, Any], arm: str, say: Messages) -> str:
+    """Return on how many tasks an arm gains and harms, with an example."""
+    gains, harmed = (tasks_with(results, arm, word) for word in ("gain", "negative transfer"))
+    unclear = tasks_with(results, arm, "not enough data")
+    text = say(
+        "outcome.counts",
+        gains=of_tasks(len(gains), results, say),
+        harmed=counted(harmed, say),
+    )
+    text += say("outcome.unclear", unclear=counted(unclear, say)) if unclear else ""
+    # the example: the largest gain, or the largest change where nothing is a gain
+    moved = []
+    for task in results["tasks"]:
+        before, after = score(results, results["baseline"], task), score(results, arm, task)
+        change = difference(results, arm, task)
+        if before.mean is None or after.mean is None or change.mean is None:
+            continue
+        told = say.short(change.mean, "+")
+        if change.low is not None and change.high is not None:
+            ends = {"low": say.short(change.low), "high": say.short(change.high)}
+            told += say("outcome.interval", level=interval_level(results), **ends)
+        values = {"before": say.short(before.mean), "after": say.short(after.mean)}
+        example = say("outcome.example", task=task["name"], change=told, **values)
+        moved.append((task["name"] in gains, abs(change.mean), example))
+    return text + (max(moved)[-1] if moved else "")
+
+
+def controls_ahead(results: Mapping[str, Any], chosen: str, say: Messages) -> list[str]:
+    """Return a sentence for every control that has a higher mean than an arm on some task."""
+    parts = []
+    for control in CONTROLS_TO_BEAT:
+        ahead = 0
+        apart: list[str] = []
+        for task in results["tasks"]:
+            ours, theirs = score(results, chosen, task), score(results, control, task)
+            if ours.mean is not None and theirs.mean is not None and theirs.mean > ours.mean:
+                ahead += 1
+                if ours.high is not None and theirs.low is not None and theirs.low > ours.high:
+                    apart.append(task["name"])
+        if ahead:
+            of = of_tasks(ahead, results, say)
+            names = {"control": control, "arm": chosen, "apart": counted(apart, say)}
+            parts.append(say("headline.control", of=of, **names))
+    return parts
+
+
+def of_tasks(number: int, results: Mapping[str, Any], say: Messages) -> str:
+    """Return "2 of 9 tasks"."""
+    key = "count.of_tasks" if number else "count.of_tasks_none"
+    return say(key, number=number, n=len(results["tasks"]))
+
+
+def counted(names: Sequence[str], say: Messages) -> str:
+    """Return how many names there are, and the first three of them."""
+    if not names:
+        return say("word.none")
+    return say("count.named", n=len(names), names=say.names(names, 3))
+
+
+SPEED = ("times", "times the rows per second")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the three figures.
+
+    Attributes:
+        title: what it is.
+        value: the number with its unit, or that it was not measured.
+        interval: the interval of the value, "" where there is none.
+        assumption: what it stands on.
+        measured: whether there is a number.
+    """
+
+    title: str
+    value: str
+    interval: str
+    assumption: str
+    measured: bool
+
+
+def three_figures(results: Mapping[str, Any], say: Messages) -> tuple[Figure, ...]:
+    """Return the figures that the results decide on; one that they leave out is made of theirs."""
+    told = {entry["key"]: entry for entry in results["decision"].get("figures") or []}
+    makers = {"accuracy": _accuracy, "labels": _labels, "cost": _cost}
+    return tuple(
+        _figure(name, told.get(name) or make(results), say) for name, make in makers.items()
+    )
+
+
+def _accuracy(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    arm = shown_arm(results)
+    changes = [
+        change
+        for task in results["tasks"]
+        if (change := difference(results, arm, task).mean) is not None
+    ]
+    if not changes:
+        return None
+    mean = 100 * sum(changes) / len(changes)
+    return {"value": {"mean": mean}, "unit": "points", "assumption": "mean_of_tasks"}
+
+
+def _labels(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    saved = [curve.get("saved") for curve in results["label_curves"].values()]
+    known = [each["mean"] for each in saved if each and each.get("mean") is not None]
+    if not known:
+        return None
+    return {"value": {"mean": sum(known)}, "unit": "labels", "assumption": "label_curves"}
+
+
+def _cost(results: Mapping[str, Any]) -> dict[str, Any] | None:
+    ratio = (results["costs"].get("ratio") or {}).get("latency_256")
+    if ratio:
+        return {"value": {"mean": ratio}, "unit": "times", "assumption": "latency"}
+    arm, baseline = shown_arm(results), results["baseline"]
+    ours, base = (results["costs"].get(name, {}).get("seconds") for name in (arm, baseline))
+    if arm == baseline or not ours or not base:
+        return None
+    return {"value": {"mean": ours / base}, "unit": "times", "assumption": "training_time"}
+
+
+def _figure(name: str, entry: Mapping[str, Any] | None, say: Messages) -> Figure:
+    title = say(f"figure.{name}")
+    value = (entry or {}).get("value") or {}
+    if entry is None or value.get("mean") is None:
+        return Figure(title, say("word.not_measured"), "", say(f"figure.{name}_missing"), False)
+    unit, scale = entry.get("unit") or "", 1.0
+    if unit == "fraction":
+        unit, scale = "points", 100.0
+    mean, low, high = (
+        None if value.get(end) is None else scale * value[end] for end in ("mean", "low", "high")
+    )
+    digits = 0 if unit == "labels" else _digits(mean)
+    sign = "+" if unit == "points" else ""
+    return Figure(
+        title,
+        say("format.unit", number=say.fixed(mean, digits, sign), unit=_unit(unit, say)),
+        "" if low is high is None else say.span(low, high, digits, sign),
+        _assumption(name, entry, say),
+        True,
+    )
+
+
+def _unit(unit: str, say: Messages) -> str:
+    """Return what a unit is called; "EUR a year", which is saved, a currency and a unit."""
+    currency, _, per = unit.partition(" ")
+    if not say.has(f"unit.{unit}") and say.has(f"unit.saved {per}"):
+        return f"{currency} {say.named('unit', f'saved {per}')}"
+    return say.named("unit", unit)
+
+
+def _assumption(name: str, entry: Mapping[str, Any], say: Messages) -> str:
+    """Return the assumption of a figure: as it is told, or in general words."""
+    given = entry.get("assumption")
+    if say.has(f"assumption.{given}"):
+        return say(f"assumption.{given}")
+    if given and (say.language == "en" or say.tells(given)):
+        return say.told(given)
+    kind = f"{name}_{'speed' if entry.get('unit') in SPEED else 'money'}"
+    return say(f"assumption.{kind}" if name == "cost" else f"assumption.{name}")
+
+
+def _digits(value: float | None) -> int:
+    size = abs(value or 0.0)
+    return 0 if size >= 100 else 1 if size >= 10 else 2
+
+
+FEW_SEEDS = 5
+# what the results give a key for and the sentences below tell anyway
+TOLD = {"gain", "negative_transfer", "no_gain", "fewer_networks", "few_seeds", "failed_runs"}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The first screen of a report, in words.
+
+    Attributes:
+        key: "join", "join some", "do not join" or "cannot tell".
+        verdict: the same, said in the report's language.
+        figures: gain in accuracy, labels saved, running cost.
+        reasons: sentences for the recommendation.
+        risks: sentences that speak against trusting it too far.
+    """
+
+    key: str
+    verdict: str
+    figures: tuple[Figure, ...]
+    reasons: tuple[str, ...]
+    risks: tuple[str, ...]
+
+
+def decide(results: Mapping[str, Any], say: Messages | None = None) -> Decision:
+    """Return the decision that the results hold; what they leave out is made of their figures.
+
+    Args:
+        results: the content of a study's results.json.
+        say: the language; default English.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results, say = checked(results), say or Messages()
+    given = results["decision"]
+    key = given.get("verdict") or joining(results, shown_arm(results))
+    return Decision(
+        key,
+        say.named("decision", key),
+        three_figures(results, say),
+        tuple(reasons(results, say) + _said("reason", given.get("reasons"), say)),
+        tuple(risks(results, say) + _said("risk", given.get("risks"), say)),
+    )
+
+
+def reasons(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
+    """Return why `recommended_arm` is recommended, one sentence a reason.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results, say = checked(results), say or Messages()
+    chosen, baseline = recommended_arm(results), str(results["baseline"])
+    found = []
+    means = mean_scores(results, [baseline, *coupled_arms(results)])
+    if chosen in means:
+        mean = say.fixed(means[chosen])
+        others = [f"{arm} {say.fixed(m)}" for arm, m in means.items() if arm != chosen]
+        key = "reason.means" if others else "reason.mean"
+        found.append(say(key, arm=chosen, mean=mean, others=say.list(others)))
+    if chosen != baseline:
+        found.append(say("reason.outcome", arm=chosen, outcome=outcome(results, chosen, say)))
+    for arm in means:
+        harmed = tasks_with(results, arm, "negative transfer")
+        if harmed:
+            found.append(say("reason.ruled_out", arm=arm, tasks=counted(harmed, say)))
+    costs = [results["costs"].get(arm, {}).get("networks") for arm in (chosen, baseline)]
+    if all(costs) and costs[0] < costs[1]:
+        found.append(say("reason.networks", n=costs[0], before=costs[1]))
+    return found
+
+
+def risks(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
+    """Return what speaks against trusting the recommendation too far, one sentence a risk.
+
+    Raises:
+        LabelweaveError: the results are not those of a study.
+    """
+    results, say = checked(results), say or Messages()
+    chosen, baseline = recommended_arm(results), str(results["baseline"])
+    found = []
+    pair = mean_scores(results, [chosen, "shuffled_relations"])
+    if chosen != baseline and len(pair) == 2 and pair["shuffled_relations"] >= pair[chosen]:
+        found.append(say("risk.shuffled", mean=say.short(pair["shuffled_relations"])))
+    if len(mean_scores(results, [baseline, *coupled_arms(results)])) > 2:
+        found.append(say("risk.selection"))
+    unseen = blind_spot(results, say)
+    if unseen:
+        found.append(unseen + say.stop)
+    if 0 < len(results["seeds"]) < FEW_SEEDS:
+        found.append(say("risk.seeds", n=len(results["seeds"])))
+    if results["failures"]:
+        found.append(say("risk.failures", n=len(results["failures"])))
+    return found
+
+
+def _said(kind: str, entries: Sequence[Mapping[str, Any]] | None, say: Messages) -> list[str]:
+    """Return given reasons or risks as sentences; one without a text is told as it stands."""
+    found = []
+    for entry in entries or []:
+        key, given = entry["key"], entry.get("values") or {}
+        if key in TOLD:
+            continue
+        values = {name: _plain(value, say) for name, value in given.items()}
+        text = f"{kind}.{key}" + ("_open" if None in given.values() else "")
+        try:
+            found.append(say(text, **values))
+        except KeyError:
+            told = say.list([f"{name} {value}" for name, value in values.items()])
+            found.append(f"{key}: {told}" if told else str(key))
+    return found
+
+
+def _plain(value: Any, say: Messages) -> object:
+    if isinstance(value, float):
+        return say.fixed(value, 0 if abs(value) >= 1 else 3)
+    if isinstance(value, list):
+        return say.names(value, 3)
+    return value

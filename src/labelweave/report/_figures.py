@@ -1,0 +1,443 @@
+"""The pictures of results: intervals and loss curves, each an inline SVG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
+from numpy.typing import NDArray
+
+from labelweave._files import replacing
+from labelweave.errors import LabelweaveError
+from labelweave.report._drawing import PIXELS, cut, inline_svg, name_ticks, new_figure, style, width
+from labelweave.report._messages import Messages
+from labelweave.report._tables import Estimate
+
+# the palette of Okabe and Ito, which colour-blind readers can tell apart
+BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"
+PALETTE = (BLUE, "#E69F00", "#009E73", VERMILION, "#CC79A7", "#56B4E9")
+LINES = [(colour, dash) for dash in ("-", "--") for colour in PALETTE]
+# verdict: colour, marker and its face; the marker alone tells the verdict
+MARKERS = {
+    "gain": (BLUE, "^", BLUE),
+    "negative transfer": (VERMILION, "v", VERMILION),
+    "no difference": (GREY, "o", GREY),
+    "not enough data": (GREY, "o", "white"),
+    "": (BLACK, "D", BLACK),
+}
+WIDTH = 350  # fits a phone
+
+
+def interval_plot(
+    task: str,
+    metric: str,
+    rows: Sequence[tuple[str, Estimate, str | None]],
+    baseline: float | None,
+    key: str,
+    say: Messages | None = None,
+) -> str:
+    """Draw one task: a dot with its interval for every arm, the baseline as a vertical line.
+
+    Args:
+        task: the task's name.
+        metric: the name of its main metric, the horizontal axis.
+        rows: (arm, estimate, verdict) from top to bottom.
+        baseline: the baseline's mean, None for no line.
+        key: a name that no other picture of the page has.
+        say: the language; default English.
+
+    Returns:
+        An SVG element.
+    """
+    say = say or Messages()
+    metric = say.named("metric", metric)
+    with style(key):
+        figure, axes = new_figure(WIDTH, 56 + 22 * len(rows))
+        for y, (_, found, word) in enumerate(rows):
+            if found.mean is None:
+                beside_axis = axes.get_yaxis_transform()
+                missing = say("word.no_data")
+                axes.text(0.02, y, missing, transform=beside_axis, va="center", color=GREY)
+                continue
+            colour, marker, face = MARKERS[word or ""]
+            if found.low is not None and found.high is not None:
+                axes.plot([found.low, found.high], [y, y], color=colour, lw=1.6)
+            axes.plot(found.mean, y, color=colour, marker=marker, markerfacecolor=face)
+        if baseline is not None:
+            axes.axvline(baseline, color=BLACK, lw=0.9, ls=(0, (4, 3)), zorder=1)
+        name_ticks(axes, "y", [name for name, _, _ in rows])
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(axis="x")
+        axes.set_xlabel(cut(metric))
+        told = say.list([f"{name} {told_interval(found, say)}" for name, found, _ in rows])
+        return inline_svg(figure, say("alt.intervals", metric=metric, task=task, told=told))
+
+
+def loss_curves(
+    arm: str,
+    curve: Mapping[str, Any],
+    terms: Sequence[str],
+    key: str,
+    say: Messages | None = None,
+) -> str:
+    """Draw an arm's weighted loss terms by training step, on a log scale if none is negative.
+
+    Args:
+        arm: the arm's name.
+        curve: the arm's "step" and "terms", of the results' "curves".
+        terms: the terms to draw, at most 12; their order gives the colours, so that a term
+            looks the same in every arm.
+        key: a name that no other picture of the page has.
+        say: the language; default English.
+
+    Returns:
+        An SVG element.
+    """
+    say = say or Messages()
+    drawn = {
+        term: np.asarray(curve["terms"][term], dtype=float)
+        for term in terms
+        if term in curve["terms"]
+    }
+    with style(key):
+        names = [cut(term) for term in drawn]
+        columns = 2 if max(map(len, names), default=0) <= 21 else 1
+        figure, axes = new_figure(WIDTH, 200 + 18 * -(-len(names) // columns))
+        lines = []
+        for term, (colour, dash) in zip(terms, LINES, strict=False):
+            if term in drawn:
+                lines += axes.plot(curve["step"], drawn[term], color=colour, ls=dash, lw=1.3)
+        values = np.concatenate([np.empty(0), *drawn.values()])
+        if (values > 0).any() and not (values < 0).any():
+            axes.set_yscale("log", nonpositive="mask")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(say("axis.step"))
+        axes.set_ylabel(say("axis.loss"))
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(axis="y")
+        figure.legend(lines, names, loc="outside lower left", ncols=columns)
+        told = say.list([f"{term} {_course(values, say)}" for term, values in drawn.items()])
+        alt = say("alt.losses", arm=arm, told=told or say("word.no_data"))
+        return inline_svg(figure, alt)
+
+
+def told_interval(found: Estimate, say: Messages) -> str:
+    """Return a mean with its interval in words."""
+    if found.low is None or found.high is None:
+        return say.fixed(found.mean)
+    return f"{say.fixed(found.mean)} ({say.span(found.low, found.high)})"
+
+
+def _course(values: NDArray[np.float64], say: Messages) -> str:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return say("word.no_data")
+    return say("format.course", first=f"{known[0]:.3g}", last=f"{known[-1]:.3g}")
+
+
+FINE = (1, 1.5, 2, 3, 5, 7)  # the ticks of less than a decade
+COURSES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), ("#009E73", "^", "-."))
+
+
+def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, say: Messages) -> str:
+    """Draw the metric of single-task models by their number of labels, and the joint arm's level.
+
+    Args:
+        task: the task's name.
+        curve: one of the results' "label_curves".
+        baseline: the arm whose curve it is.
+        key: a name that no other picture of the page has.
+        say: the language.
+
+    Returns:
+        An SVG element.
+    """
+    metric, arm = say.named("metric", curve["metric"]), curve["arm"]
+    points = [point for point in curve["points"] if point.get("mean") is not None]
+    joint = curve.get("joint") or {}
+    with style(key):
+        figure, axes = new_figure(WIDTH, 250)
+        for point in points:
+            ends = point.get("low"), point.get("high")
+            if None not in ends:
+                axes.plot([point["labels"]] * 2, ends, color=BLUE, lw=1.4)
+        x, y = _columns(points, "labels", "mean")
+        axes.plot(x, y, color=BLUE, marker="o", ls="", label=baseline)
+        if curve.get("fit"):
+            x, y = np.asarray(curve["fit"], dtype=float).T
+            axes.plot(x, y, color=BLUE, lw=1.2, label=say("legend.fit"))
+        if joint.get("mean") is not None:
+            axes.axhline(joint["mean"], color=VERMILION, ls="--", lw=1.3, label=arm)
+            if joint.get("low") is not None and joint.get("high") is not None:
+                axes.axhspan(joint["low"], joint["high"], color=VERMILION, alpha=0.12, lw=0)
+        needed = (curve.get("needed") or {}).get("mean")
+        if needed is not None:
+            axes.axvline(needed, color=GREY, ls=":", lw=1.2, label=say("legend.needed"))
+        if points and min(point["labels"] for point in points) > 0:
+            axes.set_xscale("log")
+            least, most = axes.get_xlim()
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most > 10 * least else FINE))
+            axes.xaxis.set_major_formatter("{x:,.7g}")
+            axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel(say("axis.labels"))
+        axes.set_ylabel(metric)
+        axes.grid(axis="y")
+        figure.legend(loc="outside lower left", ncols=2)
+        told = [
+            say("alt.label_point", labels=say.count(p["labels"]), value=say.fixed(p["mean"]))
+            for p in points
+        ]
+        alt = say(
+            "alt.label_curve",
+            task=task,
+            metric=metric,
+            told=say.list(told) or say("word.no_data"),
+            arm=arm,
+            joint=say.fixed(joint.get("mean")),
+        )
+        return inline_svg(figure, alt)
+
+
+def reliability(
+    task: str, arms: Mapping[str, Sequence[Sequence[float]]], key: str, say: Messages
+) -> str:
+    """Draw how often predictions are right by how sure they are; the diagonal is calibrated.
+
+    Args:
+        task: the task's name.
+        arms: per arm its bins: mean confidence, share right, number of elements.
+        key: a name that no other picture of the page has.
+        say: the language.
+
+    Returns:
+        An SVG element.
+    """
+    with style(key):
+        figure, axes = new_figure(WIDTH, 290)
+        told = []
+        values = [value for bins in arms.values() for entry in bins for value in entry[:2]]
+        low = max(0.0, min(values, default=0.0) - 0.03)
+        axes.plot([low, 1], [low, 1], color=BLACK, lw=0.9, ls=(0, (4, 3)))
+        for (arm, bins), (colour, marker, line) in zip(arms.items(), COURSES, strict=False):
+            x, y = np.asarray(bins, dtype=float)[:, :2].T
+            axes.plot(x, y, color=colour, marker=marker, ls=line, lw=1.2, ms=4, label=arm)
+            pairs = [f"{say.fixed(c, 2)} → {say.fixed(a, 2)}" for c, a, *_ in bins]
+            told.append(f"{arm} {say.list(pairs)}")
+        axes.set(xlim=(low, 1.01), ylim=(low, 1.01))
+        axes.set_xlabel(say("axis.confidence"))
+        axes.set_ylabel(say("axis.right"))
+        axes.grid()
+        figure.legend(loc="outside lower left", ncols=2)
+        return inline_svg(figure, say("alt.reliability", task=task, told="; ".join(told)))
+
+
+def _columns(points: Sequence[Mapping[str, Any]], *names: str) -> list[list[float]]:
+    return [[point[name] for point in points] for name in names]
+
+
+MAX_NAMES = 60
+
+
+def heat_map(relation: Mapping[str, Any], key: str, say: Messages | None = None) -> str:
+    """Draw a relation's table: rows are the source's classes, columns the target's.
+
+    Unknown cells are hatched. A side with more than 60 classes is drawn without their names.
+
+    Args:
+        relation: one of the results' "relations".
+        key: a name that no other picture of the page has.
+        say: the language of the text alternative; default English.
+
+    Returns:
+        An SVG element.
+    """
+    with style(key):
+        return inline_svg(*_heat_map(relation, say or Messages()))
+
+
+def write_heat_map(relation: Mapping[str, Any], path: Path) -> Path:
+    """Write the heat map of a relation to a .svg or .png file.
+
+    Raises:
+        LabelweaveError: another ending.
+    """
+    if path.suffix not in {".svg", ".png"}:
+        raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .svg or .png")
+    with style(path.name):
+        figure, _ = _heat_map(relation, Messages())
+        nothing = {"Date": None} if path.suffix == ".svg" else {}
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], dpi=2 * PIXELS, metadata=nothing)
+    return path
+
+
+def _heat_map(relation: Mapping[str, Any], say: Messages) -> tuple[Figure, str]:
+    """Return the picture of a relation's table, and its text alternative."""
+    table = np.atleast_2d(np.asarray(relation["table"], dtype=float))
+    known = np.isfinite(table)
+    if relation.get("known"):
+        known &= np.asarray(relation["known"], dtype=bool)
+    low, high = (f(table, where=known, initial=0.0) for f in (np.min, np.max))
+    names: dict[Literal["x", "y"], list[Any]] = {"y": relation["rows"], "x": relation["columns"]}
+    space = {axis: _space(side) for axis, side in names.items()}
+    figure, axes = new_figure(
+        150 + _extent(table.shape[1]) + space["y"], 70 + _extent(table.shape[0]) + space["x"]
+    )
+    whole = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fc="#eeeeee", hatch="////", lw=0)
+    axes.add_patch(whole)
+    # one image with a pixel for each cell stays small, whatever the table's size
+    cells = np.ma.masked_array(table, ~known)
+    image = axes.imshow(cells, vmin=low, vmax=high if high > low else low + 1, zorder=2)
+    for axis, side in names.items():
+        name_ticks(axes, axis, side if len(side) <= MAX_NAMES else [])
+    axes.tick_params(axis="x", rotation=90)
+    axes.set_xlabel(cut(relation["target"]))
+    axes.set_ylabel(cut(relation["source"]))
+    figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
+    told = say(
+        "alt.heat_map",
+        source=relation["source"],
+        target=relation["target"],
+        rows=table.shape[0],
+        columns=table.shape[1],
+        low=say.fixed(float(low), 2),
+        high=say.fixed(float(high), 2),
+        known=known.sum(),
+        cells=known.size,
+    )
+    return figure, told
+
+
+def _extent(cells: int) -> float:
+    """Return the pixels of a heat map's side: 15 a named cell, fewer where there are many."""
+    return 15 * max(cells, 5) if cells <= MAX_NAMES else min(3 * cells, 560)
+
+
+def _space(names: Sequence[object]) -> float:
+    shown = names if len(names) <= MAX_NAMES else []
+    return 7 * max((width(cut(name)) for name in shown), default=0)
+
+
+NUMBERED = 12  # tasks up to which the cells of the picture hold their number
+
+
+class TaskRow(NamedTuple):
+    """A task as the table shows it: its cells, below some a second line, and its state."""
+
+    task: str
+    cells: list[tuple[str, str]]
+    state: str
+    word: str
+
+
+def shown(results: Mapping[str, Any], preferred: str) -> str | None:
+    """Return the arm to show: the preferred one if its training was watched, else the first."""
+    arms = results["left_behind"]
+    return preferred if preferred in arms else next(iter(arms), None)
+
+
+def task_rows(found: Mapping[str, Any], say: Messages) -> list[TaskRow]:
+    """Return the rows of the table."""
+    return [
+        TaskRow(
+            name,
+            [
+                (say.count(facts["labels"]), f"{cut(facts['rarest'])}: {facts['rarest_labels']:,}"),
+                (_percent(facts["share"], say), ""),
+                (say.fixed(facts["rate"], 2), ""),
+                (_percent(facts["half"], say, 0), ""),
+                (_percent(facts["train"], say, 0), say.fixed(facts["train_score"])),
+                _validation(facts, say),
+            ],
+            facts["state"],
+            say.named("task_state", facts["state"]),
+        )
+        for name, facts in found["tasks"].items()
+    ]
+
+
+def advice(found: Mapping[str, Any], say: Messages) -> list[str]:
+    """Return a sentence on every task that something is wrong with."""
+    even = _percent(1 / max(1, len(found["tasks"])), say)
+    return [
+        say(
+            f"advice.{facts['state']}",
+            task=name,
+            labels=say.count(facts["labels"]),
+            rarest=say("format.quoted", name=facts["rarest"]),
+            count=say.count(facts["rarest_labels"]),
+            share=_percent(facts["share"], say),
+            even=even,
+            half=_percent(facts["half"], say, 0),
+            rate=say.fixed(facts["rate"], 2),
+            train=_percent(facts["train"], say, 0),
+            train_score=say.fixed(facts["train_score"]),
+            validation_score=say.fixed(facts["validation_score"]),
+            other=facts.get("other", ""),
+            cosine=say.fixed(facts.get("cosine"), 2),
+        )
+        for name, facts in found["tasks"].items()
+        if say.has(f"advice.{facts['state']}")
+    ]
+
+
+def cosine_map(found: Mapping[str, Any], key: str, say: Messages) -> str:
+    """Draw the mean cosine between the gradients of every two tasks, as an SVG element.
+
+    Purple is against, orange with each other: colour-blind readers can tell them apart, and up to
+    twelve tasks every cell holds its number.
+    """
+    names = list(found["tasks"])
+    cosines = np.array(found["cosine"], dtype=np.float64)
+    side, space = max(26 * len(names), 90), 7 * max(width(cut(name)) for name in names)
+    with style(key):
+        figure, axes = new_figure(min(90 + side + space, 620), min(40 + side + space, 620))
+        image = axes.imshow(np.ma.masked_invalid(cosines), cmap="PuOr_r", vmin=-1, vmax=1)
+        for axis in ("x", "y"):
+            name_ticks(axes, axis, names)
+        axes.tick_params(axis="x", rotation=90)
+        for (i, j), value in np.ndenumerate(
+            cosines if len(names) <= NUMBERED else np.empty((0, 0))
+        ):
+            if np.isfinite(value):
+                ink = "white" if abs(value) > 0.7 else "black"
+                text = say.short(value)
+                axes.text(j, i, text, ha="center", va="center", fontsize=7, color=ink)
+        figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.1f}")
+        return inline_svg(figure, _told(names, cosines, say))
+
+
+def _told(names: Sequence[str], cosines: Any, say: Messages) -> str:
+    pairs = [
+        (float(cosines[i, j]), names[i], names[j])
+        for i in range(len(names))
+        for j in range(i)
+        if np.isfinite(cosines[i, j])
+    ]
+    if not pairs:
+        return say("alt.cosines_none")
+    low, high = min(pairs), max(pairs)
+    return say(
+        "alt.cosines",
+        low=say.fixed(low[0], 2), low_a=low[1], low_b=low[2],
+        high=say.fixed(high[0], 2), high_a=high[1], high_b=high[2],
+    )  # fmt: skip
+
+
+def _percent(value: float | None, say: Messages, digits: int = 1) -> str:
+    if value is None:
+        return say("word.no_data")
+    return say("format.percent", number=say.fixed(100 * value, digits))
+
+
+def _validation(facts: Mapping[str, Any], say: Messages) -> tuple[str, str]:
+    if facts["validation"] is None:
+        return "–", ""
+    return _percent(facts["validation"], say, 0), say.fixed(facts["validation_score"])

@@ -1,0 +1,427 @@
+"""The report as one HTML file: everything inline, no script, nothing fetched from elsewhere."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from labelweave._files import write_text
+from labelweave.errors import LabelweaveError
+from labelweave.report._decision import decide, headline, recommended_arm, shown_arm
+from labelweave.report._messages import Messages, known_language
+from labelweave.report._sections import money_lines, needs_rows, noise_rows
+from labelweave.report._summary import write_summary
+from labelweave.report._tables import (
+    MARKS,
+    arm_names,
+    best_arms,
+    checked,
+    difference,
+    estimate,
+    interval_level,
+    score,
+    verdict,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MAX_TERMS = 12
+
+
+class Picture(NamedTuple):
+    """A picture to be drawn: a function of the package, and its arguments."""
+
+    function: Callable[..., str]
+    arguments: tuple[Any, ...]
+
+    def drawn(self) -> str:
+        """Return its inline SVG."""
+        return self.function(*self.arguments)
+
+
+Draw = Callable[[Sequence[Picture]], Sequence[str]]
+
+
+def in_turn(wanted: Sequence[Picture]) -> list[str]:
+    """Draw one picture after the other."""
+    return [picture.drawn() for picture in wanted]
+
+
+def pictures(results: Mapping[str, Any], say: Messages, draw: Draw = in_turn) -> dict[str, Any]:
+    """Return the inline SVGs of a page, by the names that its templates know.
+
+    Args:
+        results: the content of a study's results.json.
+        say: the language.
+        draw: what draws them, perhaps in several processes.
+    """
+    from markupsafe import Markup
+
+    wanted = _wanted(results, say)
+    every = list(_every(wanted))
+    # safe: the pictures escape every name themselves
+    drawn = {id(p): Markup(svg) for p, svg in zip(every, draw(every), strict=True)}
+    found: dict[str, Any] = _replaced(wanted, drawn)
+    return found
+
+
+def _every(part: Any) -> Iterator[Picture]:
+    if isinstance(part, Picture):
+        yield part
+    elif isinstance(part, dict | list):
+        for each in part.values() if isinstance(part, dict) else part:
+            yield from _every(each)
+
+
+def _replaced(part: Any, drawn: Mapping[int, str]) -> Any:
+    if isinstance(part, Picture):
+        return drawn[id(part)]
+    if isinstance(part, dict):
+        return {name: _replaced(each, drawn) for name, each in part.items()}
+    return [_replaced(each, drawn) for each in part] if isinstance(part, list) else part
+
+
+def _wanted(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+    """Return what `pictures` does, each picture still to be drawn."""
+    from labelweave.report._figures import (
+        heat_map,
+        interval_plot,
+        label_curve,
+        loss_curves,
+        reliability,
+    )
+
+    arms, terms = arm_names(results), _largest_terms(results["curves"])
+    baseline = results["baseline"]
+    return {
+        "intervals": [
+            Picture(
+                interval_plot,
+                (
+                    task["name"],
+                    task["main_metric"],
+                    [(arm, score(results, arm, task), verdict(results, arm, task)) for arm in arms],
+                    score(results, baseline, task).mean,
+                    f"task-{i}",
+                    say,
+                ),
+            )
+            for i, task in enumerate(results["tasks"])
+        ],
+        "maps": [
+            Picture(heat_map, (relation, f"map-{i}", say))
+            for i, relation in enumerate(results["relations"])
+        ],
+        "estimated": {
+            origin: [
+                Picture(heat_map, (table, f"{origin}-{i}", say))
+                for i, table in enumerate(found["estimates"])
+            ]
+            for origin, found in results["relatedness"].items()
+        },
+        "label_curves": {
+            task: Picture(label_curve, (task, curve, baseline, f"labels-{i}", say))
+            for i, (task, curve) in enumerate(results["label_curves"].items())
+        },
+        "reliability": {
+            task: Picture(reliability, (task, bins, f"reliability-{i}", say))
+            for i, task in enumerate(task["name"] for task in results["tasks"])
+            if (bins := _bins(results["calibration"], task))
+        },
+        "curves": {
+            arm: Picture(loss_curves, (arm, results["curves"][arm], terms, f"curve-{i}", say))
+            for i, arm in enumerate(arms)
+            if arm in results["curves"]
+        },
+        "behind": _behind(results, say),
+        "hidden_terms": len(_terms(results["curves"])) - len(terms),
+    }
+
+
+def _behind(results: Mapping[str, Any], say: Messages) -> dict[str, Any] | None:
+    """Return what the section on tasks that are left behind shows; None = nothing was measured."""
+    from labelweave.report._figures import advice, cosine_map, shown, task_rows
+
+    arm = shown(results, shown_arm(results))
+    if arm is None:
+        return None
+    found = results["left_behind"][arm]
+    picture = found["cosine"] and Picture(cosine_map, (found, "cosines", say))
+    rows, told = task_rows(found, say), advice(found, say)
+    return {"arm": arm, "rows": rows, "advice": told, "cosines": picture}
+
+
+def _bins(calibration: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """Return the bins of every arm that has some."""
+    found = {arm: (of.get(task) or {}).get("bins") for arm, of in calibration.items()}
+    return {arm: bins for arm, bins in found.items() if bins}
+
+
+def _terms(curves: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(term for curve in curves.values() for term in curve["terms"]))
+
+
+def _largest_terms(curves: Mapping[str, Any]) -> list[str]:
+    """Return the terms to draw: those with the largest peaks over all arms, in their order."""
+    peaks = {
+        term: max(
+            (abs(v) for c in curves.values() for v in c["terms"].get(term, []) if v is not None),
+            default=0.0,
+        )
+        for term in _terms(curves)
+    }
+    kept = sorted(peaks, key=peaks.__getitem__, reverse=True)[:MAX_TERMS]
+    return [term for term in peaks if term in kept]
+
+
+SECTIONS = (
+    "verdict", "coverage", "relations", "results", "label_curves", "calibration", "costs",
+    "learning", "left_behind", "left_out", "reproduce",
+)  # fmt: skip
+RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
+
+
+def write_html(
+    results: Mapping[str, Any], path: str | Path, language: str = "en", draw: Draw = in_turn
+) -> None:
+    """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
+
+    First the decision: verdict, three figures, recommendation, reasons and risks. Then coverage,
+    relations, the results of every task, label curves, calibration, costs, loss curves, which task
+    is left behind, what was left out, and the settings. A part that the results leave out is told
+    in one line. The same results give the same bytes.
+
+    Args:
+        results: the content of a study's results.json.
+        path: the file to write, replaced as a whole.
+        language: the language of the texts, one of `languages()`.
+        draw: what draws the pictures.
+
+    Raises:
+        LabelweaveError: the results are not those of a study, no such language, or the file
+            cannot be written.
+    """
+    results, say = checked(results), Messages(language)
+    # heavy, and of use only here
+    import yaml
+    from markupsafe import Markup
+
+    arms, costs = arm_names(results), results["costs"]
+    css = files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
+    page = (
+        templates(escaped=True)
+        .get_template("page.html.j2")
+        .render(
+            common(results, say),
+            css=Markup(css),
+            sections=SECTIONS,
+            titles={arm: _title(results, arm, say) for arm in [*arms, recommended_arm(results)]},
+            shown=shown_arm(results),
+            by_task=_by_task(results, say),
+            running=_running(costs, say) if "joint" in costs else [],
+            calibrated=[arm for arm in arms if arm in results["calibration"]],
+            classes=_classes(results["coverage"]),
+            settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
+            noise_rows=noise_rows,
+            needs_rows=needs_rows,
+            difference=difference,
+            estimate=estimate,
+            **pictures(results, say, draw),
+        )
+    )
+    write_text(Path(path), page)
+
+
+@cache  # compiled once, however many reports a process writes
+def templates(*, escaped: bool) -> "Environment":
+    """Return the templates of the report, with names escaped for HTML or not."""
+    from jinja2 import Environment, PackageLoader
+
+    return Environment(
+        loader=PackageLoader("labelweave.report", "templates"),
+        autoescape=escaped,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def common(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+    """Return what the templates of all formats know."""
+    return {
+        "t": say,
+        "results": results,
+        "arms": arm_names(results),
+        "headline": headline(results, say),
+        "recommended": recommended_arm(results),
+        "decision": decide(results, say),
+        "money_told": money_lines(results["money"], say),
+        "level": interval_level(results),
+        "marks": MARKS,
+        "best_arms": best_arms,
+        "score": score,
+        "verdict": verdict,
+    }
+
+
+def _title(results: Mapping[str, Any], arm: str, say: Messages) -> str:
+    """Return what an arm is: the catalogue's text for a usual arm, else the study's own title."""
+    name, *parts = arm.split(".")
+    keys = [f"arm.{name}", *(f"arm_with.{part}" for part in parts)]
+    if all(say.has(key) for key in keys):
+        return "".join(say(key) for key in keys)
+    return str(results["arm_titles"].get(arm) or say("word.no_description"))
+
+
+def _by_task(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+    """Return the heads and rows of the figures by task; a column without any figure is left out."""
+    arm, money = shown_arm(results), results["money"].get("labels") or {}
+    columns: dict[str, list[dict[str, str]]] = {}
+    for task in results["tasks"]:
+        curve = results["label_curves"].get(task["name"]) or {}
+        price = money.get(task["name"]) or {}
+        change = vars(difference(results, arm, task))
+        for head, cell in (
+            ("figure.accuracy", _cell(change, say, 3, "+")),
+            ("head.labels_now", _cell({"mean": curve.get("has")}, say, 0)),
+            ("figure.labels", _cell(curve.get("saved") or {}, say, 0)),
+            ("head.money", _cell(price.get("saved") or {}, say, 0)),
+        ):
+            columns.setdefault(head, []).append(cell)
+    kept = {say(head): cells for head, cells in columns.items() if any(c["value"] for c in cells)}
+    names = [task["name"] for task in results["tasks"]]
+    rows = list(zip(names, *kept.values(), strict=True)) if kept else []
+    return {"heads": list(kept), "rows": rows}
+
+
+def _cell(value: Mapping[str, Any], say: Messages, digits: int, sign: str = "") -> dict[str, str]:
+    if value.get("mean") is None:
+        return {"value": "", "below": ""}
+    ends = value.get("low"), value.get("high")
+    below = "" if ends == (None, None) else say.span(*ends, digits, sign)
+    return {"value": say.fixed(value["mean"], digits, sign), "below": below}
+
+
+def _running(costs: Mapping[str, Any], say: Messages) -> list[tuple[str, list[str]]]:
+    """Return the rows of the running costs: a name, and its value for joint and single."""
+    sides = [costs["joint"], costs.get("single") or {}]
+    rows = [(name, [_amount(side.get(name), say) for side in sides]) for name in RUNNING]
+    for size in ("1", "256"):
+        for part in ("p50", "p95"):
+            found = [((side.get("latency_ms") or {}).get(size) or {}).get(part) for side in sides]
+            rows.append((f"latency_{size}_{part}", [_amount(value, say) for value in found]))
+    return rows
+
+
+def _amount(value: float | None, say: Messages) -> str:
+    if value is None or isinstance(value, int) or value >= 1000:
+        return say.count(value)
+    return say.fixed(value, 1 if value >= 10 else 3)
+
+
+def _classes(coverage: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the classes of every task that some source counts, in order of appearance."""
+    of_sources = coverage["per_class"].values()
+    return {
+        task: list(dict.fromkeys(name for of in of_sources for name in of.get(task) or {}))
+        for task in coverage["tasks"]
+    }
+
+
+SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
+
+
+def write_markdown(results: Mapping[str, Any], path: str | Path, language: str = "en") -> None:
+    """Write the decision, the results and the label curves as Markdown, names escaped.
+
+    Args:
+        results: the content of a study's results.json.
+        path: the file to write, replaced as a whole.
+        language: the language of the texts, one of `languages()`.
+
+    Raises:
+        LabelweaveError: the results are not those of a study, no such language, or the file
+            cannot be written.
+    """
+    results, say = checked(results), Messages(language)
+    environment = templates(escaped=False)
+    environment.filters["md"] = _escaped
+
+    def cell(arm: str, task: Mapping[str, Any]) -> str:
+        found, word = score(results, arm, task), verdict(results, arm, task)
+        half = ""
+        if found.low is not None and found.high is not None:
+            half = f" ± {say.fixed((found.high - found.low) / 2)}"
+        return say.fixed(found.mean) + half + (f" {MARKS[word]}" if word else "")
+
+    page = environment.get_template("report.md.j2").render(common(results, say), cell=cell)
+    write_text(Path(path), page)
+
+
+def _escaped(text: object) -> str:
+    """Return a text as one line of Markdown that shows it as it is."""
+    return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
+
+
+FILES = ("report.html", "report.md", "summary.png")
+
+
+def write_report(
+    results: Mapping[str, Any],
+    folder: str | Path,
+    language: str | None = None,
+    draw: Draw = in_turn,
+) -> list[Path]:
+    """Write ``report.html``, ``report.md`` and ``summary.png``, each whole or not at all.
+
+    Args:
+        results: the content of a study's results.json.
+        folder: where to write; made if it is not there.
+        language: one of `languages()`; None = what the study's settings say, else English.
+        draw: what draws the page's pictures.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        LabelweaveError: the results are not those of a study, no such language, or a file cannot
+            be written.
+    """
+    if language is None:
+        language = str((results.get("settings") or {}).get("language") or "en")
+    known_language(language)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in FILES]
+    page, short, slide = paths
+    write_html(results, page, language, draw)
+    write_markdown(results, short, language)
+    write_summary(results, slide, language)
+    return paths
+
+
+def read_results(folder: str | Path) -> dict[str, Any]:
+    """Return the content of a study folder's ``results.json``.
+
+    Raises:
+        LabelweaveError: there is none, or it is no JSON; one line.
+    """
+    path = Path(folder) / "results.json"
+    try:
+        results: Any = json.loads(path.read_text(encoding="utf-8"))
+    except NotADirectoryError:
+        raise LabelweaveError(f"{folder}: a file, expected a study's results folder") from None
+    except FileNotFoundError:
+        raise LabelweaveError(
+            f"{path}: no such file, expected the results of a study ('labelweave run')"
+        ) from None
+    except OSError as error:
+        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise LabelweaveError(f"{path}: cannot be read as JSON") from None
+    if not isinstance(results, dict):
+        raise LabelweaveError(f"{path}: found no keys, expected the results of a study")
+    return results

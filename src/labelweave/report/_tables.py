@@ -1,0 +1,321 @@
+"""The numbers of a study, read from its results: estimates, verdicts and means of the arms."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from labelweave._files import write_text
+from labelweave.errors import LabelweaveError, listing, nearest
+
+COUPLED = ("multi_task", "co_annotation", "distribution_matching", "full", "distillation")
+CONTROLS = ("post_hoc", "strong_single_task", "shuffled_relations", "oracle")
+MARKS = {"gain": "▲", "negative transfer": "▼", "no difference": "·", "not enough data": "?"}
+
+_COVERAGE: dict[str, Any] = {
+    "sources": [], "tasks": [], "rows": {}, "labelled": {}, "per_class": {}, "co_labelled": [],
+}  # fmt: skip
+_OPTIONAL: dict[str, Any] = {
+    "labelweave": "", "created": "", "seeds": [], "baseline": "single_task", "arm_titles": {},
+    "differences": {}, "verdicts": {}, "coverage": {}, "relations": [], "relatedness": {},
+    "curves": {}, "costs": {}, "prior": "",
+    "splits": {}, "settings": {}, "environment": {}, "notes": [], "failures": [], "command": "",
+    "label_curves": {}, "calibration": {}, "money": {}, "label_plan": {}, "next_task": {},
+    "decision": {}, "left_behind": {},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval; None where the results hold no finite number ("no data").
+
+    Args:
+        mean: the mean, or mean paired difference, in the metric's own unit.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        n: test rows behind it.
+        seeds: seeds behind it.
+        p: p-value of a difference.
+        p_adjusted: the same, corrected for the number of tasks (Holm).
+        detectable: the smallest true change that would have been found.
+        effect: Cohen's h of a difference between shares.
+    """
+
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    seeds: int | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    detectable: float | None = None
+    effect: float | None = None
+
+
+def checked(results: Any) -> dict[str, Any]:
+    """Return the results with empty values for the optional keys that are missing or null.
+
+    Raises:
+        LabelweaveError: a key without which there is no report is missing, a table names an
+            unknown task, or a verdict is not one of the four.
+    """
+    filled = _OPTIONAL | _require("results", results, "study", "tasks", "arms")
+    if not filled["tasks"] or not filled["arms"]:
+        raise LabelweaveError(
+            f"results: found {len(filled['tasks'])} tasks and {len(filled['arms'])} arms, "
+            "expected at least one of each"
+        )
+    for i, task in enumerate(filled["tasks"], start=1):
+        _require(f"results, task {i}", task, "name", "main_metric")
+    filled["coverage"] = _COVERAGE | filled["coverage"]
+    for source in filled["coverage"]["sources"]:
+        if not isinstance(source, str):
+            raise LabelweaveError(
+                f"results, coverage, sources: found {type(source).__name__}, expected names"
+            )
+    for i, relation in enumerate(filled["relations"], start=1):
+        place = f"results, relation {i}"
+        _require(place, relation, "source", "target", "rows", "columns", "table")
+        lengths = [len(row) for row in relation["table"]]
+        n, m = len(relation["rows"]), len(relation["columns"])
+        if lengths != [m] * n or not n * m:
+            raise LabelweaveError(
+                f"{place}: table of {len(lengths)} rows of {listing(sorted(set(lengths)))} "
+                f"columns, expected {n} rows and {m} columns as named"
+            )
+    for arm, curve in filled["curves"].items():
+        _require(f"results, curves of '{arm}'", curve, "step", "terms")
+        for term, values in curve["terms"].items():
+            if len(values) != len(curve["step"]):
+                raise LabelweaveError(
+                    f"results, curves of '{arm}', '{term}': found {len(values)} values, "
+                    f"expected {len(curve['step'])}, one a step"
+                )
+    names = [task["name"] for task in filled["tasks"]]
+    for part in ("arms", "differences", "verdicts"):
+        for arm, cells in filled[part].items():
+            for name in cells:
+                _expect(f"results, {part}, '{arm}'", name, names)
+    for arm, verdicts in filled["verdicts"].items():
+        for name, verdict in verdicts.items():
+            if verdict is not None:
+                _expect(f"results, verdict of '{arm}' on '{name}'", verdict, list(MARKS))
+    return filled
+
+
+def _require(place: str, found: Any, *keys: str) -> dict[str, Any]:
+    if not isinstance(found, Mapping):
+        raise LabelweaveError(
+            f"{place}: found {type(found).__name__}, expected a table with {listing(keys)}"
+        )
+    for key in keys:
+        if found.get(key) is None:
+            raise LabelweaveError(f"{place}: no '{key}'{nearest(key, set(found) - set(keys))}")
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _expect(place: str, found: object, options: Sequence[str]) -> None:
+    if found not in options:
+        raise LabelweaveError(
+            f"{place}: found '{found}', expected one of {listing(options)}{nearest(found, options)}"
+        )
+
+
+def arm_names(results: Mapping[str, Any]) -> list[str]:
+    """Return the arms: the baseline, the coupled arms, the others, and last the controls."""
+    found = list(results["arms"])
+    first = [arm for arm in (results["baseline"], *coupled_arms(results)) if arm in found]
+    last = [arm for arm in CONTROLS if arm in found and arm not in first]
+    return [*first, *(arm for arm in found if arm not in (*first, *last)), *last]
+
+
+def coupled_arms(results: Mapping[str, Any]) -> list[str]:
+    """Return the arms that train one network for all tasks and are no control, in usual order.
+
+    ``full.predictions`` is the arm ``full`` with relations from predictions.
+    """
+    found = [arm for arm in results["arms"] if arm.partition(".")[0] in COUPLED]
+    return sorted(found, key=lambda arm: COUPLED.index(arm.partition(".")[0]))
+
+
+def estimate(results: Mapping[str, Any], part: str, arm: str, task: str, metric: str) -> Estimate:
+    """Return one cell of `part`, which is "arms" or "differences".
+
+    Raises:
+        LabelweaveError: a value is neither a number nor null.
+    """
+    cell = results[part].get(arm, {}).get(task, {}).get(metric) or {}
+    values = {name: cell.get(name) for name in Estimate.__dataclass_fields__}
+    for name, value in values.items():
+        if value is not None and not isinstance(value, Real):
+            raise LabelweaveError(
+                f"results, {part}, '{arm}', '{task}', '{metric}': {name} is '{value}', "
+                "expected a number or null"
+            )
+        if value is not None and not math.isfinite(value):
+            values[name] = None
+    return Estimate(**values)
+
+
+def score(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> Estimate:
+    """Return the main metric of an arm on a task."""
+    return estimate(results, "arms", arm, task["name"], task["main_metric"])
+
+
+def difference(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> Estimate:
+    """Return the paired difference of the main metric to the baseline."""
+    return estimate(results, "differences", arm, task["name"], task["main_metric"])
+
+
+def verdict(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> str | None:
+    """Return the verdict of an arm on a task, None for the baseline and where there is none."""
+    found: str | None = results["verdicts"].get(arm, {}).get(task["name"])
+    return None if arm == results["baseline"] else found
+
+
+def tasks_with(results: Mapping[str, Any], arm: str, word: str) -> list[str]:
+    """Return the names of the tasks on which an arm has the verdict `word`."""
+    return [t["name"] for t in results["tasks"] if verdict(results, arm, t) == word]
+
+
+def best_arms(results: Mapping[str, Any], task: Mapping[str, Any]) -> list[str]:
+    """Return the arms with the highest main metric on a task; the oracle does not compete."""
+    means = {arm: score(results, arm, task).mean for arm in results["arms"] if arm != "oracle"}
+    top = max((mean for mean in means.values() if mean is not None), default=None)
+    return [arm for arm, mean in means.items() if mean is not None and mean == top]
+
+
+def mean_scores(results: Mapping[str, Any], arms: Sequence[str]) -> dict[str, float]:
+    """Return each arm's mean main metric over the tasks on which all of them have data.
+
+    Arms without any data are left out; without a shared task the answer is empty.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    for arm in arms:
+        for task in results["tasks"]:
+            mean = score(results, arm, task).mean
+            if mean is not None:
+                scores.setdefault(arm, {})[task["name"]] = mean
+    shared = set.intersection(*map(set, scores.values())) if scores else set()
+    if not shared:
+        return {}
+    return {arm: sum(of[t] for t in sorted(shared)) / len(shared) for arm, of in scores.items()}
+
+
+def main_metrics(results: Mapping[str, Any]) -> str:
+    """Return the usual main metric, and the others with their tasks: "accuracy; f1 of 'edge'"."""
+    metrics: dict[str, list[str]] = {}
+    for task in results["tasks"]:
+        metrics.setdefault(task["main_metric"], []).append(task["name"])
+    usual = max(metrics, key=lambda metric: len(metrics[metric]))
+    others = [f"{metric} of {listing(of)}" for metric, of in metrics.items() if metric != usual]
+    return "; ".join([usual, *others])
+
+
+def interval_level(results: Mapping[str, Any]) -> str:
+    """Return the intervals' coverage in words, "95 %" unless the study's settings say otherwise."""
+    statistics = results["settings"].get("statistics") or {}
+    return f"{100 * statistics.get('level', 0.95):g} %"
+
+
+def fixed(value: float | None, digits: int = 3, sign: str = "") -> str:
+    """Return a number in fixed decimals, "no data" for None; `sign` "+" shows every sign."""
+    return "no data" if value is None else f"{value:{sign}z.{digits}f}"
+
+
+def printable(text: object) -> str:
+    """Return a name with every control character replaced, fit for a terminal or a picture."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
+
+
+SPECIAL = {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+}  # fmt: skip
+
+
+def escaped(text: object) -> str:
+    """Return a text that LaTeX prints as it is."""
+    return "".join(SPECIAL.get(character, character) for character in printable(text))
+
+
+def tabular(
+    heads: Sequence[str], groups: Mapping[str, Sequence[Sequence[str]]], caption: str
+) -> str:
+    """Return a ``table`` with a head, groups of rows under their titles, and a caption.
+
+    Args:
+        heads: the names of the columns, not yet escaped; the first column is text, the others
+            are figures.
+        groups: by title (not yet escaped, may be empty) the rows, as LaTeX.
+        caption: the caption, as LaTeX.
+    """
+    lines = [
+        "% needs \\usepackage{booktabs,amssymb}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        r"\label{tab:ablation}",
+        rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+        r"\toprule",
+        _row([escaped(head) for head in heads]),
+    ]
+    for title, rows in groups.items():
+        lines.append(r"\midrule")
+        if title:
+            lines.append(rf"\multicolumn{{{len(heads)}}}{{l}}{{\emph{{{escaped(title)}}}}} \\")
+        lines += [_row(row) for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}", r"\end{table}", ""]
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+COLUMNS = (
+    "arm", "task", "metric", "mean", "low", "high", "n", "seeds",
+    "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
+)  # fmt: skip
+
+
+def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
+    """Write one row for every arm, task and metric; an empty field is "no data".
+
+    Values are in the metric's own unit and unrounded; `difference` is the paired difference to
+    the baseline, `p` its p-value before the correction for the number of tasks, `effect` Cohen's
+    h, `detectable` the smallest true change that would have been found; the verdict stands with
+    the task's main metric only.
+
+    Args:
+        results: the content of a study's results.json.
+        path: the file to write, replaced as a whole.
+
+    Raises:
+        LabelweaveError: the results are not those of a study, or the file cannot be written.
+    """
+    results = checked(results)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for arm in arm_names(results):
+        for task in results["tasks"]:
+            name = task["name"]
+            for metric in results["arms"][arm].get(name, {}):
+                value = estimate(results, "arms", arm, name, metric)
+                change = estimate(results, "differences", arm, name, metric)
+                word = verdict(results, arm, task) if metric == task["main_metric"] else None
+                writer.writerow(
+                    (
+                        *(arm, name, metric),
+                        *(value.mean, value.low, value.high, value.n, value.seeds),
+                        *(change.mean, change.low, change.high, change.p),
+                        *(change.effect, change.detectable, word),
+                    )
+                )
+    write_text(Path(path), text.getvalue())

@@ -1,0 +1,3 @@
+"""A trained model in use."""
+
+__all__ = []

@@ -1,0 +1,100 @@
+"""The settings of a training run."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from labelweave._search_space import Choice, Space, Uniform, log_uniform
+from labelweave.balancing import sampling, weighting
+from labelweave.training._augmentation import AugmentConfig
+
+TRAINING_SPACE: Space = {
+    "learning_rate": log_uniform(5e-4, 5e-2),
+    "weight_decay": log_uniform(1e-4, 0.3),
+    "batch_size": Choice((64, 128, 256)),
+    "ramp": Uniform(0.0, 0.5),
+}
+
+
+class TrainingConfig(BaseModel):
+    """How a network is trained: AdamW with a one-cycle learning rate.
+
+    Attributes:
+        steps: optimiser steps; or give `epochs`.
+        epochs: passes over all training rows, instead of `steps`.
+        batch_size: rows a step, all sources together; all rows where there are fewer.
+        sampling: how batches are mixed, see below: proportional, equal, temperature, round_robin or
+            labels, or one with its options: ``{equal: {balance: species}}``.
+        weighting: how the tasks are weighed, see below: a name such as ``uncertainty`` or
+            ``upgrad``, or one with its options: ``{cagrad: {c: 0.4}}``.
+        learning_rate: peak of the one-cycle schedule.
+        backbone_rate: factor on the learning rate of the backbone, for weights that are trained
+            already.
+        layer_decay: a further factor for every layer of the backbone below its top one.
+        augment: how images are changed at random, for example ``{flip: 0.5, crop: 0.1}``; needs the
+            extra ``vision``.
+        weight_decay: AdamW's decoupled weight decay.
+        clip: largest norm of the gradient; None = no clipping.
+        ramp: share of the training over which the couplings grow from 0 to their weight.
+        patience: evaluations without a better validation score before training stops and the best
+            weights are taken back; None = train to the end, take the last weights. Needs
+            validation rows.
+        evaluations: evaluations on the validation rows, spread evenly over the training.
+        precision: Lightning Fabric's precision, for example ``32-true`` or ``bf16-mixed``.
+        accelerator: Fabric's accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda``, ``mps``.
+        checkpoint_seconds: seconds between checkpoints of a run that has a folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    steps: int | None = Field(default=None, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=128, ge=1)
+    sampling: str | dict[str, Any] = "proportional"
+    weighting: str | dict[str, Any] = "sum"
+    learning_rate: float = Field(default=5e-3, gt=0)
+    backbone_rate: float = Field(default=1.0, gt=0, le=1)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    augment: AugmentConfig | None = None
+    weight_decay: float = Field(default=0.01, ge=0)
+    clip: float | None = Field(default=1.0, gt=0)
+    ramp: float = Field(default=0.1, ge=0, le=1)
+    patience: int | None = Field(default=None, ge=1)
+    evaluations: int = Field(default=20, ge=1)
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    checkpoint_seconds: float = Field(default=30.0, gt=0)
+
+    @field_validator("sampling")
+    @classmethod
+    def _known_sampling(cls, choice: str | dict[str, Any]) -> str | dict[str, Any]:
+        sampling(choice)
+        return choice
+
+    @field_validator("weighting")
+    @classmethod
+    def _known_weighting(cls, choice: str | dict[str, Any]) -> str | dict[str, Any]:
+        weighting(choice)
+        return choice
+
+    @model_validator(mode="after")
+    def _whole_precision(self) -> Self:
+        _, options = weighting(self.weighting)
+        if getattr(options, "gradients", "") == "parameters" and self.precision.endswith("mixed"):
+            raise ValueError(
+                "key 'weighting': gradients of parameters are not taken in mixed precision, "
+                f"found {self.precision}; expected 'gradients: features' or another precision"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("found both steps and epochs, expected one of them")
+        return self
+
+    def total_steps(self, rows: int) -> int:
+        """Return the number of steps for that many training rows (default: 1000 steps)."""
+        if self.epochs is not None:
+            return max(1, round(self.epochs * rows / min(self.batch_size, rows)))
+        return self.steps or 1000
