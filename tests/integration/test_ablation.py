@@ -1,0 +1,276 @@
+import csv
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from command_line import command_line
+from report_example import example_results
+from rich.console import Console
+from study_example import write_study
+
+from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study, run_ablation
+from labelweave.experiments import _runs as runs
+from labelweave.report import print_ablation, write_ablation
+from labelweave.report._tables import escaped
+
+__all__ = ["command_line"]  # a fixture
+
+PAPER = {
+    "arm": "full",
+    "name": "mine",
+    "couplings": {
+        "distribution_matching": {"form": "paper"},
+        "co_annotation": {"backward": "paper"},
+    },
+}
+ROWS = [
+    ("single-task", "", ""),
+    ("multi-task", "", ""),
+    *(
+        (method, form, "given")
+        for form in ("ours", "paper")
+        for method in ("+ soft co-annotation", "+ distribution matching", "+ both")
+    ),
+    ("+ hard co-annotation", "predecessors", "given"),
+]
+
+
+def probabilities(study: Study, arm: str, results) -> np.ndarray:
+    folder = next(run["folder"] for run in results["runs"] if run["arm"] == arm)
+    record = study.output / "runs" / folder
+    assert record.is_dir()
+    return np.frombuffer((record / "predictions.safetensors").read_bytes(), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def ablated(tmp_path_factory):
+    path = write_study(tmp_path_factory.mktemp("ablated"), seeds=[3, 4])
+    study = Study.from_file(path)
+    return study, run_ablation(study, ["predictions"], jobs=1, progress=False)
+
+
+def test_the_rows_are_those_of_the_paper_for_every_origin(ablated) -> None:
+    _, results = ablated
+    rows = [(row["method"], row["form"], row["relations"]) for row in results["rows"]]
+    assert rows[:9] == ROWS
+    assert rows[9:] == [(method, form, "predictions") for method, form, _ in ROWS[2:]]
+    assert [row["arm"] for row in results["rows"][8:10]] == [
+        "co_annotation (predecessors)", "co_annotation.predictions",
+    ]  # fmt: skip
+    assert set(results["arms"]) == {row["arm"] for row in results["rows"]}
+    assert "paper" in results["arm_titles"]["full (paper)"]
+
+
+def test_every_form_trains_a_network_of_its_own(ablated) -> None:
+    study, results = ablated
+    joint = [row["arm"] for row in results["rows"] if row["relations"] == "given"]
+    found = {probabilities(study, arm, results).tobytes() for arm in joint}
+    assert len(found) == len(joint)
+
+
+def test_a_study_and_its_ablation_share_their_runs_whatever_they_are_called(ablated) -> None:
+    study, results = ablated
+    folders = study.output / "runs"
+    before = {folder: folder.stat().st_mtime_ns for folder in folders.iterdir()}
+    path = write_study(
+        study.folder, seeds=[3, 4], arms=["full", "co_annotation.predictions", PAPER]
+    )
+    own = Study.from_file(path).run(jobs=1, progress=False)
+    assert {folder: folder.stat().st_mtime_ns for folder in folders.iterdir()} == before
+    assert own["arms"]["mine"] == results["arms"]["full (paper)"]
+    assert own["arms"]["mine"] != own["arms"]["full"]
+
+
+def test_equal_arms_of_two_names_are_trained_once(tmp_path, monkeypatch) -> None:
+    fit, trained = runs.fit_arm, []
+
+    def counted(arm, *rest, **options):
+        trained.append(arm.name)
+        return fit(arm, *rest, **options)
+
+    monkeypatch.setattr(runs, "fit_arm", counted)
+    path = write_study(tmp_path, arms=[PAPER, {**PAPER, "name": "twin"}])
+    results = Study.from_file(path).run(jobs=1, progress=False)
+    assert results["arms"]["mine"] == results["arms"]["twin"]
+    assert sorted(trained) == ["full", "single_task"]
+
+
+def test_an_arms_options_go_before_the_studys(tmp_path) -> None:
+    general = {"distribution_matching": {"form": "js", "weight": 0.5}}
+    path = write_study(tmp_path, couplings=general, arms=["full", PAPER])
+    config = Study.from_file(path).config
+    assert config.arm("mine").coupling_options(config.couplings) == {
+        "co_annotation": {"backward": "paper"},
+        "distribution_matching": {"form": "paper", "weight": 0.5},
+    }
+    usual = config.arm("full").coupling_options(config.couplings)
+    assert usual == {"co_annotation": {}, **general}
+    again = config.model_validate(config.model_dump(mode="json", by_alias=True))
+    assert again == config
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            {"name": "mine", "couplings": {"distribution_match": {}}},
+            "arm 'full' has no coupling 'distribution_match', expected 'co_annotation', "
+            "'distribution_matching', 'distillation'; did you mean 'distribution_matching'?",
+        ),
+        (
+            {"couplings": {"co_annotation": {}}},
+            "arm 'full' with couplings of its own needs a 'name'",
+        ),
+        (
+            {"nam": "mine"},
+            "key 'arms.0.nam': no such key, expected 'arm', 'name', 'relations', 'noise', "
+            "'couplings', 'training'; did you mean 'name'?",
+        ),
+        (
+            {"name": "multi_task"},
+            "'multi_task' is what the usual arm is called, give another 'name'",
+        ),
+        (
+            {"name": "mine", "couplings": {"distribution_matching": {"form": "papr"}}},
+            "arm 'mine': coupling 'distribution_matching': unknown form 'papr', expected "
+            "'symmetric', 'js', 'source_to_target', 'target_to_source', 'paper'; "
+            "did you mean 'paper'?",
+        ),
+    ],
+)
+def test_a_wrong_arm_is_told_in_one_line(tmp_path, entry, message) -> None:
+    path = write_study(tmp_path, arms=[{"arm": "full", **entry}])
+    with pytest.raises(LabelweaveError) as told:
+        Study.from_file(path).folds()
+    assert "\n" not in str(told.value)
+    assert str(told.value).endswith(message)
+
+
+def test_two_arms_of_one_name_are_refused(tmp_path) -> None:
+    path = write_study(tmp_path, arms=[PAPER, PAPER])
+    with pytest.raises(LabelweaveError, match="two arms are called 'mine'"):
+        Study.from_file(path)
+
+
+def test_an_ablation_needs_relations_and_known_origins(tmp_path, cli) -> None:
+    path = write_study(tmp_path, relations=[], arms=["multi_task"])
+    assert cli.refused("ablate", path) == (
+        "study 'parts': found no relation to ablate, expected some under 'relations', or an "
+        "origin to estimate them from"
+    )
+    assert cli.refused("ablate", path, "--from", "all,predicted") == (
+        "relations from 'predicted', expected 'knowledge', 'annotations', 'predictions', 'all'; "
+        "did you mean 'predictions'?"
+    )
+
+
+def made_up(tasks: int = 2) -> dict:
+    results = example_results(tasks=tasks, arms=5)
+    results["rows"] = [
+        {"arm": arm, "method": arm, "form": form, "relations": "given" if form else ""}
+        for arm, form in zip(results["arms"], ["", "", "ours", "ours", "paper"], strict=True)
+    ]
+    results["tasks"][0]["name"] = "a_b & c%"
+    for part in ("arms", "differences", "verdicts"):
+        for cells in results[part].values():
+            cells["a_b & c%"] = cells.pop("species")
+    values = {"single_task": 0.5, "multi_task": 0.4, "full": 0.7}
+    for arm in results["arms"]:
+        cell = results["arms"][arm]["a_b & c%"]["accuracy"]
+        cell["mean"] = values.get(arm, 0.6)
+        cell["values"] = [cell["mean"] - 0.1, None, cell["mean"] + 0.1]
+        if arm != "single_task":
+            word = "negative transfer" if arm == "multi_task" else "no difference"
+            results["verdicts"][arm]["a_b & c%"] = word
+    return results
+
+
+def test_csv_holds_mean_spread_best_and_verdict(tmp_path) -> None:
+    write_ablation(made_up(), tmp_path)
+    with (tmp_path / "ablation.csv").open(encoding="utf-8") as file:
+        rows = {row["arm"]: row for row in csv.DictReader(file) if row["task"] == "a_b & c%"}
+    assert float(rows["full"]["mean"]) == 0.7
+    assert float(rows["full"]["std"]) == pytest.approx(np.std([0.6, 0.8], ddof=1))
+    assert [arm for arm, row in rows.items() if row["best"] == "1"] == ["full"]
+    assert [arm for arm, row in rows.items() if row["verdict"] == "negative transfer"] == [
+        "multi_task"
+    ]
+    assert json.loads((tmp_path / "ablation.json").read_text("utf-8")) == made_up()
+
+
+def test_latex_has_the_papers_form_and_escapes_names(tmp_path) -> None:
+    write_ablation(made_up(), tmp_path)
+    text = (tmp_path / "ablation.tex").read_text("utf-8")
+    assert r"method & a\_b \& c\% & shape \\" in text
+    assert r"$\mathbf{70.0} \pm 14.1$" in text
+    assert r"$40.0 \pm 14.1\,\blacktriangledown$" in text
+    assert text.count(r"\blacktriangledown$") == 2  # the cell and the legend
+    assert r"\multicolumn{3}{l}{\emph{ours, given relations}} \\" in text
+    inside = text[text.index(r"\toprule") : text.index(r"\bottomrule")]
+    lines = [
+        line for line in inside.splitlines() if line.endswith(r"\\") and "multi" not in line[:7]
+    ]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {2}
+
+
+def test_latex_escapes_every_special_character() -> None:
+    assert escaped("\\{}~^_&%$#") == (
+        r"\textbackslash{}\{\}\textasciitilde{}\textasciicircum{}\_\&\%\$\#"
+    )
+
+
+def test_the_page_is_whole_and_escapes_names(tmp_path) -> None:
+    results = made_up()
+    results["study"] = "<script>"
+    write_ablation(results, tmp_path)
+    page = (tmp_path / "ablation.html").read_text("utf-8")
+    assert "<script" not in page
+    assert "http" not in page
+    assert "a_b &amp; c%" in page
+    assert '<span class="best">70.0</span> <small>±14.1</small></td>' in page
+    assert '<small>±14.1</small> <span class="harm" title="negative transfer">▼</span>' in page
+
+
+@pytest.mark.parametrize("width", [60, 200])
+def test_the_terminal_shows_every_task_whatever_the_width(width) -> None:
+    console = Console(width=width, record=True, file=io.StringIO())
+    print_ablation(made_up(tasks=9), console)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    assert all(task["name"] in text for task in made_up(tasks=9)["tasks"])
+    assert "40.0 ±14.1▼" in text
+    assert text.count("ours, given relations") == text.count("method")
+
+
+def test_other_results_are_refused(tmp_path) -> None:
+    with pytest.raises(LabelweaveError, match="no 'rows', expected the results of an ablation"):
+        write_ablation(example_results(tasks=1, arms=2), tmp_path)
+
+
+def test_a_failed_arm_is_shown_as_no_data(tmp_path) -> None:
+    results = made_up()
+    for part in ("arms", "differences", "verdicts"):
+        del results[part]["full"]
+    write_ablation(results, tmp_path)
+    assert "full & -- & -- " in (tmp_path / "ablation.tex").read_text("utf-8")
+    assert '<td class="none">no data</td>' in (tmp_path / "ablation.html").read_text("utf-8")
+
+
+def test_the_command_prints_the_table_and_writes_its_files(tmp_path, cli) -> None:
+    path = write_study(tmp_path, training={"steps": 2, "batch_size": 8})
+    answer = cli("ablate", path, "--jobs", 1)
+    assert answer.code == 0, answer.err
+    assert "+ distribution matching" in answer.out
+    assert "predecessors, given relations" in answer.out
+    output = tmp_path / "runs" / "parts"
+    found = {file.name for file in output.iterdir() if file.is_file()} - {".lock"}
+    tables = {"ablation.json", "ablation.csv", "ablation.tex", "ablation.html"}
+    assert found == tables | {"runs.jsonl"}
+    record = json.loads((output / "ablation.json").read_text("utf-8"))
+    assert record["command"] == "labelweave ablate study.yaml"
+    assert record["seeds"] == [3]
+    # one seed has no spread
+    assert "±" not in answer.out.partition("accuracy")[0]

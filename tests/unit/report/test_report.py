@@ -1,0 +1,543 @@
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.image import imread
+from report_example import example_results
+from rich.console import Console
+
+from labelweave.errors import LabelweaveError
+from labelweave.report import (
+    best_coupled_arm,
+    headline,
+    print_results,
+    reasons,
+    recommended_arm,
+    risks,
+    write_csv,
+    write_html,
+)
+from labelweave.report._decision import blind_spot
+from labelweave.report._figures import heat_map, interval_plot, loss_curves
+from labelweave.report._messages import Messages
+from labelweave.report._tables import Estimate, arm_names, checked, mean_scores
+
+VOID = {"meta", "br", "wbr"}
+NASTY = '<b>&"'
+
+
+class Page(HTMLParser):
+    """Reads a page and fails on a tag that does not match the one it closes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.tags, self.links, self.text = [], [], set(), [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        self.handle_startendtag(tag, attrs)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.add(tag)
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.links += [value for name, value in attrs if name in ("href", "xlink:href")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def small(means, verdicts=None, **more):
+    """A study from {arm: means by task}; differences are exact, intervals +-.01."""
+
+    def cell(mean):
+        low, high = (None, None) if mean is None else (mean - 0.01, mean + 0.01)
+        return {"accuracy": {"mean": mean, "low": low, "high": high, "n": 100, "seeds": 3}}
+
+    names = [f"t{i}" for i in range(len(next(iter(means.values()))))]
+    base = means.get("single_task", [None] * len(names))
+    return {
+        "study": "small",
+        "tasks": [
+            {"name": name, "kind": "multiclass", "names": ["a", "b"], "main_metric": "accuracy"}
+            for name in names
+        ],
+        "arms": {arm: dict(zip(names, map(cell, of), strict=True)) for arm, of in means.items()},
+        "differences": {
+            arm: {
+                name: cell(None if a is None or b is None else a - b)
+                for name, a, b in zip(names, of, base, strict=True)
+            }
+            for arm, of in means.items()
+            if arm != "single_task"
+        },
+        "verdicts": {
+            arm: dict(zip(names, of, strict=True)) for arm, of in (verdicts or {}).items()
+        },
+        **more,
+    }
+
+
+def renamed(results, old, new):
+    return json.loads(json.dumps(results).replace(json.dumps(old), json.dumps(new)))
+
+
+def printed(results, width):
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    print_results(results, console)
+    return console.file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_html(example_results(), path)
+    return path.read_text(encoding="utf-8")
+
+
+def test_html_is_balanced_and_every_link_has_one_target(page):
+    read = Page(page)
+    assert len(read.ids) == len(set(read.ids))
+    inside = [link for link in read.links if not link.startswith("data:")]
+    assert inside
+    assert {link.removeprefix("#") for link in inside} <= set(read.ids)
+    assert set(re.findall(r"url\(#([^)]*)\)", page)) <= set(read.ids)
+
+
+def test_html_fetches_nothing(page):
+    bare = re.sub(r'xmlns(:\w+)?="[^"]*"', "", page)
+    for outside in ("http:", "https:", "src=", "@import", "<script", "<link", "<!DOCTYPE svg"):
+        assert outside not in bare
+    assert len(page) < 3_000_000
+
+
+def test_html_holds_every_part(page):
+    results, read = example_results(), Page(page)
+    for part in ("Verdict", "Coverage", "Relations between tasks", "Results", "Label curves",
+                 "Calibration", "Costs", "Learning curves", "What was left out, and why",
+                 "How to reproduce"):  # fmt: skip
+        assert part in read.text
+    assert headline(results) in read.text
+    assert all(told in read.text for told in [*reasons(results), *risks(results)])
+    for told in (results["notes"][0], results["command"], "loss is no longer finite", "2.13.0+cpu"):
+        assert told in read.text
+    assert "learning_rate: 0.001" in read.text
+    pictures = len(results["tasks"]) + len(results["relations"]) + len(results["curves"])
+    assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
+
+
+def test_html_is_deterministic_and_ignores_the_users_style(page, tmp_path):
+    with mpl.rc_context({"font.size": 20, "lines.linewidth": 9}):
+        write_html(example_results(), tmp_path / "again.html")
+        assert mpl.rcParams["font.size"] == 20
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_names_are_escaped_everywhere(tmp_path):
+    results = example_results(2, 5, 1, large_table=False)
+    results = renamed(renamed(results, "species", NASTY), "herbarium_south", NASTY)
+    results["study"] = results["command"] = NASTY
+    results["notes"], results["settings"] = [NASTY], {NASTY: NASTY}
+    write_html(results, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    read = Page(page)
+    assert "b" not in read.tags
+    assert read.text.count(NASTY) > 12
+    assert "<b>" not in page
+
+
+@settings(max_examples=8, deadline=None)
+@given(name=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=30))
+def test_any_name_of_a_task_comes_through(name, tmp_path_factory):
+    results = renamed(small({"single_task": [0.5], "full": [0.6]}), "t0", name)
+    path = tmp_path_factory.mktemp("names") / "report.html"
+    write_html(results, path)
+    assert name in Page(path.read_bytes().decode("utf-8")).text
+    assert printed(results, 80).count("60.0") == 1
+
+
+@pytest.mark.parametrize(("tasks", "arms", "seeds"), [(1, 1, 1), (30, 2, 2)])
+def test_html_of_small_and_wide_studies(tasks, arms, seeds, tmp_path):
+    results = example_results(tasks, arms, seeds) | {"relations": []}
+    write_html(results, tmp_path / "report.html")
+    read = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    told = "1 task · 1 arm · 1 seed ·" if tasks == 1 else "30 tasks · 2 arms · 2 seeds ·"
+    assert told in read.text
+
+
+def test_html_of_the_required_keys_only_says_no_data(tmp_path):
+    results = small({"single_task": [0.5, None], "full": [None, float("nan")]}, coverage=None)
+    write_html(results, tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    overview = text[text.index("oracle aside") : text.index("What the arms are")]
+    assert overview.count("no data") == 3
+    assert "nan" not in text
+    for part, told in (
+        ("Coverage", "no data on coverage"),
+        ("Relations between tasks", "no relations between the tasks"),
+        ("Label curves", "no label curves in this study"),
+        ("Calibration", "no calibration in these results"),
+        ("Costs", "running cost: not measured"),
+        ("Learning curves", "no learning curves"),
+    ):
+        assert re.search(rf"{part}\s+{told}", text)
+
+
+def test_heat_map_leaves_unknown_cells_open():
+    relation = {"source": "s", "target": "t", "rows": ["a", "b"], "columns": ["c", "d"],
+                "table": [[0.2, 0.8], [0.0, 1.0]],
+                "known": [[True, False], [True, True]]}  # fmt: skip
+    svg = heat_map(relation, "key")
+    data = re.search(r"base64,\s*([^\"]*)", svg)[1]
+    # the first image is the table, one pixel a cell
+    assert (imread(io.BytesIO(base64.b64decode(data)))[..., 3] == 0).sum() == 1
+    assert "values from 0.00 to 1.00, 3 of 4 cells known" in svg
+    assert heat_map(relation | {"table": [[None, None], [None, None]]}, "key").count("<svg") == 1
+
+
+@pytest.mark.parametrize(("n", "shown"), [(60, True), (61, False)])
+def test_heat_map_names_at_most_60_classes(n, shown, tmp_path):
+    relation = {"source": "s", "target": "t", "origin": "told", "strength": 0.5,
+                "rows": [f"row_{i}" for i in range(n)], "columns": ["c"],
+                "table": [[0.5]] * n}  # fmt: skip
+    assert ("row_7" in heat_map(relation, "key")) is shown
+    write_html(small({"single_task": [0.5]}, relations=[relation]), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert ("class names left out: more than 60" in text) is not shown
+
+
+def test_interval_plot_tells_its_numbers_and_marks_missing_ones():
+    rows = [("single_task", Estimate(0.5, 0.4, 0.6), None), ("full", Estimate(), "not enough data")]
+    svg = interval_plot("size $x$", "accuracy", rows, 0.5, "key")
+    assert (
+        'aria-label="accuracy of size $x$: single_task 0.500 (0.400 to 0.600), full no data"' in svg
+    )
+    assert ">no data</text>" in svg
+
+
+def test_loss_curves_keep_the_line_of_a_term_in_every_arm():
+    curve = {"step": [0, 1], "terms": {"b": [2.0, 1.0]}}
+    alone, beside = (
+        loss_curves("x", curve, ["b"], "key"),
+        loss_curves("x", curve, ["a", "b"], "key"),
+    )
+    colours = [set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) for svg in (alone, beside)]
+    assert colours[0] - colours[1] == {"#0072b2"}
+    assert "b from 2 to 1" in alone
+    negative = {"step": [0, 1], "terms": {"b": [-2.0, 1.0], "none": [None, None]}}
+    assert "−2" in loss_curves("x", negative, ["b", "none"], "key")
+
+
+def test_only_the_12_largest_terms_are_drawn(tmp_path):
+    terms = {f"term_{i}": [float(i), 1.0] for i in range(15)}
+    results = small(
+        {"single_task": [0.5]}, curves={"single_task": {"step": [0, 1], "terms": terms}}
+    )
+    write_html(results, tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The 12 terms with the largest peaks; 3 more are left out." in text
+    assert ">term_14<" in text
+    assert ">term_2<" not in text
+
+
+def test_headline_of_a_gain():
+    results = small(
+        {"single_task": [0.61, 0.5], "full": [0.88, 0.49], "multi_task": [0.7, 0.5]},
+        {"full": ["gain", "no difference"], "multi_task": ["gain", "no difference"]},
+    )
+    assert headline(results) == (
+        "full against single_task: gain on 1 of 2 tasks, negative transfer on none; "
+        "t0 .61 -> .88 (+.27, 95 % interval .26 to .28)"
+    )
+    assert recommended_arm(results) == best_coupled_arm(results) == "full"
+
+
+def test_how_small_a_change_could_be_seen_is_told_where_none_is_shown():
+    results = small(
+        {"single_task": [0.5, 0.6, 0.7], "full": [0.6, 0.6, 0.7]},
+        {"full": ["gain", "no difference", "not enough data"]},
+    )
+    assert blind_spot(results) is None  # results that do not say
+    for name, detectable in {"t0": 0.3, "t1": 0.021, "t2": 0.12}.items():
+        results["differences"]["full"][name]["accuracy"]["detectable"] = detectable
+    assert blind_spot(results) == (
+        "full shows no change on 2 of 3 tasks: with 100 test labels and 3 seeds only one over 12.0 "
+        "points could be seen on t2, over less on the others"
+    )
+    assert "only one over 12.0 points" in " ".join(printed(results, 80).split())
+    results["verdicts"]["full"] = dict.fromkeys(["t0", "t1", "t2"], "gain")
+    assert blind_spot(results) is None
+
+
+def test_headline_of_a_harmful_best_arm_recommends_another():
+    results = small(
+        {"single_task": [0.6, 0.5], "full": [0.9, 0.4], "multi_task": [0.65, 0.5]},
+        {"full": ["gain", "negative transfer"], "multi_task": ["gain", "not enough data"]},
+        costs={"single_task": {"networks": 2}, "multi_task": {"networks": 1}},
+    )
+    assert headline(results) == (
+        "full against single_task: gain on 1 of 2 tasks, negative transfer on 1 ('t1'); "
+        "t0 .60 -> .90 (+.30, 95 % interval .29 to .31). Recommended: multi_task"
+    )
+    assert reasons(results) == [
+        "Mean of the main metrics: multi_task 0.575; single_task 0.550, full 0.650.",
+        "multi_task shows a gain on 1 of 2 tasks, negative transfer on none, not enough data on "
+        "1 ('t1'); t0 .60 -> .65 (+.05, 95 % interval .04 to .06).",
+        "full is ruled out by negative transfer on 1 ('t1').",
+        "It takes 1 network in place of 2.",
+    ]
+    assert risks(results) == [
+        "It is chosen by the test rows' means: among arms that do alike, the best looks a little "
+        "better than it is."
+    ]
+
+
+def test_headline_falls_back_to_the_baseline():
+    results = small(
+        {"single_task": [0.6], "full": [0.5], "multi_task": [0.58]},
+        {"full": ["negative transfer"], "multi_task": ["no difference"]},
+    )
+    assert recommended_arm(results) == "single_task"
+    assert headline(results) == (
+        "multi_task against single_task: gain on none of 1 task, negative transfer on none; "
+        "t0 .60 -> .58 (-.02, 95 % interval -.03 to -.01). Recommended: single_task"
+    )
+
+
+def test_headline_tells_where_a_control_is_ahead():
+    results = small(
+        {"single_task": [0.5, 0.5], "full": [0.6, 0.6], "post_hoc": [0.7, 0.605],
+         "strong_single_task": [0.5, None], "oracle": [0.9, 0.9],
+         "shuffled_relations": [0.6, 0.6]},
+        {"full": ["gain", "gain"]},
+    )  # fmt: skip
+    assert recommended_arm(results) == "full"
+    assert headline(results).endswith(
+        ". The control post_hoc has a higher mean than full on 2 of 2 tasks, "
+        "with the intervals apart on 1 ('t0')"
+    )
+    assert "strong_single_task" not in headline(results)
+    assert risks(results)[0] == (
+        "shuffled_relations does as well (.60), "
+        "so the gain does not come from what the relations say."
+    )
+
+
+def test_intervals_are_named_by_the_level_of_the_study(tmp_path):
+    results = small({"single_task": [0.5], "full": [0.6]}, settings={"statistics": {"level": 0.9}})
+    write_html(results, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for text in (headline(results), page, printed(results, 200)):
+        assert "90 % interval" in text
+        assert "95 %" not in text
+
+
+@pytest.mark.parametrize(
+    ("means", "told"),
+    [
+        ({"single_task": [0.5]}, "no coupled arm has results to hold against single_task"),
+        ({"single_task": [0.5], "full": [None]},
+         "no coupled arm has results to hold against single_task"),
+        ({"full": [0.5]},
+         "full is the best coupled arm, but single_task has no results to compare it with"),
+    ],
+)  # fmt: skip
+def test_headline_without_a_comparison(means, told):
+    assert headline(small(means)) == told
+
+
+ARMS = ["single_task", "multi_task", "co_annotation", "distribution_matching", "full",
+        "distillation",
+        "post_hoc", "oracle", "shuffled_relations", "strong_single_task"]  # fmt: skip
+WORDS = ["gain", "no difference", "negative transfer", "not enough data"]
+
+
+@given(st.data())
+def test_the_recommended_arm_harms_nothing_and_no_harmless_one_is_better(data):
+    tasks = data.draw(st.integers(1, 4))
+    arms = ["single_task", *data.draw(st.lists(st.sampled_from(ARMS[1:]), unique=True))]
+    draw = lambda values: data.draw(st.lists(values, min_size=tasks, max_size=tasks))  # noqa: E731
+    means = {arm: draw(st.floats(0, 1)) for arm in arms}
+    verdicts = {arm: draw(st.sampled_from(WORDS)) for arm in arms[1:]}
+    chosen = recommended_arm(small(means, verdicts))
+    harmless = [
+        arm for arm in arms if arm in ARMS[:6] and "negative transfer" not in verdicts.get(arm, [])
+    ]
+    assert chosen in harmless
+    assert np.mean(means[chosen]) >= max(np.mean(means[arm]) for arm in harmless) - 1e-12
+
+
+def test_means_are_compared_over_shared_tasks_only():
+    results = checked(
+        small({"single_task": [0.2, 0.8], "full": [0.3, None], "post_hoc": [None] * 2})
+    )
+    assert mean_scores(results, ["single_task", "full", "post_hoc"]) == {
+        "single_task": 0.2, "full": 0.3,
+    }  # fmt: skip
+    assert mean_scores(results, ["single_task"]) == {"single_task": 0.5}
+
+
+def test_arms_are_ordered_baseline_first_controls_last():
+    results = checked(small({"oracle": [0.1], "mine": [0.1], "full": [0.1], "single_task": [0.1]}))
+    assert arm_names(results) == ["single_task", "full", "mine", "oracle"]
+
+
+@given(st.floats(-2, 2))
+def test_short_numbers_read_back(value):
+    short = Messages().short
+    assert float(short(value)) == pytest.approx(value, abs=0.00501)
+    assert not short(value).startswith(("0", "-0", "-.00"))
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 160])
+@pytest.mark.parametrize(("tasks", "arms"), [(9, 9), (30, 9), (2, 9), (1, 1)])
+def test_terminal_table_fits_and_keeps_every_number_whole(width, tasks, arms):
+    results = example_results(tasks, arms, large_table=False)
+    text = printed(results, width)
+    assert max(map(len, text.splitlines())) <= width
+    cells = text.split()
+    for of_tasks in results["arms"].values():
+        for task in results["tasks"]:
+            mean = of_tasks[task["name"]][task["main_metric"]]["mean"]
+            if mean is not None:
+                assert any(cell.startswith(f"{100 * mean:.1f}") for cell in cells)
+
+
+def test_terminal_layout_follows_the_width():
+    results = example_results(large_table=False)
+    wide, narrow = printed(results, 160), printed(results, 80)
+    assert re.search(r"^ arm +species", wide, re.M)
+    assert re.search(r"^ task +ST +MT +CA +DM +full +PH +SST +SR +oracle", narrow, re.M)
+    assert "ST = single_task, MT = multi_task" in narrow
+    assert "ST = " not in wide
+
+
+def test_terminal_cells_marks_and_legend():
+    results = small(
+        {"single_task": [0.5, 0.5], "full": [0.6, None], "oracle": [0.9, 0.4]},
+        {"full": ["gain", "not enough data"], "oracle": ["gain", "negative transfer"]},
+    )
+    lines = [line.rstrip() for line in printed(results, 200).splitlines()]
+    assert lines[0] == headline(results)
+    assert " single_task   50.0  ±1.0   50.0  ±1.0" in lines
+    assert " full          60.0▲ ±1.0      no data" in lines
+    assert " oracle        90.0▲ ±1.0   40.0▼ ±1.0" in lines
+    assert (
+        "▲ gain  ▼ negative transfer  · no difference  ? not enough data  (against single_task)"
+        in lines
+    )
+    console = Console(width=120, file=io.StringIO(), color_system="standard", force_terminal=True)
+    print_results(results, console)
+    # bold is the best of the task, the oracle aside
+    assert "\x1b[1m60.0" in console.file.getvalue()
+    assert "\x1b[1m90.0" not in console.file.getvalue()
+
+
+def test_terminal_takes_names_as_plain_text():
+    results = small({"single_task": [0.5]})
+    results["tasks"][0]["name"] = name = "[red]\x1b[31m"
+    results["arms"]["single_task"][name] = results["arms"]["single_task"].pop("t0")
+    text = printed(results, 80)
+    assert "[red]\N{REPLACEMENT CHARACTER}[31m" in text
+    assert "\x1b" not in text
+
+
+def test_csv_round_trip(tmp_path):
+    results, path = example_results(large_table=False), tmp_path / "results.csv"
+    write_csv(results, path)
+    table = pd.read_csv(path)
+    assert list(table.columns) == [
+        "arm", "task", "metric", "mean", "low", "high", "n", "seeds",
+        "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
+    ]  # fmt: skip
+    assert len(table) == sum(len(m) for tasks in results["arms"].values() for m in tasks.values())
+    for row in table.itertuples():
+        cell = results["arms"][row.arm][row.task][row.metric]
+        change = results["differences"].get(row.arm, {}).get(row.task, {}).get(row.metric, {})
+        for read, meant in [
+            (row.mean, cell["mean"]), (row.low, cell["low"]), (row.high, cell["high"]),
+            (row.n, cell["n"]), (row.seeds, cell["seeds"]), (row.difference, change.get("mean")),
+            (row.difference_low, change.get("low")), (row.p, change.get("p")),
+            (row.difference_high, change.get("high")), (row.effect, change.get("effect")),
+            (row.detectable, change.get("detectable")),
+        ]:  # fmt: skip
+            assert np.isnan(read) if meant is None else read == meant
+    main = {task["name"]: task["main_metric"] for task in results["tasks"]}
+    told = table[table["verdict"].notna()]
+    assert len(told) == 8 * 9
+    assert (told["metric"] == told["task"].map(main)).all()
+
+
+def test_files_are_replaced_whole_or_left_alone(tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text("before")
+    broken = small({"single_task": [0.5]})
+    broken["arms"]["single_task"]["t0"]["accuracy"]["mean"] = "half"
+    with pytest.raises(LabelweaveError):
+        write_html(broken, path)
+    assert path.read_text() == "before"
+    write_html(small({"single_task": [0.5]}), path)
+    assert "before" not in path.read_text(encoding="utf-8")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path):
+    path = tmp_path / "missing" / "results.csv"
+    with pytest.raises(LabelweaveError, match="No such file") as error:
+        write_csv(small({"single_task": [0.5]}), path)
+    assert str(error.value) == f"{path}: cannot be written (No such file or directory)"
+
+
+GOOD = small({"single_task": [0.5], "full": [0.6]}, {"full": ["gain"]})
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        ([], "results: found list, expected a table with 'study', 'tasks', 'arms'"),
+        ({"study": "s", "task": [], "arms": {}}, "results: no 'tasks'; did you mean 'task'?"),
+        (GOOD | {"tasks": []}, "results: found 0 tasks and 2 arms, expected at least one of each"),
+        (GOOD | {"tasks": [{"name": "t0"}]}, "results, task 1: no 'main_metric'"),
+        (GOOD | {"arms": {"full": {"t1": {}}}},
+         "results, arms, 'full': found 't1', expected one of 't0'; did you mean 't0'?"),
+        (GOOD | {"verdicts": {"full": {"t0": "gains"}}},
+         "results, verdict of 'full' on 't0': found 'gains', expected one of 'gain', "
+         "'negative transfer', 'no difference', 'not enough data'; did you mean 'gain'?"),
+        (GOOD | {"arms": {"full": {"t0": {"accuracy": {"mean": "0.5"}}}}},
+         "results, arms, 'full', 't0', 'accuracy': mean is '0.5', expected a number or null"),
+        (GOOD | {"relations": [{"source": "s", "target": "t", "rows": ["a"], "columns": ["b"],
+                                "table": [[0.5, 0.5]]}]},
+         "results, relation 1: table of 1 rows of '2' columns, "
+         "expected 1 rows and 1 columns as named"),
+        (GOOD | {"coverage": {"sources": [{"source": "s"}]}},
+         "results, coverage, sources: found dict, expected names"),
+        (GOOD | {"curves": {"full": {"step": [0, 1], "terms": {"t0": [1.0]}}}},
+         "results, curves of 'full', 't0': found 1 values, expected 2, one a step"),
+    ],
+)  # fmt: skip
+def test_bad_results_get_one_line(results, told):
+    with pytest.raises(LabelweaveError) as error:
+        headline(results)
+    assert str(error.value) == told
+
+
+def test_import_is_cheap():
+    code = "import sys, labelweave.report; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"matplotlib", "jinja2", "yaml"} & set(done.stdout.split())

@@ -1,0 +1,72 @@
+"""The figures of the first screen, as terminal, Markdown and pictures tell them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_example import example_results
+
+from labelweave.report import decide, write_markdown
+from labelweave.report._figures import label_curve
+from labelweave.report._messages import Messages
+from labelweave.report._sections import value_lines
+from labelweave.report._tables import checked
+
+
+def needed(mean: float | None, low: float | None, high: float | None) -> dict[str, Any]:
+    results = example_results(tasks=1, arms=2)
+    curve = {"has": 64, "beyond": 9000.0, "needed": {"mean": mean, "low": low, "high": high}}
+    return results | {"label_curves": {"species": curve}}
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((1796.0, 349.0, 2400.0), "1,796 (349 to 2,400)"),
+        ((1796.0, 349.0, None), "1,796 (at least 349)"),
+        ((None, 349.0, None), "more than 9,000"),
+    ],
+)
+def test_an_open_end_of_needed_labels_is_told_in_words(ends: Any, told: str) -> None:
+    (line,) = value_lines(needed(*ends))
+    assert line.endswith(f"species: 64 labels do what {told} would do alone")
+
+
+@pytest.mark.parametrize("saved", [0.0, 8.4])
+def test_labels_are_told_as_whole_numbers(saved: float) -> None:
+    figure = {"key": "labels", "value": {"mean": saved}, "unit": "labels", "assumption": "so"}
+    decision = {"verdict": "join", "arm": "full", "figures": [figure]}
+    told = decide(checked(example_results(tasks=2) | {"decision": decision}))
+    assert told.figures[1].value == f"{saved:.0f} labels"
+
+
+def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path: Path) -> None:
+    results = example_results(tasks=2, arms=3)
+    write_markdown(results, tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    found = results["arms"]["multi_task"]["species"]["accuracy"]
+    half = (found["high"] - found["low"]) / 2
+    assert f"| {found['mean']:.3f} ± {half:.3f} " in text
+
+
+@pytest.mark.parametrize("labels", [(672, 1343), (6, 1400), (20_000, 2_000_000)])
+def test_ticks_of_a_label_curve_are_plain_numbers(labels: tuple[int, int]) -> None:
+    points = [{"labels": n, "mean": 0.8, "low": 0.7, "high": 0.9} for n in labels]
+    curve = {"metric": "accuracy", "arm": "full", "points": points}
+    picture = label_curve("species", curve, "single_task", "key", Messages())
+    assert "mathdefault" not in picture
+    ticks = [float(x.replace(",", "")) for x in re.findall(r">([\d,]+)</text>", picture)]
+    assert sum(labels[0] * 0.9 < tick < labels[1] * 1.1 for tick in ticks) >= 2
+
+
+def test_markdown_tells_the_money_of_labels_and_running(tmp_path: Path) -> None:
+    running = {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year"}
+    total = {"mean": 1829.3, "low": 712.5, "high": None}
+    money = {"currency": "EUR", "labels": {}, "total": total, "running": running}
+    write_markdown(example_results(tasks=2) | {"money": money}, tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "- Labels saved are worth 1,829 EUR (at least 712).\n" in text
+    assert "- Running: joint 80.00, single 410.50, saved 330.50 EUR a year.\n" in text
+    write_markdown(example_results(tasks=2), tmp_path / "report.md")
+    assert "money" not in (tmp_path / "report.md").read_text(encoding="utf-8").lower()
