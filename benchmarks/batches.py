@@ -54,11 +54,11 @@ def _rate(gather: Callable[[int], object], steps: int) -> float:
     return steps * BATCH / (time.perf_counter() - start)
 
 
-def rows_of(case: str, arm: str, metric: str, values: list[float]) -> Row:
+def rows_of(case: str, method: str, metric: str, values: list[float]) -> Row:
     """Return one row of results: mean and the lowest and highest of the repetitions."""
     return {
         "case": case,
-        "arm": arm,
+        "method": method,
         "metric": metric,
         "mean": float(np.mean(values)),
         "low": min(values),
@@ -85,10 +85,10 @@ def main() -> None:
             rows_of(case, "index_select", "rows_per_second", bare),
             rows_of(case, "batches", "ratio", [b / i for b, i in measured]),
         ]
-    print(f"{'case':8} {'arm':14} {'metric':16} {'mean':>14} {'low':>14} {'high':>14}")
+    print(f"{'case':8} {'method':14} {'metric':16} {'mean':>14} {'low':>14} {'high':>14}")
     for row in results:
         figures = " ".join(f"{row[name]:14,.2f}" for name in ("mean", "low", "high"))
-        print(f"{row['case']:8} {row['arm']:14} {row['metric']:16} {figures}")
+        print(f"{row['case']:8} {row['method']:14} {row['metric']:16} {figures}")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 Run ``python -m benchmarks.coupling_forms [--quick] [--json OUT]``. Two species labels a class, the
 eight attributes on all other training rows, no row with both; 500 test rows; the true table. The
-same network, steps and rows in every arm; accuracy of the species and mean accuracy of the
+same network, steps and rows in every method; accuracy of the species and mean accuracy of the
 attributes over seeds (low, high: the smallest and largest seed).
 """
 
@@ -31,7 +31,7 @@ PER_CLASS, TEST, STEPS, BATCH = 2, 500, 800, 128
 Couplings = dict[str, dict[str, Any]]
 
 DM, CO = "distribution_matching", "co_annotation"
-ARMS: dict[str, Couplings] = {
+METHODS: dict[str, Couplings] = {
     "multi_task": {},
     **{f"co_annotation, backward {f}": {CO: {"forward": None, "backward": f}} for f in BACKWARD},
     "co_annotation, backward paper, temperature 0.1": {
@@ -102,17 +102,21 @@ def main() -> None:
     torch.set_num_threads(1)
     leaves, seeds = Leaves(), range(1 if options.quick else 3)
     results: list[dict[str, Any]] = []
-    print(f"{'arm':46} {'species':>8} {'low':>6} {'high':>6} {'attributes':>11}")
-    for arm, couplings in ARMS.items():
+    print(f"{'method':46} {'species':>8} {'low':>6} {'high':>6} {'attributes':>11}")
+    for method, couplings in METHODS.items():
         values = np.array([leaves.accuracies(couplings, seed) for seed in seeds])
         for metric, scores in zip(("species", "attributes"), values.T, strict=True):
             figures = float(scores.mean()), float(scores.min()), float(scores.max())
-            row: dict[str, Any] = {"case": "leaves", "arm": arm, "metric": f"accuracy/{metric}"}
+            row: dict[str, Any] = {
+                "case": "leaves",
+                "method": method,
+                "metric": f"accuracy/{metric}",
+            }
             row |= dict(zip(("mean", "low", "high"), figures, strict=True))
             results.append(row | {"seeds": len(seeds)})
         species, attributes = results[-2:]
         spread = " ".join(f"{species[name]:6.3f}" for name in ("low", "high"))
-        print(f"{arm:46} {species['mean']:8.3f} {spread} {attributes['mean']:11.3f}", flush=True)
+        print(f"{method:46} {species['mean']:8.3f} {spread} {attributes['mean']:11.3f}", flush=True)
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

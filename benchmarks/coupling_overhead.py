@@ -1,7 +1,7 @@
 """What the coupling losses cost: a training step with all of them over one without.
 
 Run ``python -m benchmarks.coupling_overhead [--quick] [--json OUT]``. A step is forward, objective,
-backward and fused AdamW, on one thread; the arms of a case take turns after every step, and the
+backward and fused AdamW, on one thread; the methods of a case take turns after every step, and the
 ratio is the median over turns of the ratio within a turn (low, high: the quartiles). Time is the
 processor's, so that other programs disturb it little. Cases and targets:
 
@@ -140,9 +140,9 @@ def objective_loss(
 
 
 def times(steps: Sequence[Step], turns: int) -> np.ndarray[Any, Any]:
-    """Return seconds of single steps, (turns, arms).
+    """Return seconds of single steps, (turns, methods).
 
-    The arms take turns after every step: what slows the machine for longer slows all of them.
+    The methods take turns after every step: what slows the machine for longer slows all of them.
     """
     found = np.empty((turns, len(steps)))
     for turn in range(-max(1, turns // 20), turns):  # the first ones only warm up
@@ -170,18 +170,18 @@ def measure(name: str, case: Case, turns: int) -> list[dict[str, Any]]:
     ratios = dict(zip(losses, (seconds / seconds[:, :1]).T, strict=True))
     ratios["supervised"] = seconds[:, 0] / seconds[:, list(losses).index("plain")]
     rows = []
-    for place, arm in enumerate(losses):
-        rows.append(_row(name, arm, "milliseconds", 1e3 * seconds[:, place]))
-        if arm != "plain":
-            over = "plain" if arm == "supervised" else "supervised"
-            rows.append(_row(name, f"{arm} / {over}", "ratio", ratios[arm]))
+    for place, method in enumerate(losses):
+        rows.append(_row(name, method, "milliseconds", 1e3 * seconds[:, place]))
+        if method != "plain":
+            over = "plain" if method == "supervised" else "supervised"
+            rows.append(_row(name, f"{method} / {over}", "ratio", ratios[method]))
     return rows
 
 
-def _row(case: str, arm: str, metric: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _row(case: str, method: str, metric: str, values: np.ndarray[Any, Any]) -> dict[str, Any]:
     low, middle, high = (float(v) for v in np.quantile(values, (0.25, 0.5, 0.75)))
     quantiles = {"mean": middle, "low": low, "high": high, "seeds": len(values)}
-    return {"case": case, "arm": arm, "metric": metric, **quantiles}
+    return {"case": case, "method": method, "metric": metric, **quantiles}
 
 
 def print_profile(case: Case) -> None:
@@ -210,14 +210,14 @@ def main() -> None:
     many = many_relations()
     cases = {"mlp": (mlp, small), "cnn": (images, large), "many": (many, small)}
     results: list[dict[str, Any]] = []
-    print(f"{'case':6} {'arm':36} {'metric':13} {'median':>9} {'low':>9} {'high':>9}")
+    print(f"{'case':6} {'method':36} {'metric':13} {'median':>9} {'low':>9} {'high':>9}")
     for name, (case, turns) in cases.items():
         for row in measure(name, case, turns):
             figures = " ".join(f"{row[key]:9.3f}" for key in ("mean", "low", "high"))
-            aim = row["arm"] == "coupled / supervised"
+            aim = row["method"] == "coupled / supervised"
             results.append(row)
             note = f"  (aim: at most {TARGETS[name]})" if aim else ""
-            print(f"{name:6} {row['arm']:36} {row['metric']:13} {figures}{note}", flush=True)
+            print(f"{name:6} {row['method']:36} {row['metric']:13} {figures}{note}", flush=True)
     print_profile(mlp)
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -34,7 +34,7 @@ from labelweave.tasks import Multiclass, Multilabel
 
 
 def simulated(seeds: int) -> Iterator[Row]:
-    arms: dict[str, list[float]] = {}
+    methods: dict[str, list[float]] = {}
     for seed in range(seeds):
         relation, p, labels = _simulate(seed)
         generator = np.random.default_rng([seed, 1])
@@ -45,18 +45,18 @@ def simulated(seeds: int) -> Iterator[Row]:
             for share in (0.1, 0.3)
         }
         tables = {"true": relation, "shuffled": relation.permuted(seed), **wrong}
-        for arm, table in tables.items():
+        for method, table in tables.items():
             alone = evaluate_relation(table, p[second], labels[second], seed=seed)
             both = evaluate_relation(
                 table, p[second], labels[second], estimated=estimate, seed=seed
             )
-            arms.setdefault(arm, []).append(alone.verdict == "related")
-            arms.setdefault(f"{arm}, against estimate", []).append(both.verdict == "related")
+            methods.setdefault(method, []).append(alone.verdict == "related")
+            methods.setdefault(f"{method}, against estimate", []).append(both.verdict == "related")
         apart = generator.permutation(p[second])
         found = evaluate_relation(relation, apart, labels[second], seed=seed)
-        arms.setdefault("independent", []).append(found.verdict == "related")
-    for arm, related in arms.items():
-        yield summary("simulated", arm, "share related", related)
+        methods.setdefault("independent", []).append(found.verdict == "related")
+    for method, related in methods.items():
+        yield summary("simulated", method, "share related", related)
 
 
 def _simulate(seed: int) -> tuple[Relation, Floats, NDArray[np.int8]]:
@@ -107,16 +107,16 @@ def yeast(seeds: int) -> Iterator[Row]:
             easy = evaluate_noisy_or(relation, p[s][held], codes[t][held], base, seed=seed)
             for name, each in (("own predictions", found), ("base rate", easy)):
                 _add(lifts, f"{s}->{t} over {name}", each)
-    for arm, figures in lifts.items():
-        name, metric = arm.rsplit("|", 1)
+    for method, figures in lifts.items():
+        name, metric = method.rsplit("|", 1)
         yield summary("yeast", name, metric, figures)
 
 
-def _add(lifts: dict[str, list[float]], arm: str, found: Evidence) -> None:
-    lifts.setdefault(f"{arm}|lift", []).append(found.lift or 0.0)
-    lifts.setdefault(f"{arm}|share related", []).append(found.verdict == "related")
+def _add(lifts: dict[str, list[float]], method: str, found: Evidence) -> None:
+    lifts.setdefault(f"{method}|lift", []).append(found.lift or 0.0)
+    lifts.setdefault(f"{method}|share related", []).append(found.verdict == "related")
     kept = sum(label.keep for label in found.per_label)
-    lifts.setdefault(f"{arm}|labels kept of 7", []).append(kept)
+    lifts.setdefault(f"{method}|labels kept of 7", []).append(kept)
 
 
 def speed(seeds: int) -> Iterator[Row]:

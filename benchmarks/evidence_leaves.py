@@ -53,7 +53,7 @@ def leaves(seeds: int) -> Iterator[Row]:
             "50% rows wrong": [_wrong_rows(r, 16, seed) for r in true],
             "shuffled": [r.permuted(seed) for r in true],
         }
-        for arm, relations in tables.items():
+        for method, relations in tables.items():
             gated: list[AnyRelation] = []
             for relation, right, estimate, better in zip(relations, true, rough, full, strict=True):
                 labels = annotations.labels[relation.target.name][second]
@@ -62,19 +62,19 @@ def leaves(seeds: int) -> Iterator[Row]:
                     relation, p[second], labels, estimated=estimate, seed=seed
                 )
                 # species with the same attribute can be exchanged without harm
-                if arm == "true" or not np.array_equal(relation.table, right.table):
+                if method == "true" or not np.array_equal(relation.table, right.table):
                     for name, each in (("alone", alone), ("against estimate", found)):
                         related = each.verdict == "related"
-                        verdicts.setdefault(f"{arm}, {name}", []).append(related)
+                        verdicts.setdefault(f"{method}, {name}", []).append(related)
                 kept = better if found.verdict.startswith("contradicted") else found.filtered()
                 gated += [kept] if kept is not None else []
             for name, chosen in (("ungated", relations), ("gated", gated)):
                 predicted = run.train(chosen)
-                accuracy.setdefault(f"{arm}, {name}", []).append(run.accuracy(predicted))
-    for arm, values in verdicts.items():
-        yield summary("leaves", arm, "share related", values)
-    for arm, values in accuracy.items():
-        yield summary("leaves", arm, "species accuracy", values)
+                accuracy.setdefault(f"{method}, {name}", []).append(run.accuracy(predicted))
+    for method, values in verdicts.items():
+        yield summary("leaves", method, "share related", values)
+    for method, values in accuracy.items():
+        yield summary("leaves", method, "species accuracy", values)
 
 
 def _wrong_rows(relation: Relation, count: int, seed: int) -> Relation:
@@ -144,11 +144,11 @@ def train(
     return {name: p.numpy().astype(np.float64) for name, p in found.items()}
 
 
-def summary(case: str, arm: str, metric: str, values: Sequence[float]) -> Row:
+def summary(case: str, method: str, metric: str, values: Sequence[float]) -> Row:
     """Return the mean with a normal interval over the seeds."""
     drawn = np.asarray(values, dtype=np.float64)
     half = 1.96 * drawn.std(ddof=1) / np.sqrt(len(drawn)) if len(drawn) > 1 else 0.0
     mean = float(drawn.mean())
     row = {"mean": mean, "low": mean - half, "high": mean + half, "seeds": len(drawn)}
-    print(f"{case:10} {arm:36} {metric:20} {mean:7.3f} ({mean - half:.3f} to {mean + half:.3f})")
-    return {"case": case, "arm": arm, "metric": metric, **row}
+    print(f"{case:10} {method:36} {metric:20} {mean:7.3f} ({mean - half:.3f} to {mean + half:.3f})")
+    return {"case": case, "method": method, "metric": metric, **row}

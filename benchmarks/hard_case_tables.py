@@ -24,11 +24,16 @@ CASES = (
     "digits, rotated",
 )
 BASELINE = "single_task"
-ARMS: list[Any] = [
+METHODS: list[Any] = [
     "multi_task",
     "full",
-    {"arm": "full", "name": "given", "relations": {"from": "given"}, "couplings": {}},
-    {"arm": "full", "name": "predictions", "relations": {"from": "predictions"}, "couplings": {}},
+    {"method": "full", "name": "given", "relations": {"from": "given"}, "couplings": {}},
+    {
+        "method": "full",
+        "name": "predictions",
+        "relations": {"from": "predictions"},
+        "couplings": {},
+    },
 ]
 FIRST, SECOND = "first_lab", "second_lab"
 TEST = 500
@@ -89,7 +94,7 @@ class HardCase:
         self.study["tasks"][0]["classes"] = [str(name) for name in self.classes]
         for key in ("scatter", "split"):
             self.study.pop(key)
-        self.study |= {"sources": sources, "arms": ARMS, "seeds": [self.seed]}
+        self.study |= {"sources": sources, "methods": METHODS, "seeds": [self.seed]}
         return Study(self.study, self.folder)
 
     def changed(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,7 @@ each, ten strokes on other images. No row carries both; 500 others are for testi
 - ``digits, inverted``, ``digits, rotated``: the images with strokes are negatives, or lie.
 
 Where sources look different, each task is tested on rows that look like those of its own labels.
-Arms: single_task, multi_task, ``full`` (the expert's true table, checked by the data), ``given``
+Methods: single_task, multi_task, ``full`` (the expert's true table, checked by the data), ``given``
 (the same table, unchecked) and ``predictions`` (no expert). Every seed draws its own rows. Main
 metric of the first task and its mean over the others, with the 95 % interval (of a mean: the mean
 of theirs); the verdicts against single_task, after Holm; and the accuracy on the classes that lack
@@ -44,19 +44,19 @@ Results = dict[str, dict[str, list[TestResult]]]
 
 
 def run(case: str, seed: int, folder: Path, found: Results) -> tuple[list[Task], HardCase]:
-    """Run a case on one seed and add what every arm predicts for the test rows."""
+    """Run a case on one seed and add what every method predicts for the test rows."""
     hard = HardCase(case, folder, seed)
     study = hard.write()
     results = study.compare(progress=False)
-    fold = study.first_fold()
+    split = study.first_split()
     for told in results["runs"]:
         place = study.output / "runs" / told["folder"]
-        given = Run(told["arm"], seed, told["key"], place).predictions()
-        for task in fold.test.annotations.tasks:
-            labels = fold.test.annotations.labels[task.name]
+        given = Run(told["method"], seed, told["key"], place).predictions()
+        for task in split.test.annotations.tasks:
+            labels = split.test.annotations.labels[task.name]
             result = TestResult(given[task.name], labels)
-            found.setdefault(told["arm"], {}).setdefault(task.name, []).append(result)
-    return list(fold.test.annotations.tasks), hard
+            found.setdefault(told["method"], {}).setdefault(task.name, []).append(result)
+    return list(split.test.annotations.tasks), hard
 
 
 def measure(case: str, seeds: int, folder: Path) -> Iterator[Row]:
@@ -67,10 +67,10 @@ def measure(case: str, seeds: int, folder: Path) -> Iterator[Row]:
         place.mkdir(parents=True, exist_ok=True)
         tasks, hard = run(case, seed, place, found)
     replicates = {
-        arm: {task.name: Replicates(task, of_arm[task.name]) for task in tasks}
-        for arm, of_arm in found.items()
+        method: {task.name: Replicates(task, of_method[task.name]) for task in tasks}
+        for method, of_method in found.items()
     }
-    for arm, by_task in replicates.items():
+    for method, by_task in replicates.items():
         verdicts = _verdicts(tasks, by_task, replicates[BASELINE])
         means = {task.name: by_task[task.name].summary()[main_metric(task)] for task in tasks}
         first, *others = tasks
@@ -81,19 +81,19 @@ def measure(case: str, seeds: int, folder: Path) -> Iterator[Row]:
                 for end in ("low", "mean", "high")
             )
             worse = [t.name for t in of_group if verdicts.get(t.name) == "negative transfer"]
-            yield _row(case, arm, name, mean, low, high, seeds) | {"negative_transfer": worse}
+            yield _row(case, method, name, mean, low, high, seeds) | {"negative_transfer": worse}
         if hard.unlabelled and isinstance(first, Multiclass):
             lacking = [first.names.index(str(name)) for name in hard.unlabelled]
-            yield from _apart(case, arm, lacking, found[arm][first.name], seeds)
+            yield from _apart(case, method, lacking, found[method][first.name], seeds)
 
 
 def _verdicts(
-    tasks: Sequence[Task], arm: Mapping[str, Replicates], baseline: Mapping[str, Replicates]
+    tasks: Sequence[Task], method: Mapping[str, Replicates], baseline: Mapping[str, Replicates]
 ) -> dict[str, str]:
-    if arm is baseline:
+    if method is baseline:
         return {}
     differences = {
-        task.name: arm[task.name].difference(baseline[task.name], tests=len(tasks))[
+        task.name: method[task.name].difference(baseline[task.name], tests=len(tasks))[
             main_metric(task)
         ]
         for task in tasks
@@ -103,7 +103,7 @@ def _verdicts(
 
 
 def _apart(
-    case: str, arm: str, lacking: list[int], results: Sequence[TestResult], seeds: int
+    case: str, method: str, lacking: list[int], results: Sequence[TestResult], seeds: int
 ) -> Iterator[Row]:
     """Give the accuracy on the classes that lack labels, and on the others."""
     for name, inside in (("classes without labels", True), ("classes with labels", False)):
@@ -112,12 +112,14 @@ def _apart(
             labels: NDArray[Any] = np.asarray(result.labels)
             use = (labels >= 0) & (np.isin(labels, lacking) == inside)
             values.append((np.asarray(result.probabilities).argmax(axis=1) == labels)[use].mean())
-        yield _row(case, arm, name, float(np.mean(values)), min(values), max(values), seeds)
+        yield _row(case, method, name, float(np.mean(values)), min(values), max(values), seeds)
 
 
-def _row(case: str, arm: str, metric: str, mean: float, low: float, high: float, seeds: int) -> Row:
+def _row(
+    case: str, method: str, metric: str, mean: float, low: float, high: float, seeds: int
+) -> Row:
     ends = {"mean": mean, "low": float(low), "high": float(high)}
-    return {"case": case, "arm": arm, "metric": metric, **ends, "seeds": seeds}
+    return {"case": case, "method": method, "metric": metric, **ends, "seeds": seeds}
 
 
 def main() -> None:
@@ -136,7 +138,7 @@ def main() -> None:
                 rows.append(row)
                 worse = ", ".join(row.get("negative_transfer", []))
                 print(
-                    f"{row['case']:22} {row['arm']:12} {row['metric']:22} {row['mean']:.3f} "
+                    f"{row['case']:22} {row['method']:12} {row['metric']:22} {row['mean']:.3f} "
                     f"({row['low']:.3f} to {row['high']:.3f}) {worse and 'WORSE: ' + worse}",
                     flush=True,
                 )

@@ -88,8 +88,8 @@ def _rate(call: Callable[[int], object], steps: range) -> float:
     return len(steps) * BATCH / (time.process_time() - started)
 
 
-def _row(case: str, arm: str, metric: str, values: list[float]) -> Row:
-    return rows_of(case, arm, metric, values) | {"median": float(np.median(values))}
+def _row(case: str, method: str, metric: str, values: list[float]) -> Row:
+    return rows_of(case, method, metric, values) | {"median": float(np.median(values))}
 
 
 def main() -> None:
@@ -114,11 +114,11 @@ def main() -> None:
         _row("decode", f"{jobs} processes", "images_per_second_each", [decoded]),
     ]
     print(
-        f"{'case':8} {'arm':14} {'metric':24} {'median':>10} {'mean':>10} {'low':>10} {'high':>10}"
+        f"{'case':8} {'method':14} {'metric':24} {'median':>10} {'mean':>10} {'low':>10} {'high':>10}"
     )
     for row in results:
         figures = " ".join(f"{row[name]:10,.2f}" for name in FIGURES)
-        print(f"{row['case']:8} {row['arm']:14} {row['metric']:24} {figures}")
+        print(f"{row['case']:8} {row['method']:14} {row['metric']:24} {figures}")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 

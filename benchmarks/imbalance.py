@@ -1,6 +1,6 @@
 """Whether a task is left behind where labels are very unequal: sampling, weighting and coupling.
 
-Run ``python -m benchmarks.imbalance [--quick] [--case NAME] [--ratio N] [--arms A,B] [--seeds N]
+Run ``python -m benchmarks.imbalance [--quick] [--case NAME] [--ratio N] [--methods A,B] [--seeds N]
 [--out FILE] [--json OUT]``. One task is rare, the others keep their number of labels on other rows:
 
 - ``leaves``: species rare; apex, base and shape on 650 other leaves; 1:1, 1:10, 1:100;
@@ -10,7 +10,7 @@ Run ``python -m benchmarks.imbalance [--quick] [--case NAME] [--ratio N] [--arms
   data); 1:1, 1:10, 1:100. No relation is known, so nothing is coupled.
 
 By default one factor at a time: every sampling with the plain sum, every weighting with equal
-sampling, and coupling (`full`, the true table as given) with some of both. `--arms` takes any
+sampling, and coupling (`full`, the true table as given) with some of both. `--methods` takes any
 product of the three: "coupled upgrad proportional". 1000 steps of 128 rows; MLP 64-64, for
 Fashion-MNIST 256-256, labelweave's default, since 64 units are too few for its four tasks.
 Gains are to single-task, main metric, paired by seed, with 95 % intervals over seeds (Student's t).
@@ -36,8 +36,8 @@ from labelweave.datasets._demos import ITEMS, TASKS, read_fashion_mnist, read_le
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import parse_study
 from labelweave.experiments._loading import load
-from labelweave.fitting._fit import fit_arm
-from labelweave.fitting._split import make_fold
+from labelweave.fitting._fit import fit_method
+from labelweave.fitting._split import make_split
 
 Row = dict[str, Any]
 COMMON = {"leaves": 650, "fashion": 5000, "yeast": 900}
@@ -46,29 +46,31 @@ RATIOS = {"leaves": (1, 10, 100), "fashion": (1, 10, 100, 1000), "yeast": (1, 10
 QUICK = ("single_task", "equal", "proportional", "upgrad", "coupled equal")
 
 
-def arms(coupled: bool) -> list[str]:
-    """Return the names of the arms that are compared by default."""
+def methods(coupled: bool) -> list[str]:
+    """Return the names of the methods that are compared by default."""
     weighted = [name for name in WEIGHTINGS if name not in ("sum", "constant", "imtl_l")]
     names = ["single_task", *SAMPLERS, *weighted]  # imtl_l is uncertainty, once more
     with_coupling = ("proportional", "equal", "labels", "uncertainty", "upgrad", "nash_mtl")
     return names + [f"coupled {name}" for name in with_coupling if coupled]
 
 
-def arm_named(name: str) -> dict[str, Any]:
-    """Return the arm and the training of a name: [coupled] [a weighting] [a sampling].
+def method_named(name: str) -> dict[str, Any]:
+    """Return the method and the training of a name: [coupled] [a weighting] [a sampling].
 
     Left out: not coupled, the plain sum, equal sampling.
     """
     words = name.split()
-    arm = "full" if "coupled" in words else "single_task" if name == "single_task" else "multi_task"
-    found: dict[str, Any] = {"arm": arm, "sampling": "equal"}
+    method = (
+        "full" if "coupled" in words else "single_task" if name == "single_task" else "multi_task"
+    )
+    found: dict[str, Any] = {"method": method, "sampling": "equal"}
     for word in words:
         if word in SAMPLERS:
             found["sampling"] = word
         elif word in WEIGHTINGS:
             found["weighting"] = {word: {"window": 20}} if word == "dwa" else word
         elif word not in ("coupled", "single_task"):
-            raise SystemExit(f"--arms: no sampling or weighting '{word}'")
+            raise SystemExit(f"--methods: no sampling or weighting '{word}'")
     return found
 
 
@@ -135,38 +137,38 @@ def study(case: str, ratio: int, folder: Path) -> dict[str, Any]:
 
 
 def measure(case: str, ratio: int, seed: int, wanted: Sequence[str]) -> Iterator[list[Row]]:
-    """Train the arms of one case, ratio and seed; return of each a row a task."""
+    """Train the methods of one case, ratio and seed; return of each a row a task."""
     with tempfile.TemporaryDirectory() as scratch:
         content = study(case, ratio, Path(scratch))
         data = load(parse_study(content), Path(scratch))
-        fold = None
+        split = None
         for name in wanted:
-            spec = arm_named(name)
-            training: Row = {key: value for key, value in spec.items() if key != "arm"}
+            spec = method_named(name)
+            training: Row = {key: value for key, value in spec.items() if key != "method"}
             config = parse_study(content | {"training": training})
-            fold = fold or make_fold(config, data, seed)
-            fitted = fit_arm(config.arm(spec["arm"]), fold, config, None)
-            held, found = fold.test.annotations, []
+            split = split or make_split(config, data, seed)
+            fitted = fit_method(config.method(spec["method"]), split, config, None)
+            held, found = split.test.annotations, []
             for task in held.tasks:
                 metric = main_metric(task)
                 scores = evaluate(task, fitted.probabilities[task.name], held.labels[task.name])
                 found.append({
-                    "case": case, "ratio": ratio, "seed": seed, "arm": name, "task": task.name,
+                    "case": case, "ratio": ratio, "seed": seed, "method": name, "task": task.name,
                     "metric": metric, "value": scores[metric],
                 })  # fmt: skip
             yield found
 
 
 def gains(rows: list[Row]) -> Iterator[Row]:
-    """Return per case, ratio and arm the gain to single-task of every task, and their mean."""
+    """Return per case, ratio and method the gain to single-task of every task, and their mean."""
     frame = pd.DataFrame(rows)
     index = ["case", "ratio", "task", "seed"]
-    values = frame.pivot_table("value", index, "arm", sort=False)
+    values = frame.pivot_table("value", index, "method", sort=False)
     paired = values.sub(values["single_task"], axis=0)
     for (case, ratio), of_case in paired.groupby(["case", "ratio"], sort=False):
-        for arm in of_case:
-            table = of_case.pivot_table(arm, "seed", "task", sort=False).dropna()
-            if arm == "single_task" or table.empty:
+        for method in of_case:
+            table = of_case.pivot_table(method, "seed", "task", sort=False).dropna()
+            if method == "single_task" or table.empty:
                 continue
             table.insert(0, "mean", table.mean(axis=1))
             for task in table:
@@ -177,18 +179,20 @@ def gains(rows: list[Row]) -> Iterator[Row]:
                     half = float(stats.t.ppf(0.975, len(found) - 1) * spread)
                 mean = float(found.mean())
                 yield {
-                    "case": case, "ratio": ratio, "arm": arm, "metric": f"gain {task}",
+                    "case": case, "ratio": ratio, "method": method, "metric": f"gain {task}",
                     "mean": mean, "low": mean - half, "high": mean + half, "seeds": len(found),
                 }  # fmt: skip
 
 
 def main() -> None:
-    """Measure what is not there yet, and print the worst task and the mean of every arm."""
+    """Measure what is not there yet, and print the worst task and the mean of every method."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one seed, few arms, one ratio")
+    parser.add_argument("--quick", action="store_true", help="one seed, few methods, one ratio")
     parser.add_argument("--case", choices=list(RATIOS))
     parser.add_argument("--ratio", type=int)
-    parser.add_argument("--arms", help="only these, with commas; single_task is always among them")
+    parser.add_argument(
+        "--methods", help="only these, with commas; single_task is always among them"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="file of JSON lines to go on from")
     parser.add_argument("--json", type=Path, help="file for the list of gains")
@@ -197,31 +201,31 @@ def main() -> None:
     rows: list[Row] = []
     if options.out and options.out.exists():
         rows = [json.loads(line) for line in options.out.read_text("utf-8").splitlines()]
-    done = {(row["case"], row["ratio"], row["seed"], row["arm"]) for row in rows}
+    done = {(row["case"], row["ratio"], row["seed"], row["method"]) for row in rows}
     for seed in range(1 if options.quick else options.seeds):
         for case in [options.case] if options.case else RATIOS:
             ratios = (10,) if options.quick else RATIOS[case]
             for ratio in (r for r in ratios if options.ratio in (None, r)):
-                names = list(QUICK) if options.quick else arms(case != "yeast")
-                if options.arms:
-                    names = ["single_task", *options.arms.split(",")]
+                names = list(QUICK) if options.quick else methods(case != "yeast")
+                if options.methods:
+                    names = ["single_task", *options.methods.split(",")]
                 wanted = [name for name in names if (case, ratio, seed, name) not in done]
-                for of_arm in measure(case, ratio, seed, wanted) if wanted else ():
-                    rows += of_arm
+                for of_method in measure(case, ratio, seed, wanted) if wanted else ():
+                    rows += of_method
                     if options.out:
                         with options.out.open("a", encoding="utf-8") as file:
-                            file.write("".join(json.dumps(row) + "\n" for row in of_arm))
+                            file.write("".join(json.dumps(row) + "\n" for row in of_method))
     found = list(gains(rows))
-    print(f"{'case':8} {'ratio':>7} {'arm':22} {'worst task':12} {'gain':>22} {'mean gain':>22}")
-    by_arm: dict[tuple[str, int, str], list[Row]] = {}
+    print(f"{'case':8} {'ratio':>7} {'method':22} {'worst task':12} {'gain':>22} {'mean gain':>22}")
+    by_method: dict[tuple[str, int, str], list[Row]] = {}
     for row in found:
-        by_arm.setdefault((row["case"], row["ratio"], row["arm"]), []).append(row)
-    for (case, ratio, arm), of_arm in by_arm.items():
-        mean, *tasks = of_arm
+        by_method.setdefault((row["case"], row["ratio"], row["method"]), []).append(row)
+    for (case, ratio, method), of_method in by_method.items():
+        mean, *tasks = of_method
         worst = min(tasks, key=lambda row: row["mean"])
         shown = [f"{r['mean']:+.3f} ({r['low']:+.3f} to {r['high']:+.3f})" for r in (worst, mean)]
         name = worst["metric"].removeprefix("gain ")
-        print(f"{case:8} {f'1:{ratio}':>7} {arm:22} {name:12} {shown[0]:>22} {shown[1]:>22}")
+        print(f"{case:8} {f'1:{ratio}':>7} {method:22} {name:12} {shown[0]:>22} {shown[1]:>22}")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

@@ -32,45 +32,45 @@ from labelweave.datasets import write_digits, write_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import Study
 from labelweave.experiments._active_learning import rows_to_label
-from labelweave.fitting._fit import fit_arm
-from labelweave.fitting._methods import find_arm
-from labelweave.fitting._split import Fold
+from labelweave.fitting._fit import fit_method
+from labelweave.fitting._methods import find_method
+from labelweave.fitting._split import Split
 from labelweave.model import Model
 
 CASES: dict[str, Callable[[Path, int], Path]] = {"leaves": write_leaves, "digits": write_digits}
-ARM = "full.given"
+METHOD = "full.given"
 DRAWS = 3
 Rows = NDArray[np.int64]
 Row = dict[str, Any]
 
 
-def bought(fold: Fold, task: str, rows: Rows) -> Fold:
-    """Return the fold with the hidden labels of some training rows of a task."""
-    assert fold.everything is not None
-    labels = {name: codes.copy() for name, codes in fold.train.annotations.labels.items()}
-    labels[task][rows] = fold.everything.labels[task][rows]
-    source = fold.source.copy()
+def bought(split: Split, task: str, rows: Rows) -> Split:
+    """Return the split with the hidden labels of some training rows of a task."""
+    assert split.everything is not None
+    labels = {name: codes.copy() for name, codes in split.train.annotations.labels.items()}
+    labels[task][rows] = split.everything.labels[task][rows]
+    source = split.source.copy()
     source[rows] = 0
-    annotations = Annotations(fold.train.annotations.tasks, labels)
-    return replace(fold, train=replace(fold.train, annotations=annotations), source=source)
+    annotations = Annotations(split.train.annotations.tasks, labels)
+    return replace(split, train=replace(split.train, annotations=annotations), source=source)
 
 
 def choices(
-    study: Study, fold: Fold, model: Model, task: str, n: int
+    study: Study, split: Split, model: Model, task: str, n: int
 ) -> Iterator[tuple[str, Rows]]:
     """Give every way to choose n rows, and the rows."""
-    free = np.flatnonzero(~fold.train.annotations.labelled(task))
-    draw = np.random.default_rng([fold.seed, n])
+    free = np.flatnonzero(~split.train.annotations.labelled(task))
+    draw = np.random.default_rng([split.seed, n])
     for _ in range(DRAWS):
         yield "random", draw.permutation(free)[:n]
-    given = model.probabilities(fold.train.inputs)
+    given = model.probabilities(split.train.inputs)
     p = np.maximum(given[task][free].astype(np.float64), 1e-12)
     yield "entropy", free[np.argsort((p * np.log(p)).sum(axis=1), kind="stable")[:n]]
     collection = study.data.collection
-    features = model.features(fold.train.inputs)
-    table = rows_to_label(fold, given, features, collection, {task: 1.0}, n)
+    features = model.features(split.train.inputs)
+    table = rows_to_label(split, given, features, collection, {task: 1.0}, n)
     # rows of the only source's file, from 1
-    place = {int(collection.numbers[row]): i for i, row in enumerate(fold.train.index)}
+    place = {int(collection.numbers[row]): i for i, row in enumerate(split.train.index)}
     yield "plan", np.array([place[int(row)] for row in table["row"]])
 
 
@@ -82,21 +82,21 @@ def measure(case: str, seed: int, quick: bool) -> Iterator[Row]:
         if quick:
             content["training"]["steps"] = 100
         study = Study(content, path.parent)
-        fold, task, arm = study.first_fold(), study.data.tasks[0], find_arm(ARM)
+        split, task, method = study.first_split(), study.data.tasks[0], find_method(METHOD)
 
-        def accuracy(data: Fold) -> tuple[float, Model]:
-            fitted = fit_arm(arm, data, study.config, None)
+        def accuracy(data: Split) -> tuple[float, Model]:
+            fitted = fit_method(method, data, study.config, None)
             assert fitted.model is not None
             labels = data.test.annotations.labels[task.name]
             found = evaluate(task, fitted.probabilities[task.name], labels)[main_metric(task)]
             return float(found or 0.0), fitted.model
 
-        start, model = accuracy(fold)
+        start, model = accuracy(split)
         yield {"case": case, "seed": seed, "labels": 0, "choice": "start", "accuracy": start}
         for n in (task.width,) if quick else (task.width, 2 * task.width):
             by_choice: dict[str, list[float]] = {}
-            for choice, rows in choices(study, fold, model, task.name, n):
-                by_choice.setdefault(choice, []).append(accuracy(bought(fold, task.name, rows))[0])
+            for choice, rows in choices(study, split, model, task.name, n):
+                by_choice.setdefault(choice, []).append(accuracy(bought(split, task.name, rows))[0])
             for choice, values in by_choice.items():
                 mean = float(np.mean(values))
                 yield {"case": case, "seed": seed, "labels": n, "choice": choice, "accuracy": mean}

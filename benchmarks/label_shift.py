@@ -62,30 +62,30 @@ def measure(name: str, cases: list[Case], methods: tuple[str, ...]) -> Iterator[
                     relations=case.relations, method=method, steps=case.steps, random_state=seed,
                     label_shift={"training": training}, backbone=case.backbone,
                 ).fit(case.sources)  # fmt: skip
-                for arm, prior, p in predictions(classifier, case, f"{method}, {training}"):
+                for label, prior, p in predictions(classifier, case, f"{method}, {training}"):
                     scores = evaluate(classifier.tasks_[0], p, case.labels)
-                    found.setdefault((arm, prior), []).append(scores)
-    for (arm, prior), of_seeds in found.items():
+                    found.setdefault((label, prior), []).append(scores)
+    for (method, prior), of_seeds in found.items():
         values = {m: np.array([of[m] for of in of_seeds], np.float64) for m in METRICS}
         figures = " ".join(f"{v.mean():7.3f}±{v.std():.3f}" for v in values.values())
-        print(f"{name:14} {arm:30} {prior:10} {figures}", flush=True)
+        print(f"{name:14} {method:30} {prior:10} {figures}", flush=True)
         for metric, v in values.items():
-            row: Row = {"case": name, "arm": f"{arm}, prior {prior}", "metric": metric}
+            row: Row = {"case": name, "method": f"{method}, prior {prior}", "metric": metric}
             row |= {"mean": float(v.mean()), "low": float(v.min()), "high": float(v.max())}
             yield row | {"seeds": len(cases)}
 
 
 def predictions(
-    classifier: MultiTaskClassifier, case: Case, arm: str
+    classifier: MultiTaskClassifier, case: Case, method: str
 ) -> Iterator[tuple[str, str, NDArray[Any]]]:
-    """Give arm, prior and the first task's probabilities of the test rows."""
+    """Give method, prior and the first task's probabilities of the test rows."""
     task = classifier.tasks_[0]
     counts = np.bincount(case.labels, minlength=task.width) + 0.5
     true = {task.name: dict(zip(task.names, (counts / counts.sum()).tolist(), strict=True))}
     for name in PRIORS:
         given = classifier.predict_proba(case.test, true if name == "true" else name)
-        yield arm, name, given[task.name]
-        if arm == "multi_task, none" and case.relations and name != "population":
+        yield method, name, given[task.name]
+        if method == "multi_task, none" and case.relations and name != "population":
             yield "post_hoc", name, multiply_in(given, case.relations)[task.name]
 
 
@@ -170,7 +170,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds = range(1 if options.quick else 3)
-    print(f"{'case':14} {'arm, training':30} {'prior':10} " + " ".join(f"{m:>13}" for m in METRICS))
+    print(
+        f"{'case':14} {'method, training':30} {'prior':10} " + " ".join(f"{m:>13}" for m in METRICS)
+    )
     methods = ("multi_task", "distribution_matching", "full")
     rows = list(measure("simulated", [simulated(seed) for seed in seeds], ("multi_task",)))
     data = Leaves()

@@ -101,17 +101,17 @@ def leaves(seeds: int, cases: Sequence[str]) -> Iterator[Row]:
             )
             assert found.noise is not None
             plain = fit(inputs, rows, labels, lab, seed, found.relations)
-            # without any noise found the third arm is the second
+            # without any noise found the third method is the second
             own = plain
             if found.noise.found:
                 tables, noise = found.noise.relations, found.noise.found
                 own = fit(inputs, rows, labels, lab, seed, tables, noise)
-            for arm, q in (("multi_task", p), ("full", plain), ("full, noise", own)):
+            for method, q in (("multi_task", p), ("full", plain), ("full, noise", own)):
                 for metric, value in _accuracies(q, annotations, test).items():
-                    values.setdefault((arm, metric), []).append(value)
+                    values.setdefault((method, metric), []).append(value)
             for metric, value in _quality(found.noise, labels, clean, rates).items():
                 values.setdefault(("noise model", metric), []).append(value)
-        yield from (summary(case, arm, metric, v) for (arm, metric), v in values.items())
+        yield from (summary(case, method, metric, v) for (method, metric), v in values.items())
 
 
 def _accuracies(p: Predictions, annotations: Annotations, test: Rows) -> dict[str, float]:
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the list of result rows")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'case':14} {'arm':20} {'metric':18} {'mean':>8} {'low':>8} {'high':>8}")
+    print(f"{'case':14} {'method':20} {'metric':18} {'mean':>8} {'low':>8} {'high':>8}")
     rows = list(leaves(1 if options.quick else options.seeds, options.cases))
     if options.json is not None:
         options.json.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ probability (.95 to .6), anything else with .03. No row carries both tasks' labe
 - ``few failures``: 1,500 rows carry the modes, 60 the failure.
 
 The relation is an expert's (weights rounded to .9, leak .02), or estimated as ``from: predictions``
-does; "used" is how often the evidence lets the latter couple, else that arm is the uncoupled
+does; "used" is how often the evidence lets the latter couple, else that method is the uncoupled
 network. The mean average precision of the modes and of the failure on 2,000 test rows over seeds
 (low, high: smallest and largest seed), with the paired difference to multi_task. ``--yeast``: two
 halves of the 14 labels of river's yeast on disjoint rows, where nothing must be coupled.
@@ -74,23 +74,23 @@ def scattered(case: str, seed: int) -> tuple[Floats, Annotations, Floats, Codes]
 
 
 def study(
-    arms: Mapping[str, tuple[str, AnyRelation | None]],
+    methods: Mapping[str, tuple[str, AnyRelation | None]],
     data: tuple[Floats, Annotations, Floats, Codes],
     pairs: Sequence[tuple[str, str]],
     given: AnyRelation | None,
     seed: int,
 ) -> dict[str, float]:
-    """Return the figures of one seed, by ``arm|metric``."""
+    """Return the figures of one seed, by ``method|metric``."""
     inputs, labels, test, held = data
     frame = pd.DataFrame(inputs, columns=[f"x{i}" for i in range(inputs.shape[1])])
     fresh = pd.DataFrame(test, columns=frame.columns)
     found: dict[str, float] = {}
 
-    def score(arm: str, given: Mapping[str, NDArray[Any]]) -> None:
+    def score(method: str, given: Mapping[str, NDArray[Any]]) -> None:
         for task in labels.tasks:
             value = evaluate(task, given[task.name], held[task.name])["mean_average_precision"]
             assert value is not None
-            found[f"{arm}|{task.name}"] = value
+            found[f"{method}|{task.name}"] = value
 
     def fit(method: str, relations: Sequence[AnyRelation]) -> MultiTaskClassifier:
         model = MultiTaskClassifier(
@@ -108,8 +108,8 @@ def study(
     found["gate|used"] = len(related.relations)
     for evidence in related.evidence.values():
         found[f"gate {evidence.name}|lift"] = evidence.lift or 0.0
-    for arm, (method, relation) in arms.items():
-        score(arm, fit(method, [] if relation is None else [relation]).predict_proba(fresh))
+    for method, (method, relation) in methods.items():
+        score(method, fit(method, [] if relation is None else [relation]).predict_proba(fresh))
     if given is not None:
         score("post_hoc", multiply_in(plain.predict_proba(fresh), [given]))
     if related.noisy_ors:
@@ -121,15 +121,15 @@ def study(
 
 def summary(case: str, figures: Mapping[str, Sequence[float]]) -> Iterator[dict[str, Any]]:
     for name, values in figures.items():
-        arm, metric = name.split("|")
-        row = {"case": case, "arm": arm, "metric": metric, "mean": float(np.mean(values)),
+        method, metric = name.split("|")
+        row = {"case": case, "method": method, "metric": metric, "mean": float(np.mean(values)),
                "low": min(values), "high": max(values), "seeds": len(values)}  # fmt: skip
         base = figures.get(f"multi_task|{metric}")
         gain = ""
-        if base is not None and arm != "multi_task":
+        if base is not None and method != "multi_task":
             paired = np.subtract(values, base)
             gain = f"  {paired.mean():+.3f} ({paired.min():+.3f} to {paired.max():+.3f})"
-        print(f"{case:13s} {arm:24s} {metric:8s} {row['mean']:.3f}  "
+        print(f"{case:13s} {method:24s} {metric:8s} {row['mean']:.3f}  "
               f"{row['low']:.3f} to {row['high']:.3f}{gain}", flush=True)  # fmt: skip
         yield row
 
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--yeast", action="store_true", help="yeast instead, 3 seeds")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    arms = {
+    methods = {
         "single_task": ("single_task", None),
         "co_annotation": ("co_annotation", EXPERT),
         "distribution_matching": ("distribution_matching", EXPERT),
@@ -180,7 +180,7 @@ def main() -> None:
                 found = study({}, yeast(seed), [("a", "b"), ("b", "a")], None, seed)
             else:
                 pairs = [("mode", "failure")]
-                found = study(arms, scattered(case, seed), pairs, EXPERT, seed)
+                found = study(methods, scattered(case, seed), pairs, EXPERT, seed)
             for name, value in found.items():
                 figures.setdefault(name, []).append(value)
         rows += summary(case, figures)

@@ -111,21 +111,23 @@ def leaves(seeds: int) -> Iterator[Row]:
             rows, labels = scatter(annotations, train, k, None)
             p = fit(inputs, rows, labels, [], seed, 800)
             seen = {name: values_[rows] for name, values_ in p.items()}
-            arms: dict[str, Relations] = {"multi_task": [], "DM, true table": true}
+            methods: dict[str, Relations] = {"multi_task": [], "DM, true table": true}
             experts = {"estimated": 0, "true expert": 0, "25 % wrong": 8, "50 % wrong": 16}
-            for arm, wrong in {**experts, "all wrong": 32}.items():
-                given = [] if arm == "estimated" else [_wrong_rows(r, wrong, seed) for r in true]
+            for method, wrong in {**experts, "all wrong": 32}.items():
+                given = [] if method == "estimated" else [_wrong_rows(r, wrong, seed) for r in true]
                 found = estimate_relations(labels, seen, pairs, knowledge=given)
-                values.setdefault((arm, "table error"), []).append(table_error(found, true))
-                arms[f"DM, {arm}"] = [estimate.relation for estimate in found]
+                values.setdefault((method, "table error"), []).append(table_error(found, true))
+                methods[f"DM, {method}"] = [estimate.relation for estimate in found]
                 if wrong:
                     share = _named(found, given, true)
-                    values.setdefault((arm, "wrong rows named"), []).append(share)
-            for arm, relations in arms.items():
-                q = p if arm == "multi_task" else fit(inputs, rows, labels, relations, seed, 800)
+                    values.setdefault((method, "wrong rows named"), []).append(share)
+            for method, relations in methods.items():
+                q = p if method == "multi_task" else fit(inputs, rows, labels, relations, seed, 800)
                 right = q["species"][test].argmax(axis=1) == species[test]
-                values.setdefault((arm, "species accuracy"), []).append(float(right.mean()))
-        yield from (summary(f"leaves {k}", arm, metric, v) for (arm, metric), v in values.items())
+                values.setdefault((method, "species accuracy"), []).append(float(right.mean()))
+        yield from (
+            summary(f"leaves {k}", method, metric, v) for (method, metric), v in values.items()
+        )
 
 
 def _wrong_rows(relation: Relation, count: int, seed: int) -> Relation:
@@ -173,16 +175,18 @@ def goemotions(seeds: int, folder: Path, vectors: Path) -> Iterator[Row]:
             p = fit(inputs, rows, labels, [], seed, 600)
             seen = {name: values_[rows] for name, values_ in p.items()}
             counts = _cross_validated(inputs, rows, labels, "emotion", seed)
-            for arm, confusion in (("estimated", None), ("with confusion", {"emotion": counts})):
+            for method, confusion in (("estimated", None), ("with confusion", {"emotion": counts})):
                 found = estimate_relations(labels, seen, pairs, confusion=confusion)
-                values.setdefault(arm, []).append(table_error(found, true))
-        yield from (summary(f"goemotions {k}", arm, "table error", v) for arm, v in values.items())
+                values.setdefault(method, []).append(table_error(found, true))
+        yield from (
+            summary(f"goemotions {k}", method, "table error", v) for method, v in values.items()
+        )
 
 
 def _cross_validated(
     inputs: Inputs, rows: Rows, labels: Annotations, name: str, seed: int, folds: int = 3
 ) -> NDArray[np.float64]:
-    """Return the confusion counts of a task's head on labelled rows kept out of training."""
+    """Return the confusion counts of a task's head on labelled rows held out of training."""
     fold = np.arange(len(rows)) % folds
     codes = labels.labels[name]
     predicted = np.full(len(rows), -1)
@@ -218,11 +222,11 @@ def speed(n: int) -> Iterator[Row]:
     yield summary("speed", f"{n:,} rows", "seconds", [time.perf_counter() - start])
 
 
-def summary(case: str, arm: str, metric: str, values: Sequence[float]) -> Row:
+def summary(case: str, method: str, metric: str, values: Sequence[float]) -> Row:
     """Print and return the mean with the lowest and highest of the seeds."""
     row = {"mean": float(np.mean(values)), "low": min(values), "high": max(values)}
-    print(f"{case:14} {arm:20} {metric:18}", *(f"{v:8.4f}" for v in row.values()), flush=True)
-    return {"case": case, "arm": arm, "metric": metric, **row, "seeds": len(values)}
+    print(f"{case:14} {method:20} {metric:18}", *(f"{v:8.4f}" for v in row.values()), flush=True)
+    return {"case": case, "method": method, "metric": metric, **row, "seeds": len(values)}
 
 
 def main() -> None:
@@ -234,7 +238,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds = 1 if options.quick else 5
-    print(f"{'case':14} {'arm':20} {'metric':18} {'mean':>8} {'low':>8} {'high':>8}")
+    print(f"{'case':14} {'method':20} {'metric':18} {'mean':>8} {'low':>8} {'high':>8}")
     rows = list(leaves(seeds))
     if options.goemotions and options.vectors:
         rows += goemotions(seeds, options.goemotions, options.vectors)

@@ -1,17 +1,17 @@
 """Whether the statistics of a comparison keep what they promise, on simulated studies.
 
 Run ``python -m benchmarks.statistics [--quick] [--json OUT] [--case NAME]``. A simulated study has
-rows (in groups of 8 or alone) of which every seed tests a share of a fifth, two arms that are right
+rows (in groups of 8 or alone) of which every seed tests a share of a fifth, two methods that are right
 on a row by its difficulty, their own bent for row and group, and how their training came out. The
-truth is known: what the arms would get on new rows and new trainings. Cases:
+truth is known: what the methods would get on new rows and new trainings. Cases:
 
-- ``coverage``: share of 95 % intervals of the difference that hold the truth; the two arms are
+- ``coverage``: share of 95 % intervals of the difference that hold the truth; the two methods are
   equally good, so what is missing to 1 is the rate of false alarms of one test.
 - ``without``: the same where rows that hang together are taken as independent.
 - ``family``: share of studies of nine equally good tasks with any verdict of gain or harm.
 - ``power``: share of studies that find a change as large as the smallest detectable difference
   says, the median of studies without a change.
-- ``speed``: seconds of one processor for nine tasks, ten arms and five seeds of 381 test rows.
+- ``speed``: seconds of one processor for nine tasks, ten methods and five seeds of 381 test rows.
 """
 
 import argparse
@@ -49,20 +49,20 @@ def simulate(
     training: float = 0.0,
     gain: float = 0.0,
 ) -> tuple[list[TestResult], list[TestResult]]:
-    """Return the results of an arm and its baseline, whose accuracies are BASELINE + gain and it.
+    """Return the results of a method and its baseline, whose accuracies are BASELINE + gain and it.
 
     Args:
         generator: of all that is left to chance.
         seeds: runs of the study.
         rows: test rows of a run.
         group: rows of a group.
-        training: sd of what training adds to an arm's skill, new in every run.
+        training: sd of what training adds to a method's skill, new in every run.
         gain: true difference in accuracy.
     """
     groups = max(2, round(rows / SHARE / group))
     of_row = np.repeat(np.arange(groups), group)
     together = 0.8 * (group > 1)
-    # what both arms find hard, and what one finds harder than the other does
+    # what both methods find hard, and what one finds harder than the other does
     hard = together * generator.normal(size=groups)[of_row] + 0.6 * generator.normal(
         size=len(of_row)
     )
@@ -70,16 +70,16 @@ def simulate(
     bent += 0.4 * generator.normal(size=(2, len(of_row)))
     variance = 1.36 * together**2 + 0.6**2 + 0.4**2 + 0.5**2 + training**2
     skill = ndtri(np.array([[BASELINE + gain], [BASELINE]])) * np.sqrt(variance)
-    arms: tuple[list[TestResult], list[TestResult]] = ([], [])
+    methods: tuple[list[TestResult], list[TestResult]] = ([], [])
     for _ in range(seeds):
         tested = generator.permutation(groups)[: max(1, round(groups * SHARE))]
         chosen = np.flatnonzero(np.isin(of_row, tested))
         noise = 0.5 * generator.normal(size=(2, len(chosen)))
         noise += training * generator.normal(size=(2, 1))
         right = skill + hard[chosen] + bent[:, chosen] + noise > 0
-        for arm, hits in zip(arms, right, strict=True):
-            arm.append(_result(hits, of_row[chosen]))
-    return arms
+        for method, hits in zip(methods, right, strict=True):
+            method.append(_result(hits, of_row[chosen]))
+    return methods
 
 
 def _result(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> TestResult:
@@ -88,16 +88,16 @@ def _result(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> TestResult:
 
 
 def accuracy_spread(
-    arm: Sequence[TestResult], baseline: Sequence[TestResult], seed: int = 0
+    method: Sequence[TestResult], baseline: Sequence[TestResult], seed: int = 0
 ) -> tuple[float, Spread | None]:
     """Return what `compare` makes of the accuracy's difference, without the other metrics."""
-    groups = [np.asarray(each.groups) for each in arm]
+    groups = [np.asarray(each.groups) for each in method]
     numbers = np.unique(np.concatenate(groups), return_inverse=True)[1]
     sizes = np.bincount(numbers).astype(np.float64)
     weights = group_weights(len(sizes), REPLICATES, seed)
     values, replicates = [], []
     parts = np.split(numbers, np.cumsum([len(each) for each in groups])[:-1])
-    for one, other, of_row in zip(arm, baseline, parts, strict=True):
+    for one, other, of_row in zip(method, baseline, parts, strict=True):
         gap = _right(one) - _right(other)
         drawn = weights[:, of_row].astype(np.float64)
         totals = drawn.sum(axis=1)
@@ -136,15 +136,15 @@ def _covered(
     for trial in range(trials):
         generator = np.random.default_rng([trial, seeds, rows, group])
         pair = simulate(generator, seeds, rows, group, training)
-        arm, baseline = pair if grouped else map(_alone, pair)
-        mean, found = accuracy_spread(arm, baseline, trial)
+        method, baseline = pair if grouped else map(_alone, pair)
+        mean, found = accuracy_spread(method, baseline, trial)
         reach = found.reach(0.025) if found else np.inf
         held.append(abs(mean) <= reach)
         widths.append(reach)
     case = f"{case}, {rows} rows in groups of {group}"
-    arm_name = f"{seeds} seeds, training {training}"
-    yield _share(case, arm_name, "covered", held)
-    yield _row(case, arm_name, "half width, median", float(np.median(widths)), trials)
+    method_name = f"{seeds} seeds, training {training}"
+    yield _share(case, method_name, "covered", held)
+    yield _row(case, method_name, "half width, median", float(np.median(widths)), trials)
 
 
 def family(trials: int) -> Iterator[Row]:
@@ -175,38 +175,38 @@ def power(trials: int) -> Iterator[Row]:
                 pair = simulate(generator, seeds, 200, 1, training, gain)
                 mean, found = accuracy_spread(*pair, trial)
                 hits.append(found is not None and found.p_value(mean) < 0.05)
-            arm = f"{seeds} seeds, training {training}"
-            yield _row("power", arm, "smallest detectable difference", gain, trials)
-            yield _share("power", arm, "found", hits)
+            method = f"{seeds} seeds, training {training}"
+            yield _row("power", method, "smallest detectable difference", gain, trials)
+            yield _share("power", method, "found", hits)
 
 
 def speed(trials: int) -> Iterator[Row]:
     generator = np.random.default_rng(0)
     start = time.process_time()
     for _ in range(9):
-        arms = [simulate(generator, 5, 381)[0]] * 10
-        measured = [Replicates(TASK, arm, 1000) for arm in arms]
+        methods = [simulate(generator, 5, 381)[0]] * 10
+        measured = [Replicates(TASK, method, 1000) for method in methods]
         for each in measured[1:]:
             each.difference(measured[0], tests=9)
-    yield _row("speed", "9 tasks, 10 arms, 5 seeds", "seconds", time.process_time() - start, 1)
+    yield _row("speed", "9 tasks, 10 methods, 5 seeds", "seconds", time.process_time() - start, 1)
 
 
-def _share(case: str, arm: str, metric: str, hits: Sequence[bool]) -> Row:
+def _share(case: str, method: str, metric: str, hits: Sequence[bool]) -> Row:
     """Return a row with the share and its 95 % interval (Agresti & Coull, 1998)."""
     n, p = len(hits) + 4, (sum(hits) + 2) / (len(hits) + 4)
     half = 1.96 * (p * (1 - p) / n) ** 0.5
     share = sum(hits) / len(hits)
-    return _row(case, arm, metric, share, len(hits), max(0, p - half), min(1, p + half))
+    return _row(case, method, metric, share, len(hits), max(0, p - half), min(1, p + half))
 
 
 def _row(
-    case: str, arm: str, metric: str, mean: float, studies: int,
+    case: str, method: str, metric: str, mean: float, studies: int,
     low: float | None = None, high: float | None = None,
 ) -> Row:  # fmt: skip
     between = "" if low is None else f" ({low:.3f} to {high:.3f})"
-    print(f"{case:42s} {arm:26s} {metric:31s} {mean:.3f}{between}", flush=True)
+    print(f"{case:42s} {method:26s} {metric:31s} {mean:.3f}{between}", flush=True)
     return {
-        "case": case, "arm": arm, "metric": metric,
+        "case": case, "method": method, "metric": metric,
         "mean": mean, "low": low, "high": high, "seeds": studies,
     }  # fmt: skip
 

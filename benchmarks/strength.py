@@ -12,7 +12,7 @@ Run ``python -m benchmarks.strength [--quick] [--case NAME] [--seeds N] [--json 
   package river.
 - ``--study FILE``: a study file of your own.
 
-Tables: ``true``, ``half`` of its rows wrong, ``shuffled``. Arms: multi_task; ``full`` (relations
+Tables: ``true``, ``half`` of its rows wrong, ``shuffled``. Methods: multi_task; ``full`` (relations
 checked and corrected by the data, couplings that fade); ``full`` by the table as given with a fixed
 factor that does not fade. Main metric of the source task, and its mean over the others, with the
 95 % interval (of the others: the mean of theirs).
@@ -92,11 +92,11 @@ def spoil(path: Path, share: float, seed: int) -> None:
     table.to_csv(path, index=False)
 
 
-def arms(factors: tuple[float, ...]) -> list[Any]:
-    """Return the arms of the comparison."""
+def methods(factors: tuple[float, ...]) -> list[Any]:
+    """Return the methods of the comparison."""
     fixed = [
         {
-            "arm": "full",
+            "method": "full",
             "name": f"factor {factor:g}",
             "relations": {"from": "given"},
             "couplings": {
@@ -110,21 +110,21 @@ def arms(factors: tuple[float, ...]) -> list[Any]:
 
 
 def measure(case: str, study: Path, seeds: int, factors: tuple[float, ...]) -> Iterator[Row]:
-    """Run a study of all arms and return its rows."""
+    """Run a study of all methods and return its rows."""
     content = yaml.safe_load(study.read_text(encoding="utf-8"))
-    content |= {"arms": arms(factors), "seeds": seeds, "output": "strength"}
+    content |= {"methods": methods(factors), "seeds": seeds, "output": "strength"}
     content.pop("relatedness", None)
     results = Study(content, study.parent).compare(progress=False)
     metrics = {task["name"]: task["main_metric"] for task in results["tasks"]}
     source, *others = metrics
-    for arm, found in results["arms"].items():
-        if arm == "single_task":
+    for method, found in results["methods"].items():
+        if method == "single_task":
             continue
         for name, tasks in ((source, [source]), ("others", others)):
             values = [found[task][metrics[task]] for task in tasks]
             yield {
                 "case": case,
-                "arm": arm,
+                "method": method,
                 "metric": name,
                 "mean": float(np.mean([value["mean"] for value in values])),
                 "low": float(np.mean([value["low"] for value in values])),
@@ -178,7 +178,7 @@ def main() -> None:
         for row in measure(case, study, options.seeds, factors):
             rows.append(row)
             print(
-                f"{row['case']:20} {row['arm']:12} {row['metric']:12} {row['mean']:.3f} "
+                f"{row['case']:20} {row['method']:12} {row['metric']:12} {row['mean']:.3f} "
                 f"({row['low']:.3f} to {row['high']:.3f})",
                 flush=True,
             )

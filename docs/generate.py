@@ -15,14 +15,14 @@ from labelweave.experiments import StudyConfig
 from labelweave.experiments import _sections as sections
 from labelweave.experiments import _sections as value_sections
 from labelweave.experiments._sections import (
-    ArmSection,
-    ArmTrainingSection,
+    MethodSection,
+    MethodTrainingSection,
     SourceSection,
     TrackerSection,
     TuneSection,
 )
 from labelweave.fitting._inputs import ImageSection, InputsSection, TextSection
-from labelweave.fitting._methods import ARMS
+from labelweave.fitting._methods import METHODS
 from labelweave.fitting._sections import LabelShiftSection, NetworkSection
 from labelweave.losses import TASK_LOSSES
 from labelweave.losses._supervised import LOSS_TITLES, MULTICLASS_ONLY, MULTILABEL_ONLY
@@ -56,26 +56,26 @@ Paths are relative to the study file. An unknown key is an error that names the 
 This page is written by `python docs/generate.py`.
 """
 ORIGINS = """\
-Coupled arms take their relations from where `relatedness: {from: ...}` says, and an arm can say so
-for itself: `{arm: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is
+Coupled methods take their relations from where `relatedness: {from: ...}` says, and an method can say so
+for itself: `{method: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is
 `all` (the default: the tables as a prior, corrected by all else), `knowledge` (the tables),
-`annotations` (counts of co-labelled rows), `predictions` (of the arm `multi_task`, with the
+`annotations` (counts of co-labelled rows), `predictions` (of the method `multi_task`, with the
 counts) or `given`. For every seed the relations are estimated on the training rows, and only those
 that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
 tables are used as they are, unchecked: a wrong one harms.
 
-With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) an arm finds out
+With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) an method finds out
 how the labels err, couples by the tables of clean labels, and takes the noise into account; the
 labels that are likely wrong are in `mislabelled.csv` beside the results ([noise.md](noise.md)).
 
-An arm can have coupling options of its own, under a name of its own:
-`{arm: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
-{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such an arm
-is shown and judged like any other; the recommended arm is one of the usual ones. `labelweave
+An method can have coupling options of its own, under a name of its own:
+`{method: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
+{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such an method
+is shown and judged like any other; the recommended method is one of the usual ones. `labelweave
 ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
 
-A coupled arm that names `distillation` is taught by the single-task networks besides:
-`{arm: full, name: full taught, couplings: {distillation: {weight: 0.1}}}`.
+A coupled method that names `distillation` is taught by the single-task networks besides:
+`{method: full, name: full taught, couplings: {distillation: {weight: 0.1}}}`.
 """
 COUPLINGS = """\
 ## `couplings`
@@ -135,15 +135,15 @@ def page() -> str:
     """Return the text of docs/study-file.md."""
     parts = [HEAD, _section("The study", StudyConfig)]
     parts += [_section(f"`{name}`", section) for name, section in SECTIONS.items()]
-    arms = [f"| `{arm.name}` | {arm.title} |" for arm in ARMS.values()]
-    head = ["## `arms`", "", "| arm | what it is |", "|---|---|"]
+    methods = [f"| `{method.name}` | {method.title} |" for method in METHODS.values()]
+    head = ["## `methods`", "", "| method | what it is |", "|---|---|"]
     own = [
-        _section("An entry with settings of its own", ArmSection).replace("## ", "### "),
+        _section("An entry with settings of its own", MethodSection).replace("## ", "### "),
         ORIGINS,
-        _section("`training` of an entry", ArmTrainingSection).replace("## ", "### "),
+        _section("`training` of an entry", MethodTrainingSection).replace("## ", "### "),
     ]
     parts += [
-        "\n".join([*head, *arms, "", *own]),
+        "\n".join([*head, *methods, "", *own]),
         COUPLINGS,
         _losses(),
         _samplings(),

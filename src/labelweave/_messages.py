@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 
-class Remark(str):
+class Message(str):
     """A sentence in English that knows what it says: a text's key in the catalogue, and its values.
 
     Everywhere else it is a text like any other.
@@ -39,25 +39,25 @@ class Remark(str):
         return {"code": self.code, "values": values}
 
 
-def _again(code: str, values: Mapping[str, Any]) -> Remark:
-    return Remark(code, **values)
+def _again(code: str, values: Mapping[str, Any]) -> Message:
+    return Message(code, **values)
 
 
 def _bare(value: Any) -> Any:
-    if isinstance(value, Remark):
+    if isinstance(value, Message):
         return value.to_dict()
     return [_bare(each) for each in value] if isinstance(value, list) else value
 
 
-def some(names: Sequence[str], limit: int = 8) -> "list[str] | Remark":
-    """Return a list of names for a remark, cut after `limit` of them with the count of the rest."""
+def some(names: Sequence[str], limit: int = 8) -> "list[str] | Message":
+    """Return a list of names for a message, cut after `limit` of them with the count of the rest."""
     rest = len(names) - limit
-    return Remark("format.more", names=list(names[:limit]), n=rest) if rest > 0 else list(names)
+    return Message("format.more", names=list(names[:limit]), n=rest) if rest > 0 else list(names)
 
 
 def plain(value: Any) -> Any:
     """Return JSON-able values in which every remark stands as text, code and values."""
-    if isinstance(value, Remark):
+    if isinstance(value, Message):
         return {"text": str(value), **value.to_dict()}
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}

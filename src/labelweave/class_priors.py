@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark, some
+from labelweave._messages import Message, some
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import AnyRelation, Relation, source_posterior
@@ -287,15 +287,15 @@ class AssumedPrior:
             return estimate_prior(task, p, old)
         return np.full(task.width, 1 / task.width if isinstance(task, Multiclass) else 0.5)
 
-    def remark(self) -> Remark:
+    def message(self) -> Message:
         """Return what the prior is, in words."""
-        named = Remark(f"prior.{self.name}")
+        named = Message(f"prior.{self.name}")
         if not self.given:
             return named
-        return Remark("prior.given", tasks=some(list(self.given)), prior=named)
+        return Message("prior.given", tasks=some(list(self.given)), prior=named)
 
     def __str__(self) -> str:
-        return str(self.remark())
+        return str(self.message())
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON-able description, for `from_dict`."""

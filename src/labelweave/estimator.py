@@ -27,24 +27,24 @@ from labelweave.class_priors import PriorChoice
 from labelweave.data import Collection, Scale, Source, prepare_sources
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import evaluate
-from labelweave.experiments._checking import check_fold
+from labelweave.experiments._checking import check_split
 from labelweave.experiments._config import StudyConfig, one_line
 from labelweave.experiments._relating import mislabelled_table, relate_by, with_relations
 from labelweave.experiments._sections import LARGEST_SEED, SplitSection
-from labelweave.fitting._fit import fit_arm, teacher_scores
+from labelweave.fitting._fit import fit_method, teacher_scores
 from labelweave.fitting._inputs import InputsSection
-from labelweave.fitting._methods import ARMS, BASELINE, UNCOUPLED, Arm
+from labelweave.fitting._methods import BASELINE, METHODS, UNCOUPLED, Method
 from labelweave.fitting._sections import NetworkSection
-from labelweave.fitting._split import Fold, make_training_fold
+from labelweave.fitting._split import Split, make_training_split
 from labelweave.model import Model
 from labelweave.relations import AnyRelation, NoisyOr, Relatedness, Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 from labelweave.training import TrainingConfig
 
-METHODS = (
+FITTABLE = (
     "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
 )  # fmt: skip
-COUPLED = METHODS[:3]
+COUPLED = FITTABLE[:3]
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
 INPUTS = ("categorical", "scale", "image", "text")
 TRAINING = (
@@ -62,9 +62,9 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
     """
     given = {name: _plain(value) for name, value in parameters.items()}
     method, seed = given["method"], given["random_state"]
-    if method not in METHODS:
+    if method not in FITTABLE:
         raise _wrong(
-            "method", f"found {method!r}, expected {listing(METHODS)}{nearest(method, METHODS)}"
+            "method", f"found {method!r}, expected {listing(FITTABLE)}{nearest(method, FITTABLE)}"
         )
     if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
         raise _wrong("random_state", f"found {seed!r}, expected a whole number from 0 up")
@@ -192,8 +192,8 @@ class PredictorMixin:
 
 
 def found_relatedness(
-    arm: Arm,
-    fold: Fold,
+    method: Method,
+    split: Split,
     known: Sequence[AnyRelation],
     config: StudyConfig,
     *,
@@ -203,52 +203,52 @@ def found_relatedness(
     """Return how the tasks relate, by an uncoupled network; None = relations as they are.
 
     Args:
-        arm: what is to be trained.
-        fold: the data.
+        method: what is to be trained.
+        split: the data.
         known: the relations given.
         config: the settings.
         noise: find out how labels err as well.
         progress: show a bar over the steps.
     """
     origin = config.relatedness.origin
-    if origin == "given" or not arm.coupled:
+    if origin == "given" or not method.coupled:
         return None
     pairs = [(relation.source.name, relation.target.name) for relation in known] or None
-    uncoupled = trained_model(ARMS[UNCOUPLED], fold, config, progress=progress)
-    return relate_by(fold, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
+    uncoupled = trained_model(METHODS[UNCOUPLED], split, config, progress=progress)
+    return relate_by(split, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
 
 
 def likely_mislabelled(
-    collection: Collection, fold: Fold, relatedness: Relatedness | None
+    collection: Collection, split: Split, relatedness: Relatedness | None
 ) -> pd.DataFrame:
     """Return the labels that are likely wrong, the surest first; rows count from 0.
 
     Args:
         collection: all rows.
-        fold: those trained on.
+        split: those trained on.
         relatedness: what was found about them; None = nothing.
     """
     found = [] if relatedness is None else [[relatedness]]
-    table = mislabelled_table(collection, [fold], found).drop(columns="seeds")
+    table = mislabelled_table(collection, [split], found).drop(columns="seeds")
     return table.assign(row=table["row"] - 1)
 
 
-def trained_model(arm: Arm, fold: Fold, config: StudyConfig, *, progress: bool) -> Model:
-    """Return the model of an arm, taught by single-task networks where it distils.
+def trained_model(method: Method, split: Split, config: StudyConfig, *, progress: bool) -> Model:
+    """Return the model of a method, taught by single-task networks where it distils.
 
     Args:
-        arm: what to train.
-        fold: the data.
+        method: what to train.
+        split: the data.
         config: the settings.
         progress: show a bar over the steps.
     """
     teachers = None
-    if arm.distils:
-        baseline = trained_model(ARMS[BASELINE], fold, config, progress=progress)
-        teachers = teacher_scores(baseline, fold, config)
-    fitted = fit_arm(arm, fold, config, None, teachers=teachers, progress=progress)
+    if method.distils:
+        baseline = trained_model(METHODS[BASELINE], split, config, progress=progress)
+        teachers = teacher_scores(baseline, split, config)
+    fitted = fit_method(method, split, config, None, teachers=teachers, progress=progress)
     if fitted.model is None:
-        raise AssertionError(f"arm {arm.name} keeps no model")
+        raise AssertionError(f"method {method.name} keeps no model")
     return fitted.model
 
 
@@ -257,8 +257,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
 
     Works with scikit-learn's ``clone``, ``get_params``/``set_params``, pipelines (as the last
     step) and searches such as ``GridSearchCV``, when `y` is a data frame: scikit-learn cannot cut
-    a dictionary into folds. Shuffle the folds, since scattered labels often stand in blocks, and
-    give `tasks` with their classes when a fold may lack one. `predict` and `predict_proba` return
+    a dictionary into splits. Shuffle the splits, since scattered labels often stand in blocks, and
+    give `tasks` with their classes when a split may lack one. `predict` and `predict_proba` return
     a dictionary by task, so ``cross_val_predict`` and scikit-learn's own metrics, which expect one
     array, do not apply; `score` does. For the same reason scikit-learn's ``check_estimator`` does
     not apply: it fits on one array of complete labels.
@@ -437,20 +437,20 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.feature_names_in_ = np.array([str(c) for c in collection.inputs], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         seed = int(self.random_state)
-        fold = make_training_fold(collection, source, self.relations_, config, seed, ready.stores)
-        check_fold(fold, config)
-        self.notes_ = (*ready.notes, *fold.notes)
-        arm, noise = ARMS[self.method], self.noise is not None
+        split = make_training_split(collection, source, self.relations_, config, seed, ready.stores)
+        check_split(split, config)
+        self.notes_ = (*ready.notes, *split.notes)
+        method, noise = METHODS[self.method], self.noise is not None
         self.relatedness_ = found_relatedness(
-            arm, fold, self.relations_, config, noise=noise, progress=self.progress
+            method, split, self.relations_, config, noise=noise, progress=self.progress
         )
         if self.relatedness_ is not None:
-            arm = replace(arm, noise=noise)
-            fold = with_relations(fold, self.relatedness_, noise=noise)
-            self.relations_ = fold.relations
-        self.noise_ = fold.noise
-        self.mislabelled_ = likely_mislabelled(collection, fold, self.relatedness_)
-        self.model_ = trained_model(arm, fold, config, progress=self.progress)
+            method = replace(method, noise=noise)
+            split = with_relations(split, self.relatedness_, noise=noise)
+            self.relations_ = split.relations
+        self.noise_ = split.noise
+        self.mislabelled_ = likely_mislabelled(collection, split, self.relatedness_)
+        self.model_ = trained_model(method, split, config, progress=self.progress)
         return self
 
     @classmethod

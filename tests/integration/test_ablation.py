@@ -19,7 +19,7 @@ from labelweave.report._tables import escaped
 __all__ = ["command_line"]  # a fixture
 
 PAPER = {
-    "arm": "full",
+    "method": "full",
     "name": "mine",
     "couplings": {
         "distribution_matching": {"form": "paper"},
@@ -30,16 +30,16 @@ ROWS = [
     ("single-task", "", ""),
     ("multi-task", "", ""),
     *(
-        (method, form, "given")
+        (label, form, "given")
         for form in ("ours", "paper")
-        for method in ("+ soft co-annotation", "+ distribution matching", "+ both")
+        for label in ("+ soft co-annotation", "+ distribution matching", "+ both")
     ),
     ("+ hard co-annotation", "predecessors", "given"),
 ]
 
 
-def probabilities(study: Study, arm: str, results) -> np.ndarray:
-    folder = next(run["folder"] for run in results["runs"] if run["arm"] == arm)
+def probabilities(study: Study, method: str, results) -> np.ndarray:
+    folder = next(run["folder"] for run in results["runs"] if run["method"] == method)
     record = study.output / "runs" / folder
     assert record.is_dir()
     return np.frombuffer((record / "predictions.safetensors").read_bytes(), np.uint8)
@@ -54,20 +54,20 @@ def ablated(tmp_path_factory):
 
 def test_the_rows_are_those_of_the_paper_for_every_origin(ablated) -> None:
     _, results = ablated
-    rows = [(row["method"], row["form"], row["relations"]) for row in results["rows"]]
+    rows = [(row["label"], row["form"], row["relations"]) for row in results["rows"]]
     assert rows[:9] == ROWS
-    assert rows[9:] == [(method, form, "predictions") for method, form, _ in ROWS[2:]]
-    assert [row["arm"] for row in results["rows"][8:10]] == [
+    assert rows[9:] == [(label, form, "predictions") for label, form, _ in ROWS[2:]]
+    assert [row["method"] for row in results["rows"][8:10]] == [
         "co_annotation (predecessors)", "co_annotation.predictions",
     ]  # fmt: skip
-    assert set(results["arms"]) == {row["arm"] for row in results["rows"]}
-    assert "paper" in results["arm_titles"]["full (paper)"]
+    assert set(results["methods"]) == {row["method"] for row in results["rows"]}
+    assert "paper" in results["method_titles"]["full (paper)"]
 
 
 def test_every_form_trains_a_network_of_its_own(ablated) -> None:
     study, results = ablated
-    joint = [row["arm"] for row in results["rows"] if row["relations"] == "given"]
-    found = {probabilities(study, arm, results).tobytes() for arm in joint}
+    joint = [row["method"] for row in results["rows"] if row["relations"] == "given"]
+    found = {probabilities(study, method, results).tobytes() for method in joint}
     assert len(found) == len(joint)
 
 
@@ -76,37 +76,37 @@ def test_a_study_and_its_ablation_share_their_runs_whatever_they_are_called(abla
     folders = study.output / "runs"
     before = {folder: folder.stat().st_mtime_ns for folder in folders.iterdir()}
     path = write_study(
-        study.folder, seeds=[3, 4], arms=["full", "co_annotation.predictions", PAPER]
+        study.folder, seeds=[3, 4], methods=["full", "co_annotation.predictions", PAPER]
     )
     own = Study.from_file(path).run(jobs=1, progress=False)
     assert {folder: folder.stat().st_mtime_ns for folder in folders.iterdir()} == before
-    assert own["arms"]["mine"] == results["arms"]["full (paper)"]
-    assert own["arms"]["mine"] != own["arms"]["full"]
+    assert own["methods"]["mine"] == results["methods"]["full (paper)"]
+    assert own["methods"]["mine"] != own["methods"]["full"]
 
 
-def test_equal_arms_of_two_names_are_trained_once(tmp_path, monkeypatch) -> None:
-    fit, trained = runs.fit_arm, []
+def test_equal_methods_of_two_names_are_trained_once(tmp_path, monkeypatch) -> None:
+    fit, trained = runs.fit_method, []
 
-    def counted(arm, *rest, **options):
-        trained.append(arm.name)
-        return fit(arm, *rest, **options)
+    def counted(method, *rest, **options):
+        trained.append(method.name)
+        return fit(method, *rest, **options)
 
-    monkeypatch.setattr(runs, "fit_arm", counted)
-    path = write_study(tmp_path, arms=[PAPER, {**PAPER, "name": "twin"}])
+    monkeypatch.setattr(runs, "fit_method", counted)
+    path = write_study(tmp_path, methods=[PAPER, {**PAPER, "name": "twin"}])
     results = Study.from_file(path).run(jobs=1, progress=False)
-    assert results["arms"]["mine"] == results["arms"]["twin"]
+    assert results["methods"]["mine"] == results["methods"]["twin"]
     assert sorted(trained) == ["full", "single_task"]
 
 
-def test_an_arms_options_go_before_the_studys(tmp_path) -> None:
+def test_an_methods_options_go_before_the_studys(tmp_path) -> None:
     general = {"distribution_matching": {"form": "js", "weight": 0.5}}
-    path = write_study(tmp_path, couplings=general, arms=["full", PAPER])
+    path = write_study(tmp_path, couplings=general, methods=["full", PAPER])
     config = Study.from_file(path).config
-    assert config.arm("mine").coupling_options(config.couplings) == {
+    assert config.method("mine").coupling_options(config.couplings) == {
         "co_annotation": {"backward": "paper"},
         "distribution_matching": {"form": "paper", "weight": 0.5},
     }
-    usual = config.arm("full").coupling_options(config.couplings)
+    usual = config.method("full").coupling_options(config.couplings)
     assert usual == {"co_annotation": {}, **general}
     again = config.model_validate(config.model_dump(mode="json", by_alias=True))
     assert again == config
@@ -117,46 +117,46 @@ def test_an_arms_options_go_before_the_studys(tmp_path) -> None:
     [
         (
             {"name": "mine", "couplings": {"distribution_match": {}}},
-            "arm 'full' has no coupling 'distribution_match', expected 'co_annotation', "
+            "method 'full' has no coupling 'distribution_match', expected 'co_annotation', "
             "'distribution_matching', 'distillation'; did you mean 'distribution_matching'?",
         ),
         (
             {"couplings": {"co_annotation": {}}},
-            "arm 'full' with couplings of its own needs a 'name'",
+            "method 'full' with couplings of its own needs a 'name'",
         ),
         (
             {"nam": "mine"},
-            "key 'arms.0.nam': no such key, expected 'arm', 'name', 'relations', 'noise', "
+            "key 'methods.0.nam': no such key, expected 'method', 'name', 'relations', 'noise', "
             "'couplings', 'training'; did you mean 'name'?",
         ),
         (
             {"name": "multi_task"},
-            "'multi_task' is what the usual arm is called, give another 'name'",
+            "'multi_task' is what the usual method is called, give another 'name'",
         ),
         (
             {"name": "mine", "couplings": {"distribution_matching": {"form": "papr"}}},
-            "arm 'mine': coupling 'distribution_matching': unknown form 'papr', expected "
+            "method 'mine': coupling 'distribution_matching': unknown form 'papr', expected "
             "'symmetric', 'js', 'source_to_target', 'target_to_source', 'paper'; "
             "did you mean 'paper'?",
         ),
     ],
 )
-def test_a_wrong_arm_is_told_in_one_line(tmp_path, entry, message) -> None:
-    path = write_study(tmp_path, arms=[{"arm": "full", **entry}])
+def test_a_wrong_method_is_told_in_one_line(tmp_path, entry, message) -> None:
+    path = write_study(tmp_path, methods=[{"method": "full", **entry}])
     with pytest.raises(LabelweaveError) as told:
-        Study.from_file(path).folds()
+        Study.from_file(path).splits()
     assert "\n" not in str(told.value)
     assert str(told.value).endswith(message)
 
 
-def test_two_arms_of_one_name_are_refused(tmp_path) -> None:
-    path = write_study(tmp_path, arms=[PAPER, PAPER])
-    with pytest.raises(LabelweaveError, match="two arms are called 'mine'"):
+def test_two_methods_of_one_name_are_refused(tmp_path) -> None:
+    path = write_study(tmp_path, methods=[PAPER, PAPER])
+    with pytest.raises(LabelweaveError, match="two methods are called 'mine'"):
         Study.from_file(path)
 
 
 def test_an_ablation_needs_relations_and_known_origins(tmp_path, cli) -> None:
-    path = write_study(tmp_path, relations=[], arms=["multi_task"])
+    path = write_study(tmp_path, relations=[], methods=["multi_task"])
     assert cli.refused("ablate", path) == (
         "study 'parts': found no relation to ablate, expected some under 'relations', or an "
         "origin to estimate them from"
@@ -168,34 +168,34 @@ def test_an_ablation_needs_relations_and_known_origins(tmp_path, cli) -> None:
 
 
 def made_up(tasks: int = 2) -> dict:
-    results = example_results(tasks=tasks, arms=5)
+    results = example_results(tasks=tasks, methods=5)
     results["rows"] = [
-        {"arm": arm, "method": arm, "form": form, "relations": "given" if form else ""}
-        for arm, form in zip(results["arms"], ["", "", "ours", "ours", "paper"], strict=True)
+        {"method": method, "label": method, "form": form, "relations": "given" if form else ""}
+        for method, form in zip(results["methods"], ["", "", "ours", "ours", "paper"], strict=True)
     ]
     results["tasks"][0]["name"] = "a_b & c%"
-    for part in ("arms", "differences", "verdicts"):
+    for part in ("methods", "differences", "verdicts"):
         for cells in results[part].values():
             cells["a_b & c%"] = cells.pop("species")
     values = {"single_task": 0.5, "multi_task": 0.4, "full": 0.7}
-    for arm in results["arms"]:
-        cell = results["arms"][arm]["a_b & c%"]["accuracy"]
-        cell["mean"] = values.get(arm, 0.6)
+    for method in results["methods"]:
+        cell = results["methods"][method]["a_b & c%"]["accuracy"]
+        cell["mean"] = values.get(method, 0.6)
         cell["values"] = [cell["mean"] - 0.1, None, cell["mean"] + 0.1]
-        if arm != "single_task":
-            word = "negative transfer" if arm == "multi_task" else "no difference"
-            results["verdicts"][arm]["a_b & c%"] = word
+        if method != "single_task":
+            word = "negative transfer" if method == "multi_task" else "no difference"
+            results["verdicts"][method]["a_b & c%"] = word
     return results
 
 
 def test_csv_holds_mean_spread_best_and_verdict(tmp_path) -> None:
     write_ablation(made_up(), tmp_path)
     with (tmp_path / "ablation.csv").open(encoding="utf-8") as file:
-        rows = {row["arm"]: row for row in csv.DictReader(file) if row["task"] == "a_b & c%"}
+        rows = {row["method"]: row for row in csv.DictReader(file) if row["task"] == "a_b & c%"}
     assert float(rows["full"]["mean"]) == 0.7
     assert float(rows["full"]["std"]) == pytest.approx(np.std([0.6, 0.8], ddof=1))
-    assert [arm for arm, row in rows.items() if row["best"] == "1"] == ["full"]
-    assert [arm for arm, row in rows.items() if row["verdict"] == "negative transfer"] == [
+    assert [method for method, row in rows.items() if row["best"] == "1"] == ["full"]
+    assert [method for method, row in rows.items() if row["verdict"] == "negative transfer"] == [
         "multi_task"
     ]
     assert json.loads((tmp_path / "ablation.json").read_text("utf-8")) == made_up()
@@ -247,12 +247,12 @@ def test_the_terminal_shows_every_task_whatever_the_width(width) -> None:
 
 def test_other_results_are_refused(tmp_path) -> None:
     with pytest.raises(LabelweaveError, match="no 'rows', expected the results of an ablation"):
-        write_ablation(example_results(tasks=1, arms=2), tmp_path)
+        write_ablation(example_results(tasks=1, methods=2), tmp_path)
 
 
-def test_a_failed_arm_is_shown_as_no_data(tmp_path) -> None:
+def test_a_failed_method_is_shown_as_no_data(tmp_path) -> None:
     results = made_up()
-    for part in ("arms", "differences", "verdicts"):
+    for part in ("methods", "differences", "verdicts"):
         del results[part]["full"]
     write_ablation(results, tmp_path)
     assert "full & -- & -- " in (tmp_path / "ablation.tex").read_text("utf-8")

@@ -24,7 +24,7 @@ __all__ = ["command_line"]
 IMAGE = {
     "inputs": {"image": {"size": 16}},
     "training": {"steps": 12, "batch_size": 16, "learning_rate": 0.01},
-    "arms": ["multi_task"],
+    "methods": ["multi_task"],
     "relations": None,
 }
 WORD = {"bolt": "a long bolt", "disc": "A round disc!", "ring": "a ring, round, a hole"}
@@ -43,7 +43,7 @@ def text_content(**changes: object) -> dict[str, object]:
         "network": {"backbone": "hf:model"},
         "split": {"test": 30},
         "training": {"steps": 60, "batch_size": 16, "learning_rate": 0.01},
-        "arms": ["single_task", "multi_task"],
+        "methods": ["single_task", "multi_task"],
         "seeds": [0],
         "statistics": {"replicates": 100},
         "label_curves": False,
@@ -74,15 +74,15 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study, dict[s
 
 def test_texts_are_tokenised_once_and_a_model_learns_what_they_say(texts):
     folder, study, results = texts
-    assert results["arms"]["multi_task"]["kind"]["accuracy"]["mean"] > 0.8
-    assert results["arms"]["multi_task"]["round"]["accuracy"]["mean"] > 0.8
-    fold = study.first_fold()
-    block = fold.train.inputs.blocks[0]
+    assert results["methods"]["multi_task"]["kind"]["accuracy"]["mean"] > 0.8
+    assert results["methods"]["multi_task"]["round"]["accuracy"]["mean"] > 0.8
+    split = study.first_split()
+    block = split.train.inputs.blocks[0]
     assert isinstance(block.array, np.memmap)
     assert block.array.dtype == np.int32
-    assert fold.encoder.shape_ == Tokens(12, len(WORDS), 0)
+    assert split.encoder.shape_ == Tokens(12, len(WORDS), 0)
     words = dict(enumerate(WORDS))
-    column = fold.encoder.columns[0]
+    column = split.encoder.columns[0]
     row = column.read(["A bolt, bent", ""])
     assert [words[i] for i in row[0]] == ["[CLS]", "a", "bolt", "[UNK]", "[UNK]", "[SEP]"] + [
         "[PAD]"
@@ -165,8 +165,8 @@ def test_a_run_is_known_by_all_that_shapes_its_network(tmp_path):
     def key(network: dict[str, object], **training: object) -> str:
         settings = {**IMAGE["training"], **training}
         study = image_study(tmp_path, {"backbone": "hf:res", **network}, training=settings)
-        fold = study.first_fold()
-        return plan_run("multi_task", fold, fold.fingerprint(), study.config, tmp_path).key
+        split = study.first_split()
+        return plan_run("multi_task", split, split.fingerprint(), study.config, tmp_path).key
 
     first = key({})
     assert key({"backbone": "hf:copy"}) == first
@@ -185,7 +185,7 @@ def test_code_of_ones_own_trains_in_a_study_where_it_is_trusted(tmp_path, monkey
     write_images(tmp_path, rows=30)
     network = {"backbone": "module:model_folders_example.Own", "norm": "group"}
     monkeypatch.setenv(VARIABLE, "model_folders_example")
-    study = image_study(tmp_path, network, arms=["single_task", "multi_task"])
+    study = image_study(tmp_path, network, methods=["single_task", "multi_task"])
     study.compare(jobs=1, progress=False)
     folder = study._trained[1]["multi_task"][0].folder / "model"
     Model.load(folder)
@@ -267,7 +267,7 @@ def test_texts_beside_other_columns_are_refused(texts):
     frame.to_csv(folder / "c.csv", index=False)
     content = text_content(tasks=[{"name": "kind"}], sources=[{"path": "c.csv"}])
     with pytest.raises(LabelweaveError) as error:
-        Study(content, folder).first_fold()
+        Study(content, folder).first_split()
     assert str(error.value) == (
         "inputs: found 'weight' beside the texts of column 'remark', which go to the network as "
         "they are; exclude the others, or give the texts an encoder"

@@ -109,8 +109,8 @@ def test_fashion_mnist_runs_from_the_official_files_to_results(
 ) -> None:
     quick = fashion_mnist.STUDY.replace("steps: 800", "steps: 10").replace("[128]", "[8]")
     quick = quick.replace("channels: [16, 32]", "channels: [4, 4]")
-    for arm in ("multi_task", "distribution_matching"):
-        quick = quick.replace(f"  - {arm}\n", "")
+    for method in ("multi_task", "distribution_matching"):
+        quick = quick.replace(f"  - {method}\n", "")
     quick = "".join(line for line in quick.splitlines(keepends=True) if "predictions" not in line)
     monkeypatch.setattr(fashion_mnist, "STUDY", quick)
     root, out = write_fashion(tmp_path / "f"), tmp_path / "out"
@@ -119,15 +119,15 @@ def test_fashion_mnist_runs_from_the_official_files_to_results(
     assert (answer.code, answer.err) == (0, "")
     assert answer.out.splitlines()[:2] == [f"Study: {path}", f"Next: labelweave check {path}"]
     study = Study.from_file(path)
-    (fold,) = study.folds()
-    assert fold.train.inputs.shape == (60, 784)
-    assert fold.train.annotations.counts("item").tolist() == [1] * 10
-    assert fold.train.annotations.co_labelled().loc["item", "warm"] == 0
-    assert len(fold.test.index) == 20
-    assert len(fold.relations) == 5
+    (split,) = study.splits()
+    assert split.train.inputs.shape == (60, 784)
+    assert split.train.annotations.counts("item").tolist() == [1] * 10
+    assert split.train.annotations.co_labelled().loc["item", "warm"] == 0
+    assert len(split.test.index) == 20
+    assert len(split.relations) == 5
     results = study.compare(jobs=1, progress=False)
     assert results["failures"] == []
-    assert set(results["arms"]) == {"single_task", "full"}
+    assert set(results["methods"]) == {"single_task", "full"}
 
 
 def test_another_k_leaves_the_tables_alone(tmp_path: Path) -> None:
@@ -173,9 +173,9 @@ def test_the_reverse_is_many_classes_and_few_attributes(tmp_path: Path, cli: Com
     root, out = write_fashion(tmp_path / "f"), tmp_path / "out"
     command = ("case", "fashion-mnist", "--root", root, "--out", out, "--k", 5)
     assert cli(*command, "--others", 3).code == 0
-    fold = Study.from_file(out / "study.yaml").first_fold()
-    assert fold.train.annotations.counts("item").tolist() == [5] * 10
-    assert fold.train.annotations.counts("worn_on").sum() == 3
+    split = Study.from_file(out / "study.yaml").first_split()
+    assert split.train.annotations.counts("item").tolist() == [5] * 10
+    assert split.train.annotations.counts("worn_on").sum() == 3
     assert cli.refused(*command, "--others", 11) == (
         "fashion-mnist: found 60 training images, expected at least 61"
     )
@@ -205,11 +205,11 @@ def test_goemotions_runs_from_the_official_files_with_a_generated_encoder(
     monkeypatch.setattr(goemotions, "STUDY", quick.replace("seeds: {seeds}", "seeds: [{seeds}]"))
     root, encoder = write_emotions(tmp_path / "g"), LetterCodes()
     study = Study.from_file(write_goemotions(tmp_path / "o", 1, 2, root, encoder=encoder))
-    (fold,) = study.folds()
-    assert fold.train.inputs.shape == (252, 2)  # no id among the inputs
-    assert fold.train.annotations.counts("emotion").tolist() == [2] * 28
-    assert {r.name for r in fold.relations} == {"emotion->ekman", "emotion->sentiment"}
-    assert all((r.table.max(axis=1) == 1).all() for r in fold.relations)
+    (split,) = study.splits()
+    assert split.train.inputs.shape == (252, 2)  # no id among the inputs
+    assert split.train.annotations.counts("emotion").tolist() == [2] * 28
+    assert {r.name for r in split.relations} == {"emotion->ekman", "emotion->sentiment"}
+    assert all((r.table.max(axis=1) == 1).all() for r in split.relations)
     seen = len(encoder.batches)
     write_goemotions(tmp_path / "o", 1, 1, root, encoder=encoder)
     assert len(encoder.batches) == seen

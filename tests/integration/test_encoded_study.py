@@ -35,14 +35,14 @@ def encoded_content(**changes: object) -> dict[str, object]:
 
 def refused(folder: Path, **changes: object) -> str:
     with pytest.raises(LabelweaveError) as error:
-        Study(encoded_content(**changes), folder).first_fold()
+        Study(encoded_content(**changes), folder).first_split()
     return str(error.value)
 
 
 def test_features_and_columns_stand_side_by_side_standardised(tmp_path):
     write_images(tmp_path)
-    fold = Study(encoded_content(), tmp_path).first_fold()
-    inputs = fold.train.inputs
+    split = Study(encoded_content(), tmp_path).first_split()
+    inputs = split.train.inputs
     blocks = inputs.blocks
     assert inputs.shape == (80, 11)  # nine ninths, the weight and whether it is missing
     assert isinstance(blocks[0].array, np.memmap)
@@ -59,21 +59,21 @@ def test_batches_of_stored_features_are_their_rows(tmp_path):
     from labelweave.data._batches import gatherer
 
     write_images(tmp_path)
-    inputs = Study(encoded_content(), tmp_path).first_fold().train.inputs
+    inputs = Study(encoded_content(), tmp_path).first_split().train.inputs
     rows = torch.tensor([7, 0, 7, 79])
     found = gatherer(inputs, "cpu")(rows)
     np.testing.assert_array_equal(found.numpy(), np.asarray(inputs)[rows.numpy()])
 
 
 def test_a_study_of_features_runs_with_trees_and_predicts_from_files(tmp_path, cli: CommandLine):
-    arms = ["single_task", "full", "strong_single_task"]
-    path = write_image_study(tmp_path, **encoded_content(arms=arms))
+    methods = ["single_task", "full", "strong_single_task"]
+    path = write_image_study(tmp_path, **encoded_content(methods=methods))
     assert cli("--trust", "encoders_example", "run", path, "--jobs", 1).code == 0
     encoder = image_encoder(CORNERS["encoder"])
     study = Study.from_file(path)
     results = study.compare(jobs=1, progress=False)
     assert encoder.seen == 120  # each image once, in both
-    assert results["arms"]["full"]["kind"]["accuracy"]["mean"] > 0.9
+    assert results["methods"]["full"]["kind"]["accuracy"]["mean"] > 0.9
     run = study._trained[1]["full"][0]
     lab = pd.read_csv(tmp_path / "lab" / "lab.csv")
     lab["image"] = [str(tmp_path / "lab" / name) for name in lab["image"]]
@@ -93,7 +93,7 @@ def test_code_that_is_not_trusted_is_not_imported(tmp_path, cli: CommandLine, mo
     )
     monkeypatch.setenv(trusting.VARIABLE, "other")
     trusting.trust("encoders_example")
-    assert Study.from_file(path).first_fold()
+    assert Study.from_file(path).first_split()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_texts_are_a_column_of_a_study(tmp_path, cli: CommandLine):
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
     assert cli("run", path, "--jobs", 1).code == 0
     results = Study.from_file(path).compare(jobs=1, progress=False)
-    assert results["arms"]["multi_task"]["kind"]["accuracy"]["mean"] == 1
+    assert results["methods"]["multi_task"]["kind"]["accuracy"]["mean"] == 1
     out = tmp_path / "out.csv"
     assert cli("predict", tmp_path / "runs" / "remarks", tmp_path / "t.csv", "--out", out).code == 0
     assert (pd.read_csv(out, keep_default_na=False)["kind predicted"] == kind).all()

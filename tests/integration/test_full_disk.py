@@ -21,7 +21,7 @@ __all__ = ["command_line"]
 FULL = Path("/dev/full")  # whatever is written to it finds the disk full
 CHANGES: dict[str, Any] = {
     "training": {"steps": 20, "batch_size": 16, "checkpoint_seconds": 1e-6},
-    "arms": ["single_task", "multi_task"],
+    "methods": ["single_task", "multi_task"],
 }
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
 
@@ -69,7 +69,7 @@ def test_a_disk_that_fills_in_training_ends_the_study_and_the_next_call_goes_on(
 ) -> None:
     path = write_study(tmp_path, **CHANGES)
     study = Study.from_file(path)
-    (run,) = plan_runs({"single_task": study.folds()}, study.config, study.output)["single_task"]
+    (run,) = plan_runs({"single_task": study.splits()}, study.config, study.output)["single_task"]
     meets = run.folder.with_name(f"{run.folder.name}.partial") / file
     fill(meets)
     assert cli.refused("run", path, "--jobs", jobs, begun=True) == (
@@ -80,7 +80,7 @@ def test_a_disk_that_fills_in_training_ends_the_study_and_the_next_call_goes_on(
     results = study.run(jobs=1, progress=False)
     assert results["failures"] == []
     assert not list(tmp_path.rglob("*.partial"))
-    assert results["arms"] == unbroken["arms"]
+    assert results["methods"] == unbroken["methods"]
 
 
 @needs_full
@@ -108,9 +108,9 @@ def test_a_disk_that_fills_at_the_end_costs_no_run(
 def test_a_disk_that_fills_while_relations_are_found(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_study(tmp_path, relatedness={"from": "predictions", "folds": 2}, **CHANGES)
+    path = write_study(tmp_path, relatedness={"from": "predictions", "splits": 2}, **CHANGES)
     assert cli("relate", path).code == 0
-    (kept,) = tmp_path.glob("runs/parts/kept_out/*")
+    (kept,) = tmp_path.glob("runs/parts/held_out/*")
     kept.unlink()
     shutil.rmtree(tmp_path / "runs/parts/relatedness")  # else nothing is to be found anew
     fill(kept)
@@ -157,7 +157,7 @@ def test_an_output_that_cannot_be_written_is_told_before_training(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "labelweave.experiments._runs.fit_arm", lambda *args, **kwargs: pytest.fail("trained")
+        "labelweave.experiments._runs.fit_method", lambda *args, **kwargs: pytest.fail("trained")
     )
     path = write_study(tmp_path, **CHANGES)
     (tmp_path / "runs").write_text("a file")
@@ -234,7 +234,7 @@ def test_a_damaged_run_is_named_with_what_to_do(
     for file in [*folder.rglob("*")][::-1]:
         file.rmdir() if file.is_dir() else file.unlink()
     folder.rmdir()
-    assert Study.from_file(path).compare(jobs=1, progress=False)["arms"] == results["arms"]
+    assert Study.from_file(path).compare(jobs=1, progress=False)["methods"] == results["methods"]
 
 
 def deny(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,17 +29,17 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, ob
 
 def refused(folder: Path, **changes: object) -> str:
     with pytest.raises(LabelweaveError) as error:
-        Study(image_content(**changes), folder).first_fold()
+        Study(image_content(**changes), folder).first_split()
     return str(error.value)
 
 
 def test_a_study_of_images_learns_what_they_show(ended):
     results = ended[1]
-    assert results["arms"]["full"]["kind"]["accuracy"]["mean"] > 0.9
+    assert results["methods"]["full"]["kind"]["accuracy"]["mean"] > 0.9
 
 
 def test_inputs_stay_memory_mapped_and_are_images(ended):
-    inputs = ended[0].first_fold().train.inputs
+    inputs = ended[0].first_split().train.inputs
     assert isinstance(inputs, StoredInputs)
     assert isinstance(inputs.blocks[0].array, np.memmap)
     assert inputs.shape == (80, 3, SIDE, SIDE)
@@ -47,7 +47,7 @@ def test_inputs_stay_memory_mapped_and_are_images(ended):
 
 def test_a_saved_model_reads_the_files_itself(ended, cli: CommandLine):
     study = ended[0]
-    found = cli("predict", study.output, study.folder / "photos", "--arm", "full")
+    found = cli("predict", study.output, study.folder / "photos", "--method", "full")
     assert found.code == 0
     lines = found.out.splitlines()
     assert len(lines) == 61
@@ -85,7 +85,7 @@ def test_runs_are_found_again_and_redone_when_an_image_changes(tmp_path):
 
 
 def planned(study):
-    return plan_runs({"full": [study.first_fold()]}, study.config, study.output)["full"]
+    return plan_runs({"full": [study.first_split()]}, study.config, study.output)["full"]
 
 
 def test_the_same_content_on_both_sides_is_a_leak(tmp_path):
@@ -93,8 +93,8 @@ def test_the_same_content_on_both_sides_is_a_leak(tmp_path):
     data = (tmp_path / "photos/bolt/0.bmp").read_bytes()
     for number in range(0, 30, 6):
         (tmp_path / f"photos/bolt/{number}.bmp").write_bytes(data)
-    fold = Study(image_content(), tmp_path).first_fold()
-    assert any("same inputs" in note for note in fold.notes)
+    split = Study(image_content(), tmp_path).first_split()
+    assert any("same inputs" in note for note in split.notes)
 
 
 def test_damaged_files_stop_the_study_or_are_left_out_by_name(tmp_path):
@@ -110,7 +110,7 @@ def test_damaged_files_stop_the_study_or_are_left_out_by_name(tmp_path):
     collection = study.data.collection
     assert len(collection) == 118
     assert collection.place(60) == "row 3 of source 'lab'"
-    note = next(note for note in study.first_fold().notes if "left out" in note)
+    note = next(note for note in study.first_split().notes if "left out" in note)
     assert note == (
         f"lab/lab.csv: 2 rows are left out, not readable: '{bad}', "
         f"'{tmp_path / 'lab' / 'files' / '61.png'}'"
@@ -157,8 +157,8 @@ def test_wrong_settings_are_told_in_one_line(tmp_path):
         f"{tmp_path}/photos: a folder of images, expected a key 'inputs.image' that says what "
         "they become, such as 'inputs: {image: {size: 224}}'"
     )
-    assert refused(tmp_path, arms=["strong_single_task"]) == (
-        "key 'arms': arm 'strong_single_task' needs inputs that are columns, or images with an "
+    assert refused(tmp_path, methods=["strong_single_task"]) == (
+        "key 'methods': method 'strong_single_task' needs inputs that are columns, or images with an "
         "'encoder', found none"
     )
 

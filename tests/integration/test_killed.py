@@ -15,7 +15,7 @@ from labelweave.experiments import Study
 
 CHANGES: dict[str, Any] = {
     "training": {"steps": 100, "batch_size": 32, "checkpoint_seconds": 0.1},
-    "arms": ["single_task", "multi_task", "full", "post_hoc"],
+    "methods": ["single_task", "multi_task", "full", "post_hoc"],
     "seeds": [3, 4],
 }
 LONG = {"training": {"steps": 1000, "batch_size": 32, "checkpoint_seconds": 0.05}}
@@ -113,12 +113,12 @@ def test_when_one_worker_is_killed_its_runs_go_on(tmp_path: Path) -> None:
 def test_when_a_worker_is_killed_while_relations_are_found_they_go_on(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
         "training": {"steps": 400, "batch_size": 32},
-        "arms": ["multi_task", "full"],
-        "relatedness": {"from": "all", "folds": 2},
+        "methods": ["multi_task", "full"],
+        "relatedness": {"from": "all", "splits": 2},
         "seeds": [3, 4],
     }
     path = write_study(tmp_path, **changes)
-    with started(path, 2, "kept_out/*.safetensors", own_group=True) as process:
+    with started(path, 2, "held_out/*.safetensors", own_group=True) as process:
         os.kill(workers_of(process)[0], signal.SIGKILL)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
@@ -141,7 +141,7 @@ def test_when_workers_are_killed_whatever_one_does_the_study_ends(tmp_path: Path
         _, err = process.communicate()
     assert process.returncode == 1
     assert err.splitlines()[-1] == (
-        "labelweave: every arm failed, the first: its process was killed, perhaps for lack of "
+        "labelweave: every method failed, the first: its process was killed, perhaps for lack of "
         "memory; try fewer processes (--jobs 1)"
     )
 

@@ -145,8 +145,8 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
         "training": "adjust",
         "prediction": {"kind": {"bolt": 0.5, "disc": 0.25, "ring": 0.25}},
     }
-    arms = ["single_task", "full"]
-    study = Study.from_file(write_study(tmp_path, label_shift=shift, arms=arms))
+    methods = ["single_task", "full"]
+    study = Study.from_file(write_study(tmp_path, label_shift=shift, methods=methods))
     results = study.run(jobs=1, progress=False)
     said = "as given for 'kind', else training (the shares among the labelled training rows)"
     assert results["prior"]["text"] == said
@@ -156,7 +156,7 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
     assert '<th scope="col">balanced</th>' in report
     new = tables(20, seed=9)[0].drop(columns="kind")
     new.to_csv(tmp_path / "new.csv", index=False)
-    answer = cli("predict", study.output, tmp_path / "new.csv", "--arm", "full")
+    answer = cli("predict", study.output, tmp_path / "new.csv", "--method", "full")
     assert (answer.code, answer.err) == (0, f"prior: {said}\n")
     model = Model.load(next((study.output / "runs").glob("full-*/model")))
     columns = ["kind=bolt", "kind=disc", "kind=ring"]
@@ -164,7 +164,7 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
     assert np.allclose(table, model.predict_proba(new)["kind"], atol=1e-6)
     for prior in ("rows", "population"):
         answer = cli(
-            "predict", study.output, tmp_path / "new.csv", "--arm", "full", "--prior", prior
+            "predict", study.output, tmp_path / "new.csv", "--method", "full", "--prior", prior
         )
         assert answer.err.startswith(f"prior: {prior} (")
         found = model.predict_proba(new, prior)["kind"]
@@ -179,12 +179,12 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
 def test_only_a_study_with_label_shift_gets_runs_of_its_own(tmp_path: Path) -> None:
     write_study(tmp_path)
     study = Study(content(), tmp_path)
-    fold = study.first_fold()
-    prints = fold.fingerprint()
+    split = study.first_split()
+    prints = split.fingerprint()
 
     def key(**changes: Any) -> str:
         config = Study(content(**changes), tmp_path, data=study.data).config
-        return plan_run("full", fold, prints, config, tmp_path).key
+        return plan_run("full", split, prints, config, tmp_path).key
 
     same = key(label_shift={"training": "none", "prediction": "training"})
     others = [key(label_shift={"training": "adjust"}), key(label_shift={"prediction": "rows"})]
@@ -196,7 +196,7 @@ def test_a_prior_that_does_not_fit_the_study_is_told_before_training(tmp_path: P
     write_study(tmp_path)
     shift = {"prediction": {"kind": {"bolt": 1, "disk": 0}}}
     with pytest.raises(LabelweaveError) as error:
-        Study(content(label_shift=shift), tmp_path).first_fold()
+        Study(content(label_shift=shift), tmp_path).first_split()
     assert str(error.value) == (
         "key 'label_shift.prediction', task 'kind': no class 'disk', expected 'bolt', 'disc', "
         "'ring'; did you mean 'disc'?"

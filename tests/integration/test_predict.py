@@ -11,7 +11,7 @@ from study_example import tables, write_study
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.model import Model
-from labelweave.report import recommended_arm
+from labelweave.report import recommended_method
 from labelweave.serving._prediction import find_model, prediction_table
 
 __all__ = ["command_line"]
@@ -25,8 +25,8 @@ PRIOR = "prior: training (the shares among the labelled training rows)\n"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the results of a study with a new table, ``new.csv``, beside them."""
-    arms = ["single_task", "full", "strong_single_task"]
-    path = write_study(tmp_path_factory.mktemp("study"), seeds=[1, 2], arms=arms)
+    methods = ["single_task", "full", "strong_single_task"]
+    path = write_study(tmp_path_factory.mktemp("study"), seeds=[1, 2], methods=methods)
     study = Study.from_file(path)
     study.run(jobs=1, progress=False)
     new = tables(20, seed=9)[0].drop(columns="kind")
@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_table_of_probabilities_equals_the_models_own(folder: Path, cli: CommandLine) -> None:
     new = folder / "new.csv"
-    answer = cli("predict", folder, new, "--arm", "full", "--seed", 2)
+    answer = cli("predict", folder, new, "--method", "full", "--seed", 2)
     assert (answer.code, answer.err) == (0, PRIOR)
     table = pd.read_csv(StringIO(answer.out))
     assert list(table) == COLUMNS
@@ -52,7 +52,7 @@ def test_a_table_is_written_by_its_ending(
     suffix: str, folder: Path, cli: CommandLine, tmp_path: Path
 ) -> None:
     out = tmp_path / f"predicted.{suffix}"
-    arguments = [folder, folder / "new.csv", "--arm", "full", "--no-labels"]
+    arguments = [folder, folder / "new.csv", "--method", "full", "--no-labels"]
     assert cli("predict", *arguments, "--out", out) == (0, "", PRIOR)
     read = pd.read_csv(out) if suffix == "csv" else pd.read_parquet(out)
     assert list(read) == [name for name in COLUMNS if "predicted" not in name]
@@ -64,27 +64,27 @@ def test_a_table_is_written_by_its_ending(
 def test_a_models_folder_will_do(folder: Path, cli: CommandLine, tmp_path: Path) -> None:
     find_model(folder, "single_task", 1).save(tmp_path)
     of_model = cli("predict", tmp_path, folder / "new.csv")
-    of_study = cli("predict", folder, folder / "new.csv", "--arm", "single_task")
+    of_study = cli("predict", folder, folder / "new.csv", "--method", "single_task")
     assert of_model.code == 0
     assert of_model == of_study
 
 
-def test_the_recommended_arm_is_taken_by_itself(folder: Path, cli: CommandLine) -> None:
+def test_the_recommended_method_is_taken_by_itself(folder: Path, cli: CommandLine) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    chosen = cli("predict", folder, folder / "new.csv", "--arm", recommended_arm(results))
+    chosen = cli("predict", folder, folder / "new.csv", "--method", recommended_method(results))
     assert cli("predict", folder, folder / "new.csv") == chosen
 
 
 def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path: Path) -> None:
     new = folder / "new.csv"
-    assert cli.refused("predict", folder, new, "--arm", "fulll") == (
-        f"{folder}: no model of arm 'fulll', expected 'full', 'single_task'; did you mean 'full'?"
+    assert cli.refused("predict", folder, new, "--method", "fulll") == (
+        f"{folder}: no model of method 'fulll', expected 'full', 'single_task'; did you mean 'full'?"
     )
-    assert cli.refused("predict", folder, new, "--arm", "strong_single_task") == (
-        f"{folder}: no model of arm 'strong_single_task', expected 'full', 'single_task'; "
+    assert cli.refused("predict", folder, new, "--method", "strong_single_task") == (
+        f"{folder}: no model of method 'strong_single_task', expected 'full', 'single_task'; "
         "did you mean 'single_task'?"
     )
-    assert cli.refused("predict", folder, new, "--arm", "full", "--seed", 5) == (
+    assert cli.refused("predict", folder, new, "--method", "full", "--seed", 5) == (
         f"{folder}: no model of seed 5, expected one of [1, 2]"
     )
     assert cli.refused("predict", tmp_path, new) == (

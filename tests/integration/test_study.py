@@ -14,9 +14,9 @@ from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments import Study, StudyData, parse_study
 from labelweave.experiments import _runs as runs
 from labelweave.experiments._checking import notes
-from labelweave.fitting._methods import ARMS
+from labelweave.fitting._methods import METHODS
 from labelweave.relations import Relation
-from labelweave.report import recommended_arm
+from labelweave.report import recommended_method
 from labelweave.tasks import Multiclass
 
 Results = dict[str, Any]
@@ -47,23 +47,23 @@ def predictions(path: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def every_arm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
+def every_method(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Results]:
     training = {"steps": 100, "batch_size": 32, "learning_rate": 0.02, "sampling": "equal"}
     folder = tmp_path_factory.mktemp("every")
     couplings = {name: {"weight": 1} for name in ("distribution_matching", "co_annotation")}
     path = write_study(
-        folder, arms=None, scatter=SCATTER, seeds=2, training=training, couplings=couplings
+        folder, methods=None, scatter=SCATTER, seeds=2, training=training, couplings=couplings
     )
     return path, run(path)
 
 
-def test_results_have_the_same_form_for_every_arm_and_task(
-    every_arm: tuple[Path, Results],
+def test_results_have_the_same_form_for_every_method_and_task(
+    every_method: tuple[Path, Results],
 ) -> None:
-    path, results = every_arm
-    assert list(results["arms"]) == list(ARMS)
-    assert set(results["differences"]) == set(ARMS) - {"single_task"}
-    for part in ("arms", "differences"):
+    path, results = every_method
+    assert list(results["methods"]) == list(METHODS)
+    assert set(results["differences"]) == set(METHODS) - {"single_task"}
+    for part in ("methods", "differences"):
         for by_task in results[part].values():
             assert set(by_task) == {"kind", "form"}
             for name, main in (("kind", "accuracy"), ("form", "macro_f1")):
@@ -84,41 +84,46 @@ def test_results_have_the_same_form_for_every_arm_and_task(
     assert "single_task" in (output / "results.csv").read_text(encoding="utf-8")
 
 
-def test_results_name_no_folder_of_the_machine(every_arm: tuple[Path, Results]) -> None:
-    path, _ = every_arm
+def test_results_name_no_folder_of_the_machine(every_method: tuple[Path, Results]) -> None:
+    path, _ = every_method
     output = path.parent / "runs" / "parts"
     for name in ("results.json", "results.csv", "report.html", "report.md"):
         assert str(path.parent) not in (output / name).read_text(encoding="utf-8")
 
 
-def test_the_coupled_arms_learn_what_the_tables_show(every_arm: tuple[Path, Results]) -> None:
-    means = {arm: tasks["kind"]["accuracy"]["mean"] for arm, tasks in every_arm[1]["arms"].items()}
+def test_the_coupled_methods_learn_what_the_tables_show(every_method: tuple[Path, Results]) -> None:
+    means = {
+        method: tasks["kind"]["accuracy"]["mean"]
+        for method, tasks in every_method[1]["methods"].items()
+    }
     assert means["full"] > means["shuffled_relations"] + 0.1
     assert means["oracle"] > 0.7
 
 
-def test_all_arms_of_a_seed_are_tested_on_the_same_rows(every_arm: tuple[Path, Results]) -> None:
-    path, results = every_arm
+def test_all_methods_of_a_seed_are_tested_on_the_same_rows(
+    every_method: tuple[Path, Results],
+) -> None:
+    path, results = every_method
     study = Study.from_file(path)
-    for fold in study.folds():
-        used = np.concatenate([fold.train.index, fold.validation.index])
-        assert np.intersect1d(fold.test.index, used).size == 0
-        assert len(fold.test.index) == 60
+    for split in study.splits():
+        used = np.concatenate([split.train.index, split.validation.index])
+        assert np.intersect1d(split.test.index, used).size == 0
+        assert len(split.test.index) == 60
         for record in results["runs"]:
-            if record["seed"] == fold.seed:
+            if record["seed"] == split.seed:
                 folder = study.output / "runs" / record["folder"]
-                done = runs.Run(record["arm"], fold.seed, record["key"], folder)
-                assert np.array_equal(done.rows(), fold.test.index)
+                done = runs.Run(record["method"], split.seed, record["key"], folder)
+                assert np.array_equal(done.rows(), split.test.index)
                 assert set(done.predictions()) == {"kind", "form"}
 
 
-def test_calibration_is_told_of_the_baseline_the_joint_and_the_recommended_arm(
-    every_arm: tuple[Path, Results],
+def test_calibration_is_told_of_the_baseline_the_joint_and_the_recommended_method(
+    every_method: tuple[Path, Results],
 ) -> None:
-    _, results = every_arm
+    _, results = every_method
     found = results["calibration"]
     assert list(found)[:2] == ["single_task", "multi_task"]
-    assert set(found) == {"single_task", "multi_task", recommended_arm(results)}
+    assert set(found) == {"single_task", "multi_task", recommended_method(results)}
     for by_task in found.values():
         cells = {name: (by_task[name]["ece"], by_task[name]["bins"]) for name in by_task}
         assert set(cells) == {"kind", "form"}
@@ -131,8 +136,8 @@ def test_calibration_is_told_of_the_baseline_the_joint_and_the_recommended_arm(
         assert sum(n for *_, n in cells["kind"][1]) <= 2 * 60
 
 
-def test_running_again_trains_nothing(every_arm: tuple[Path, Results]) -> None:
-    path, results = every_arm
+def test_running_again_trains_nothing(every_method: tuple[Path, Results]) -> None:
+    path, results = every_method
     before = folders(path)
     again = run(path)
     assert folders(path) == before
@@ -150,7 +155,7 @@ def test_another_folder_gives_the_same_runs_bit_by_bit(tmp_path: Path) -> None:
 
 
 def test_a_changed_setting_redoes_only_what_it_changes(tmp_path: Path) -> None:
-    path = write_study(tmp_path, arms=["single_task", "full", "strong_single_task", "post_hoc"])
+    path = write_study(tmp_path, methods=["single_task", "full", "strong_single_task", "post_hoc"])
     run(path)
 
     def redone(**changes: Any) -> set[str]:
@@ -165,13 +170,13 @@ def test_a_changed_setting_redoes_only_what_it_changes(tmp_path: Path) -> None:
     table.to_csv(tmp_path / "knowledge.csv", index=False)
     assert redone() == {"full", "post_hoc"}
     assert redone(network={"hidden": [8]}) == {"single_task", "full", "multi_task", "post_hoc"}
-    assert redone(seeds=[3, 4]) == set(ARMS) & {
+    assert redone(seeds=[3, 4]) == set(METHODS) & {
         "single_task", "full", "multi_task", "post_hoc", "strong_single_task"
     }  # fmt: skip
 
 
 def test_a_renamed_input_column_is_another_run(tmp_path: Path) -> None:
-    path = write_study(tmp_path, arms=["single_task"])
+    path = write_study(tmp_path, methods=["single_task"])
     run(path)
     before = set(folders(path))
     for name in ("a.csv", "b.csv"):
@@ -184,9 +189,9 @@ def test_a_renamed_input_column_is_another_run(tmp_path: Path) -> None:
 def test_relations_are_counted_on_training_rows(tmp_path: Path) -> None:
     path = write_study(tmp_path, relations=[{"source": "kind", "targets": ["form"]}])
     study = Study.from_file(path)
-    (fold,) = study.folds()
-    (relation,) = fold.relations
-    both = fold.train.annotations.co_labelled().loc["kind", "form"]
+    (split,) = study.splits()
+    (relation,) = split.relations
+    both = split.train.annotations.co_labelled().loc["kind", "form"]
     assert relation.origin == f"counted on {both} rows"
     assert 0 < both < 30
     results = study.run(jobs=1, progress=False)
@@ -209,33 +214,33 @@ def test_counting_without_rows_that_carry_both_is_found_before_training(tmp_path
 def test_a_failing_run_is_named_and_the_others_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_study(tmp_path, seeds=2, arms=["single_task", "multi_task", "full"])
-    fit = runs.fit_arm
+    path = write_study(tmp_path, seeds=2, methods=["single_task", "multi_task", "full"])
+    fit = runs.fit_method
 
-    def failing(arm: Any, fold: Any, *args: Any, **options: Any) -> Any:
-        if (arm.name, fold.seed) == ("full", 1):
+    def failing(method: Any, split: Any, *args: Any, **options: Any) -> Any:
+        if (method.name, split.seed) == ("full", 1):
             raise TrainingError("step 3: loss term 'supervised/kind' is nan")
-        if (arm.name, fold.seed) == ("full", 0):
+        if (method.name, split.seed) == ("full", 0):
             raise ZeroDivisionError("nothing to divide")
-        return fit(arm, fold, *args, **options)
+        return fit(method, split, *args, **options)
 
-    monkeypatch.setattr(runs, "fit_arm", failing)
+    monkeypatch.setattr(runs, "fit_method", failing)
     results = run(path)
     first, second = results["failures"]
     assert first["error"].startswith("ZeroDivisionError: nothing to divide (details in full-seed0")
     assert second == {
-        "arm": "full",
+        "method": "full",
         "seed": 1,
         "error": "step 3: loss term 'supervised/kind' is nan",
     }
-    assert list(results["arms"]) == ["single_task", "multi_task"]
+    assert list(results["methods"]) == ["single_task", "multi_task"]
     (details,) = path.parent.glob("runs/parts/runs/*/error.txt")
     assert "ZeroDivisionError" in details.read_text(encoding="utf-8")
 
     monkeypatch.undo()
     mended = run(path)
     assert mended["failures"] == []
-    assert list(mended["arms"]) == ["single_task", "multi_task", "full"]
+    assert list(mended["methods"]) == ["single_task", "multi_task", "full"]
     assert not list(path.parent.glob("runs/parts/runs/*/error.txt"))
 
 
@@ -243,23 +248,23 @@ def test_a_study_without_its_baseline_still_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_study(tmp_path)
-    fit = runs.fit_arm
+    fit = runs.fit_method
 
-    def failing(arm: Any, *args: Any, **options: Any) -> Any:
-        if arm.name == "single_task":
+    def failing(method: Any, *args: Any, **options: Any) -> Any:
+        if method.name == "single_task":
             raise TrainingError("no number")
-        return fit(arm, *args, **options)
+        return fit(method, *args, **options)
 
-    monkeypatch.setattr(runs, "fit_arm", failing)
+    monkeypatch.setattr(runs, "fit_method", failing)
     results = run(path)
-    assert list(results["arms"]) == ["full"]
+    assert list(results["methods"]) == ["full"]
     assert results["differences"] == {}
     assert (tmp_path / "runs" / "parts" / "report.html").exists()
 
 
-def test_when_every_arm_fails_there_is_nothing_to_report(tmp_path: Path) -> None:
+def test_when_every_method_fails_there_is_nothing_to_report(tmp_path: Path) -> None:
     path = write_study(tmp_path, training={"steps": 40, "learning_rate": 1e30, "clip": None})
-    with pytest.raises(TrainingError, match=r"^every arm failed, the first: step [0-9]+: "):
+    with pytest.raises(TrainingError, match=r"^every method failed, the first: step [0-9]+: "):
         run(path)
     assert not (tmp_path / "runs" / "parts" / "results.json").exists()
 
@@ -284,7 +289,7 @@ def test_a_source_can_be_the_test_set(tmp_path: Path) -> None:
     b.assign(kind=a["kind"]).to_csv(tmp_path / "c.csv", index=False)
     results = run(path)
     assert results["splits"] == {"train": 240, "validation": 0, "test": 40}
-    assert results["arms"]["full"]["kind"]["accuracy"]["n"] == 40
+    assert results["methods"]["full"]["kind"]["accuracy"]["n"] == 40
 
 
 def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
@@ -293,17 +298,17 @@ def test_a_group_stays_on_one_side(tmp_path: Path) -> None:
     a = tables()[0].assign(batch=[f"B{i // 6}" for i in range(120)])
     a.to_csv(tmp_path / "a.csv", index=False)
     study = Study.from_file(path)
-    (fold,) = study.folds()
+    (split,) = study.splits()
     groups = study.data.collection.groups
-    assert np.intersect1d(groups[fold.train.index], groups[fold.test.index]).size == 0
+    assert np.intersect1d(groups[split.train.index], groups[split.test.index]).size == 0
     assert "batch" not in study.data.collection.inputs
 
 
 def test_a_study_of_one_task(tmp_path: Path) -> None:
-    path = write_study(tmp_path, tasks=[{"name": "kind"}], relations=None, arms=None)
+    path = write_study(tmp_path, tasks=[{"name": "kind"}], relations=None, methods=None)
     change(path, sources=[{"path": "a.csv"}])
     results = run(path)
-    assert list(results["arms"]) == [
+    assert list(results["methods"]) == [
         "single_task",
         "multi_task",
         "distillation",
@@ -315,7 +320,7 @@ def test_a_study_of_one_task(tmp_path: Path) -> None:
 
 def test_an_empty_test_set_gives_no_data(tmp_path: Path) -> None:
     results = run(write_study(tmp_path, split={"test": 0}))
-    assert results["arms"]["full"]["kind"]["accuracy"]["mean"] is None
+    assert results["methods"]["full"]["kind"]["accuracy"]["mean"] is None
     assert results["verdicts"]["full"]["kind"] == "not enough data"
     notes = [note["text"] for note in results["notes"]]
     assert "the test set is empty; no task can be tested" in notes
@@ -336,20 +341,20 @@ def test_a_listed_class_without_rows_is_no_hindrance(tmp_path: Path) -> None:
         {"name": "kind", "classes": [*tables()[2]["kind"], "gear"]},
         {"name": "form", "kind": "multilabel", "labels": ["round", "hole"]},
     ]
-    results = run(write_study(tmp_path, tasks=tasks, arms=None))
+    results = run(write_study(tmp_path, tasks=tasks, methods=None))
     assert results["failures"] == []
-    assert results["arms"]["strong_single_task"]["kind"]["accuracy"]["mean"] > 0.5
+    assert results["methods"]["strong_single_task"]["kind"]["accuracy"]["mean"] > 0.5
 
 
 def test_a_task_may_have_any_name(tmp_path: Path) -> None:
     tasks = [{"name": "rows"}, {"name": "../hole", "kind": "binary"}]
-    path = write_study(tmp_path / "s", tasks=tasks, relations=None, arms=["multi_task"])
+    path = write_study(tmp_path / "s", tasks=tasks, relations=None, methods=["multi_task"])
     for name, table in zip(("a", "b"), tables()[:2], strict=True):
         renamed = table.rename(columns={"kind": "rows", "hole": "../hole"})
         renamed.to_csv(tmp_path / "s" / f"{name}.csv", index=False)
     results = run(path)
     assert results["failures"] == []
-    assert results["arms"]["multi_task"]["rows"]["accuracy"]["n"] > 0
+    assert results["methods"]["multi_task"]["rows"]["accuracy"]["n"] > 0
     assert {file.name for file in tmp_path.iterdir()} == {"s"}
 
 
@@ -369,32 +374,32 @@ def test_a_study_of_data_in_memory() -> None:
     relation = Relation(tasks[0], tasks[1], np.eye(2))
     settings = content(name="memory", tasks=None, sources=None, relations=None, split=None)
     study = Study(settings, data=StudyData(collection, (relation,), ()))
-    assert study.arms == ["single_task", "full"]
+    assert study.methods == ["single_task", "full"]
     with pytest.raises(LabelweaveError) as error:
         Study(settings, data=StudyData(collection, (), ()))
-    assert str(error.value) == "key 'arms': arm 'full' needs relations, found none"
+    assert str(error.value) == "key 'methods': method 'full' needs relations, found none"
 
 
 def test_groups_of_rows_reach_the_comparison(tmp_path: Path) -> None:
     # four copies of each row are a group: 96 test rows tell as much as 24 rows would
     a = tables()[0].iloc[:60]
     a = a.assign(batch=a.index).loc[a.index.repeat(4)]
-    options: Any = {"relations": None, "arms": ["single_task"], "split": {"test": 96}}
+    options: Any = {"relations": None, "methods": ["single_task"], "split": {"test": 96}}
     path = write_study(tmp_path, tasks=[{"name": "kind"}], **options)
     a.to_csv(tmp_path / "a.csv", index=False)
     change(path, sources=[{"path": "a.csv", "group": "batch"}], statistics={"replicates": 1000})
-    found = run(path)["arms"]["single_task"]["kind"]["accuracy"]
+    found = run(path)["methods"]["single_task"]["kind"]["accuracy"]
     expected = stats.t.ppf(0.975, 23) * (found["mean"] * (1 - found["mean"]) / 23) ** 0.5
     assert (found["high"] - found["low"]) / 2 == pytest.approx(expected, rel=0.1)
 
 
 def test_test_rows_of_few_groups_are_noted(tmp_path: Path) -> None:
     path = write_study(tmp_path, sources=[{"path": "a.csv", "group": "batch"}], relations=None)
-    change(path, tasks=[{"name": "kind"}], arms=["multi_task"])
+    change(path, tasks=[{"name": "kind"}], methods=["multi_task"])
     tables()[0].assign(batch=[f"B{i // 20}" for i in range(120)]).to_csv(
         tmp_path / "a.csv", index=False
     )
-    found = notes(Study.from_file(path).folds())
+    found = notes(Study.from_file(path).splits())
     assert found[1] == (
         "the test rows come from 3 groups only: too few to tell how groups vary, intervals are a "
         "guess"
@@ -403,7 +408,7 @@ def test_test_rows_of_few_groups_are_noted(tmp_path: Path) -> None:
 
 def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
     couplings = {"co_annotation": {"forward": None, "weight": 0.5}}
-    path = write_study(tmp_path, couplings=couplings, arms=["co_annotation"])
+    path = write_study(tmp_path, couplings=couplings, methods=["co_annotation"])
     settings = Study.from_file(path).run(jobs=1, progress=False)["settings"]
     assert settings["couplings"] == couplings
     assert settings["sources"][0] == {
@@ -413,4 +418,4 @@ def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
         "missing": ["", "NA", "NaN", "nan", "null"],
         "options": {},
     }
-    assert parse_study(settings).arm_list(related=True) == ["single_task", "co_annotation"]
+    assert parse_study(settings).method_list(related=True) == ["single_task", "co_annotation"]

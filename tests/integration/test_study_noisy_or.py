@@ -51,8 +51,8 @@ def write(folder, **changes):
         "network": {"hidden": [16]},
         "training": {"steps": 40, "batch_size": 32},
         "split": {"test": 0.3},
-        "arms": ["multi_task", "full", "post_hoc", "shuffled_relations",
-                 {"arm": "full", "relations": {"from": "predictions"}}],
+        "methods": ["multi_task", "full", "post_hoc", "shuffled_relations",
+                 {"method": "full", "relations": {"from": "predictions"}}],
         "seeds": 1,
         "statistics": {"replicates": 100},
     }  # fmt: skip
@@ -69,7 +69,7 @@ def test_a_study_with_a_noisy_or_runs_from_check_to_report(tmp_path, cli) -> Non
     assert cli("run", path, "--jobs", 1).code == 0
     results = json.loads((tmp_path / "runs/machines/results.json").read_text())
     assert not results["failures"]
-    assert "full.predictions" in results["arms"]
+    assert "full.predictions" in results["methods"]
     (relation,) = results["relations"]
     assert (relation["kind"], relation["rows"][-1]) == ("noisy-OR", "leak")
     assert relation["table"] == [[0.95], [0.95], [0.95], [0.02]]
@@ -82,7 +82,7 @@ def test_a_study_with_a_noisy_or_runs_from_check_to_report(tmp_path, cli) -> Non
     assert (tmp_path / "tables/mode to failure.svg").exists()
     # what relate writes is what a study file may name
     again = write(tmp_path, relations=[{"table": "tables/mode to failure.csv", "source": "mode"}])
-    (read,) = Study.from_file(again).first_fold().relations
+    (read,) = Study.from_file(again).first_split().relations
     assert read.weights == pytest.approx(np.array(found["table"][:3]), abs=1e-4)
 
 
@@ -91,26 +91,26 @@ def test_a_noisy_or_is_fitted_on_rows_with_both_labels(tmp_path) -> None:
         tmp_path,
         sources=[{"path": "both.csv"}, {"path": "plant.csv"}],
         relations=[{"source": "mode", "targets": ["failure"], "strength": 0.5}],
-        arms=["full"],
+        methods=["full"],
     )
-    (relation,) = Study.from_file(path).first_fold().relations
+    (relation,) = Study.from_file(path).first_split().relations
     assert relation.strength == 0.5
     assert relation.weights.min() > 0.9
     assert relation.leak[0] < 0.05
-    path = write(tmp_path, relations=[{"source": "mode", "targets": ["failure"]}], arms=["full"])
+    path = write(tmp_path, relations=[{"source": "mode", "targets": ["failure"]}], methods=["full"])
     with pytest.raises(LabelweaveError, match="mode->failure: no training row carries labels of b"):
-        Study.from_file(path).folds()
+        Study.from_file(path).splits()
 
 
 def test_runs_know_the_noisy_or_that_made_them(tmp_path) -> None:
-    fold = Study.from_file(write(tmp_path)).first_fold()
-    first = fold.fingerprint()["relations"]
+    split = Study.from_file(write(tmp_path)).first_split()
+    first = split.fingerprint()["relations"]
     text = (tmp_path / "modes.csv").read_text()
     for old, new in (("leak,0.02", "leak,0.03"), ("dent,0.95", "dent,0.9"), ("dent,0.95", "dent,")):
         (tmp_path / "modes.csv").write_text(text.replace(old, new))
-        assert Study.from_file(tmp_path / "study.yaml").first_fold().fingerprint()["relations"] != (
-            first
-        )
+        assert Study.from_file(tmp_path / "study.yaml").first_split().fingerprint()[
+            "relations"
+        ] != (first)
 
 
 @pytest.mark.parametrize("as_table", [True, False])

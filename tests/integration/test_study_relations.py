@@ -9,9 +9,9 @@ from study_example import write_study
 from labelweave import relations
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-from labelweave.experiments import _relating as kept_out_predictions
+from labelweave.experiments import _relating as held_out_predictions
 from labelweave.experiments import _relating as relating
-from labelweave.fitting._methods import find_arm
+from labelweave.fitting._methods import find_method
 from labelweave.relations._counting import held_out_half
 
 __all__ = ["command_line"]  # a fixture
@@ -19,24 +19,24 @@ __all__ = ["command_line"]  # a fixture
 ESTIMATED = [
     "multi_task",
     "distribution_matching",
-    {"arm": "distribution_matching", "relations": {"from": "predictions"}},
-    {"arm": "full", "relations": {"from": "all"}},
+    {"method": "distribution_matching", "relations": {"from": "predictions"}},
+    {"method": "full", "relations": {"from": "all"}},
 ]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    path = write_study(tmp_path_factory.mktemp("related"), arms=ESTIMATED)
+    path = write_study(tmp_path_factory.mktemp("related"), methods=ESTIMATED)
     return Study.from_file(path).run(jobs=1, progress=False)
 
 
-def test_arms_with_estimated_relations_stand_beside_those_with_the_given_table(results) -> None:
-    assert list(results["arms"]) == [
+def test_methods_with_estimated_relations_stand_beside_those_with_the_given_table(results) -> None:
+    assert list(results["methods"]) == [
         "single_task", "multi_task", "distribution_matching", "distribution_matching.predictions",
         "full.all",
     ]  # fmt: skip
     assert set(results["relatedness"]) == {"knowledge", "predictions", "all"}
-    assert results["arm_titles"]["full.all"].endswith(
+    assert results["method_titles"]["full.all"].endswith(
         "relations from all evidence, those that hold"
     )
     assert not results["failures"]
@@ -62,18 +62,18 @@ def test_pairs_without_a_shared_row_can_be_estimated_but_not_counted(tmp_path) -
         ],
     }
     # forms stand in the second table only, so scattering needs its rows in both parts
-    path = write_study(tmp_path, **changes, arms=["full.given"])
+    path = write_study(tmp_path, **changes, methods=["full.given"])
     with pytest.raises(LabelweaveError, match="no training row carries labels of both tasks"):
-        Study.from_file(path).folds()
-    path = write_study(tmp_path, **changes, arms=["full.predictions"])
-    (fold,) = Study.from_file(path).folds()
-    assert fold.relations == ()
+        Study.from_file(path).splits()
+    path = write_study(tmp_path, **changes, methods=["full.predictions"])
+    (split,) = Study.from_file(path).splits()
+    assert split.relations == ()
     results = Study.from_file(path).run(jobs=1, progress=False)
-    assert "full.predictions" in results["arms"]
+    assert "full.predictions" in results["methods"]
 
 
 def test_a_second_run_trains_nothing(tmp_path) -> None:
-    path = write_study(tmp_path, arms=["full.predictions"])
+    path = write_study(tmp_path, methods=["full.predictions"])
     Study.from_file(path).run(jobs=1, progress=False)
     runs = tmp_path / "runs" / "parts" / "runs"
     before = {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()}
@@ -81,13 +81,15 @@ def test_a_second_run_trains_nothing(tmp_path) -> None:
     assert {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()} == before
 
 
-def test_unknown_origins_and_arms_are_told_in_one_line(tmp_path) -> None:
+def test_unknown_origins_and_methods_are_told_in_one_line(tmp_path) -> None:
     with pytest.raises(LabelweaveError, match="did you mean 'predictions'"):
-        find_arm("full.prediction")
+        find_method("full.prediction")
     with pytest.raises(LabelweaveError, match="'multi_task' is not coupled by relations"):
-        find_arm("multi_task.all")
-    path = write_study(tmp_path, relations=[], arms=["full.knowledge"])
-    with pytest.raises(LabelweaveError, match=r"arm 'full\.knowledge' needs relations, found none"):
+        find_method("multi_task.all")
+    path = write_study(tmp_path, relations=[], methods=["full.knowledge"])
+    with pytest.raises(
+        LabelweaveError, match=r"method 'full\.knowledge' needs relations, found none"
+    ):
         Study.from_file(path)
 
 
@@ -104,7 +106,7 @@ def test_relate_prints_tables_evidence_and_a_proposal_and_saves_tables(tmp_path,
 
 
 def test_relate_refuses_what_it_cannot_do(tmp_path, cli) -> None:
-    path = write_study(tmp_path, relations=[], arms=["multi_task"])
+    path = write_study(tmp_path, relations=[], methods=["multi_task"])
     refused = cli.refused("relate", path, "--from", "knowledge")
     assert refused == "relations from knowledge: found no table, expected one"
 
@@ -148,13 +150,13 @@ def test_given_relations_in_both_directions_are_counted_once(tmp_path) -> None:
             {"source": "colour", "targets": ["kind"]},
         ],
     )
-    (fold,) = Study.from_file(path).folds()
-    assert [relation.name for relation in fold.relations] == ["kind->colour"]
-    (note,) = [note for note in fold.notes if "colour->kind" in note]
+    (split,) = Study.from_file(path).splits()
+    assert [relation.name for relation in split.relations] == ["kind->colour"]
+    (note,) = [note for note in split.notes if "colour->kind" in note]
     assert "already joined by stronger evidence" in note
 
 
-def test_predictions_are_trusted_as_far_as_rows_kept_out_say(tmp_path, monkeypatch) -> None:
+def test_predictions_are_trusted_as_far_as_rows_held_out_say(tmp_path, monkeypatch) -> None:
     seen = {}
 
     def spy(annotations, predictions, pairs, **settings):
@@ -162,46 +164,46 @@ def test_predictions_are_trusted_as_far_as_rows_kept_out_say(tmp_path, monkeypat
         return relations.relate(annotations, predictions, pairs, **settings)
 
     monkeypatch.setattr(relating, "relate", spy)
-    path = write_study(tmp_path, arms=["multi_task"], relatedness={"folds": 0})
+    path = write_study(tmp_path, methods=["multi_task"], relatedness={"splits": 0})
     Study.from_file(path).relate(progress=False)
-    assert seen["kept_out"] is None
-    path = write_study(tmp_path, arms=["multi_task"], relatedness={"folds": 3})
-    (fold,) = Study.from_file(path).folds()
+    assert seen["held_out"] is None
+    path = write_study(tmp_path, methods=["multi_task"], relatedness={"splits": 3})
+    (split,) = Study.from_file(path).splits()
     Study.from_file(path).relate(progress=False)
-    # every labelled training row is kept out once
+    # every labelled training row is held out once
     confusion = relations.confusion_counts(
-        seen["kept_out"].annotations, seen["kept_out"].predictions
+        seen["held_out"].annotations, seen["held_out"].predictions
     )
-    labelled = fold.train.annotations.labelled("kind").sum()
+    labelled = split.train.annotations.labelled("kind").sum()
     assert confusion["kind"].sum() == labelled > 0
     assert np.trace(confusion["kind"]) > labelled / 2
-    path = write_study(tmp_path, arms=["multi_task"], split={"test": 60, "validation": 40})
-    (fold,) = Study.from_file(path).folds()
+    path = write_study(tmp_path, methods=["multi_task"], split={"test": 60, "validation": 40})
+    (split,) = Study.from_file(path).splits()
     Study.from_file(path).relate(progress=False)
-    assert seen["kept_out"].annotations is not None
+    assert seen["held_out"].annotations is not None
     assert np.array_equal(
-        seen["kept_out"].annotations.labels["kind"], fold.validation.annotations.labels["kind"]
+        seen["held_out"].annotations.labels["kind"], split.validation.annotations.labels["kind"]
     )
-    path = write_study(tmp_path, relatedness={"folds": 1})
+    path = write_study(tmp_path, relatedness={"splits": 1})
     with pytest.raises(LabelweaveError, match=r"relatedness\.folds': found 1, expected 0 or at"):
         Study.from_file(path)
 
 
-def test_coupled_arms_check_their_relations_unless_told_otherwise(tmp_path) -> None:
-    arms = ["full", "full.given", "shuffled_relations"]
-    study = Study.from_file(write_study(tmp_path, relatedness=None, arms=arms))
-    assert study.config.arm("full").estimated == "all"
-    assert study.config.arm("full").base == "multi_task"
-    assert study.config.arm("full.given").estimated is None
-    assert study.config.arm("shuffled_relations").estimated is None
-    assert "multi_task" in study.arms
+def test_coupled_methods_check_their_relations_unless_told_otherwise(tmp_path) -> None:
+    methods = ["full", "full.given", "shuffled_relations"]
+    study = Study.from_file(write_study(tmp_path, relatedness=None, methods=methods))
+    assert study.config.method("full").estimated == "all"
+    assert study.config.method("full").base == "multi_task"
+    assert study.config.method("full.given").estimated is None
+    assert study.config.method("shuffled_relations").estimated is None
+    assert "multi_task" in study.methods
     given = write_study(tmp_path)
-    assert Study.from_file(given).config.arm("full").estimated is None
+    assert Study.from_file(given).config.method("full").estimated is None
 
 
 def test_a_wrong_table_is_corrected_before_it_couples(tmp_path) -> None:
     training = {"steps": 150, "batch_size": 32}
-    path = write_study(tmp_path, training=training, relatedness=None, arms=["full"])
+    path = write_study(tmp_path, training=training, relatedness=None, methods=["full"])
     table = pd.read_csv(tmp_path / "knowledge.csv")
     table.loc[:, "round"] = 1 - table["round"]
     table.to_csv(tmp_path / "knowledge.csv", index=False)
@@ -220,25 +222,25 @@ def test_the_half_that_judges_holds_scattered_labels_of_both_kinds(tmp_path) -> 
     table = pd.read_csv(tmp_path / "b.csv")
     table["kind"] = table["kind"].fillna("bolt")
     table.to_csv(tmp_path / "b.csv", index=False)
-    fold = Study.from_file(path).first_fold()
-    half = held_out_half(fold.train.annotations, fold.train.groups, fold.seed)
+    split = Study.from_file(path).first_split()
+    half = held_out_half(split.train.annotations, split.train.groups, split.seed)
     for task in ("kind", "form"):
-        labelled = fold.train.annotations.labelled(task)
+        labelled = split.train.annotations.labelled(task)
         assert 0.25 < half[labelled].mean() < 0.75
 
 
-def test_rows_are_kept_out_once_and_side_by_side_changes_nothing(tmp_path, monkeypatch) -> None:
-    arms = ["multi_task", "full"]
-    settings = {"relatedness": {"folds": 2}, "arms": arms, "seeds": 2}
+def test_rows_are_held_out_once_and_side_by_side_changes_nothing(tmp_path, monkeypatch) -> None:
+    methods = ["multi_task", "full"]
+    settings = {"relatedness": {"splits": 2}, "methods": methods, "seeds": 2}
     study = Study.from_file(write_study(tmp_path, **settings))
     together = study.compare(jobs=2, progress=False)["relatedness"]
-    kept = sorted((study.output / "kept_out").iterdir())
+    kept = sorted((study.output / "held_out").iterdir())
     assert len(kept) == 2
 
     def none(*args, **settings):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(kept_out_predictions, "fit_arm", none)
+    monkeypatch.setattr(held_out_predictions, "fit_method", none)
     shutil.rmtree(study.output / "relatedness")  # found anew, from what is kept
     again = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
     assert again["relatedness"] == together

@@ -23,7 +23,7 @@ TRAINING = {"steps": 30, "batch_size": 16, "evaluations": 3}
 CHANGES: dict[str, Any] = {
     "training": TRAINING,
     "split": {"test": 60, "validation": 40},
-    "arms": ["single_task", "multi_task", "full", "post_hoc", "strong_single_task"],
+    "methods": ["single_task", "multi_task", "full", "post_hoc", "strong_single_task"],
     "seeds": [3, 4],
 }
 
@@ -56,19 +56,19 @@ def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_run_has_one_line_with_the_metrics_of_the_results(tracked: Path) -> None:
     results = json.loads((tracked.parent / "runs" / "parts" / "results.json").read_text())
     found = lines(tracked)
-    assert {(line["arm"], line["seed"]) for line in found} == {
-        (arm, seed) for arm in results["arms"] for seed in (3, 4)
+    assert {(line["method"], line["seed"]) for line in found} == {
+        (method, seed) for method in results["methods"] for seed in (3, 4)
     }
     assert sorted(line["run"] for line in found) == sorted(r["folder"] for r in results["runs"])
-    for arm, tasks in results["arms"].items():
-        of_arm = {line["seed"]: line for line in found if line["arm"] == arm}
+    for method, tasks in results["methods"].items():
+        of_method = {line["seed"]: line for line in found if line["method"] == method}
         for task, metrics in tasks.items():
             for metric, estimate in metrics.items():
-                values = [of_arm[seed]["metrics"][task][metric] for seed in (3, 4)]
+                values = [of_method[seed]["metrics"][task][metric] for seed in (3, 4)]
                 assert np.mean(values) == pytest.approx(estimate["mean"])
-    line = next(line for line in found if line["arm"] == "multi_task" and line["seed"] == 3)
+    line = next(line for line in found if line["method"] == "multi_task" and line["seed"] == 3)
     assert list(line) == [
-        "run", "arm", "seed", "key", "seconds", "parameters", "networks", "labels", "metrics",
+        "run", "method", "seed", "key", "seconds", "parameters", "networks", "labels", "metrics",
     ]  # fmt: skip
     assert line["run"] == f"multi_task-seed3-{line['key']}"
     assert line["networks"] == 1
@@ -76,15 +76,17 @@ def test_every_run_has_one_line_with_the_metrics_of_the_results(tracked: Path) -
 
 
 def test_runs_with_fewer_labels_are_told_apart_by_their_labels(tmp_path: Path) -> None:
-    changes = CHANGES | {"arms": ["single_task", "multi_task"], "seeds": [3]}
+    changes = CHANGES | {"methods": ["single_task", "multi_task"], "seeds": [3]}
     run(write_study(tmp_path, label_curves={"shares": [0.5], "seeds": 1}, **changes))
-    found = [line["labels"] for line in lines(tmp_path / "study.yaml") if "single" in line["arm"]]
+    found = [
+        line["labels"] for line in lines(tmp_path / "study.yaml") if "single" in line["method"]
+    ]
     whole, half = sorted(found, key=lambda labels: -labels["kind"])
     assert half["kind"] == round(whole["kind"] / 2)
 
 
 def test_a_changed_study_adds_lines_and_keeps_the_old_ones(tmp_path: Path) -> None:
-    changes = CHANGES | {"arms": ["single_task", "multi_task"], "seeds": [3]}
+    changes = CHANGES | {"methods": ["single_task", "multi_task"], "seeds": [3]}
     run(write_study(tmp_path, **changes))
     old = lines(tmp_path / "study.yaml")
     path = write_study(tmp_path, **changes | {"seeds": [3, 4]})
@@ -118,7 +120,7 @@ def test_tensorboard_reads_every_curve_back(tracked: Path) -> None:
     output = tracked.parent / "runs" / "parts"
     folders = {path.name for path in (output / "tensorboard").iterdir()}
     assert folders == {line["run"] for line in lines(tracked)}
-    line = next(line for line in lines(tracked) if line["arm"] == "full")
+    line = next(line for line in lines(tracked) if line["method"] == "full")
     (file,) = (output / "tensorboard" / line["run"]).iterdir()
     events = EventAccumulator(str(file.parent))
     events.Reload()
@@ -135,7 +137,7 @@ def test_tensorboard_reads_every_curve_back(tracked: Path) -> None:
     (seconds,) = events.Scalars("seconds")
     assert seconds.value == pytest.approx(line["seconds"], abs=1e-3)
     found = shown_params(file)
-    assert found["arm"] == "full"
+    assert found["method"] == "full"
     assert found["seed"] == line["seed"]
     assert found["study"] == "parts"
     assert found["training.steps"] == 30
@@ -166,9 +168,9 @@ def test_mlflow_reads_every_run_back(tracked: Path) -> None:
     assert len(client.search_runs([experiment.experiment_id])) == len(runs)
     assert set(runs) == {line["run"] for line in lines(tracked)}
     assert {r.info.status for r in runs.values()} == {"FINISHED"}
-    line = next(line for line in lines(tracked) if line["arm"] == "full")
+    line = next(line for line in lines(tracked) if line["method"] == "full")
     found = runs[line["run"]]
-    shown = {"study": "parts", "arm": "full", "seed": str(line["seed"]), "key": line["key"]}
+    shown = {"study": "parts", "method": "full", "seed": str(line["seed"]), "key": line["key"]}
     assert shown.items() <= found.data.params.items()
     assert found.data.params["training.steps"] == "30"
     assert found.data.params["labels.kind"] == str(line["labels"]["kind"])
@@ -192,12 +194,12 @@ def test_mlflow_completes_a_run_that_was_written_in_part(tmp_path: Path) -> None
     from mlflow.tracking import MlflowClient
 
     tracking = [{"tracker": "mlflow", "uri": "sqlite:///all.db", "experiment": "parts and more"}]
-    changes = CHANGES | {"arms": ["multi_task"], "seeds": [3]}
+    changes = CHANGES | {"methods": ["multi_task"], "seeds": [3]}
     path = write_study(tmp_path, tracking=tracking, **changes)
     run(path)
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'all.db'}")
     experiment = client.get_experiment_by_name("parts and more").experiment_id
-    name = next(line["run"] for line in lines(path) if line["arm"] == "multi_task")
+    name = next(line["run"] for line in lines(path) if line["method"] == "multi_task")
 
     def of_run() -> list[Any]:
         return client.search_runs([experiment], f"tags.`labelweave.run` = '{name}'")
@@ -216,7 +218,7 @@ def test_a_tracker_that_fails_is_told_and_catches_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorboard")
-    changes = CHANGES | {"arms": ["multi_task"]}
+    changes = CHANGES | {"methods": ["multi_task"]}
     path = write_study(tmp_path, tracking=["tensorboard"], **changes)
 
     def failing(*args: object) -> None:

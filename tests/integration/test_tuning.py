@@ -27,8 +27,8 @@ from labelweave.experiments import (
 from labelweave.experiments import _executor as pool
 from labelweave.experiments import _tuning_trials as trial_module
 from labelweave.experiments._tuning_space import current
-from labelweave.experiments._tuning_trials import Job, _watcher, configured, default_arm
-from labelweave.fitting._methods import find_arm
+from labelweave.experiments._tuning_trials import Job, _watcher, configured, default_method
+from labelweave.fitting._methods import find_method
 
 pytest.importorskip("optuna")
 __all__ = ["command_line"]
@@ -52,7 +52,7 @@ def values_of(space):
 )
 def test_every_point_of_every_space_is_a_study(network):
     config = parse_study(content(network=network))
-    space = searched(config, find_arm("full"))
+    space = searched(config, find_method("full"))
     assert {"training.learning_rate", "training.sampling", "training.weighting.cagrad.c",
             "couplings.co_annotation.weight"} <= set(space)  # fmt: skip
     assert any(key.startswith("network.") for key in space) == (network.get("backbone") != "linear")
@@ -76,7 +76,7 @@ def test_every_point_of_every_space_is_a_study(network):
 
 def test_the_studys_own_settings_are_a_point_of_its_space():
     config = parse_study(content(network={}))
-    space = searched(config, find_arm("full"))
+    space = searched(config, find_method("full"))
     point = current(config, space)
     assert point["couplings.distribution_matching.weight"] == 0.3
     assert point["network.hidden"] == [256, 256]
@@ -94,7 +94,7 @@ def test_a_study_file_narrows_fixes_and_takes_out():
         "couplings": False,
     }  # fmt: skip
     config = parse_study(content(tune={"search": search}))
-    space = searched(config, find_arm("full"))
+    space = searched(config, find_method("full"))
     assert space["training.learning_rate"] == log_uniform(0.001, 0.01)
     assert space["training.ramp"] == Choice((0.2,))
     assert space["network.hidden"] == Choice(([64, 32],))
@@ -125,7 +125,7 @@ def test_a_study_file_narrows_fixes_and_takes_out():
 def test_bad_searches_are_one_line(search, told):
     config = parse_study(content(tune={"search": search}))
     with pytest.raises(LabelweaveError) as error:
-        searched(config, find_arm("full"))
+        searched(config, find_method("full"))
     assert str(error.value).startswith(told)
     assert "\n" not in str(error.value)
 
@@ -174,9 +174,9 @@ def test_the_front_is_that_of_brute_force(points):
     assert not any(dominates(named[i], named[j]) for i in expected for j in expected)
 
 
-def test_the_arm_that_is_tuned():
-    def found(arms):
-        return default_arm(parse_study(content(arms=arms)), True)
+def test_the_method_that_is_tuned():
+    def found(methods):
+        return default_method(parse_study(content(methods=methods)), True)
 
     assert found(["multi_task", "full", "post_hoc", "shuffled_relations"]) == "full"
     assert found(["distillation"]) == "multi_task"
@@ -194,7 +194,11 @@ def whole(study_file):
 
 
 def test_a_search_tells_its_trials(whole):
-    assert (whole["arm"], whole["seeds"], set(whole["baseline"])) == ("full", [3], {"kind", "form"})
+    assert (whole["method"], whole["seeds"], set(whole["baseline"])) == (
+        "full",
+        [3],
+        {"kind", "form"},
+    )
     assert [trial["trial"] for trial in whole["trials"]] == [0, 1, 2, 3]
     first = whole["trials"][0]["settings"]
     assert first == whole["usual"]
@@ -310,7 +314,7 @@ def test_a_pruned_trial_leaves_no_checkpoint(tmp_path, monkeypatch):
             return trial.number > 0
 
     monkeypatch.setattr(trial_module, "pruner", lambda config: AllButTheFirst())
-    path = write_study(tmp_path, split=SPLIT, tune=SMALL, arms=["multi_task"])
+    path = write_study(tmp_path, split=SPLIT, tune=SMALL, methods=["multi_task"])
     found = tune(Study.from_file(path), trials=3, progress=False)
     assert [trial["state"] for trial in found["trials"]] == ["complete", "pruned", "pruned"]
     assert found["best"] == 0
@@ -352,11 +356,11 @@ def test_no_time_is_told(tmp_path):
     [
         ({}, "tuning needs validation rows, found none: set 'split: {validation: 0.2}', or give a "
              "source 'split: validation'"),
-        ({"tune": {"arm": "oracle"}, "split": SPLIT}, "arm 'oracle' cannot be tuned: expected one "
+        ({"tune": {"method": "oracle"}, "split": SPLIT}, "method 'oracle' cannot be tuned: expected one "
          "that trains one network for all tasks, and is no control"),
-        ({"tune": {"arm": "distillation"}, "split": SPLIT}, "arm 'distillation' cannot be tuned: "
-         "the single-task networks teach it; tune another arm"),
-        ({"tune": {"arm": "ful"}, "split": SPLIT}, "no such arm 'ful', "),
+        ({"tune": {"method": "distillation"}, "split": SPLIT}, "method 'distillation' cannot be tuned: "
+         "the single-task networks teach it; tune another method"),
+        ({"tune": {"method": "ful"}, "split": SPLIT}, "no such method 'ful', "),
         ({"tune": {"search": {"training": False, "network": False, "couplings": False}},
           "split": SPLIT}, "key 'tune.search': nothing is left to be searched"),
     ],

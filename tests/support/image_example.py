@@ -57,7 +57,7 @@ def image_content(**changes: Any) -> dict[str, Any]:
         "network": {"backbone": "cnn", "channels": [8, 8], "hidden": [16], "dropout": 0},
         "split": {"test": 40},
         "training": {"steps": 60, "batch_size": 32},
-        "arms": ["single_task", "full"],
+        "methods": ["single_task", "full"],
         "seeds": [3],
         "statistics": {"replicates": 100},
         "label_curves": False,

@@ -1,4 +1,4 @@
-"""A made-up study of nine arms and nine tasks, in the form of results.json."""
+"""A made-up study of nine methods and nine tasks, in the form of results.json."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ TASKS = {
     "species": 32, "shape": 9, "denate_edge": 2, "hirsute": 2, "apex_form": 5,
     "texture_and_lustre": 4, "outlying_polar": 3, "outlying_contour": 2, "margin_type": 6,
 }  # fmt: skip
-ARMS = {
+METHODS = {
     "single_task": (0.0, "one network per task, the same backbone and labels"),
     "multi_task": (0.01, "one network, the losses summed over the labels there are"),
     "co_annotation": (0.03, "and labels inferred from the related tasks"),
@@ -22,11 +22,11 @@ ARMS = {
 
 
 def example_results(
-    tasks: int = 9, arms: int = 9, seeds: int = 3, large_table: bool = True
+    tasks: int = 9, methods: int = 9, seeds: int = 3, large_table: bool = True
 ) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     names = [*TASKS, *(f"task_{i}" for i in range(len(TASKS), tasks))][:tasks]
-    kept = list(ARMS)[:arms]
+    kept = list(METHODS)[:methods]
     sizes = {name: TASKS.get(name, 4) for name in names}
     results: dict[str, Any] = {
         "study": "leaves, labels scattered over four herbaria",
@@ -43,10 +43,10 @@ def example_results(
             }
             for name in names
         ],
-        "arm_titles": {arm: ARMS[arm][1] for arm in kept},
-        "arms": {arm: {} for arm in kept},
-        "differences": {arm: {} for arm in kept if arm != "single_task"},
-        "verdicts": {arm: {} for arm in kept if arm != "single_task"},
+        "method_titles": {method: METHODS[method][1] for method in kept},
+        "methods": {method: {} for method in kept},
+        "differences": {method: {} for method in kept if method != "single_task"},
+        "verdicts": {method: {} for method in kept if method != "single_task"},
     }
     for t, task in enumerate(results["tasks"]):
         _fill_task(results, rng, t, task, seeds)
@@ -58,7 +58,7 @@ def example_results(
         results["relations"].append(_relation(rng, "bird", "attributes", 200, 312))
     steps = list(range(0, 2000, 50))
     results["curves"] = {
-        arm: {
+        method: {
             "step": steps,
             "terms": {
                 term: [
@@ -67,15 +67,15 @@ def example_results(
                 for k, term in enumerate([*names, "co_annotation", "distribution_matching"])
             },
         }
-        for arm in kept
+        for method in kept
     }
     results["costs"] = {
-        arm: {
-            "seconds": float(12 + 30 * (arm == "single_task") + 3 * rng.random()),
-            "parameters": 1_234_567 if arm != "single_task" else 1_234_567 * tasks,
-            "networks": tasks if "single" in arm else 1,
+        method: {
+            "seconds": float(12 + 30 * (method == "single_task") + 3 * rng.random()),
+            "parameters": 1_234_567 if method != "single_task" else 1_234_567 * tasks,
+            "networks": tasks if "single" in method else 1,
         }
-        for arm in kept
+        for method in kept
     }
     results["splits"] = {"train": 1204, "validation": 322, "test": 381}
     results["settings"] = {
@@ -85,7 +85,7 @@ def example_results(
     }
     results["environment"] = {"python": "3.11", "torch": "2.13.0+cpu", "cpu": "8 cores"}
     results["notes"] = ["task 'species': class 'species_31' has 2 labelled rows"]
-    results["failures"] = [{"arm": kept[-1], "seed": 2, "error": "loss is no longer finite"}]
+    results["failures"] = [{"method": kept[-1], "seed": 2, "error": "loss is no longer finite"}]
     results["command"] = "labelweave study leaves.yaml --seeds 3"
     return results
 
@@ -96,10 +96,10 @@ def _fill_task(
     name, main = task["name"], task["main_metric"]
     base = 0.55 + 0.35 * rng.random()
     lift = 3.0 if t == 0 else -1.2 if t == 3 else rng.uniform(-0.2, 1.0)
-    for arm in results["arms"]:
-        gain = ARMS[arm][0] * (abs(lift) if arm == "oracle" else lift)
+    for method in results["methods"]:
+        gain = METHODS[method][0] * (abs(lift) if method == "oracle" else lift)
         width = 0.012 + 0.02 * rng.random()
-        if t == 6 and arm == "strong_single_task":
+        if t == 6 and method == "strong_single_task":
             metrics = {main: _estimate(None, 0, 0, 0)}
         else:
             mean = min(base + gain + 0.01 * rng.normal(), 0.99)
@@ -108,15 +108,15 @@ def _fill_task(
                 "balanced_accuracy": _estimate(mean - 0.04, width, 381, seeds),
                 "ece": _estimate(0.05 + 0.02 * rng.random(), 0.01, 381, seeds),
             }
-        results["arms"][arm][name] = metrics
-        if arm == "single_task":
+        results["methods"][method][name] = metrics
+        if method == "single_task":
             continue
-        results["differences"][arm][name] = {
-            metric: _difference(value, results["arms"]["single_task"][name][metric], width)
+        results["differences"][method][name] = {
+            metric: _difference(value, results["methods"]["single_task"][name][metric], width)
             for metric, value in metrics.items()
         }
-        change = results["differences"][arm][name][main]
-        results["verdicts"][arm][name] = (
+        change = results["differences"][method][name][main]
+        results["verdicts"][method][name] = (
             "not enough data" if change["mean"] is None
             else "no difference" if change["p_adjusted"] > 0.05
             else "gain" if change["mean"] > 0 else "negative transfer"
@@ -185,15 +185,15 @@ def _relation(
 def with_value(results: dict[str, Any]) -> dict[str, Any]:
     """Return the results with label curves, calibration, costs, money, label plan and next task."""
     names, baseline = [task["name"] for task in results["tasks"]], results["baseline"]
-    arm = "full" if "full" in results["arms"] else baseline
+    method = "full" if "full" in results["methods"] else baseline
     return results | {
         "label_curves": {
-            task["name"]: _label_curve(results, task, arm, reached=t != 1)
+            task["name"]: _label_curve(results, task, method, reached=t != 1)
             for t, task in enumerate(results["tasks"])
         },
         "calibration": {
             name: {task: {"ece": _share(0.05), "bins": _bins(k)} for task in names}
-            for k, name in enumerate(dict.fromkeys([baseline, "multi_task", arm]))
+            for k, name in enumerate(dict.fromkeys([baseline, "multi_task", method]))
         },
         "costs": results["costs"]
         | {
@@ -211,7 +211,7 @@ def with_value(results: dict[str, Any]) -> dict[str, Any]:
             "running": {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year",
                         "assumption": "5,000,000 predictions a year"},
         },
-        "left_behind": {arm: _left_behind(names)},
+        "left_behind": {method: _left_behind(names)},
         "label_plan": {
             "tasks": [{"task": name, "labels_now": 64, "gain_per_100": _share(0.02),
                        "price": 2.5 if k == 0 else None, "gain_per_price": None, "rank": k + 1,
@@ -247,13 +247,13 @@ def _share(mean: float) -> dict[str, float]:
 
 
 def _label_curve(
-    results: dict[str, Any], task: dict[str, Any], arm: str, reached: bool
+    results: dict[str, Any], task: dict[str, Any], method: str, reached: bool
 ) -> dict[str, Any]:
-    top = results["arms"][results["baseline"]][task["name"]][task["main_metric"]]["mean"]
+    top = results["methods"][results["baseline"]][task["name"]][task["main_metric"]]["mean"]
     labels = [float(n) for n in (6, 13, 26, 51, 64)]
     value = [top - 0.3 / n**0.5 + 0.3 / 8 for n in labels]
     return {
-        "metric": task["main_metric"], "arm": arm,
+        "metric": task["main_metric"], "method": method,
         "points": [{"labels": n, "share": n / 64, "mean": v, "low": v - 0.02, "high": v + 0.02,
                     "seeds": 3} for n, v in zip(labels, value, strict=True)],
         "fit": [[n, top - 0.3 / n**0.5 + 0.3 / 8] for n in range(6, 200, 5)],

@@ -45,7 +45,7 @@ def content(**changes: Any) -> dict[str, Any]:
         "split": {"test": 60},
         "network": {"hidden": [16]},
         "training": {"steps": 40, "batch_size": 32},
-        "arms": ["single_task", "full"],
+        "methods": ["single_task", "full"],
         "seeds": [3],
         "statistics": {"replicates": 100},
         "label_curves": False,  # most tests need none

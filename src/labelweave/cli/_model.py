@@ -15,8 +15,8 @@ def predict(
     out: Annotated[
         Path | None, typer.Option(help="Table to write (.csv or .parquet); default: print CSV.")
     ] = None,
-    arm: Annotated[
-        str | None, typer.Option(help="Arm of a study; default: the one its report recommends.")
+    method: Annotated[
+        str | None, typer.Option(help="Method of a study; default: the one its report recommends.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of a study; default: its first.")] = None,
     prior: Annotated[
@@ -34,7 +34,7 @@ def predict(
     **Examples**
 
     - `labelweave predict runs/leaves new_leaves.csv --out predicted.csv`
-    - `labelweave predict runs/leaves new_leaves.csv --arm single_task --out predicted.parquet`
+    - `labelweave predict runs/leaves new_leaves.csv --method single_task --out predicted.parquet`
     - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
@@ -50,7 +50,7 @@ def predict(
 
     if out is not None:
         check_writable(out)
-    found = find_model(model, arm, seed)
+    found = find_model(model, method, seed)
     given = read_inputs(table, found)
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
     with in_place(table):

@@ -165,9 +165,9 @@ def relate(
     opened = Study.from_file(study)
     related = opened.relate(origin.value)
     console = Console()
-    fold = opened.first_fold()
-    console.print(fold.coverage())
-    print_relatedness(related.to_dict(), console, tables=tables, sources=fold.source_names)
+    split = opened.first_split()
+    console.print(split.coverage())
+    print_relatedness(related.to_dict(), console, tables=tables, sources=split.source_names)
     if opened.mislabelled is not None and len(opened.mislabelled):
         path = write_mislabelled(opened.mislabelled, opened.output)
         typer.echo(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")

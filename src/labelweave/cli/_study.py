@@ -32,7 +32,7 @@ def report_failures(results: Mapping[str, Any]) -> None:
     """Print the runs that failed, and exit 1 where there are any."""
     for failure in results["failures"]:
         typer.echo(
-            f"failed: {failure['arm']}, seed {failure['seed']}: {failure['error']}", err=True
+            f"failed: {failure['method']}, seed {failure['seed']}: {failure['error']}", err=True
         )
     if results["failures"]:
         raise typer.Exit(1)
@@ -61,7 +61,7 @@ def run(
         typer.Option(help="Language of the report: en or ja; default: as the study says."),
     ] = None,
 ) -> None:
-    """Run a study: train every arm on every seed, compare, write the report.
+    """Run a study: train every method on every seed, compare, write the report.
 
     Interrupted, the same command goes on where it stopped; changed, it redoes what changed.
 
@@ -131,10 +131,11 @@ def compare(
         Path | None,
         typer.Option(help="CSV, TSV or Parquet table with inputs and labels, to test models on."),
     ] = None,
-    arm_a: Annotated[
-        str | None, typer.Option(help="Arm of the first; default: the one its report recommends.")
+    method_a: Annotated[
+        str | None,
+        typer.Option(help="Method of the first; default: the one its report recommends."),
     ] = None,
-    arm_b: Annotated[str | None, typer.Option(help="Arm of the second.")] = None,
+    method_b: Annotated[str | None, typer.Option(help="Method of the second.")] = None,
 ) -> None:
     """Compare two studies, or two models, on the same test rows: paired, task by task.
 
@@ -143,16 +144,16 @@ def compare(
     **Examples**
 
     - `labelweave compare runs/leaves runs/leaves-2`
-    - `labelweave compare runs/leaves runs/leaves --arm-a multi_task --arm-b full`
+    - `labelweave compare runs/leaves runs/leaves --method-a multi_task --method-b full`
     - `labelweave compare old/model new/model --data labelled.csv`
     """
     from labelweave.experiments._compare import compare_sides, of_model, of_study
     from labelweave.report import print_compared
 
     if data is None:
-        sides = of_study(a, arm_a), of_study(b, arm_b)
+        sides = of_study(a, method_a), of_study(b, method_b)
     else:
-        sides = of_model(a, data, arm_a), of_model(b, data, arm_b)
+        sides = of_model(a, data, method_a), of_model(b, data, method_b)
     found = compare_sides(*sides)
     print_compared([vars(each) for each in found], [side.name for side in sides], Console())
 

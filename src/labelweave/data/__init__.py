@@ -21,7 +21,7 @@ from labelweave.data._media_columns import (
     token_column,
 )
 from labelweave.data._row_store import Inputs, RowStore, StoredInputs
-from labelweave.data._splitting import Split, leak_check, split
+from labelweave.data._splitting import SplitRows, leak_check, split_rows
 from labelweave.data._table_encoder import Scale, TableEncoder
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
     "Scale",
     "Scattered",
     "Source",
-    "Split",
+    "SplitRows",
     "StoredInputs",
     "TableEncoder",
     "TextColumn",
@@ -52,6 +52,6 @@ __all__ = [
     "prepare_sources",
     "row_weights",
     "scatter",
-    "split",
+    "split_rows",
     "token_column",
 ]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._files import replacing
-from labelweave._messages import Remark, some
+from labelweave._messages import Message, some
 from labelweave._shapes import Shape
 from labelweave.data._collection import Source
 from labelweave.data._image_files import ImageFormat
@@ -292,7 +292,7 @@ def prepare(
         ready.numbers[number] = ready.numbers[number][kept]
         names = [name for name, _ in reasons[number].values()]
         told = {"place": place, "n": len(names), "names": some(names, NAMED)}
-        ready.notes.append(Remark("note.not_readable", **told))
+        ready.notes.append(Message("note.not_readable", **told))
     if ready.notes:
         _write_damaged(reasons, places, cache / DAMAGED)
     return ready

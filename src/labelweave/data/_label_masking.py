@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark, some
+from labelweave._messages import Message, some
 from labelweave.annotations import Annotations, Codes
 from labelweave.errors import LabelweaveError, listing
 from labelweave.tasks import Multiclass
@@ -153,7 +153,7 @@ def _choose_per_class(
         if len(found) < per_class:
             few.append(f"{name}: {len(found)}")
     if few:
-        notes.append(Remark("note.few_rows", part=part.name, least=per_class, classes=some(few)))
+        notes.append(Message("note.few_rows", part=part.name, least=per_class, classes=some(few)))
     return chosen
 
 

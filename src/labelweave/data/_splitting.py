@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from labelweave._messages import Remark, some
+from labelweave._messages import Message, some
 from labelweave.annotations import Annotations
 from labelweave.data._collection import SIDES, Collection, Side
 from labelweave.errors import LabelweaveError
@@ -165,7 +165,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class SplitRows:
     """The rows of each side: ascending indices into a collection, int64.
 
     Args:
@@ -181,12 +181,12 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-def split(
+def split_rows(
     collection: Collection,
     test: float | int | None = None,
     validation: float | int = 0.0,
     seed: int = 0,
-) -> Split:
+) -> SplitRows:
     """Split a collection, stratified by each task's labels and by source, whole groups together.
 
     Missing labels do not count. Rows of a source with a fixed split go there, and so do the
@@ -210,7 +210,7 @@ def split(
         fixed = [source.name for source in collection.sources if source.split == "test"]
         test = 0 if fixed else TEST
         if fixed:
-            notes.append(Remark("note.fixed_test", sources=some(fixed)))
+            notes.append(Message("note.fixed_test", sources=some(fixed)))
     free = np.flatnonzero(side < 0)
     wanted = _wanted(len(free), validation, test)
     if len(free):
@@ -223,7 +223,7 @@ def split(
         side[free] = dealt[unit]
     rows = [np.flatnonzero(side == index) for index in range(len(SIDES))]
     notes += _label_notes(collection.annotations, rows)
-    return Split(rows[0], rows[1], rows[2], tuple(notes))
+    return SplitRows(rows[0], rows[1], rows[2], tuple(notes))
 
 
 def _fixed_sides(collection: Collection) -> tuple[Rows, list[str]]:
@@ -244,7 +244,7 @@ def _fixed_sides(collection: Collection) -> tuple[Rows, list[str]]:
             f"{collection.place(other)} to {SIDES[side[other]]}"
         )
     following = int(((side < 0) & (joined >= 0)).sum())
-    return joined, [Remark("note.follow_group", n=following)] if following else []
+    return joined, [Message("note.follow_group", n=following)] if following else []
 
 
 def _wanted(n: int, validation: float, test: float) -> Rows:
@@ -273,7 +273,7 @@ def _is_number_of_rows(value: object) -> bool:
 
 def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[str]:
     used = [side for side, part in zip(SIDES, rows, strict=True) if len(part)]
-    notes: list[str] = [] if "test" in used else [Remark("note.no_test")]
+    notes: list[str] = [] if "test" in used else [Message("note.no_test")]
     for task in annotations.tasks:
         labelled = annotations.labelled(task.name)
         counts = {side: int(labelled[part].sum()) for side, part in zip(SIDES, rows, strict=True)}
@@ -285,7 +285,7 @@ def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[str]:
         notes += _thin_note(task, annotations.counts(task.name), used)
         for side in ("validation", "test"):
             if side in used and counts[side] == 0:
-                notes.append(Remark(f"note.no_label_{side}", task=task.name))
+                notes.append(Message(f"note.no_label_{side}", task=task.name))
     return notes
 
 
@@ -304,20 +304,20 @@ def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[str]:
         return []
     if len(thin) == 1:
         ((name, n),) = thin
-        what = Remark(f"note.thin_{kind}", name=name, n=n)
+        what = Message(f"note.thin_{kind}", name=name, n=n)
     else:
-        told = [Remark("note.thin_one", name=name, rows=n) for name, n in thin]
-        what = Remark(f"note.thin_{kind}_several", names=some(told, SHOWN))
-    sides = [Remark(f"side.{side}") for side in used]
-    split = Remark(f"note.sides_{len(sides)}", **dict(zip("abc", sides, strict=False)))
-    return [Remark("note.thin", task=task.name, what=what, sides=split, least=len(used))]
+        told = [Message("note.thin_one", name=name, rows=n) for name, n in thin]
+        what = Message(f"note.thin_{kind}_several", names=some(told, SHOWN))
+    sides = [Message(f"side.{side}") for side in used]
+    split = Message(f"note.sides_{len(sides)}", **dict(zip("abc", sides, strict=False)))
+    return [Message("note.thin", task=task.name, what=what, sides=split, least=len(used))]
 
 
 Codes = NDArray[np.integer[Any]]
 
 
 def leak_check(
-    collection: Collection, split: Split, on_leak: Literal["warn", "error"] = "warn"
+    collection: Collection, split: SplitRows, on_leak: Literal["warn", "error"] = "warn"
 ) -> tuple[str, ...]:
     """Look for groups and identical raw inputs that stand on two sides of a split.
 
@@ -351,8 +351,8 @@ def leak_check(
         shared = _shared(inputs, a, b)
         if shared.size:
             one, other = _example(collection, inputs, shared[0], a)
-            sides = {"first": Remark(f"side.{first}"), "second": Remark(f"side.{second}")}
-            warnings.append(Remark("note.leak", n=shared.size, **sides, one=one, other=other))
+            sides = {"first": Message(f"side.{first}"), "second": Message(f"side.{second}")}
+            warnings.append(Message("note.leak", n=shared.size, **sides, one=one, other=other))
     if warnings and on_leak == "error":
         raise LabelweaveError(warnings[0])
     return tuple(warnings)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from labelweave._messages import Remark, some
+from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tasks import factorize, key
 
@@ -54,11 +54,11 @@ class NumericColumns:
         missing = np.isnan(values).mean(axis=0)
         for name, share, count in zip(frame.columns, missing, infinite, strict=True):
             if count:
-                remarks[Remark("note.infinite")].append(f"{name}: {count}")
+                remarks[Message("note.infinite")].append(f"{name}: {count}")
             if 0 < share < 1:
-                remarks[Remark("note.missing")].append(f"{name}: {share:.1%}")
+                remarks[Message("note.missing")].append(f"{name}: {share:.1%}")
         seen = missing < 1
-        remarks[Remark("note.all_missing")] += list(frame.columns[~seen])
+        remarks[Message("note.all_missing")] += list(frame.columns[~seen])
         values = values[:, seen]
         # SimpleImputer finds the same median through masked arrays, in ten times the time
         median = np.array([np.nanmedian(column) for column in values.T], dtype=np.float64)
@@ -75,7 +75,7 @@ class NumericColumns:
             varies[:] = varies.any()
         gaps = missing[seen] > 0
         names = frame.columns[seen]
-        remarks[Remark("note.constant")] += list(names[~varies & ~gaps])
+        remarks[Message("note.constant")] += list(names[~varies & ~gaps])
         used = varies | gaps
         return cls(
             list(names[used]), median[used], mean[used], deviation[used], varies[used], gaps[used]
@@ -210,7 +210,7 @@ class TableEncoder:
             if categories:
                 self.categories_[name] = categories
         self.notes_: list[str] = [
-            Remark("note.columns", what=what, columns=some(columns))
+            Message("note.columns", what=what, columns=some(columns))
             for what, columns in remarks.items()
             if columns
         ]
@@ -310,18 +310,18 @@ def _categories(column: "pd.Series[Any]", limit: int, remarks: Remarks) -> list[
     """Return the most frequent categories of a column, sorted; none when it says nothing."""
     names = sorted({key(value) for value in factorize(column)[1]})
     if not names:
-        remarks[Remark("note.all_missing")].append(str(column.name))
+        remarks[Message("note.all_missing")].append(str(column.name))
         return []
     found = _category_codes(column, names)
     counts = np.bincount(found, minlength=len(names) + 1)
     if len(names) == 1 and counts[-1] == 0:
-        remarks[Remark("note.constant")].append(str(column.name))
+        remarks[Message("note.constant")].append(str(column.name))
         return []
     if counts[-1]:
         share = counts[-1] / len(column)
-        remarks[Remark("note.missing")].append(f"{column.name}: {share:.1%}")
+        remarks[Message("note.missing")].append(f"{column.name}: {share:.1%}")
     if len(names) > limit:
-        many = Remark("note.categories", limit=limit)
+        many = Message("note.categories", limit=limit)
         remarks[many].append(f"{column.name}: {len(names)}")
     kept = np.argsort(-counts[:-1], kind="stable")[:limit]
     return [names[i] for i in np.sort(kept)]

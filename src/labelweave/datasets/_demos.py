@@ -202,13 +202,13 @@ relatedness: {{from: given}}   # this table is exact; 'all' would check and corr
 inputs: {{scale: together}}   # pixels have one mean and one deviation
 network: {{backbone: cnn, shape: [1, 28, 28], channels: [16, 32], hidden: [128], dropout: 0.2}}
 training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
-# other arms: post_hoc, co_annotation, oracle, shuffled_relations; trees on 784 pixels take long
-arms:
+# other methods: post_hoc, co_annotation, oracle, shuffled_relations; trees on 784 pixels take long
+methods:
   - single_task
   - multi_task
   - distribution_matching
   - full
-  - {{arm: full, relations: {{from: predictions}}}}   # no catalogue: the table is estimated
+  - {{method: full, relations: {{from: predictions}}}}   # no catalogue: the table is estimated
 seeds: {seeds}
 """
 
@@ -336,13 +336,13 @@ scatter:
 relatedness: {{from: given}}   # this table is exact; 'all' would check and correct it
 network: {{backbone: mlp, hidden: [256], dropout: 0.2}}
 training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
-# other arms: post_hoc, co_annotation, oracle, shuffled_relations, strong_single_task
-arms:
+# other methods: post_hoc, co_annotation, oracle, shuffled_relations, strong_single_task
+methods:
   - single_task
   - multi_task
   - distribution_matching
   - full
-  - {{arm: full, relations: {{from: predictions}}}}   # no map: the table is estimated
+  - {{method: full, relations: {{from: predictions}}}}   # no map: the table is estimated
 seeds: {seeds}
 """
 

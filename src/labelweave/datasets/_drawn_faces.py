@@ -340,8 +340,8 @@ relatedness: {{from: given}}   # the faces were drawn by this table; 'all' would
 split: {{validation: 0}}
 {network}
 training: {{steps: 400, batch_size: 128, sampling: equal, learning_rate: 0.005}}
-# other arms: oracle, shuffled_relations; with an encoder strong_single_task (trees; takes long)
-arms: [single_task, multi_task, co_annotation, distribution_matching, full, post_hoc]
+# other methods: oracle, shuffled_relations; with an encoder strong_single_task (trees; takes long)
+methods: [single_task, multi_task, co_annotation, distribution_matching, full, post_hoc]
 label_curves: false   # without this line: what labels joining saves, for twice the time
 seeds: {seeds}
 """

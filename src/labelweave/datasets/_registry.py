@@ -114,7 +114,7 @@ def study_text(
         relations,
         [] if k is None or source is None else _scattered(source, others, k, other_rows),
         _settings(used, encoder, k),
-        _arms(bool(source and others), tabled=tabled, encoded=encoder is not None, seeds=seeds),
+        _methods(bool(source and others), tabled=tabled, encoded=encoder is not None, seeds=seeds),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
@@ -217,14 +217,14 @@ def _settings(used: Sequence[UsedSet], encoder: str | None, k: int | None) -> li
     ]
 
 
-def _arms(related: bool, *, tabled: bool, encoded: bool, seeds: int) -> list[str]:
-    arms = ["single_task", "multi_task"]
+def _methods(related: bool, *, tabled: bool, encoded: bool, seeds: int) -> list[str]:
+    methods = ["single_task", "multi_task"]
     if related:
-        arms += ["co_annotation", "distribution_matching", "full", *(["post_hoc"] * tabled)]
-    note = ["# another arm: strong_single_task, trees on the features, which takes long"]
+        methods += ["co_annotation", "distribution_matching", "full", *(["post_hoc"] * tabled)]
+    note = ["# another method: strong_single_task, trees on the features, which takes long"]
     return [
         *(note if encoded else []),
-        f"arms: [{', '.join(arms)}]",
+        f"methods: [{', '.join(methods)}]",
         "label_curves: false   # without this line: what labels joining saves, for twice the time",
         f"seeds: {seeds}",
     ]

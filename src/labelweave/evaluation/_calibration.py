@@ -87,7 +87,7 @@ def best_temperature(task: Task, probabilities: ArrayLike, labels: ArrayLike) ->
 
     Args:
         task: the task, its classes known.
-        probabilities: (n, K) or (n, L), of rows kept out of the training.
+        probabilities: (n, K) or (n, L), of rows held out of the training.
         labels: codes (n,) or (n, L); -1 = missing.
 
     Returns:

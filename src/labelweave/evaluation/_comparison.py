@@ -1,7 +1,7 @@
 """The statistics of a study: metrics over its runs, and paired differences, with intervals.
 
 A run is one seed of the study: its own split, training and test rows. Groups of test rows (a row
-by itself where there are none) are resampled for all runs and arms together, so differences are
+by itself where there are none) are resampled for all runs and methods together, so differences are
 paired by run and row, and a row that several runs test on is not counted as several. Runs are not
 resampled: three of them give no distribution, so what training varies comes in by Student's t
 (`labelweave.evaluation.spread`). Four things to know:
@@ -33,7 +33,7 @@ from labelweave.tasks import Task
 
 @dataclass(frozen=True, eq=False)
 class TestResult:
-    """What one arm predicted for one task on the test rows of one run.
+    """What one method predicted for one task on the test rows of one run.
 
     Args:
         probabilities: (n, K) or (n, L), as in `evaluate`.
@@ -96,11 +96,11 @@ def numbered_groups(runs: Sequence[Run]) -> list[NDArray[np.int64]]:
 CHUNK = 2**19
 
 
-@lru_cache(maxsize=1)  # the arms and tasks of a study ask for the same, one after the other
+@lru_cache(maxsize=1)  # the methods and tasks of a study ask for the same, one after the other
 def group_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]:
     """Return how often each of G groups is drawn in each resampling of G groups, shape (B, G).
 
-    The weights depend on the arguments alone, so that all arms of a study are measured on the same
+    The weights depend on the arguments alone, so that all methods of a study are measured on the same
     resamplings. A group of one row is a row; the rows of a larger one all get the group's weight.
     Drawing rows anew within drawn groups would count their variance twice (Davison & Hinkley,
     "Bootstrap Methods and their Application", 1997, 3.8; Field & Welsh, "Bootstrapping clustered
@@ -311,7 +311,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference(Estimate):
-    """An arm's metric minus the baseline's, paired by run and row, over the runs of a study.
+    """A method's metric minus the baseline's, paired by run and row, over the runs of a study.
 
     Args:
         (the fields of `Estimate`)
@@ -327,13 +327,13 @@ class Difference(Estimate):
 
 
 class Replicates:
-    """The metrics of one arm on one task, measured and bootstrapped once, for every comparison.
+    """The metrics of one method on one task, measured and bootstrapped once, for every comparison.
 
     Args:
         task: the task, its classes known.
-        results: one test result a run, in the same order of runs for all arms.
+        results: one test result a run, in the same order of runs for all methods.
         replicates: B, the number of resamplings.
-        seed: seed of the resampling; arms to be compared need the same.
+        seed: seed of the resampling; methods to be compared need the same.
 
     Attributes:
         values: per metric the measured value of every run (S,), NaN = no data.
@@ -467,21 +467,21 @@ def summarise(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Return every metric of one arm on one task: `Replicates` and its `summary` in one call."""
+    """Return every metric of one method on one task: `Replicates` and its `summary` in one call."""
     return Replicates(task, results, replicates, seed).summary(level)
 
 
 def compare(
     task: Task,
-    arm: Sequence[TestResult],
+    method: Sequence[TestResult],
     baseline: Sequence[TestResult],
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Difference]:
-    """Return every metric of an arm minus the baseline's: `Replicates.difference` in one call."""
+    """Return every metric of a method minus the baseline's: `Replicates.difference` in one call."""
     against = Replicates(task, baseline, replicates, seed)
-    return Replicates(task, arm, replicates, seed).difference(against, level)
+    return Replicates(task, method, replicates, seed).difference(against, level)
 
 
 Verdict = Literal["gain", "no difference", "negative transfer", "not enough data"]
@@ -529,7 +529,7 @@ def verdict(
     0.1 (ten points) could have been seen; else "no difference" (none was shown).
 
     Args:
-        difference: arm minus baseline.
+        difference: method minus baseline.
         adjusted_p: its p-value after `holm`, None where there was no test.
         lower_is_better: whether a fall of the metric is the gain (log loss, ECE).
         level: that of the interval.

@@ -129,7 +129,7 @@ def mean_draws(values: Floats, replicates: Floats) -> Floats:
 
     Test rows come in by their resamplings, training by Student's t over the runs: the runs'
     deviations from their mean under random weights. The weights depend on the sizes alone, so
-    draws of several arms, or points of a curve, with the same runs are paired. What rows do to a
+    draws of several methods, or points of a curve, with the same runs are paired. What rows do to a
     single run counts in both parts, so draws spread too far rather than too little.
 
     Args:

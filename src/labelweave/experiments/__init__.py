@@ -1,4 +1,4 @@
-"""Studies: arms x seeds on the same data, compared in pairs."""
+"""Studies: methods x seeds on the same data, compared in pairs."""
 
 from labelweave.experiments._ablation import run_ablation
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file

@@ -1,16 +1,16 @@
-"""The ablation of a study: what each part of the method gains, in the paper's order of rows."""
+"""The ablation of a study: what each part of the label gains, in the paper's order of rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.experiments._sections import ArmSection
+from labelweave.experiments._sections import MethodSection
 from labelweave.experiments._study import Study
-from labelweave.fitting._methods import BASELINE, find_arm
+from labelweave.fitting._methods import BASELINE, find_method
 from labelweave.relations import ORIGINS, Origin
 
-METHODS = {
+LABELS = {
     BASELINE: "single-task",
     "multi_task": "multi-task",
     "co_annotation": "+ soft co-annotation",
@@ -33,27 +33,27 @@ class Row:
     """A row of the table.
 
     Attributes:
-        entry: its entry under a study's ``arms``.
-        method: what is trained.
+        entry: its entry under a study's ``methods``.
+        label: what is trained.
         form: whose form of the couplings: ``ours`` (the study's own options), ``paper`` or
             ``predecessors``; empty without couplings.
         relations: where the relations come from, ``given`` or an origin; empty without couplings.
     """
 
-    entry: str | ArmSection
-    method: str
+    entry: str | MethodSection
+    label: str
     form: str = ""
     relations: str = ""
 
     @property
-    def arm(self) -> str:
-        """The row's arm in results."""
+    def method(self) -> str:
+        """The row's method in results."""
         return self.entry if isinstance(self.entry, str) else self.entry.called
 
     def to_dict(self) -> dict[str, str]:
         """Return the row as results hold it."""
         return {
-            "arm": self.arm, "method": self.method, "form": self.form, "relations": self.relations,
+            "method": self.method, "label": self.label, "form": self.form, "relations": self.relations,
         }  # fmt: skip
 
 
@@ -64,15 +64,15 @@ def ablation_rows(origins: Sequence[Origin], *, given: bool = True) -> list[Row]
         origins: relations to estimate besides.
         given: with rows for the relations as the study gives them.
     """
-    rows = [Row(arm, METHODS[arm]) for arm in (BASELINE, "multi_task")]
+    rows = [Row(method, LABELS[method]) for method in (BASELINE, "multi_task")]
     for relations in (*(["given"] if given else []), *dict.fromkeys(origins)):
-        for arm in COUPLED:
-            entry = arm if relations == "given" else f"{arm}.{relations}"
-            rows.append(Row(entry, METHODS[arm], "ours", relations))
-        for arm in COUPLED:
-            rows.append(_named(arm, METHODS[arm], "paper", relations, PAPER))
-        method = "+ hard co-annotation"
-        rows.append(_named("co_annotation", method, "predecessors", relations, PREDECESSORS))
+        for method in COUPLED:
+            entry = method if relations == "given" else f"{method}.{relations}"
+            rows.append(Row(entry, LABELS[method], "ours", relations))
+        for method in COUPLED:
+            rows.append(_named(method, LABELS[method], "paper", relations, PAPER))
+        label = "+ hard co-annotation"
+        rows.append(_named("co_annotation", label, "predecessors", relations, PREDECESSORS))
     return rows
 
 
@@ -83,7 +83,7 @@ def run_ablation(
     jobs: int | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Run the ablation of a study on its data, seeds and settings, but not with its arms.
+    """Run the ablation of a study on its data, seeds and settings, but not with its methods.
 
     Runs are shared with those of the study itself: none is trained twice. Writes no results.
 
@@ -94,12 +94,12 @@ def run_ablation(
         progress: show a bar when on a terminal.
 
     Returns:
-        Results as of a study, with ``rows``: the arm, method, form and relations of each row, for
+        Results as of a study, with ``rows``: the method, label, form and relations of each row, for
         `labelweave.report.print_ablation` and `write_ablation`.
 
     Raises:
         LabelweaveError: an unknown origin, no relation at all, or data that do not allow it.
-        TrainingError: every arm failed on some seed.
+        TrainingError: every method failed on some seed.
     """
     known = [_origin(origin) for origin in origins]
     given = bool(study.data.known or study.data.counted)
@@ -112,7 +112,7 @@ def run_ablation(
     # rows without an origin have the relations as the study gives them, as the paper has
     as_given = study.config.relatedness.model_copy(update={"origin": "given"})
     config = study.config.model_copy(
-        update={"arms": [row.entry for row in rows], "relatedness": as_given}
+        update={"methods": [row.entry for row in rows], "relatedness": as_given}
     )
     ablated = Study(config, study.folder, data=study.data, command=study.command)
     results = ablated.compare(jobs=jobs, progress=progress)
@@ -120,16 +120,16 @@ def run_ablation(
 
 
 def _named(
-    arm: str, method: str, form: str, relations: str, options: Mapping[str, Mapping[str, Any]]
+    method: str, label: str, form: str, relations: str, options: Mapping[str, Mapping[str, Any]]
 ) -> Row:
     section: dict[str, Any] = {
-        "arm": arm,
-        "name": f"{arm} ({form})" if relations == "given" else f"{arm} ({form}, {relations})",
-        "couplings": {name: options[name] for name in find_arm(arm).couplings},
+        "method": method,
+        "name": f"{method} ({form})" if relations == "given" else f"{method} ({form}, {relations})",
+        "couplings": {name: options[name] for name in find_method(method).couplings},
     }
     if relations != "given":
         section["relations"] = {"from": relations}
-    return Row(ArmSection.model_validate(section), method, form, relations)
+    return Row(MethodSection.model_validate(section), label, form, relations)
 
 
 def _origin(name: str) -> Origin:

@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._files import replacing
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.data import Collection
 from labelweave.evaluation._label_curves import interval
 from labelweave.experiments._label_curves import TaskCurve
 from labelweave.experiments._sections import PricesSection
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 from labelweave.relations import multiply_in
 
 POOL = 2000  # rows of the highest scores that are looked at, at least
@@ -90,7 +90,7 @@ def task_plan(
                 "gain_per_100": {"mean": mean, "low": low, "high": high},
                 "price": price,
                 "gain_per_price": mean / (STEP * price) if price else None,
-                "why": Remark("plan.why", labels=STEP, points=100 * mean),
+                "why": Message("plan.why", labels=STEP, points=100 * mean),
             }
         )
     if all(task["gain_per_price"] is not None for task in tasks):
@@ -110,7 +110,7 @@ def _gains(found: TaskCurve, start: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def rows_to_label(
-    fold: Fold,
+    split: Split,
     probabilities: Probabilities,
     features: NDArray[np.floating[Any]],
     collection: Collection,
@@ -127,21 +127,21 @@ def rows_to_label(
     share the rows in proportion to what is wanted of them. Nothing else of a row is told.
 
     Args:
-        fold: the data; its relations are those that hold.
+        split: the data; its relations are those that hold.
         probabilities: of the training rows, by task.
         features: of the training rows, (n, d): what the network makes of them.
         collection: all rows.
         wanted: by task a weight, not negative; all 0 = equal.
         count: number of rows, of all tasks together.
     """
-    combined = multiply_in(probabilities, fold.relations)
+    combined = multiply_in(probabilities, split.relations)
     parts = []
-    free = {name: int((~fold.train.annotations.labelled(name)).sum()) for name in wanted}
+    free = {name: int((~split.train.annotations.labelled(name)).sum()) for name in wanted}
     for name, size in _allotted(wanted, free, count).items():
-        labelled = fold.train.annotations.labelled(name)
+        labelled = split.train.annotations.labelled(name)
         rows = np.flatnonzero(~labelled)
         own = np.asarray(probabilities[name], dtype=np.float64)[rows]
-        multiclass = fold.train.annotations.task(name).kind == "multiclass"
+        multiclass = split.train.annotations.task(name).kind == "multiclass"
         entropy = _entropy(own, multiclass)
         mixed = _entropy((own + combined[name][rows]) / 2, multiclass)
         other = _entropy(combined[name][rows], multiclass)
@@ -149,7 +149,7 @@ def rows_to_label(
         entropy, apart = np.clip(entropy, 0, 1), np.clip(apart, 0, 1)
         score = np.maximum(entropy, apart)
         first = spread(score, features[rows], features[labelled], size)
-        place = fold.train.index[rows[first]]
+        place = split.train.index[rows[first]]
         source = collection.source[place]
         parts.append(
             pd.DataFrame(

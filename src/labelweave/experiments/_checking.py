@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave._shapes import Shape
 from labelweave.balancing import sampler, sampling, weighting
 from labelweave.class_priors import assumed_prior
@@ -16,28 +16,28 @@ from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._fit import PREDICTION
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 from labelweave.losses import Objective
 from labelweave.networks import backbone, described, family_of
 from labelweave.tasks import Binary, Task
 from labelweave.training import Trainer, TrainingConfig, augmentation
 
 
-def check_fold(fold: Fold, config: StudyConfig) -> None:
-    """Find before any training what would stop every run on a fold.
+def check_split(split: Split, config: StudyConfig) -> None:
+    """Find before any training what would stop every run on a split.
 
     Raises:
         LabelweaveError: a task without a training label, options that a coupling does not know,
             a weight of a task that is not there, a prior that does not fit the tasks,
             early stopping without validation rows, or a device that is not there.
     """
-    labels = fold.train.annotations
+    labels = split.train.annotations
     for task in labels.tasks:
         if not labels.labelled(task.name).any():
             raise LabelweaveError(
-                f"task '{task.name}': no training row carries its label (seed {fold.seed})"
+                f"task '{task.name}': no training row carries its label (seed {split.seed})"
             )
-    if config.training.patience is not None and not len(fold.validation.index):
+    if config.training.patience is not None and not len(split.validation.index):
         raise LabelweaveError(
             "early stopping (patience) needs validation rows, found none; set their number or share"
         )
@@ -45,18 +45,18 @@ def check_fold(fold: Fold, config: StudyConfig) -> None:
     for training in config.trainings():
         found, options = weighting(training.weighting)
         found.make([task.name for task in labels.tasks], options)
-        batch_shares(fold, training)
-    config.check_couplings(lambda options: Objective(labels.tasks, fold.relations, options))
+        batch_shares(split, training)
+    config.check_couplings(lambda options: Objective(labels.tasks, split.relations, options))
     Trainer(config.training)
-    augmentation(config.training.augment, fold.seed)
-    check_backbone(config, fold)
+    augmentation(config.training.augment, split.seed)
+    check_backbone(config, split)
 
 
-def check_backbone(config: StudyConfig, fold: Fold) -> None:
+def check_backbone(config: StudyConfig, split: Split) -> None:
     """Raise `LabelweaveError` where a backbone that is read from elsewhere cannot be built."""
     if family_of(config.network.backbone) is not None:
         options = json.dumps(config.network.options(), sort_keys=True, default=str)
-        _check_built(config.network.backbone, options, fold.encoder.shape_)
+        _check_built(config.network.backbone, options, split.encoder.shape_)
 
 
 @lru_cache(maxsize=4)  # asked for every seed
@@ -65,50 +65,50 @@ def _check_built(name: str, options: str, inputs: Shape) -> None:
         backbone(name, inputs, **json.loads(options))
 
 
-def batch_shares(fold: Fold, training: TrainingConfig) -> BatchShares:
+def batch_shares(split: Split, training: TrainingConfig) -> BatchShares:
     """Return what the batches of a joint network are mixed of.
 
     Raises:
         LabelweaveError: a task whose classes are to be drawn equally often has none, or is unknown.
     """
-    labels, names = fold.train.annotations, fold.source_names
-    sources = [np.flatnonzero(fold.source == i) for i in range(len(names))]
-    mixture = sampler(training.sampling, sources, training.batch_size, fold.seed, labels)
-    return BatchShares(labels, fold.source, names, mixture, mixture.batch_size)
+    labels, names = split.train.annotations, split.source_names
+    sources = [np.flatnonzero(split.source == i) for i in range(len(names))]
+    mixture = sampler(training.sampling, sources, training.batch_size, split.seed, labels)
+    return BatchShares(labels, split.source, names, mixture, mixture.batch_size)
 
 
 FEW_GROUPS = 10
 
 
-def notes(folds: Sequence[Fold]) -> list[str]:
-    """Return every fold's notes once, with the seeds where not all folds have it.
+def notes(splits: Sequence[Split]) -> list[str]:
+    """Return every split's notes once, with the seeds where not all splits have it.
 
     Besides, whether there are too few seeds or groups of test rows for intervals to say much.
     """
     seeds: dict[str, list[int]] = {}
-    for fold in folds:
-        for note in fold.notes:
-            seeds.setdefault(note, []).append(fold.seed)
+    for split in splits:
+        for note in split.notes:
+            seeds.setdefault(note, []).append(split.seed)
     found: list[str] = []
-    if len(folds) == 1:
-        found.append(Remark("note.one_seed"))
-    groups = len(np.unique(np.concatenate([fold.test.groups for fold in folds])))
+    if len(splits) == 1:
+        found.append(Message("note.one_seed"))
+    groups = len(np.unique(np.concatenate([split.test.groups for split in splits])))
     if 0 < groups < FEW_GROUPS:
-        found.append(Remark("note.few_groups", groups=groups))
+        found.append(Message("note.few_groups", groups=groups))
     return found + [
         note
-        if len(where) == len(folds)
-        else Remark("note.of_seeds", note=note, seeds=", ".join(map(str, where)))
+        if len(where) == len(splits)
+        else Message("note.of_seeds", note=note, seeds=", ".join(map(str, where)))
         for note, where in seeds.items()
     ]
 
 
 def description(
-    config: StudyConfig, tasks: Sequence[Task], arms: Sequence[str], folds: Sequence[Fold]
+    config: StudyConfig, tasks: Sequence[Task], methods: Sequence[str], splits: Sequence[Split]
 ) -> list[Any]:
-    """Return lines and tables to print: tasks, coverage, rows, relations, arms, seeds, notes."""
-    fold = folds[0]
-    coverage = fold.coverage()
+    """Return lines and tables to print: tasks, coverage, rows, relations, methods, seeds, notes."""
+    split = splits[0]
+    coverage = split.coverage()
     lines: list[Any] = [f"study {config.name}", ""]
     for task in tasks:
         kind = "binary" if isinstance(task, Binary) else task.kind
@@ -116,13 +116,13 @@ def description(
         lines.append(f"task {task.name}: {kind}{names}")
     lines += ["", "Training rows and their labels (first seed):", coverage]
     lines += [
-        f"rows: {len(fold.train.index)} training, {len(fold.validation.index)} validation, "
-        f"{len(fold.test.index)} test; inputs: {_inputs(fold)}"
+        f"rows: {len(split.train.index)} training, {len(split.validation.index)} validation, "
+        f"{len(split.test.index)} test; inputs: {_inputs(split)}"
     ]
     lines += [*coverage.partial_lines(), *coverage.shared_lines()]
-    (how, _), shares = sampling(config.training.sampling), batch_shares(fold, config.training)
+    (how, _), shares = sampling(config.training.sampling), batch_shares(split, config.training)
     lines += ["", f"A batch of {shares.batch_size} rows, sampling {how}:", shares]
-    for relation in fold.relations:
+    for relation in split.relations:
         known = int(relation.mask.sum())
         lines.append(
             f"relation {relation.name}: {relation.origin}, {known} of {relation.mask.size} "
@@ -130,12 +130,12 @@ def description(
         )
     assumed = assumed_prior(config.label_shift.prediction, tasks)
     lines += [f"prior that predictions assume: {assumed}"]
-    lines += ["arms: " + ", ".join(arms)]
-    lines += [f"seeds: {', '.join(str(f.seed) for f in folds)}"]
-    lines += [f"note: {note}" for note in notes(folds)]
+    lines += ["methods: " + ", ".join(methods)]
+    lines += [f"seeds: {', '.join(str(f.seed) for f in splits)}"]
+    lines += [f"note: {note}" for note in notes(splits)]
     return lines
 
 
-def _inputs(fold: Fold) -> str:
-    shape = fold.encoder.shape_
+def _inputs(split: Split) -> str:
+    shape = split.encoder.shape_
     return str(shape) if isinstance(shape, int) else described(shape)

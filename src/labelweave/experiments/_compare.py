@@ -23,7 +23,7 @@ from labelweave.evaluation import (
 )
 from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
-from labelweave.report import recommended_arm
+from labelweave.report import recommended_method
 from labelweave.serving._prediction import find_model, read_inputs
 from labelweave.tasks import Task
 
@@ -36,7 +36,7 @@ class Side:
     """What one side predicts for its test rows.
 
     Attributes:
-        name: the folder, with the arm of a study.
+        name: the folder, with the method of a study.
         tasks: its tasks, by name.
         rows: by seed the test rows, as anything that tells rows apart, (n, ...).
         results: by seed and task the probabilities with their labels.
@@ -61,25 +61,25 @@ class Compared:
     verdict: str
 
 
-def of_study(folder: Path, arm: str | None = None) -> Side:
-    """Return what an arm of a study predicted on its test rows, of every seed.
+def of_study(folder: Path, method: str | None = None) -> Side:
+    """Return what a method of a study predicted on its test rows, of every seed.
 
     The labels are read from the study's tables again.
 
     Args:
         folder: the results folder of a study, ``runs/NAME``.
-        arm: its arm; None = the one that its report recommends.
+        method: its method; None = the one that its report recommends.
 
     Raises:
-        LabelweaveError: no results there, no such arm, or its tables have changed.
+        LabelweaveError: no results there, no such method, or its tables have changed.
     """
     path = folder / "results.json"
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        chosen = arm or recommended_arm(results)
+        chosen = method or recommended_method(results)
         settings = results["settings"]
         depth = len(Path(settings["output"]).parts)
-        records = [run for run in results["runs"] if run["arm"] == chosen]
+        records = [run for run in results["runs"] if run["method"] == chosen]
     except (FileNotFoundError, NotADirectoryError):
         raise LabelweaveError(
             f"{folder}: no results.json here, expected the results folder of a study (or give "
@@ -88,9 +88,9 @@ def of_study(folder: Path, arm: str | None = None) -> Side:
     except (ValueError, KeyError, TypeError) as error:
         raise LabelweaveError(f"{path}: not the results of a study ({error!r})") from None
     if not records:
-        arms = list(results["arms"])
+        methods = list(results["methods"])
         raise LabelweaveError(
-            f"{folder}: no arm '{chosen}', expected {listing(arms, 9)}{nearest(chosen, arms)}"
+            f"{folder}: no method '{chosen}', expected {listing(methods, 9)}{nearest(chosen, methods)}"
         )
     study = Study(settings, folder.resolve().parents[depth])
     collection = study.data.collection
@@ -116,18 +116,18 @@ def of_study(folder: Path, arm: str | None = None) -> Side:
     return Side(f"{folder} ({chosen})", tasks, rows, found)
 
 
-def of_model(folder: Path, data: Path, arm: str | None = None) -> Side:
+def of_model(folder: Path, data: Path, method: str | None = None) -> Side:
     """Return what a model predicts for a table with labels.
 
     Args:
         folder: a model's folder, or a study's, of which the first seed's model is taken.
         data: a table with inputs and label columns.
-        arm: of a study; None = the one that its report recommends.
+        method: of a study; None = the one that its report recommends.
 
     Raises:
         LabelweaveError: no model there, inputs that do not fit, or an unknown label.
     """
-    model = find_model(folder, arm)
+    model = find_model(folder, method)
     table = read_inputs(data, model)
     with in_place(data):
         labels = Annotations.from_columns(model.tasks, table)

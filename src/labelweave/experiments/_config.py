@@ -12,9 +12,9 @@ from pydantic_core import ErrorDetails
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import (
-    Arms,
-    ArmSection,
     LabelCurvesSection,
+    Methods,
+    MethodSection,
     PartSection,
     PricesSection,
     RelatednessSection,
@@ -29,7 +29,7 @@ from labelweave.experiments._sections import (
     TuneSection,
 )
 from labelweave.fitting._inputs import InputsSection, check_network
-from labelweave.fitting._methods import ARMS, BASELINE, Arm, find_arm
+from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
 from labelweave.fitting._sections import LabelShiftSection, NetworkSection, Section
 from labelweave.losses import COUPLINGS, reweighted
 from labelweave.networks._model_folders import PREFIX, architectures
@@ -53,11 +53,11 @@ class StudyConfig(Section):
         couplings: options of the couplings, for example
             ``distribution_matching: {form: js, weight: 0.5}``.
         label_shift: class priors that differ between sources and in prediction.
-        relatedness: how relations are estimated from data, where an arm says so.
+        relatedness: how relations are estimated from data, where a method says so.
         teachers: how single-task networks are calibrated before they teach.
-        arms: what to compare; the baseline is always among them. An entry
-            ``{arm: full, relations: {from: predictions}}`` estimates the relations, and with
-            ``name`` and ``couplings`` or ``training`` an arm has options of its own.
+        methods: what to compare; the baseline is always among them. An entry
+            ``{method: full, relations: {from: predictions}}`` estimates the relations, and with
+            ``name`` and ``couplings`` or ``training`` a method has options of its own.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
         label_curves: how the single-task networks do with fewer and more labels; false = do not
@@ -86,7 +86,7 @@ class StudyConfig(Section):
     label_shift: LabelShiftSection = LabelShiftSection()
     relatedness: RelatednessSection = RelatednessSection()
     teachers: TeachersSection = TeachersSection()
-    arms: Arms = Field(default=[])
+    methods: Methods = Field(default=[])
     seeds: Seeds = 3
     statistics: StatisticsSection = StatisticsSection()
     label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
@@ -130,7 +130,7 @@ class StudyConfig(Section):
         noisy = [name for name in self._asked() if self._found(name).noise]
         if own and noisy:
             raise ValueError(
-                f"arm '{noisy[0]}' estimates label noise, which does not go with the loss of task "
+                f"method '{noisy[0]}' estimates label noise, which does not go with the loss of task "
                 f"'{next(iter(own))}'"
             )
         return self
@@ -154,46 +154,49 @@ class StudyConfig(Section):
         return self.model_copy(update={"network": network, "inputs": inputs})
 
     def needs_given_relations(self) -> bool:
-        """Return whether some arm is coupled by relations that are not estimated for it."""
-        if not self.arms:
+        """Return whether some method is coupled by relations that are not estimated for it."""
+        if not self.methods:
             return True
-        arms = [self.arm(name) for name in self._asked()]
-        return any(arm.needs_relations and arm.estimated is None for arm in arms)
+        methods = [self.method(name) for name in self._asked()]
+        return any(method.needs_relations and method.estimated is None for method in methods)
 
-    def arm(self, name: str) -> Arm:
-        """Return the arm that results call `name`."""
+    def method(self, name: str) -> Method:
+        """Return the method that results call `name`."""
         return self._found(name).settled(self.relatedness.origin)
 
     def check_couplings(self, check: Callable[[dict[str, dict[str, Any]]], object]) -> None:
-        """Call `check` with the study's coupling options, and with those of each named arm.
+        """Call `check` with the study's coupling options, and with those of each named method.
 
         Raises:
-            LabelweaveError: what `check` raises, naming the arm.
+            LabelweaveError: what `check` raises, naming the method.
         """
         check(self.couplings)
-        for name, arm in self._named().items():
+        for name, method in self._named().items():
             try:
-                check(arm.coupling_options(self.couplings))
+                check(method.coupling_options(self.couplings))
             except LabelweaveError as error:
-                raise LabelweaveError(f"arm '{name}': {error}") from None
+                raise LabelweaveError(f"method '{name}': {error}") from None
 
     def losses(self) -> dict[str, str | dict[str, Any]]:
         """Return by task the loss that it has of its own."""
         return {task.name: task.loss for task in self.tasks if task.loss != "cross_entropy"}
 
     def trainings(self) -> list[TrainingConfig]:
-        """Return the study's training and those of its named arms."""
-        return [self.training, *(arm.training_of(self.training) for arm in self._named().values())]
+        """Return the study's training and those of its named methods."""
+        return [
+            self.training,
+            *(method.training_of(self.training) for method in self._named().values()),
+        ]
 
-    def _found(self, name: str) -> Arm:
-        return self._named().get(name) or find_arm(name)
+    def _found(self, name: str) -> Method:
+        return self._named().get(name) or find_method(name)
 
-    def _named(self) -> dict[str, Arm]:
-        sections = [arm for arm in self.arms if isinstance(arm, ArmSection)]
+    def _named(self) -> dict[str, Method]:
+        sections = [method for method in self.methods if isinstance(method, MethodSection)]
         return {section.called: section.found() for section in sections}
 
     def _asked(self) -> list[str]:
-        return [arm if isinstance(arm, str) else arm.called for arm in self.arms]
+        return [method if isinstance(method, str) else method.called for method in self.methods]
 
     def trackers(self) -> list[tuple[str, dict[str, str]]]:
         """Return the trackers' names and options."""
@@ -206,16 +209,16 @@ class StudyConfig(Section):
         """Return the seeds."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
-    def arm_list(self, related: bool) -> list[str]:
-        """Return the arms in their usual order, the baseline and what others start from included.
+    def method_list(self, related: bool) -> list[str]:
+        """Return the methods in their usual order, the baseline and what others start from included.
 
-        Without `arms`: every arm that the study can have.
+        Without `methods`: every method that the study can have.
 
         Args:
             related: whether the study has relations.
 
         Raises:
-            LabelweaveError: an arm needs relations or hidden labels, and there are none.
+            LabelweaveError: a method needs relations or hidden labels, and there are none.
         """
         asked = self._asked()
         has = {
@@ -224,18 +227,20 @@ class StudyConfig(Section):
             "columns": not (self.inputs.pixels or self.inputs.tokens),
         }
         lacking = {
-            name: what for name in [*ARMS, *asked] if (what := self._found(name).lacks(**has))
+            name: what for name in [*METHODS, *asked] if (what := self._found(name).lacks(**has))
         }
         for name in asked:
             if name in lacking:
                 among = f" among {listing(self.only)}" if self.only else ""
                 raise LabelweaveError(
-                    f"key 'arms': arm '{name}' needs {lacking[name]}, found none{among}"
+                    f"key 'methods': method '{name}' needs {lacking[name]}, found none{among}"
                 )
-        wanted = dict.fromkeys([BASELINE, *(asked or [a for a in ARMS if a not in lacking])])
-        wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.arm(name).base))
-        order = list(ARMS)
-        return sorted(wanted, key=lambda name: order.index(self.arm(name).name.partition(".")[0]))
+        wanted = dict.fromkeys([BASELINE, *(asked or [a for a in METHODS if a not in lacking])])
+        wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.method(name).base))
+        order = list(METHODS)
+        return sorted(
+            wanted, key=lambda name: order.index(self.method(name).name.partition(".")[0])
+        )
 
 
 def read_study_file(path: str | Path) -> StudyConfig:

@@ -15,7 +15,7 @@ from labelweave.errors import LabelweaveWarning, TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import Run, derive, execute
 from labelweave.experiments._tracking import Tracking
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 
 INTERVAL = 0.2  # seconds; a command started again takes longer than that to begin its work
 
@@ -103,22 +103,22 @@ def _numbered(
     return number, call(*given)
 
 
-Pair = tuple[Run, Fold]
+Pair = tuple[Run, Split]
 
 
 def train_runs(
     plan: Mapping[str, Sequence[Run]],
-    folds: Mapping[str, Sequence[Fold]],
+    splits: Mapping[str, Sequence[Split]],
     config: StudyConfig,
     jobs: int | None,
     progress: bool,
     tracking: Tracking,
 ) -> list[dict[str, Any]]:
-    """Train the runs that are not done, but none of a derived arm; return what went wrong.
+    """Train the runs that are not done, but none of a derived method; return what went wrong.
 
     Args:
-        plan: per arm its runs.
-        folds: per arm their data, in the same order.
+        plan: per method its runs.
+        splits: per method their data, in the same order.
         config: the study's settings.
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
@@ -127,52 +127,52 @@ def train_runs(
     Raises:
         WriteError: a file cannot be written.
     """
-    # arms that differ in name only share a folder, and are trained once
+    # methods that differ in name only share a folder, and are trained once
     pairs = {
-        run.folder: (run, fold)
-        for arm, runs in plan.items()
-        if config.arm(arm).kind != "derived"
-        for run, fold in zip(runs, folds[arm], strict=True)
+        run.folder: (run, split)
+        for method, runs in plan.items()
+        if config.method(method).kind != "derived"
+        for run, split in zip(runs, splits[method], strict=True)
     }
     if not pairs:
         return []
-    waiting = [(run, fold) for run, fold in pairs.values() if not run.done]
+    waiting = [(run, split) for run, split in pairs.values() if not run.done]
     # one network a task takes longest: start those first, so that no core waits at the end
-    waiting.sort(key=lambda pair: config.arm(pair[0].arm).kind != "single")
+    waiting.sort(key=lambda pair: config.method(pair[0].method).kind != "single")
     failures: list[dict[str, Any]] = []
     bar = runs_bar(progress)
     with bar:
         shown = bar.add_task(
             f"{config.name}: runs", total=len(pairs), completed=len(pairs) - len(waiting), last=""
         )
-        for run, fold in pairs.values():
+        for run, split in pairs.values():
             if run.done:  # trained before, perhaps by a call that was killed before it told
-                tracking.note(run, fold)
+                tracking.note(run, split)
         for run, error in _trained(waiting, config, jobs):
             if error is None:
                 tracking.note(run, pairs[run.folder][1])
             else:
-                failures.append({"arm": run.arm, "seed": run.seed, "error": error})
-            bar.update(shown, advance=1, last=f"{run.arm}, seed {run.seed}")
+                failures.append({"method": run.method, "seed": run.seed, "error": error})
+            bar.update(shown, advance=1, last=f"{run.method}, seed {run.seed}")
     return failures
 
 
 def derive_runs(
     plan: Mapping[str, Sequence[Run]],
-    folds: Sequence[Fold],
+    splits: Sequence[Split],
     config: StudyConfig,
     tracking: Tracking,
 ) -> None:
-    """Write the runs of the derived arms whose base is done."""
-    for arm, runs in plan.items():
-        base = config.arm(arm).base
+    """Write the runs of the derived methods whose base is done."""
+    for method, runs in plan.items():
+        base = config.method(method).base
         if base is None:
             continue
-        for run, start, fold in zip(runs, plan[base], folds, strict=True):
+        for run, start, split in zip(runs, plan[base], splits, strict=True):
             if start.done and not run.done:
-                derive(run, start, fold)
+                derive(run, start, split)
             if run.done:
-                tracking.note(run, fold)
+                tracking.note(run, split)
 
 
 def _trained(
@@ -182,13 +182,13 @@ def _trained(
     left = dict(enumerate(waiting))
     told = f"study '{config.name}': {{}}; {{}} runs"
     try:
-        given = [(run, fold, config) for run, fold in waiting]
+        given = [(run, split, config) for run, split in waiting]
         for number, error in side_by_side(_job, given, jobs, told):
             yield left.pop(number)[0], error
     except TrainingError as error:
         yield from ((run, str(error)) for run, _ in left.values())
 
 
-def _job(run: Run, fold: Fold, config: StudyConfig) -> str | None:
+def _job(run: Run, split: Split, config: StudyConfig) -> str | None:
     # where its process was killed after it, but before the answer was heard
-    return None if run.done else execute(run, fold, config)
+    return None if run.done else execute(run, split, config)

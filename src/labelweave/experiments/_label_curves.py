@@ -1,6 +1,6 @@
 """Label curves of a study: single-task networks on fewer labels, and on hidden ones if any.
 
-A point of the curve is the arm ``single_task`` on a fold with fewer labels, and so a run like any
+A point of the curve is the method ``single_task`` on a split with fewer labels, and so a run like any
 other: found by its content, resumed, trained in the same pool.
 """
 
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.data._label_masking import label_order, only_rows
 from labelweave.evaluation import Replicates, main_metric
 from labelweave.evaluation._label_curves import LabelCurve, interval, mean_draws
 from labelweave.experiments._config import StudyConfig
-from labelweave.fitting._split import Fold, Rows
+from labelweave.fitting._split import Rows, Split
 
 LEAST = 2  # labels of a point
 MORE = (2, 4, 10)  # times the labels, where hidden ones exist; then all of them
@@ -26,43 +26,43 @@ DRAWN = 40  # points of the smooth curve in results
 
 
 @dataclass(frozen=True)
-class CurveFold:
-    """A fold with other numbers of labels.
+class CurveSplit:
+    """A split with other numbers of labels.
 
     Attributes:
         share: of every task's labels; infinity = all hidden ones as well.
         labels: by task the number of labelled training rows.
-        fold: the data, with these tasks only.
+        split: the data, with these tasks only.
     """
 
     share: float
     labels: Mapping[str, int]
-    fold: Fold
+    split: Split
 
 
-def curve_folds(fold: Fold, shares: Sequence[float]) -> list[CurveFold]:
-    """Return the folds of a seed's label curves, without the one of today's labels.
+def curve_splits(split: Split, shares: Sequence[float]) -> list[CurveSplit]:
+    """Return the splits of a seed's label curves, without the one of today's labels.
 
     The labels of a smaller share are among those of a larger one. Left out are points of fewer
     than two labels, of as many as another one, and "all" where these are hardly more.
 
     Args:
-        fold: the data of the seed.
+        split: the data of the seed.
         shares: shares of the labels, above 0 and at most 1.
     """
-    labels, hidden = fold.train.annotations, fold.everything
+    labels, hidden = split.train.annotations, split.everything
     orders: dict[str, NDArray[np.int64]] = {}
     has: dict[str, int] = {}
     for task in labels.tasks:
         name = task.name
         now = labels.labelled(name)
-        orders[name] = label_order(labels, name, np.flatnonzero(now), fold.source, fold.seed)
+        orders[name] = label_order(labels, name, np.flatnonzero(now), split.source, split.seed)
         has[name] = len(orders[name])
         if hidden is not None:
             more = np.flatnonzero(hidden.labelled(name) & ~now)
-            rest = label_order(hidden, name, more, fold.source, fold.seed)
+            rest = label_order(hidden, name, more, split.source, split.seed)
             orders[name] = np.concatenate([orders[name], rest])
-    found: list[CurveFold] = []
+    found: list[CurveSplit] = []
     taken = {name: {count} for name, count in has.items()}
     for share in (*sorted(set(shares)), *MORE, np.inf):
         chosen: dict[str, NDArray[np.int64]] = {}
@@ -74,18 +74,18 @@ def curve_folds(fold: Fold, shares: Sequence[float]) -> list[CurveFold]:
                 taken[name].add(size)
         if chosen:
             counts = {name: len(rows) for name, rows in chosen.items()}
-            found.append(CurveFold(float(share), counts, _with_labels(fold, chosen)))
+            found.append(CurveSplit(float(share), counts, _with_labels(split, chosen)))
     return found
 
 
-def _with_labels(fold: Fold, chosen: Mapping[str, NDArray[np.int64]]) -> Fold:
-    known = fold.train.annotations if fold.everything is None else fold.everything
+def _with_labels(split: Split, chosen: Mapping[str, NDArray[np.int64]]) -> Split:
+    known = split.train.annotations if split.everything is None else split.everything
     tasks = tuple(task for task in known.tasks if task.name in chosen)
     codes = {name: only_rows(known.labels[name], rows) for name, rows in chosen.items()}
-    thinned = replace(fold.train, annotations=Annotations(tasks, codes))
-    validation, test = (_of_tasks(rows, chosen) for rows in (fold.validation, fold.test))
+    thinned = replace(split.train, annotations=Annotations(tasks, codes))
+    validation, test = (_of_tasks(rows, chosen) for rows in (split.validation, split.test))
     return replace(
-        fold, train=thinned, validation=validation, test=test, everything=None, relations=()
+        split, train=thinned, validation=validation, test=test, everything=None, relations=()
     )
 
 
@@ -104,14 +104,14 @@ class Point:
 
 @dataclass(frozen=True)
 class TaskCurve:
-    """A task's label curve, and where the joint arm stands on it.
+    """A task's label curve, and where the joint method stands on it.
 
     Attributes:
         points: the measured points, labels rising, today's among them.
         has: labels in the training rows now.
         curve: the curves of all draws; the first is that of the measured means.
-        joint: the joint arm's metrics.
-        draws: the joint arm's metric in every draw, (D,).
+        joint: the joint method's metrics.
+        draws: the joint method's metric in every draw, (D,).
         needed: labels that the single-task network would need to match it, (D,); may be infinite.
     """
 
@@ -124,7 +124,7 @@ class TaskCurve:
 
     @property
     def saved(self) -> NDArray[np.float64]:
-        """Labels that the joint arm saves in every draw, (D,); negative where it is worse."""
+        """Labels that the joint method saves in every draw, (D,); negative where it is worse."""
         return self.needed - self.has
 
 
@@ -142,7 +142,7 @@ def task_curve(points: Sequence[Point], joint: Replicates) -> TaskCurve:
     return TaskCurve(tuple(points), round(has), curve, joint, target, needed)
 
 
-def curve_to_dict(found: TaskCurve, arm: str, config: StudyConfig) -> dict[str, Any]:
+def curve_to_dict(found: TaskCurve, method: str, config: StudyConfig) -> dict[str, Any]:
     """Return a task's label curve as results hold it."""
     level, metric = config.statistics.level, main_metric(found.joint.task)
     joint = found.joint.summary(level)[metric]
@@ -165,7 +165,7 @@ def curve_to_dict(found: TaskCurve, arm: str, config: StudyConfig) -> dict[str, 
     reached = np.isfinite(needed)
     return {
         "metric": metric,
-        "arm": arm,
+        "method": method,
         "points": points,
         "fit": [[float(n), float(v)] for n, v in zip(grid, smooth, strict=True)],
         "joint": {"mean": joint.mean, "low": joint.low, "high": joint.high},
@@ -191,7 +191,7 @@ def total_saved(
     """Return mean and interval of what is saved on the tasks where that is shown.
 
     Shown is a saving whose interval does not hold 0; other tasks count nothing, for noise over many
-    tasks would add up to a saving. A task whose curve never reaches the joint arm counts as far as
+    tasks would add up to a saving. A task whose curve never reaches the joint method counts as far as
     the curve may go on.
 
     Args:
@@ -221,13 +221,13 @@ def shown(curves: Mapping[str, TaskCurve], level: float) -> list[str]:
     return found
 
 
-def _note(found: TaskCurve, needed: float, last: float) -> Remark:
+def _note(found: TaskCurve, needed: float, last: float) -> Message:
     if len(found.points) == 1:
-        return Remark("curves.one_point")
+        return Message("curves.one_point")
     if not np.isfinite(needed):
-        return Remark("curves.not_reached", labels=float(found.curve.limit))
+        return Message("curves.not_reached", labels=float(found.curve.limit))
     if needed > last:
-        return Remark("curves.beyond", labels=float(last))
+        return Message("curves.beyond", labels=float(last))
     if needed <= found.points[0].labels:
-        return Remark("curves.reached_first", labels=float(found.points[0].labels))
-    return Remark("curves.within")
+        return Message("curves.reached_first", labels=float(found.points[0].labels))
+    return Message("curves.within")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, RowStore, Source, prepare
 from labelweave.data._collection import SIDES, Side
@@ -141,7 +141,7 @@ def written_relations(
         known = known_table(section.known, vocabulary=section.vocabulary)
         table = known.frame
         told = {"table": section.known, "vocabulary": known.vocabulary}
-        origin = Remark("remark.known_table", **told)
+        origin = Message("message.known_table", **told)
         if section.vocabulary is None:
             speaker = next(task for task in tasks if task.name == section.source)
             labels = [name for task in tasks if task is not speaker for name in task.names]

@@ -1,4 +1,4 @@
-"""The relatedness of a fold's tasks, from its uncoupled multi-task run; found once, and kept."""
+"""The relatedness of a split's tasks, from its uncoupled multi-task run; found once, and kept."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,13 +16,13 @@ from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._executor import side_by_side
 from labelweave.experiments._runs import Run
-from labelweave.fitting._fit import fit_arm
-from labelweave.fitting._methods import UNCOUPLED, find_arm
-from labelweave.fitting._split import Fold, content_hash, kept_out, relations_hash
+from labelweave.fitting._fit import fit_method
+from labelweave.fitting._methods import UNCOUPLED, find_method
+from labelweave.fitting._split import Split, content_hash, held_out, relations_hash
 from labelweave.model import Model
 from labelweave.relations import (
     AnyRelation,
-    KeptOut,
+    HeldOut,
     NoisyOr,
     Origin,
     Relatedness,
@@ -35,30 +35,30 @@ TASK = "task/"
 Predictions = dict[str, NDArray[np.float32]]
 
 
-def kept_out_predictions(
-    fold: Fold, base: Run | None, model: Model, config: StudyConfig
-) -> KeptOut | None:
+def held_out_predictions(
+    split: Split, base: Run | None, model: Model, config: StudyConfig
+) -> HeldOut | None:
     """Return rows that the uncoupled network was not trained on, if there are any.
 
     Validation rows, or training rows that networks of their own have not seen.
 
     Args:
-        fold: the data of one seed.
-        base: its finished run of the arm ``multi_task``, which keeps them; None = not kept.
+        split: the data of one seed.
+        base: its finished run of the method ``multi_task``, which keeps them; None = not kept.
         model: that run's model.
         config: the study's settings.
     """
-    if len(fold.validation.index):
-        annotations = fold.validation.annotations
-        return KeptOut(annotations, model.drawn_probabilities(fold.validation.inputs))
+    if len(split.validation.index):
+        annotations = split.validation.annotations
+        return HeldOut(annotations, model.drawn_probabilities(split.validation.inputs))
     parts = config.relatedness.folds
     if not parts:
         return None
     # all that they depend on is in the run's key
     path = None
     if base is not None:
-        path = base.folder.parent.parent / "kept_out" / f"{base.key}-{parts}.safetensors"
-    return KeptOut(fold.train.annotations, _read(path) or _trained(fold, config, parts, path))
+        path = base.folder.parent.parent / "held_out" / f"{base.key}-{parts}.safetensors"
+    return HeldOut(split.train.annotations, _read(path) or _trained(split, config, parts, path))
 
 
 def _read(path: Path | None) -> Predictions | None:
@@ -70,16 +70,16 @@ def _read(path: Path | None) -> Predictions | None:
         return None
 
 
-def _trained(fold: Fold, config: StudyConfig, parts: int, path: Path | None) -> Predictions:
+def _trained(split: Split, config: StudyConfig, parts: int, path: Path | None) -> Predictions:
     """Return what networks say of the training rows that they have not seen; kept in a file."""
-    annotations, n = fold.train.annotations, len(fold.train.index)
+    annotations, n = split.train.annotations, len(split.train.index)
     predictions = {task.name: np.zeros((n, task.width), np.float32) for task in annotations.tasks}
     # as many passes over the rows as over all of them
     steps = max(1, round(config.training.total_steps(n) * (parts - 1) / parts))
     training = config.training.model_copy(update={"steps": steps, "epochs": None})
     shorter = config.model_copy(update={"training": training})
-    for inner, out in kept_out(fold, parts):
-        inner_model = fit_arm(find_arm(UNCOUPLED), inner, shorter, None).model
+    for inner, out in held_out(split, parts):
+        inner_model = fit_method(find_method(UNCOUPLED), inner, shorter, None).model
         assert inner_model is not None  # a joint network
         for name, given in inner_model.drawn_probabilities(inner.test.inputs).items():
             predictions[name][out] = given
@@ -97,8 +97,8 @@ Pairs = Sequence[tuple[str, str]] | None
 Found = dict[Origin, Relatedness]
 
 
-def relate_folds(
-    folds: Sequence[Fold],
+def relate_splits(
+    splits: Sequence[Split],
     bases: Sequence[Run],
     origins: Sequence[Sequence[Origin]],
     pairs: Pairs,
@@ -108,15 +108,15 @@ def relate_folds(
     noise: bool = False,
     jobs: int | None = None,
 ) -> Iterator[tuple[int, Found]]:
-    """Give the number of every fold and its relatedness, each made in a process of its own.
+    """Give the number of every split and its relatedness, each made in a process of its own.
 
     What was kept comes first; only what is not there is looked for.
 
     Args:
-        folds: the data of every seed.
-        bases: their finished runs of the arm ``multi_task``.
-        origins: of every fold, which evidence enters the tables.
-        pairs: see `relate_fold`, as the rest.
+        splits: the data of every seed.
+        bases: their finished runs of the method ``multi_task``.
+        origins: of every split, which evidence enters the tables.
+        pairs: see `relate_split`, as the rest.
         known: an expert's relations.
         config: the study's settings.
         noise: estimate how labels err, too.
@@ -126,25 +126,25 @@ def relate_folds(
         TrainingError: the system killed processes again and again.
     """
     waiting: list[int] = []
-    for number, (fold, base, wanted) in enumerate(zip(folds, bases, origins, strict=True)):
-        paths = _paths(fold, base, pairs, known, config, wanted, noise)
+    for number, (split, base, wanted) in enumerate(zip(splits, bases, origins, strict=True)):
+        paths = _paths(split, base, pairs, known, config, wanted, noise)
         kept = {origin: load_relatedness(path) for origin, path in paths.items()}
         found = {origin: each for origin, each in kept.items() if each is not None}
         if len(found) == len(paths):
             yield number, found
         else:
             waiting.append(number)
-    given = [(folds[i], bases[i], pairs, known, config, origins[i], noise) for i in waiting]
+    given = [(splits[i], bases[i], pairs, known, config, origins[i], noise) for i in waiting]
     told = f"study '{config.name}': {{}}; the relations of {{}} seeds"
     try:
-        for number, found in side_by_side(relate_fold, given, jobs, told):
+        for number, found in side_by_side(relate_split, given, jobs, told):
             yield waiting[number], found
     except TrainingError as error:
         raise TrainingError(f"relations: {error}") from None
 
 
-def relate_fold(
-    fold: Fold,
+def relate_split(
+    split: Split,
     base: Run,
     pairs: Pairs,
     known: Sequence[AnyRelation],
@@ -152,18 +152,18 @@ def relate_fold(
     origins: Sequence[Origin],
     noise: bool = False,
 ) -> Found:
-    """Return by origin the relatedness of the tasks, estimated on a fold's training rows.
+    """Return by origin the relatedness of the tasks, estimated on a split's training rows.
 
     Args:
-        fold: the data of one seed.
-        base: its finished run of the arm ``multi_task``.
+        split: the data of one seed.
+        base: its finished run of the method ``multi_task``.
         pairs: the (source, target) pairs to look at; None = every pair.
         known: an expert's relations.
         config: the study's settings.
         origins: which evidence enters the tables.
         noise: estimate how labels err, too.
     """
-    paths = _paths(fold, base, pairs, known, config, origins, noise)
+    paths = _paths(split, base, pairs, known, config, origins, noise)
     kept = {origin: load_relatedness(path) for origin, path in paths.items()}
     found: Found = {origin: each for origin, each in kept.items() if each is not None}
     if len(found) == len(paths):
@@ -171,7 +171,7 @@ def relate_fold(
     model = Model.load(base.folder / "model")
     missing = [origin for origin in origins if origin not in found]
     for origin, each in relate_by(
-        fold, model, pairs, known, config, missing, noise=noise, base=base
+        split, model, pairs, known, config, missing, noise=noise, base=base
     ).items():
         found[origin] = each
         save_relatedness(each, paths[origin])
@@ -179,7 +179,7 @@ def relate_fold(
 
 
 def relate_by(
-    fold: Fold,
+    split: Split,
     model: Model,
     pairs: Pairs,
     known: Sequence[AnyRelation],
@@ -189,54 +189,54 @@ def relate_by(
     noise: bool = False,
     base: Run | None = None,
 ) -> Found:
-    """Return by origin the relatedness of the tasks by an uncoupled model of the fold.
+    """Return by origin the relatedness of the tasks by an uncoupled model of the split.
 
     Args:
-        fold: the data of one seed.
+        split: the data of one seed.
         model: the network for all tasks, trained on them.
-        pairs: see `relate_fold`, as the rest.
+        pairs: see `relate_split`, as the rest.
         known: an expert's relations.
         config: the study's settings.
         origins: which evidence enters the tables.
         noise: estimate how labels err, too.
         base: the model's run; None = it has none, and nothing is kept.
     """
-    predictions = model.drawn_probabilities(fold.train.inputs)
-    rows = kept_out_predictions(fold, base, model, config)
+    predictions = model.drawn_probabilities(split.train.inputs)
+    rows = held_out_predictions(split, base, model, config)
     return {
         origin: relate(
-            fold.train.annotations,
+            split.train.annotations,
             predictions,
             pairs,
             knowledge=known,
             origin=origin,
             strength=config.relatedness.strength,
-            sources=fold.source,
-            groups=fold.train.groups,
-            kept_out=rows,
+            sources=split.source,
+            groups=split.train.groups,
+            held_out=rows,
             noise=noise,
-            seed=fold.seed,
+            seed=split.seed,
         )
         for origin in origins
     }
 
 
-def with_relations(fold: Fold, related: Relatedness, *, noise: bool = False) -> Fold:
-    """Return the fold with the relations that have evidence, in place of those given.
+def with_relations(split: Split, related: Relatedness, *, noise: bool = False) -> Split:
+    """Return the split with the relations that have evidence, in place of those given.
 
-    With `noise` they are those of clean labels, and the noise is part of the fold.
+    With `noise` they are those of clean labels, and the noise is part of the split.
     """
     if noise and related.noise is not None:
         relations: list[AnyRelation] = list(related.noise.relations)
         relations += [r for r in related.relations if isinstance(r, NoisyOr)]
         return replace(
-            fold, relations=tuple(relations), noise=related.noise.found, needs=related.needs
+            split, relations=tuple(relations), noise=related.noise.found, needs=related.needs
         )
-    return replace(fold, relations=related.relations, needs=related.needs)
+    return replace(split, relations=related.relations, needs=related.needs)
 
 
 def _paths(
-    fold: Fold,
+    split: Split,
     base: Run,
     pairs: Pairs,
     known: Sequence[AnyRelation],
@@ -246,13 +246,13 @@ def _paths(
 ) -> dict[Origin, Path]:
     """Return by origin where the relatedness is kept, named by all that it depends on."""
     settings = repr((FORMAT, base.key, pairs, config.relatedness.strength, noise))
-    folds = config.relatedness.folds
-    groups = content_hash([fold.train.groups])
-    content = f"{settings} {folds} {groups} {relations_hash(known)}"
+    splits = config.relatedness.folds
+    groups = content_hash([split.train.groups])
+    content = f"{settings} {splits} {groups} {relations_hash(known)}"
     folder = base.folder.parent.parent / "relatedness"
     return {
         origin: folder
-        / f"{origin}-seed{fold.seed}-{content_hash([content.encode()])[:12]}.safetensors"
+        / f"{origin}-seed{split.seed}-{content_hash([content.encode()])[:12]}.safetensors"
         for origin in origins
     }
 
@@ -261,7 +261,7 @@ COLUMNS = ["source", "row", "task", "label", "found", "likely", "probability", "
 
 
 def mislabelled_table(
-    collection: Collection, folds: Sequence[Fold], related: Iterable[Sequence[Relatedness]]
+    collection: Collection, splits: Sequence[Split], related: Iterable[Sequence[Relatedness]]
 ) -> pd.DataFrame:
     """Return every label that is likely wrong, the likeliest first.
 
@@ -271,13 +271,13 @@ def mislabelled_table(
 
     Args:
         collection: all rows.
-        folds: one a seed.
-        related: per evidence what was found on each fold.
+        splits: one a seed.
+        related: per evidence what was found on each split.
     """
     named = [
-        (int(fold.train.index[each.row]), fold.seed, *list(vars(each).values())[1:])
+        (int(split.train.index[each.row]), split.seed, *list(vars(each).values())[1:])
         for by_seed in related
-        for fold, found in zip(folds, by_seed, strict=True)
+        for split, found in zip(splits, by_seed, strict=True)
         for each in (found.noise.mislabelled if found.noise else ())
     ]
     key = ["place", "task", "label", "found"]

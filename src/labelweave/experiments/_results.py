@@ -29,43 +29,43 @@ from labelweave.experiments._checking import notes
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import Run
 from labelweave.fitting._methods import BASELINE, UNCOUPLED
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 from labelweave.relations import relation_to_dict
-from labelweave.report import recommended_arm
+from labelweave.report import recommended_method
 from labelweave.tasks import Task
 
 
 def calibration(
     tasks: Sequence[Task],
     runs: Mapping[str, Sequence[Run]],
-    folds: Sequence[Fold],
+    splits: Sequence[Split],
     level: float,
 ) -> dict[str, Any]:
-    """Return per arm and task the expected calibration error, and the bins of its diagram.
+    """Return per method and task the expected calibration error, and the bins of its diagram.
 
     The error is the mean of the seeds' errors with Student's t interval over them (null for one
     seed); the bins hold the elements of all seeds. A task without test labels is left out.
 
     Args:
         tasks: the tasks.
-        runs: per arm its runs, in the order of `folds`.
-        folds: one fold a seed.
+        runs: per method its runs, in the order of `splits`.
+        splits: one split a seed.
         level: coverage of the intervals.
     """
     found: dict[str, Any] = {}
-    for arm, of_arm in runs.items():
-        predictions = [run.predictions() for run in of_arm]
+    for method, of_method in runs.items():
+        predictions = [run.predictions() for run in of_method]
         for task in tasks:
             by_seed = [
-                confidences(task, predicted[task.name], fold.test.annotations.labels[task.name])
-                for predicted, fold in zip(predictions, folds, strict=True)
+                confidences(task, predicted[task.name], split.test.annotations.labels[task.name])
+                for predicted, split in zip(predictions, splits, strict=True)
             ]
             errors = [e for pair in by_seed if (e := reliability(*pair).ece) is not None]
             if errors:
                 confidence, right = (np.concatenate(part) for part in zip(*by_seed, strict=True))
                 pooled = reliability(confidence, right)
                 cell = {"ece": _interval(errors, level), "bins": [list(b) for b in pooled.bins]}
-                found.setdefault(arm, {})[task.name] = cell
+                found.setdefault(method, {})[task.name] = cell
     return found
 
 
@@ -89,25 +89,25 @@ CONFLICT = -0.2  # mean cosine of two tasks' gradients
 
 
 def left_behind(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-    """Return what the runs of every joint arm tell of its tasks, means over the seeds.
+    """Return what the runs of every joint method tell of its tasks, means over the seeds.
 
     Args:
-        runs: per arm its finished runs.
+        runs: per method its finished runs.
 
     Returns:
-        Per arm ``tasks``: task name to ``labels``, ``rarest``, ``rarest_labels``, ``share`` (of the
+        Per method ``tasks``: task name to ``labels``, ``rarest``, ``rarest_labels``, ``share`` (of the
         gradient), ``rate`` and ``half`` (`labelweave.training.speeds`), ``train`` and
         ``validation`` (share of a constant predictor's loss that is gone), ``train_score`` and
         ``validation_score``, ``state``, and of a conflict ``other`` and ``cosine``; and
         ``cosine``, rows of mean cosines in the order of the tasks. None where nothing was measured.
     """
     found = {}
-    for arm, of_arm in runs.items():
-        records = [run.record().get("diagnostics") for run in of_arm]
+    for method, of_method in runs.items():
+        records = [run.record().get("diagnostics") for run in of_method]
         # runs of an earlier version hold none
         known = [record for record in records if record]
         if known:
-            found[arm] = _summary(known)
+            found[method] = _summary(known)
     return found
 
 
@@ -201,7 +201,7 @@ PACKAGES = ("torch", "lightning-fabric", "numpy", "pandas", "scikit-learn")
 
 def collect(
     config: StudyConfig,
-    folds: Sequence[Fold],
+    splits: Sequence[Split],
     runs: Mapping[str, Sequence[Run]],
     failures: Sequence[Mapping[str, Any]],
     command: str,
@@ -210,31 +210,31 @@ def collect(
 
     Args:
         config: the study's settings.
-        folds: one fold a seed.
-        runs: per arm its runs that ended well, in the order of `folds`; an arm that failed on some
+        splits: one split a seed.
+        runs: per method its runs that ended well, in the order of `splits`; a method that failed on some
             seed is left out.
-        failures: what went wrong: arm, seed, error.
+        failures: what went wrong: method, seed, error.
         command: how to reproduce the results.
     """
-    tasks = folds[0].train.annotations.tasks
+    tasks = splits[0].train.annotations.tasks
     replicates = {
-        arm: {task.name: replicates_of(task, list(of_arm), folds, config) for task in tasks}
-        for arm, of_arm in runs.items()
+        method: {task.name: replicates_of(task, list(of_method), splits, config) for task in tasks}
+        for method, of_method in runs.items()
     }
     level = config.statistics.level
     summaries = {
-        arm: {
+        method: {
             name: {metric: _row(e) for metric, e in r.summary(level).items()}
             for name, r in by_task.items()
         }
-        for arm, by_task in replicates.items()
+        for method, by_task in replicates.items()
     }
     differences, verdicts = _against_baseline(tasks, replicates, level)
     results = {
         "study": config.name,
         "labelweave": labelweave.__version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seeds": [fold.seed for fold in folds],
+        "seeds": [split.seed for split in splits],
         "baseline": BASELINE,
         "tasks": [
             {
@@ -245,34 +245,36 @@ def collect(
             }
             for task in tasks
         ],
-        "arm_titles": {arm: config.arm(arm).title for arm in runs},
-        "arms": summaries,
+        "method_titles": {method: config.method(method).title for method in runs},
+        "methods": summaries,
         "differences": differences,
         "verdicts": verdicts,
-        "prior": assumed_prior(config.label_shift.prediction, tasks).remark(),
-        "coverage": folds[0].coverage().to_dict(),
-        "relations": [relation_to_dict(relation) for relation in folds[0].relations],
+        "prior": assumed_prior(config.label_shift.prediction, tasks).message(),
+        "coverage": splits[0].coverage().to_dict(),
+        "relations": [relation_to_dict(relation) for relation in splits[0].relations],
         "runs": [
-            {"arm": run.arm, "seed": run.seed, "key": run.key, "folder": run.folder.name}
-            for of_arm in runs.values()
-            for run in of_arm
+            {"method": run.method, "seed": run.seed, "key": run.key, "folder": run.folder.name}
+            for of_method in runs.values()
+            for run in of_method
         ],
-        "curves": {arm: curve for arm, of_arm in runs.items() if (curve := _curve(of_arm))},
+        "curves": {
+            method: curve for method, of_method in runs.items() if (curve := _curve(of_method))
+        },
         "left_behind": left_behind(runs),
-        "costs": {arm: _costs(of_arm) for arm, of_arm in runs.items()},
+        "costs": {method: _costs(of_method) for method, of_method in runs.items()},
         "splits": {
-            side: round(float(np.mean([len(getattr(fold, side).index) for fold in folds])))
+            side: round(float(np.mean([len(getattr(split, side).index) for split in splits])))
             for side in ("train", "validation", "test")
         },
         "settings": _settings(config.model_copy(update={"tracking": []})),
         "environment": environment(),
-        "notes": notes(folds),
+        "notes": notes(splits),
         "failures": list(failures),
         "command": command,
     }
-    shown = dict.fromkeys((BASELINE, UNCOUPLED, recommended_arm(results)))
-    of_shown = {arm: runs[arm] for arm in shown if arm in runs}
-    return results | {"calibration": calibration(tasks, of_shown, folds, level)}
+    shown = dict.fromkeys((BASELINE, UNCOUPLED, recommended_method(results)))
+    of_shown = {method: runs[method] for method in shown if method in runs}
+    return results | {"calibration": calibration(tasks, of_shown, splits, level)}
 
 
 def _settings(value: Any) -> Any:
@@ -296,17 +298,17 @@ def environment() -> dict[str, str]:
 
 
 def replicates_of(
-    task: Task, runs: Sequence[Run], folds: Sequence[Fold], config: StudyConfig
+    task: Task, runs: Sequence[Run], splits: Sequence[Split], config: StudyConfig
 ) -> Replicates:
-    """Return the metrics of finished runs on the test rows of their folds."""
+    """Return the metrics of finished runs on the test rows of their splits."""
     results = [
         TestResult(
             run.predictions()[task.name],
-            fold.test.annotations.labels[task.name],
+            split.test.annotations.labels[task.name],
             run.record()["thresholds"].get(task.name),
-            fold.test.groups,
+            split.test.groups,
         )
-        for run, fold in zip(runs, folds, strict=True)
+        for run, split in zip(runs, splits, strict=True)
     ]
     return Replicates(task, results, config.statistics.replicates)
 
@@ -322,14 +324,14 @@ def _row(estimate: Estimate) -> dict[str, Any]:
 def _against_baseline(
     tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return differences and verdicts of every arm; p-values are adjusted over the tasks."""
+    """Return differences and verdicts of every method; p-values are adjusted over the tasks."""
     differences: dict[str, Any] = {}
     verdicts: dict[str, Any] = {}
     baseline = replicates.get(BASELINE)
     if baseline is None:
         return differences, verdicts
-    for arm, by_task in replicates.items():
-        if arm == BASELINE:
+    for method, by_task in replicates.items():
+        if method == BASELINE:
             continue
         found = {
             name: r.difference(baseline[name], level, len(tasks)) for name, r in by_task.items()
@@ -339,14 +341,14 @@ def _against_baseline(
             metric: holm({n: d[metric].p_value for n, d in found.items() if metric in d})
             for metric in metrics
         }
-        differences[arm] = {
+        differences[method] = {
             name: {
                 metric: {**_row(d), "p": d.p_value, "p_adjusted": adjusted[metric].get(name)}
                 for metric, d in by_metric.items()
             }
             for name, by_metric in found.items()
         }
-        verdicts[arm] = {
+        verdicts[method] = {
             task.name: verdict(
                 found[task.name][main_metric(task)],
                 adjusted[main_metric(task)].get(task.name),

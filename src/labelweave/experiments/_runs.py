@@ -1,4 +1,4 @@
-"""Runs: one arm on one seed, kept in a folder that is found again by the hash of what made it."""
+"""Runs: one method on one seed, kept in a folder that is found again by the hash of what made it."""
 
 import hashlib
 import json
@@ -20,10 +20,10 @@ from safetensors.torch import save
 from labelweave._files import make_folder, replacing, unwritable, write_text
 from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
 from labelweave.experiments._config import StudyConfig
-from labelweave.fitting._fit import Fitted, fit_arm, teacher_scores
+from labelweave.fitting._fit import Fitted, fit_method, teacher_scores
 from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._sections import LabelShiftSection
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 from labelweave.model import Model
 from labelweave.networks import identity
 from labelweave.relations import multiply_in
@@ -35,17 +35,17 @@ TASK = "task/"  # keeps a task of the name "rows" apart from the rows
 
 @dataclass(frozen=True)
 class Run:
-    """One arm on one seed.
+    """One method on one seed.
 
     Attributes:
-        arm: the arm's name in results.
+        method: the method's name in results.
         seed: the seed.
         key: hash of everything that the result depends on.
         folder: where the result is, or will be.
         teachers: the folder of the run whose networks teach this one; None = not taught.
     """
 
-    arm: str
+    method: str
     seed: int
     key: str
     folder: Path
@@ -88,7 +88,7 @@ class Run:
 
 def execute(
     run: Run,
-    fold: Fold,
+    split: Split,
     config: StudyConfig,
     *,
     progress: bool = False,
@@ -115,9 +115,9 @@ def execute(
         torch.set_num_threads(1)
         teachers = None
         if run.teachers is not None:
-            teachers = teacher_scores(Model.load(run.teachers / "model"), fold, config)
-        fitted = fit_arm(
-            config.arm(run.arm), fold, config, partial / "training",
+            teachers = teacher_scores(Model.load(run.teachers / "model"), split, config)
+        fitted = fit_method(
+            config.method(run.method), split, config, partial / "training",
             teachers=teachers, progress=progress, watch=watch,
         )  # fmt: skip
     except (WriteError, Stopped):
@@ -131,53 +131,53 @@ def execute(
         return f"{type(error).__name__}: {error} (details in {partial.name}/error.txt)"
     finally:
         torch.set_num_threads(threads)
-    _finish(run, partial, fitted, fold, time.perf_counter() - started)
+    _finish(run, partial, fitted, split, time.perf_counter() - started)
     return None
 
 
-def derive(run: Run, base: Run, fold: Fold) -> None:
-    """Write a derived run: the base arm's predictions with the tables multiplied in."""
+def derive(run: Run, base: Run, split: Split) -> None:
+    """Write a derived run: the base method's predictions with the tables multiplied in."""
     partial = run.folder.with_name(run.folder.name + ".partial")
     make_folder(partial)
     started = time.perf_counter()
-    combined = multiply_in(base.predictions(), fold.relations)
+    combined = multiply_in(base.predictions(), split.relations)
     probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
     record = base.record()
     fitted = Fitted(probabilities, parameters=record["parameters"], networks=record["networks"])
     fitted.thresholds = {n: np.asarray(t) for n, t in record["thresholds"].items()}
-    _finish(run, partial, fitted, fold, time.perf_counter() - started + record["seconds"])
+    _finish(run, partial, fitted, split, time.perf_counter() - started + record["seconds"])
 
 
-def borrow(run: Run, trained: Run, fold: Fold) -> None:
+def borrow(run: Run, trained: Run, split: Split) -> None:
     """Write a run by the networks of another one, trained on the same rows with the same settings.
 
     Args:
         run: what to write.
         trained: a finished run.
-        fold: of `run`; its test rows are predicted.
+        split: of `run`; its test rows are predicted.
     """
     partial = run.folder.with_name(run.folder.name + ".partial")
     make_folder(partial)
     record, model = trained.record(), Model.load(trained.folder / "model")
-    given = model.under_prior(model.probabilities(fold.test.inputs))
+    given = model.under_prior(model.probabilities(split.test.inputs))
     fitted = Fitted(
         given, model.thresholds, model, record["curve"], record.get("diagnostics"),
         record["parameters"], record["networks"],
     )  # fmt: skip
-    _finish(run, partial, fitted, fold, record["seconds"])
+    _finish(run, partial, fitted, split, record["seconds"])
 
 
-def _finish(run: Run, partial: Path, fitted: Fitted, fold: Fold, seconds: float) -> None:
+def _finish(run: Run, partial: Path, fitted: Fitted, split: Split, seconds: float) -> None:
     if fitted.model is not None:
         fitted.model.save(partial / "model")
     tensors = {
         f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()
     }
-    tensors["rows"] = torch.from_numpy(fold.test.index.copy())
+    tensors["rows"] = torch.from_numpy(split.test.index.copy())
     with replacing(partial / PREDICTIONS) as temporary:
         temporary.write_bytes(save(tensors))
     record: Mapping[str, Any] = {
-        "arm": run.arm,
+        "method": run.method,
         "seed": run.seed,
         "key": run.key,
         "seconds": seconds,
@@ -216,29 +216,29 @@ FORMAT = 4  # part of every run's hash: raised when what a run does changes
 
 
 def plan_run(
-    arm: str, fold: Fold, fingerprint: Mapping[str, str], config: StudyConfig, folder: Path
+    method: str, split: Split, fingerprint: Mapping[str, str], config: StudyConfig, folder: Path
 ) -> Run:
-    """Return the run of an arm on a fold, named by its content.
+    """Return the run of a method on a split, named by its content.
 
-    Arms that differ in name only share their runs.
+    Methods that differ in name only share their runs.
 
     Args:
-        arm: the arm's name in results.
-        fold: its data.
-        fingerprint: the fold's hashes.
+        method: the method's name in results.
+        split: its data.
+        fingerprint: the split's hashes.
         config: the study's settings.
         folder: the study's folder.
     """
-    spec = config.arm(arm)
+    spec = config.method(method)
     # where its relations come from is told by what they are
     name = spec.name.partition(".")[0]
-    content: dict[str, Any] = {"format": FORMAT, "arm": name, "data": fingerprint["data"]}
+    content: dict[str, Any] = {"format": FORMAT, "method": name, "data": fingerprint["data"]}
     if spec.needs_relations:
         content["relations"] = fingerprint["relations"]
-        if fold.needs:
+        if split.needs:
             content["needs"] = fingerprint["needs"]
-    # where no noise was found the run is that of the arm without it
-    if spec.noise and fold.noise:
+    # where no noise was found the run is that of the method without it
+    if spec.noise and split.noise:
         content["noise"] = fingerprint["noise"]
     if spec.all_labels:
         content["hidden"] = fingerprint["hidden"]
@@ -256,13 +256,13 @@ def plan_run(
         content["label_shift"] = config.label_shift.model_dump()
     teachers: Run | None = None
     if spec.distils:
-        teachers = plan_run(BASELINE, fold, fingerprint, config, folder)
-        folds = config.teachers.folds
-        content["teachers"] = [teachers.key, folds, fingerprint["groups"] if folds else ""]
+        teachers = plan_run(BASELINE, split, fingerprint, config, folder)
+        splits = config.teachers.folds
+        content["teachers"] = [teachers.key, splits, fingerprint["groups"] if splits else ""]
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-    own = folder / "runs" / f"{name}-seed{fold.seed}-{key}"
-    return Run(arm, fold.seed, key, own, teachers.folder if teachers else None)
+    own = folder / "runs" / f"{name}-seed{split.seed}-{key}"
+    return Run(method, split.seed, key, own, teachers.folder if teachers else None)
 
 
 def _training(config: TrainingConfig) -> dict[str, Any]:

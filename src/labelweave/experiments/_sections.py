@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from labelweave.balancing import sampling, weighting
 from labelweave.datasets import find_reader
 from labelweave.errors import listing, nearest
-from labelweave.fitting._methods import ARMS, NOISE, Arm, find_arm
+from labelweave.fitting._methods import METHODS, NOISE, Method, find_method
 from labelweave.fitting._sections import Section
 from labelweave.losses import task_loss
 from labelweave.relations import Origin
@@ -66,7 +66,7 @@ class TaskSection(Section):
 class RelationSection(Section):
     """Where relations come from: an expert's table, or rows that carry both labels.
 
-    Without a table the pair is counted on co-labelled rows, or estimated in arms that say so. From
+    Without a table the pair is counted on co-labelled rows, or estimated in methods that say so. From
     a multiclass task the relation is a table, from a multilabel one a noisy-OR: each of its labels
     may switch on labels of the targets.
 
@@ -118,7 +118,7 @@ class RelatednessSection(Section):
     """How relations are checked and estimated.
 
     Attributes:
-        from: which evidence the coupled arms' relations come from, where an arm does not say: all
+        from: which evidence the coupled methods' relations come from, where a method does not say: all
             (the expert's tables, corrected by the data), knowledge, annotations, predictions, or
             given: the tables as they are, unchecked. But for given, only what holds on held-out
             rows couples tasks.
@@ -135,7 +135,7 @@ class RelatednessSection(Section):
 
 
 class TeachersSection(Section):
-    """How single-task networks are calibrated before they teach an arm that distils.
+    """How single-task networks are calibrated before they teach a method that distils.
 
     Attributes:
         folds: without validation rows, train them this many times more, each time without a part
@@ -328,11 +328,11 @@ class LabelCurvesSection(Section):
         seeds: the points of other numbers of labels than today's come from this many seeds, the
             first ones.
         shares: shares of every task's labelled training rows, 0 to 1; 1 is always among them.
-        arm: the arm whose labels are counted; default: the recommended one, or the best coupled.
+        method: the method whose labels are counted; default: the recommended one, or the best coupled.
     """
 
     shares: list[float] = Field(default=[0.1, 0.2, 0.4, 0.8, 1.0], min_length=1)
-    arm: str | None = None
+    method: str | None = None
     seeds: int = Field(default=3, ge=1)
 
     @field_validator("shares")
@@ -398,7 +398,7 @@ class TuneSection(Section):
     """What ``labelweave tune`` searches ([tuning.md](tuning.md)); nothing else looks at it.
 
     Attributes:
-        arm: the arm to be tuned; default: the last of the study's joint arms.
+        method: the method to be tuned; default: the last of the study's joint methods.
         trials: settings to try; the same command goes on where it stopped.
         seeds: of the study's seeds the number that every setting is trained with.
         search: dotted key to the two ends of a range, a list of values, one value, or false = the
@@ -409,7 +409,7 @@ class TuneSection(Section):
         seed: of the search.
     """
 
-    arm: str | None = None
+    method: str | None = None
     trials: int = Field(default=50, ge=1)
     seeds: int = Field(default=1, ge=1)
     search: dict[str, Any] = Field(default={})
@@ -437,11 +437,11 @@ def _usable(seeds: int | list[int]) -> int | list[int]:
 Seeds = Annotated[int | list[int], AfterValidator(_usable)]
 
 
-TAUGHT = ("distillation",)  # what a coupled arm can have besides
+TAUGHT = ("distillation",)  # what a coupled method can have besides
 
 
 class OriginSection(Section):
-    """Which evidence an arm's relations come from.
+    """Which evidence a method's relations come from.
 
     Attributes:
         from: knowledge (the expert's tables), annotations (counts of co-labelled rows), predictions
@@ -452,8 +452,8 @@ class OriginSection(Section):
     origin: Origin | Literal["given"] = Field(alias="from")
 
 
-class ArmTrainingSection(Section):
-    """What an arm's training can have of its own.
+class MethodTrainingSection(Section):
+    """What a method's training can have of its own.
 
     Attributes:
         sampling: how batches are mixed, in place of the study's.
@@ -476,55 +476,57 @@ class ArmTrainingSection(Section):
         return self.model_dump(exclude_none=True)
 
 
-class ArmSection(Section):
-    """An arm with relations, coupling options or a training of its own.
+class MethodSection(Section):
+    """A method with relations, coupling options or a training of its own.
 
     Attributes:
-        arm: the arm's name.
-        name: what to call it in results; needed with couplings or training, for the usual arm may
+        method: the method's name.
+        name: what to call it in results; needed with couplings or training, for the usual method may
             be there too.
         relations: where its relations come from; default: as ``relatedness`` says.
         noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
-        couplings: options of its couplings; they take the place of the study's. A coupled arm
+        couplings: options of its couplings; they take the place of the study's. A coupled method
             that names ``distillation`` is taught by the single-task networks besides.
         training: ``sampling`` and ``weighting`` of its own, in place of the study's.
     """
 
-    arm: str
+    method: str
     name: str | None = Field(default=None, min_length=1)
     relations: OriginSection | None = None
     noise: Literal["estimate"] | None = None
     couplings: dict[str, dict[str, Any]] = Field(default={})
-    training: ArmTrainingSection = ArmTrainingSection()
+    training: MethodTrainingSection = MethodTrainingSection()
 
     @model_validator(mode="after")
-    def _makes_an_arm(self) -> Self:
+    def _makes_an_method(self) -> Self:
         if self.noise and not self.relations:
             raise ValueError(
-                f"arm '{self.arm}': noise is estimated with its relations, expected "
+                f"method '{self.method}': noise is estimated with its relations, expected "
                 "'relations: {from: ...}' beside it"
             )
-        arm = find_arm(self.usual)
-        known = arm.couplings + (TAUGHT if arm.couplings and not arm.distils else ())
+        method = find_method(self.usual)
+        known = method.couplings + (TAUGHT if method.couplings and not method.distils else ())
         for coupling in self.couplings:
             if coupling not in known:
                 raise ValueError(
-                    f"arm '{self.arm}' has no coupling '{coupling}', expected "
+                    f"method '{self.method}' has no coupling '{coupling}', expected "
                     f"{listing(known) or 'none'}{nearest(coupling, known)}"
                 )
-        if self.training.chosen() and arm.kind != "joint":
-            raise ValueError(f"arm '{self.arm}' has no joint training, found 'training'")
+        if self.training.chosen() and method.kind != "joint":
+            raise ValueError(f"method '{self.method}' has no joint training, found 'training'")
         own = "couplings" if self.couplings else "a training" if self.training.chosen() else ""
         if own and self.name is None:
-            raise ValueError(f"arm '{self.arm}' with {own} of its own needs a 'name'")
-        if self.name is not None and self.name.partition(".")[0] in ARMS:
-            raise ValueError(f"'{self.name}' is what the usual arm is called, give another 'name'")
+            raise ValueError(f"method '{self.method}' with {own} of its own needs a 'name'")
+        if self.name is not None and self.name.partition(".")[0] in METHODS:
+            raise ValueError(
+                f"'{self.name}' is what the usual method is called, give another 'name'"
+            )
         return self
 
     @property
     def usual(self) -> str:
-        """The name of the arm without options of its own, for example ``full.predictions``."""
-        parts = [self.arm]
+        """The name of the method without options of its own, for example ``full.predictions``."""
+        parts = [self.method]
         if self.relations:
             parts.append(self.relations.origin)
         if self.noise:
@@ -533,37 +535,39 @@ class ArmSection(Section):
 
     @property
     def called(self) -> str:
-        """The arm's name in results."""
+        """The method's name in results."""
         return self.name or self.usual
 
-    def found(self) -> Arm:
-        """Return the arm; its name stays that of the usual one, so that equal runs are shared."""
-        arm = find_arm(self.usual)
+    def found(self) -> Method:
+        """Return the method; its name stays that of the usual one, so that equal runs are shared."""
+        method = find_method(self.usual)
         options = [
             f"{coupling} {key}={value}"
             for coupling, chosen in self.couplings.items()
             for key, value in chosen.items()
         ]
         trained = [f"{key} {value}" for key, value in self.training.chosen().items()]
-        added = tuple(name for name in self.couplings if name not in arm.couplings)
+        added = tuple(name for name in self.couplings if name not in method.couplings)
         return replace(
-            arm,
-            title="; ".join([arm.title, *added, *options, *trained]),
-            couplings=arm.couplings + added,
+            method,
+            title="; ".join([method.title, *added, *options, *trained]),
+            couplings=method.couplings + added,
             options=self.couplings,
             training=self.training.chosen(),
         )
 
 
-def _known(arms: list[str | ArmSection]) -> list[str | ArmSection]:
-    for arm in arms:
-        if isinstance(arm, str):
-            find_arm(arm)
-    named = [arm.name for arm in arms if isinstance(arm, ArmSection) and arm.name]
+def _known(methods: list[str | MethodSection]) -> list[str | MethodSection]:
+    for method in methods:
+        if isinstance(method, str):
+            find_method(method)
+    named = [method.name for method in methods if isinstance(method, MethodSection) and method.name]
     for name in named:
         if named.count(name) > 1:
-            raise ValueError(f"two arms are called '{name}', give each a 'name' of its own")
-    return [arm if isinstance(arm, str) or arm.name else arm.called for arm in arms]
+            raise ValueError(f"two methods are called '{name}', give each a 'name' of its own")
+    return [
+        method if isinstance(method, str) or method.name else method.called for method in methods
+    ]
 
 
-Arms = Annotated[list[str | ArmSection], AfterValidator(_known)]
+Methods = Annotated[list[str | MethodSection], AfterValidator(_known)]

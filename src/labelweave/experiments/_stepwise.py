@@ -33,7 +33,7 @@ def next_stage(study: Study, *, progress: bool = True) -> Stage:
     """Return the stage after the one that was run last: its tasks and the most related other one.
 
     Before any stage the start: the two or three tasks that gain most from each other. Trains the
-    arm ``multi_task`` of all tasks on the first seed, where it is not there already.
+    method ``multi_task`` of all tasks on the first seed, where it is not there already.
 
     Args:
         study: the study of all tasks.

@@ -1,4 +1,4 @@
-"""A study: arms x seeds, run in parallel, resumable, with results as files."""
+"""A study: methods x seeds, run in parallel, resumable, with results as files."""
 
 import hashlib
 import json
@@ -15,18 +15,18 @@ from labelweave._files import check_free, locked, make_folder, remove_unfinished
 from labelweave._messages import plain
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.experiments._checking import batch_shares, check_fold, description
+from labelweave.experiments._checking import batch_shares, check_split, description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._executor import side_by_side, train_runs
 from labelweave.experiments._loading import StudyData, load
-from labelweave.experiments._relating import mislabelled_table, relate_fold, write_mislabelled
+from labelweave.experiments._relating import mislabelled_table, relate_split, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._runs import Run
-from labelweave.experiments._scheduler import plan_runs, train_arms
+from labelweave.experiments._scheduler import plan_runs, train_methods
 from labelweave.experiments._tracking import Tracking, check_tracking
 from labelweave.experiments._value import add_value, check_value, next_task
 from labelweave.fitting._methods import UNCOUPLED
-from labelweave.fitting._split import Fold, make_fold
+from labelweave.fitting._split import Split, make_split
 from labelweave.relations import Origin, Relatedness
 from labelweave.report import known_language, write_csv, write_report
 from labelweave.report._page import Picture, in_turn
@@ -74,7 +74,7 @@ def _drawn(jobs: int | None, study: str, wanted: Sequence[Picture]) -> list[str]
 
 
 class Study:
-    """A comparison of arms on the same data, splits and seeds.
+    """A comparison of methods on the same data, splits and seeds.
 
     Args:
         config: the settings, or a dictionary of them (the content of a study file).
@@ -83,7 +83,7 @@ class Study:
         command: how to run the study again, for the report.
 
     Attributes:
-        arms: the names of the arms to compare.
+        methods: the names of the methods to compare.
         mislabelled: labels that are likely wrong (`mislabelled_table`), as found by the last
             `compare`, `run` or `relate`; None where no label noise was estimated.
 
@@ -104,12 +104,12 @@ class Study:
         self.config = given.located(self.folder)
         self.data = data or load(self.config, self.folder)
         self.command = command
-        self.arms = self.config.arm_list(bool(self.data.known or self.data.counted))
+        self.methods = self.config.method_list(bool(self.data.known or self.data.counted))
         self.mislabelled: pd.DataFrame | None = None
         check_tracking(self.config)
-        check_value(self.config, self.arms, [task.name for task in self.data.collection.tasks])
-        # by arm its data and its finished runs, of the last `compare`
-        self._trained: tuple[dict[str, Sequence[Fold]], dict[str, list[Run]]] = ({}, {})
+        check_value(self.config, self.methods, [task.name for task in self.data.collection.tasks])
+        # by method its data and its finished runs, of the last `compare`
+        self._trained: tuple[dict[str, Sequence[Split]], dict[str, list[Run]]] = ({}, {})
 
     @classmethod
     def from_file(cls, path: str | Path, **changes: Any) -> "Study":
@@ -128,22 +128,22 @@ class Study:
         name = stage_name(self.config.name, [task.name for task in self.data.tasks])
         return self.folder / self.config.output / (name if self.config.only else self.config.name)
 
-    def folds(self) -> list[Fold]:
+    def splits(self) -> list[Split]:
         """Return the data of every seed, checked for all that would stop a run on them."""
         return [self._fold(seed) for seed in self.config.seed_list()]
 
-    def first_fold(self) -> Fold:
+    def first_split(self) -> Split:
         """Return the data of the first seed, checked."""
         return self._fold(self.config.seed_list()[0])
 
     def batch_shares(self) -> BatchShares:
         """Return what the study's batches are mixed of, on the first seed."""
-        return batch_shares(self.first_fold(), self.config.training)
+        return batch_shares(self.first_split(), self.config.training)
 
-    def _fold(self, seed: int) -> Fold:
-        fold = make_fold(self.config, self.data, seed)
-        check_fold(fold, self.config)
-        return fold
+    def _fold(self, seed: int) -> Split:
+        split = make_split(self.config, self.data, seed)
+        check_split(split, self.config)
+        return split
 
     def run(
         self,
@@ -153,11 +153,11 @@ class Study:
         language: str | None = None,
         announce: Callable[[BatchShares], object] | None = None,
     ) -> dict[str, Any]:
-        """Run every arm on every seed, compare, and write results and report.
+        """Run every method on every seed, compare, and write results and report.
 
         Runs that are there already, made from the same content, are not repeated. Writes
         ``results.json``, ``results.csv``, ``report.html``, ``report.md``, ``summary.png`` and
-        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where an arm estimates label noise.
+        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where a method estimates label noise.
 
         Args:
             jobs: processes side by side; None = one a core.
@@ -173,18 +173,18 @@ class Study:
             LabelweaveError: the data do not allow the study, no such language, or another process
                 has the study's folder.
             WriteError: a file cannot be written.
-            TrainingError: every arm failed on some seed.
+            TrainingError: every method failed on some seed.
         """
         known_language(language or self.config.language)  # told before hours of training, not after
         check_free(self.output)
-        checked = self.folds()
+        checked = self.splits()
         with self._working() as tracking:
             if announce is not None:
                 announce(batch_shares(checked[0], self.config.training))
             results = self._compare(checked, jobs, progress, tracking)
-            folds, runs = self._trained
+            splits, runs = self._trained
             add_value(
-                results, self.config, self.data, folds, runs, self.output, jobs, progress, tracking
+                results, self.config, self.data, splits, runs, self.output, jobs, progress, tracking
             )
             told: dict[str, Any] = plain(results)
             write_results(told, self.output, language, jobs)
@@ -195,9 +195,9 @@ class Study:
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
         check_free(self.output)
-        folds = self.folds()
+        splits = self.splits()
         with self._working() as tracking:
-            results: dict[str, Any] = plain(self._compare(folds, jobs, progress, tracking))
+            results: dict[str, Any] = plain(self._compare(splits, jobs, progress, tracking))
             return results
 
     @contextmanager
@@ -205,19 +205,19 @@ class Study:
         """Keep the study's folder for this process, without what a killed one left half-written."""
         with locked(self.output):
             remove_unfinished(self.output)
-            remove_unfinished(self.output / "kept_out")
+            remove_unfinished(self.output / "held_out")
             yield Tracking(self.config, self.output, self.folder)
 
     def _compare(
-        self, folds: Sequence[Fold], jobs: int | None, progress: bool, tracking: Tracking
+        self, splits: Sequence[Split], jobs: int | None, progress: bool, tracking: Tracking
     ) -> dict[str, Any]:
-        trained = train_arms(
-            self.config, self.data, self.arms, folds, self.output, jobs, progress, tracking
+        trained = train_methods(
+            self.config, self.data, self.methods, splits, self.output, jobs, progress, tracking
         )
-        self._trained = trained.folds, trained.runs
-        self._note_mislabelled(folds, trained.related)
+        self._trained = trained.splits, trained.runs
+        self._note_mislabelled(splits, trained.related)
         failures, related = trained.failures, trained.related
-        results = collect(self.config, folds, trained.runs, failures, self.command)
+        results = collect(self.config, splits, trained.runs, failures, self.command)
         results["next_task"] = next_task(related)
         results["relatedness"] = {
             origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
@@ -227,7 +227,7 @@ class Study:
     def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
         """Return how the tasks relate, estimated on the first seed.
 
-        Trains the arm ``multi_task`` of that seed, where it is not there already.
+        Trains the method ``multi_task`` of that seed, where it is not there already.
 
         Args:
             origin: which evidence enters the tables: ``knowledge``, ``annotations``,
@@ -241,31 +241,31 @@ class Study:
         if origin == "knowledge" and not self.data.known:
             raise LabelweaveError("relations from knowledge: found no table, expected one")
         check_free(self.output)
-        fold = self.first_fold()
-        plan = plan_runs({UNCOUPLED: [fold]}, self.config, self.output)
+        split = self.first_split()
+        plan = plan_runs({UNCOUPLED: [split]}, self.config, self.output)
         with self._working() as tracking:
-            failures = train_runs(plan, {UNCOUPLED: [fold]}, self.config, 1, progress, tracking)
+            failures = train_runs(plan, {UNCOUPLED: [split]}, self.config, 1, progress, tracking)
             if failures:
                 raise TrainingError(failures[0]["error"])
             run, data = plan[UNCOUPLED][0], self.data
-            found = relate_fold(
-                fold, run, data.pairs, data.known, self.config, [origin], noise=True
+            found = relate_split(
+                split, run, data.pairs, data.known, self.config, [origin], noise=True
             )
         related = found[origin]
-        self._note_mislabelled([fold], {origin: [related]})
+        self._note_mislabelled([split], {origin: [related]})
         return related
 
     def _note_mislabelled(
-        self, folds: Sequence[Fold], related: Mapping[Origin, Sequence[Relatedness]]
+        self, splits: Sequence[Split], related: Mapping[Origin, Sequence[Relatedness]]
     ) -> None:
-        # an evidence that is judged on the first seed only has no arm
-        whole = [r for r in related.values() if len(r) == len(folds) and any(f.noise for f in r)]
+        # an evidence that is judged on the first seed only has no method
+        whole = [r for r in related.values() if len(r) == len(splits) and any(f.noise for f in r)]
         if whole:
-            self.mislabelled = mislabelled_table(self.data.collection, folds, whole)
+            self.mislabelled = mislabelled_table(self.data.collection, splits, whole)
 
     def describe(self) -> list[Any]:
         """Return what a reader should see before training, as lines and tables to print.
 
         Makes every seed's split, so that whatever the data do not allow is found.
         """
-        return description(self.config, self.data.tasks, self.arms, self.folds())
+        return description(self.config, self.data.tasks, self.methods, self.splits())

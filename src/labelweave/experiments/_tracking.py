@@ -12,7 +12,7 @@ from labelweave.errors import LabelweaveError, LabelweaveWarning
 from labelweave.evaluation import evaluate
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import RECORD, Run
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 from labelweave.tracking import TRACKERS, FinishedRun, RunsFile, Tracker, missing_packages
 from labelweave.tracking._runs import Setting
 from labelweave.tracking._stores import SQLITE
@@ -44,17 +44,17 @@ class Tracking:
                 options["uri"] = _from_folder(options["uri"], base)
             self.trackers[name] = TRACKERS[name](output, self.study, **options)
 
-    def note(self, run: Run, fold: Fold) -> None:
+    def note(self, run: Run, split: Split) -> None:
         """Tell every tracker of a run that is done, where it does not know it yet.
 
         Args:
             run: the run.
-            fold: its data.
+            split: its data.
 
         Raises:
             WriteError: ``runs.jsonl`` cannot be written.
         """
-        told = cache(lambda: finished_run(run, fold, self.config, self.study))
+        told = cache(lambda: finished_run(run, split, self.config, self.study))
         if not self.runs_file.has(run.folder.name):
             self.runs_file.write(told())
         for name, tracker in list(self.trackers.items()):
@@ -82,15 +82,15 @@ def check_tracking(config: StudyConfig) -> None:
             )
 
 
-def finished_run(run: Run, fold: Fold, config: StudyConfig, study: str) -> FinishedRun:
+def finished_run(run: Run, split: Split, config: StudyConfig, study: str) -> FinishedRun:
     """Return what trackers are told of a run that is done."""
     record, predictions = run.record(), run.predictions()
-    labels = fold.test.annotations.labels
+    labels = split.test.annotations.labels
     settings = {"network": config.network.model_dump(), "training": config.training.model_dump()}
     return FinishedRun(
         name=run.folder.name,
         study=study,
-        arm=run.arm,
+        method=run.method,
         seed=run.seed,
         key=run.key,
         seconds=record["seconds"],
@@ -98,8 +98,8 @@ def finished_run(run: Run, fold: Fold, config: StudyConfig, study: str) -> Finis
         parameters=record["parameters"],
         networks=record["networks"],
         labels={
-            task.name: int(fold.train.annotations.labelled(task.name).sum())
-            for task in fold.train.annotations.tasks
+            task.name: int(split.train.annotations.labelled(task.name).sum())
+            for task in split.train.annotations.tasks
         },
         settings=_flat(settings),
         metrics={
@@ -107,7 +107,7 @@ def finished_run(run: Run, fold: Fold, config: StudyConfig, study: str) -> Finis
                 task, predictions[task.name], labels[task.name],
                 record["thresholds"].get(task.name),
             )
-            for task in fold.test.annotations.tasks
+            for task in split.test.annotations.tasks
         },
         curve=_curve(run.folder),
     )  # fmt: skip

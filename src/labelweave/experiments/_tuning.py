@@ -27,14 +27,14 @@ from labelweave.experiments._tuning_trials import (
     Job,
     Scores,
     ValidationStudy,
-    default_arm,
+    default_method,
     opened,
     pruner,
     run_trial,
     scores,
     stored,
 )
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 
 if TYPE_CHECKING:
     import optuna
@@ -79,42 +79,44 @@ def tune(
         progress: show a bar when on a terminal.
 
     Returns:
-        JSON-able: ``arm``, ``seeds``, ``baseline`` (per task the mean score), ``trials`` (number,
+        JSON-able: ``method``, ``seeds``, ``baseline`` (per task the mean score), ``trials`` (number,
         state, value, gains and settings of each), ``front`` and ``best`` (numbers of trials),
         ``settings`` of the best, ``usual`` (the study's own values of these).
 
     Raises:
-        LabelweaveError: nothing to search, no validation rows, an arm that cannot be tuned, no
+        LabelweaveError: nothing to search, no validation rows, a method that cannot be tuned, no
             optuna, or another process has the folder.
         TrainingError: the baseline failed, or every trial did.
         WriteError: a file cannot be written.
     """
     config = study.config
-    arm = config.tune.arm or default_arm(config, bool(study.data.known or study.data.counted))
-    validation = ValidationStudy(study, arm)
+    method = config.tune.method or default_method(
+        config, bool(study.data.known or study.data.counted)
+    )
+    validation = ValidationStudy(study, method)
     space = searched(config, validation.tuned)
     if not space:
         raise LabelweaveError("key 'tune.search': nothing is left to be searched")
     wanted = config.tune.trials if trials is None else trials
     deadline = None if timeout is None else time.time() + timeout
-    validation.folds()  # whatever the data do not allow is found before a folder is made
+    validation.splits()  # whatever the data do not allow is found before a folder is made
     with validation.working() as tracking:
         name = ""
         opened(validation.output, "check")  # optuna is there, before anything is trained
         ready = validation.prepare(workers, progress, tracking)
-        baseline = [scores(run, f) for run, f in zip(ready.baseline, ready.folds, strict=True)]
+        baseline = [scores(run, f) for run, f in zip(ready.baseline, ready.splits, strict=True)]
         _check_scores(baseline)
-        name = _name(validation, ready.folds, space)
+        name = _name(validation, ready.splits, space)
         search = opened(validation.output, name, pruner=pruner(config))
         own = current(config, space)
         _take_up(search, None if own is None else stored(own, space))
         job = Job(
-            validation.config, arm, ready.folds, baseline, space, validation.output, name, deadline,
+            validation.config, method, ready.splits, baseline, space, validation.output, name, deadline,
             os.getpid(),
         )  # fmt: skip
         _run(job, len(settled(search)), wanted, workers, progress)
         done = settled(search)
-    return _results(study, arm, validation.config.seed_list(), baseline, space, own, done)
+    return _results(study, method, validation.config.seed_list(), baseline, space, own, done)
 
 
 def settled(search: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
@@ -158,13 +160,13 @@ def _run(job: Job, done: int, wanted: int, workers: int, progress: bool) -> None
             raise TrainingError(f"tuning: {KILLED.replace('--jobs', '--workers')}") from None
 
 
-def _name(validation: ValidationStudy, folds: Sequence[Fold], space: Mapping[str, Range]) -> str:
+def _name(validation: ValidationStudy, splits: Sequence[Split], space: Mapping[str, Range]) -> str:
     """Return the name of a search: the hash of all that its trials depend on."""
     config = validation.config
     left_out = {"tune", "output", "language", "prices", "label_next", "statistics"}
     content = [
         config.model_dump(exclude=left_out, mode="json"),
-        [fold.fingerprint() for fold in folds],
+        [split.fingerprint() for split in splits],
         {key: repr(range_) for key, range_ in space.items()},
         config.tune.penalty,
     ]
@@ -181,7 +183,7 @@ def _check_scores(baseline: Sequence[Scores]) -> None:
 
 def _results(
     study: Study,
-    arm: str,
+    method: str,
     seeds: Sequence[int],
     baseline: Sequence[Scores],
     space: Mapping[str, Range],
@@ -200,7 +202,7 @@ def _results(
     gained: dict[int, dict[str, float]] = {n: t.user_attrs["gains"] for n, t in complete.items()}
     return {
         "study": study.config.name,
-        "arm": arm,
+        "method": method,
         "seeds": list(seeds),
         "penalty": study.config.tune.penalty,
         "baseline": _means(baseline),

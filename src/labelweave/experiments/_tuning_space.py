@@ -8,7 +8,7 @@ from labelweave._search_space import Choice, Range, Space
 from labelweave.balancing import SAMPLERS, SEARCHED, WEIGHTINGS
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._config import StudyConfig, parse_study
-from labelweave.fitting._methods import Arm
+from labelweave.fitting._methods import Method
 from labelweave.losses import coupling_space, default_weight
 from labelweave.networks import backbone_space
 from labelweave.training import TRAINING_SPACE
@@ -19,7 +19,7 @@ NAMED = (WEIGHTING, SAMPLING)  # their values are names of what has options of i
 Settings = Mapping[str, Any]
 
 
-def searched(config: StudyConfig, arm: Arm) -> dict[str, Range]:
+def searched(config: StudyConfig, method: Method) -> dict[str, Range]:
     """Return the space of a study: the dotted key of every setting to the values to try.
 
     An option of a weighting, such as ``training.weighting.cagrad.c``, is tried where the weighting
@@ -29,10 +29,10 @@ def searched(config: StudyConfig, arm: Arm) -> dict[str, Range]:
     Raises:
         LabelweaveError: a key that is not searched, or values that the study cannot have.
     """
-    own = tuple(f"training.{key}" for key in arm.training)  # an arm's own settings stand
+    own = tuple(f"training.{key}" for key in method.training)  # a method's own settings stand
     space = {
         key: _with_own(config, key, range_)
-        for key, range_ in _declared(config, arm)
+        for key, range_ in _declared(config, method)
         if not key.startswith(own)
     }
     for key, found in config.tune.search.items():
@@ -53,7 +53,7 @@ def searched(config: StudyConfig, arm: Arm) -> dict[str, Range]:
     return _of_tried(space)
 
 
-def _declared(config: StudyConfig, arm: Arm) -> Iterator[tuple[str, Range]]:
+def _declared(config: StudyConfig, method: Method) -> Iterator[tuple[str, Range]]:
     yield from _under("training", TRAINING_SPACE)
     yield SAMPLING, Choice(tuple(SAMPLERS))
     for name, options in SAMPLERS.items():
@@ -62,8 +62,8 @@ def _declared(config: StudyConfig, arm: Arm) -> Iterator[tuple[str, Range]]:
     for name, weighting in WEIGHTINGS.items():
         yield from _under(f"{WEIGHTING}.{name}", weighting.options.space)
     yield from _under("network", backbone_space(config.network.backbone))
-    for name in arm.couplings:
-        own = arm.options.get(name, {})
+    for name in method.couplings:
+        own = method.options.get(name, {})
         free = {key: range_ for key, range_ in coupling_space(name).items() if key not in own}
         yield from _under(f"couplings.{name}", free)
 

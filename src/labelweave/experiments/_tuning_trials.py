@@ -25,8 +25,8 @@ from labelweave.experiments._scheduler import find_related, plan_runs
 from labelweave.experiments._study import Study
 from labelweave.experiments._tracking import Tracking
 from labelweave.experiments._tuning_space import named, with_settings
-from labelweave.fitting._methods import BASELINE, UNCOUPLED, Arm
-from labelweave.fitting._split import Fold
+from labelweave.fitting._methods import BASELINE, UNCOUPLED, Method
+from labelweave.fitting._split import Split
 
 if TYPE_CHECKING:
     import optuna
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 Scores = Mapping[str, float | None]
 
 
-def scores(run: Run, fold: Fold) -> dict[str, float | None]:
+def scores(run: Run, split: Split) -> dict[str, float | None]:
     """Return the main metric of every task on the rows that a run predicted."""
-    given, labels = run.predictions(), fold.test.annotations
+    given, labels = run.predictions(), split.test.annotations
     return {
         task.name: evaluate(task, given[task.name], labels.labels[task.name])[main_metric(task)]
         for task in labels.tasks
@@ -122,8 +122,8 @@ class Job:
 
     Attributes:
         config: the study's settings.
-        arm: the arm to be tuned.
-        folds: the data of every seed, validation rows in the place of test rows.
+        method: the method to be tuned.
+        splits: the data of every seed, validation rows in the place of test rows.
         baseline: per seed the baseline's scores.
         space: the space.
         folder: the search's folder.
@@ -133,8 +133,8 @@ class Job:
     """
 
     config: StudyConfig
-    arm: str
-    folds: list[Fold]
+    method: str
+    splits: list[Split]
     baseline: Sequence[Scores]
     space: Mapping[str, Range]
     folder: Path
@@ -215,18 +215,18 @@ def pruner(config: StudyConfig) -> "optuna.pruners.BasePruner":
 def _gained(job: Job, settings: Mapping[str, Any], trial: "optuna.Trial") -> dict[str, float]:
     config = configured(job.config, settings)
     found: list[Scores] = []
-    for number, fold in enumerate(job.folds):
-        run = plan_run(job.arm, fold, fold.fingerprint(), config, job.folder)
+    for number, split in enumerate(job.splits):
+        run = plan_run(job.method, split, split.fingerprint(), config, job.folder)
         if not run.done:
             watch = _watcher(job, trial, number)
             try:
-                error = execute(run, fold, config, watch=watch)
+                error = execute(run, split, config, watch=watch)
             except Stopped:
                 _remove(run)
                 raise
             if error is not None:
                 raise TrainingError(error)
-        found.append(scores(run, fold))
+        found.append(scores(run, split))
     return gains(found, job.baseline)
 
 
@@ -264,11 +264,11 @@ class Prepared:
     """What the trials of a search share.
 
     Attributes:
-        folds: the data of every seed, the relations of the arm included.
-        baseline: their runs of the arm ``single_task``.
+        splits: the data of every seed, the relations of the method included.
+        baseline: their runs of the method ``single_task``.
     """
 
-    folds: list[Fold]
+    splits: list[Split]
     baseline: list[Run]
 
 
@@ -280,18 +280,18 @@ class ValidationStudy(Study):
 
     Args:
         study: the study; its test rows are used for nothing but the name of its own runs.
-        arm: the arm to be tuned.
+        method: the method to be tuned.
 
     Raises:
-        LabelweaveError: an arm that cannot be tuned.
+        LabelweaveError: a method that cannot be tuned.
     """
 
-    def __init__(self, study: Study, arm: str) -> None:
+    def __init__(self, study: Study, method: str) -> None:
         self.original = study
-        self.tuned = tunable(study.config, arm)
-        entry = next((e for e in study.config.arms if getattr(e, "called", e) == arm), arm)
+        self.tuned = tunable(study.config, method)
+        entry = next((e for e in study.config.methods if getattr(e, "called", e) == method), method)
         seeds = study.config.seed_list()[: study.config.tune.seeds]
-        only_this = {"arms": [entry], "seeds": seeds, "tracking": [], "label_curves": False}
+        only_this = {"methods": [entry], "seeds": seeds, "tracking": [], "label_curves": False}
         super().__init__(study.config.model_copy(update=only_this), study.folder, data=study.data)
 
     @property
@@ -299,14 +299,14 @@ class ValidationStudy(Study):
         """The folder that holds the search."""
         return self.original.output / FOLDER
 
-    def _fold(self, seed: int) -> Fold:
-        fold = super()._fold(seed)
-        if not len(fold.validation.index):
+    def _fold(self, seed: int) -> Split:
+        split = super()._fold(seed)
+        if not len(split.validation.index):
             raise LabelweaveError(
                 "tuning needs validation rows, found none: set 'split: {validation: 0.2}', or give "
                 "a source 'split: validation'"
             )
-        return replace(fold, test=fold.validation)
+        return replace(split, test=split.validation)
 
     @contextmanager
     def working(self) -> Iterator[Tracking]:
@@ -317,67 +317,71 @@ class ValidationStudy(Study):
 
     def prepare(self, jobs: int | None, progress: bool, tracking: Tracking) -> Prepared:
         """Train what is not there of the baseline, and of what relations are estimated from."""
-        folds = self.folds()
+        splits = self.splits()
         names = [BASELINE, *([UNCOUPLED] if self.tuned.estimated else [])]
-        plan = plan_runs(dict.fromkeys(names, folds), self.config, self.output)
-        self._borrow(plan, folds)
+        plan = plan_runs(dict.fromkeys(names, splits), self.config, self.output)
+        self._borrow(plan, splits)
         failures = train_runs(
-            plan, dict.fromkeys(names, folds), self.config, jobs, progress, tracking
+            plan, dict.fromkeys(names, splits), self.config, jobs, progress, tracking
         )
         if failures:
-            raise TrainingError(f"{failures[0]['arm']}: {failures[0]['error']}")
+            raise TrainingError(f"{failures[0]['method']}: {failures[0]['error']}")
         if self.tuned.estimated is not None:
-            by_origin = find_related(self.config, self.data, self.arms, folds, plan, jobs, progress)
+            by_origin = find_related(
+                self.config, self.data, self.methods, splits, plan, jobs, progress
+            )
             by_seed = by_origin[self.tuned.estimated]
-            folds = [
-                with_relations(fold, found, noise=self.tuned.noise)
-                for fold, found in zip(folds, by_seed, strict=True)
+            splits = [
+                with_relations(split, found, noise=self.tuned.noise)
+                for split, found in zip(splits, by_seed, strict=True)
             ]
-        return Prepared(folds, plan[BASELINE])
+        return Prepared(splits, plan[BASELINE])
 
-    def _borrow(self, plan: Mapping[str, Sequence[Run]], folds: Sequence[Fold]) -> None:
+    def _borrow(self, plan: Mapping[str, Sequence[Run]], splits: Sequence[Split]) -> None:
         """Take over the runs that the study itself has trained."""
         original = self.original
         if not (original.output / "runs").is_dir():
             return
-        for i, fold in enumerate(folds):
-            own = original._fold(fold.seed)
+        for i, split in enumerate(splits):
+            own = original._fold(split.seed)
             prints = own.fingerprint()
-            for arm, runs in plan.items():
-                found = plan_run(arm, own, prints, self.config, original.output)
+            for method, runs in plan.items():
+                found = plan_run(method, own, prints, self.config, original.output)
                 if found.done and not runs[i].done:
-                    borrow(runs[i], found, fold)
+                    borrow(runs[i], found, split)
 
 
-def tunable(config: StudyConfig, name: str) -> Arm:
-    """Return an arm that can be tuned: one joint network that no other network teaches.
+def tunable(config: StudyConfig, name: str) -> Method:
+    """Return a method that can be tuned: one joint network that no other network teaches.
 
     Raises:
-        LabelweaveError: another arm.
+        LabelweaveError: another method.
     """
-    arm = config.arm(name)
-    if arm.kind != "joint" or arm.all_labels or arm.relations != "given":
+    method = config.method(name)
+    if method.kind != "joint" or method.all_labels or method.relations != "given":
         raise LabelweaveError(
-            f"arm '{name}' cannot be tuned: expected one that trains one network for all tasks, "
+            f"method '{name}' cannot be tuned: expected one that trains one network for all tasks, "
             "and is no control"
         )
-    if arm.distils:
+    if method.distils:
         raise LabelweaveError(
-            f"arm '{name}' cannot be tuned: the single-task networks teach it; tune another arm"
+            f"method '{name}' cannot be tuned: the single-task networks teach it; tune another method"
         )
-    return arm
+    return method
 
 
-def default_arm(config: StudyConfig, related: bool) -> str:
-    """Return the arm that is tuned where the study does not say: the last coupled one of its arms.
+def default_method(config: StudyConfig, related: bool) -> str:
+    """Return the method that is tuned where the study does not say: the last coupled one of its methods.
 
     Args:
         config: the study's settings.
         related: whether the study has relations.
     """
     names: list[str] = []
-    for name in config.arm_list(related):
-        arm: Any = config.arm(name)
-        if arm.kind == "joint" and not (arm.distils or arm.all_labels or arm.relations != "given"):
+    for name in config.method_list(related):
+        method: Any = config.method(name)
+        if method.kind == "joint" and not (
+            method.distils or method.all_labels or method.relations != "given"
+        ):
             names.append(name)
     return names[-1] if names else UNCOUPLED

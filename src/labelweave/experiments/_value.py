@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelweave._files import write_text
-from labelweave._messages import Remark, plain
+from labelweave._messages import Message, plain
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import Replicates, main_metric
@@ -24,7 +24,7 @@ from labelweave.experiments._executor import train_runs
 from labelweave.experiments._label_curves import (
     Point,
     TaskCurve,
-    curve_folds,
+    curve_splits,
     curve_to_dict,
     saved_to_dict,
     shown,
@@ -37,10 +37,10 @@ from labelweave.experiments._runs import Run, plan_run
 from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._tracking import Tracking
 from labelweave.fitting._methods import BASELINE
-from labelweave.fitting._split import Fold
+from labelweave.fitting._split import Split
 from labelweave.model import Model
 from labelweave.relations import Origin, Relatedness, order_tasks
-from labelweave.report import FEW_SEEDS, best_coupled_arm, joining, recommended_arm
+from labelweave.report import FEW_SEEDS, best_coupled_method, joining, recommended_method
 
 SECONDS = 3600
 
@@ -90,7 +90,7 @@ def _running(prices: PricesSection, costs: Mapping[str, Any] | None) -> dict[str
         "single": single,
         "saved": single - joint,
         "unit": "a year",
-        "assumption": Remark(
+        "assumption": Message(
             "assumption.cost_load", load=load, hour=hour, currency=prices.currency
         ),
     }
@@ -139,7 +139,7 @@ def measure_costs(
             "disk": _ratio(found, lambda c: c["disk_mb"]),
             "training": _ratio(found, lambda c: c["training_seconds"]),
         },
-        "assumptions": [Remark(f"costs.{each}") for each in ASSUMPTIONS],
+        "assumptions": [Message(f"costs.{each}") for each in ASSUMPTIONS],
     }
 
 
@@ -153,7 +153,7 @@ def machine() -> str:
     except OSError:
         pass
     cores = os.cpu_count() or 1
-    return Remark("costs.machine", n=cores, model=model)
+    return Message("costs.machine", n=cores, model=model)
 
 
 def _batch(inputs: Inputs, size: int) -> NDArray[np.float32]:
@@ -227,31 +227,31 @@ def _ratio(
 
 def decide(
     results: Mapping[str, Any],
-    arm: str,
+    method: str,
     pairs: Sequence[tuple[Replicates, Replicates]],
     curves: Mapping[str, TaskCurve],
     level: float,
 ) -> dict[str, Any]:
-    """Return the verdict on an arm (`labelweave.report.joining`), figures, reasons and risks.
+    """Return the verdict on a method (`labelweave.report.joining`), figures, reasons and risks.
 
     Args:
         results: of the study, with ``costs`` and ``money`` as far as there are any.
-        arm: the joint arm.
-        pairs: of every task with data, the joint arm's metrics and the baseline's.
+        method: the joint method.
+        pairs: of every task with data, the joint method's metrics and the baseline's.
         curves: by task its label curve.
         level: that of the intervals.
     """
-    verdicts = results["verdicts"].get(arm, {})
+    verdicts = results["verdicts"].get(method, {})
     by_word = {
         word: [name for name, found in verdicts.items() if found == word]
         for word in ("gain", "negative transfer", "not enough data")
     }
     gains, harmed, unclear = by_word.values()
     return {
-        "verdict": joining(results, arm),
-        "arm": arm,
+        "verdict": joining(results, method),
+        "method": method,
         "figures": [_accuracy(pairs, level), _labels(curves, level), _cost(results)],
-        "reasons": _reasons(results, arm, gains, harmed, curves, level),
+        "reasons": _reasons(results, method, gains, harmed, curves, level),
         "risks": _risks(results, unclear, curves),
     }
 
@@ -261,7 +261,7 @@ def _figure(key: str, value: Any, unit: str, assumption: str) -> dict[str, Any]:
 
 
 def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> dict[str, Any]:
-    assumption = Remark("assumption.accuracy")
+    assumption = Message("assumption.accuracy")
     gains: list[NDArray[np.float64]] = []
     for joint, single in pairs:
         metric = main_metric(joint.task)
@@ -277,7 +277,7 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> d
 
 def _labels(curves: Mapping[str, TaskCurve], level: float) -> dict[str, Any]:
     on = len(shown(curves, level))
-    assumption = Remark("assumption.labels_shown", shown=on, n=len(curves))
+    assumption = Message("assumption.labels_shown", shown=on, n=len(curves))
     value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else None
     return _figure("labels", value, "labels", assumption)
 
@@ -291,12 +291,12 @@ def _cost(results: Mapping[str, Any]) -> dict[str, Any]:
     ratio = results["costs"].get("ratio", {}).get("throughput")
     relative = {"mean": ratio, "low": None, "high": None} if ratio else None
     unit = "times the rows per second"
-    return _figure("cost", relative, unit, Remark("assumption.cost_speed"))
+    return _figure("cost", relative, unit, Message("assumption.cost_speed"))
 
 
 def _reasons(
     results: Mapping[str, Any],
-    arm: str,
+    method: str,
     gains: Sequence[str],
     harmed: Sequence[str],
     curves: Mapping[str, TaskCurve],
@@ -306,11 +306,11 @@ def _reasons(
     found = []
     for key, names in (("gain", gains), ("negative_transfer", harmed)):
         for name in names:
-            change = results["differences"][arm][name][metrics[name]]
+            change = results["differences"][method][name][metrics[name]]
             values = {part: change[part] for part in ("mean", "low", "high")}
             found.append({"key": key, "values": {"task": name, **values}})
     if not gains:
-        found.append({"key": "no_gain", "values": {"arm": arm}})
+        found.append({"key": "no_gain", "values": {"method": method}})
     for name in shown(curves, level):
         saved = curves[name].saved
         low, _ = interval(saved, level)
@@ -348,14 +348,14 @@ COSTS_FILE = "costs.json"
 Runs = Mapping[str, Sequence[Run]]
 
 
-def check_value(config: StudyConfig, arms: Sequence[str], tasks: Sequence[str]) -> None:
-    """Raise `LabelweaveError` for an arm or a task that value sections name and a study lacks."""
+def check_value(config: StudyConfig, methods: Sequence[str], tasks: Sequence[str]) -> None:
+    """Raise `LabelweaveError` for a method or a task that value sections name and a study lacks."""
     section, prices = config.label_curves, config.prices
-    asked = section.arm if section else None
-    if asked is not None and asked not in arms:
+    asked = section.method if section else None
+    if asked is not None and asked not in methods:
         raise LabelweaveError(
-            f"key 'label_curves.arm': arm '{asked}' is not compared, expected {listing(arms, 9)}"
-            f"{nearest(asked, arms)}"
+            f"key 'label_curves.method': method '{asked}' is not compared, expected {listing(methods, 9)}"
+            f"{nearest(asked, methods)}"
         )
     for name in prices.label if prices else ():
         if name not in tasks:
@@ -365,25 +365,25 @@ def check_value(config: StudyConfig, arms: Sequence[str], tasks: Sequence[str]) 
             )
 
 
-def joint_arm(config: StudyConfig, results: Mapping[str, Any]) -> str | None:
-    """Return the arm to hold against single-task networks, None where there is none.
+def joint_method(config: StudyConfig, results: Mapping[str, Any]) -> str | None:
+    """Return the method to hold against single-task networks, None where there is none.
 
     The one that the study file names, or the recommended one; where that is the baseline, the best
     of the others.
     """
     section = config.label_curves
-    asked = section.arm if section else None
+    asked = section.method if section else None
     if asked is not None:
-        return asked if asked in results["arms"] else None
-    chosen = recommended_arm(results)
-    return chosen if chosen != BASELINE else best_coupled_arm(results)
+        return asked if asked in results["methods"] else None
+    chosen = recommended_method(results)
+    return chosen if chosen != BASELINE else best_coupled_method(results)
 
 
 def add_value(
     results: dict[str, Any],
     config: StudyConfig,
     data: StudyData,
-    folds: Mapping[str, Sequence[Fold]],
+    splits: Mapping[str, Sequence[Split]],
     runs: Runs,
     output: Path,
     jobs: int | None,
@@ -392,41 +392,45 @@ def add_value(
 ) -> None:
     """Add to a study's results what joining is worth; write ``label_next.csv`` and ``costs.json``.
 
-    Trains the label curves' runs that are not there yet. Without a baseline or a joint arm nothing
+    Trains the label curves' runs that are not there yet. Without a baseline or a joint method nothing
     is added.
 
     Args:
         results: of the study; label curves, costs, money, label plan and decision are added.
         config: the study's settings.
         data: its data.
-        folds: by arm the data that it was trained on, one a seed.
-        runs: by arm its finished runs, in the same order.
+        splits: by method the data that it was trained on, one a seed.
+        runs: by method its finished runs, in the same order.
         output: the study's folder.
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
         tracking: told of the label curves' runs.
     """
-    arm = joint_arm(config, results)
-    if arm is None or BASELINE not in runs:
+    method = joint_method(config, results)
+    if method is None or BASELINE not in runs:
         return
     level = config.statistics.level
     joint, single = (
-        {task.name: replicates_of(task, runs[each], folds[each], config) for task in data.tasks}
-        for each in (arm, BASELINE)
+        {task.name: replicates_of(task, runs[each], splits[each], config) for task in data.tasks}
+        for each in (method, BASELINE)
     )
     pairs = [(joint[n], single[n]) for n in joint if _has_data(joint[n]) and _has_data(single[n])]
     curves: dict[str, TaskCurve] = {}
     if config.label_curves:
-        points = _points(config, folds[BASELINE], single, output, results, jobs, progress, tracking)
+        points = _points(
+            config, splits[BASELINE], single, output, results, jobs, progress, tracking
+        )
         curves = {j.task.name: task_curve(points[j.task.name], j) for j, _ in pairs}
         results["label_curves"] = {
-            name: curve_to_dict(found, arm, config) for name, found in curves.items()
+            name: curve_to_dict(found, method, config) for name, found in curves.items()
         }
-    costs = _costs(config, arm, folds, runs, output)
+    costs = _costs(config, method, splits, runs, output)
     results["costs"] |= costs or {}
     results["money"] = money(config.prices, curves, costs, level)
-    results["label_plan"] = _label_plan(config, data, folds[arm][0], runs[arm][0], curves, output)
-    results["decision"] = decide(results, arm, pairs, curves, level)
+    results["label_plan"] = _label_plan(
+        config, data, splits[method][0], runs[method][0], curves, output
+    )
+    results["decision"] = decide(results, method, pairs, curves, level)
 
 
 def next_task(related: Mapping[Origin, Sequence[Relatedness]]) -> dict[str, Any] | None:
@@ -453,7 +457,7 @@ def _has_data(found: Replicates) -> bool:
 
 def _points(
     config: StudyConfig,
-    folds: Sequence[Fold],
+    splits: Sequence[Split],
     now: Mapping[str, Replicates],
     output: Path,
     results: dict[str, Any],
@@ -464,17 +468,19 @@ def _points(
     """Train the runs of the label curves and return by task the measured points."""
     assert config.label_curves
     section = config.label_curves
-    wanted = [each for fold in folds[: section.seeds] for each in curve_folds(fold, section.shares)]
-    runs = [
-        plan_run(BASELINE, each.fold, each.fold.fingerprint(), config, output) for each in wanted
+    wanted = [
+        each for split in splits[: section.seeds] for each in curve_splits(split, section.shares)
     ]
-    thinned = [each.fold for each in wanted]
+    runs = [
+        plan_run(BASELINE, each.split, each.split.fingerprint(), config, output) for each in wanted
+    ]
+    thinned = [each.split for each in wanted]
     results["failures"] += train_runs(
         {BASELINE: runs}, {BASELINE: thinned}, config, jobs, progress, tracking
     )
     points = {}
     for name, measured in now.items():
-        has = [int(fold.train.annotations.labelled(name).sum()) for fold in folds]
+        has = [int(split.train.annotations.labelled(name).sum()) for split in splits]
         points[name] = [Point(float(np.mean(has)), 1.0, measured)]
         for share in sorted({each.share for each in wanted}):
             at = [
@@ -482,7 +488,7 @@ def _points(
                 for i, each in enumerate(wanted)
                 if each.share == share and name in each.labels and runs[i].done
             ]
-            if len(at) < min(section.seeds, len(folds)):  # some seed has no such point
+            if len(at) < min(section.seeds, len(splits)):  # some seed has no such point
                 continue
             found = replicates_of(
                 measured.task, [runs[i] for i in at], [thinned[i] for i in at], config
@@ -494,15 +500,22 @@ def _points(
 
 
 def _costs(
-    config: StudyConfig, arm: str, folds: Mapping[str, Sequence[Fold]], runs: Runs, output: Path
+    config: StudyConfig,
+    method: str,
+    splits: Mapping[str, Sequence[Split]],
+    runs: Runs,
+    output: Path,
 ) -> dict[str, Any] | None:
     """Return what the first seed's models cost; measured once, and again when they change."""
-    joint, single = runs[arm][0], runs[BASELINE][0]
-    inputs = folds[arm][0].test.inputs
+    joint, single = runs[method][0], runs[BASELINE][0]
+    inputs = splits[method][0].test.inputs
     models = joint.folder / "model", single.folder / "model"
     if not len(inputs) or not all((model / "model.json").exists() for model in models):
         return None
-    made_of, path = [run.key for each in (arm, BASELINE) for run in runs[each]], output / COSTS_FILE
+    made_of, path = (
+        [run.key for each in (method, BASELINE) for run in runs[each]],
+        output / COSTS_FILE,
+    )
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["runs"] == made_of:
@@ -510,14 +523,14 @@ def _costs(
             return found
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
-    spec = config.arm(arm)
+    spec = config.method(method)
     needs = [spec.base, BASELINE if spec.distils else None]
     before = [each for each in needs if each is not None and each in runs]
     seconds = {
         each: float(np.mean([run.record()["seconds"] for run in runs[each]]))
-        for each in (arm, BASELINE, *before)
+        for each in (method, BASELINE, *before)
     }
-    trained = seconds[arm] + sum(seconds[each] for each in before), seconds[BASELINE]
+    trained = seconds[method] + sum(seconds[each] for each in before), seconds[BASELINE]
     found = plain(measure_costs(models[0], models[1], inputs, trained))
     write_text(path, json.dumps({"runs": made_of, "costs": found}, indent=1))
     return found
@@ -526,7 +539,7 @@ def _costs(
 def _label_plan(
     config: StudyConfig,
     data: StudyData,
-    fold: Fold,
+    split: Split,
     run: Run,
     curves: Mapping[str, TaskCurve],
     output: Path,
@@ -543,8 +556,8 @@ def _label_plan(
             for task in tasks
         }
     model = Model.load(run.folder / "model")
-    given = model.under_prior(model.probabilities(fold.train.inputs))
-    features = model.features(fold.train.inputs)
-    rows = rows_to_label(fold, given, features, data.collection, wanted, config.label_next)
+    given = model.under_prior(model.probabilities(split.train.inputs))
+    features = model.features(split.train.inputs)
+    rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
     write_rows(rows, output)
     return plan | {"rows_file": ROWS_FILE, "rows": len(rows)}

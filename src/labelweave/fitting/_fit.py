@@ -1,4 +1,4 @@
-"""Training one arm on one fold."""
+"""Training one method on one split."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations, Codes
 from labelweave.class_priors import assumed_prior, labelled_prior, population_prior
 from labelweave.evaluation import best_temperature, best_thresholds, scores_of
-from labelweave.fitting._methods import ARMS, BASELINE, Arm
+from labelweave.fitting._methods import BASELINE, METHODS, Method
 from labelweave.fitting._networks import Fit, Scores, train_fits
-from labelweave.fitting._split import Fold, kept_out
+from labelweave.fitting._split import Split, held_out
 from labelweave.model import Model, NetworkSpec
 from labelweave.tasks import Multiclass, Multilabel
 from labelweave.training import Watch
@@ -87,7 +87,7 @@ Probabilities = dict[str, NDArray[np.float32]]
 
 @dataclass
 class Fitted:
-    """What an arm gave on one fold.
+    """What a method gave on one split.
 
     Attributes:
         probabilities: per task the probabilities of the test rows, under the assumed prior.
@@ -109,9 +109,9 @@ class Fitted:
     networks: int = 0
 
 
-def fit_arm(
-    arm: Arm,
-    fold: Fold,
+def fit_method(
+    method: Method,
+    split: Split,
     config: StudyConfig,
     folder: Path | None,
     *,
@@ -119,39 +119,39 @@ def fit_arm(
     progress: bool = False,
     watch: Watch | None = None,
 ) -> Fitted:
-    """Train an arm (of any kind but ``derived``) and predict the test rows.
+    """Train a method (of any kind but ``derived``) and predict the test rows.
 
     Args:
-        arm: what to train.
-        fold: the data.
+        method: what to train.
+        split: the data.
         config: the study's settings.
         folder: for checkpoints; an interrupted run on the same folder goes on from there.
-        teachers: task name to (n, width) scores of its teacher on the training rows, for an arm
+        teachers: task name to (n, width) scores of its teacher on the training rows, for a method
             that distils.
         progress: show a bar over the steps.
         watch: told of every evaluation on the validation rows, see `Trainer`.
     """
-    config = config.model_copy(update={"training": arm.training_of(config.training)})
-    labels = fold.train.annotations
-    if arm.all_labels and fold.everything is not None:
-        labels = fold.everything
+    config = config.model_copy(update={"training": method.training_of(config.training)})
+    labels = split.train.annotations
+    if method.all_labels and split.everything is not None:
+        labels = split.everything
     prior = assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
-    if arm.kind == "trees":
-        features = np.asarray(fold.train.inputs), np.asarray(fold.test.inputs)
-        given = fit_trees(features[0], labels, features[1], fold.seed)
+    if method.kind == "trees":
+        features = np.asarray(split.train.inputs), np.asarray(split.test.inputs)
+        given = fit_trees(features[0], labels, features[1], split.seed)
         met = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
         known = {"training": met, "population": met}
         return Fitted(prior.apply(labels.tasks, given, known))
-    relations = fold.relations
-    if arm.relations == "shuffled":
-        relations = tuple(r.permuted(fold.seed + i) for i, r in enumerate(relations))
-    options = arm.coupling_options(config.couplings)
-    groups = [[task] for task in labels.tasks] if arm.kind == "single" else [list(labels.tasks)]
+    relations = split.relations
+    if method.relations == "shuffled":
+        relations = tuple(r.permuted(split.seed + i) for i, r in enumerate(relations))
+    options = method.coupling_options(config.couplings)
+    groups = [[task] for task in labels.tasks] if method.kind == "single" else [list(labels.tasks)]
     spec = NetworkSpec(config.network.backbone, config.network.options())
-    used = relations if arm.coupled else ()
-    noise = fold.noise if arm.noise else ()
+    used = relations if method.coupled else ()
+    noise = split.noise if method.noise else ()
     fits = [
-        Fit(fold, labels, tasks, used, noise, options, config, spec, teachers) for tasks in groups
+        Fit(split, labels, tasks, used, noise, options, config, spec, teachers) for tasks in groups
     ]
     networks = train_fits(fits, folder, progress, watch)
     training: dict[str, NDArray[np.float64]] = {}
@@ -160,13 +160,13 @@ def fit_arm(
     for fit in fits:
         training |= fit.spoken
         drawn |= {n: p for n, p in fit.training.items() if fit.spoken[n] is not p}
-        population |= population_prior(fit.own, fold.source)
-    model = Model(fold.encoder, spec, networks, prior=prior)
+        population |= population_prior(fit.own, split.source)
+    model = Model(split.encoder, spec, networks, prior=prior)
     model.priors = {"training": training, "population": population, "drawn": drawn}
-    model.thresholds = _thresholds(model, fold)
-    joint = arm.kind == "joint"
+    model.thresholds = _thresholds(model, split)
+    joint = method.kind == "joint"
     return Fitted(
-        model.under_prior(model.probabilities(fold.test.inputs)),
+        model.under_prior(model.probabilities(split.test.inputs)),
         model.thresholds,
         model,
         fits[0].history.curve() if joint else None,
@@ -176,11 +176,11 @@ def fit_arm(
     )
 
 
-def _thresholds(model: Model, fold: Fold) -> dict[str, NDArray[np.float64]]:
-    if not len(fold.validation.index):
+def _thresholds(model: Model, split: Split) -> dict[str, NDArray[np.float64]]:
+    if not len(split.validation.index):
         return {}
-    given = model.under_prior(model.probabilities(fold.validation.inputs))
-    labels = fold.validation.annotations.labels
+    given = model.under_prior(model.probabilities(split.validation.inputs))
+    labels = split.validation.annotations.labels
     return {
         task.name: best_thresholds(task, given[task.name], labels[task.name])
         for task in model.tasks
@@ -189,21 +189,21 @@ def _thresholds(model: Model, fold: Fold) -> dict[str, NDArray[np.float64]]:
 
 
 def teacher_scores(
-    teacher: Model, fold: Fold, config: StudyConfig
+    teacher: Model, split: Split, config: StudyConfig
 ) -> dict[str, NDArray[np.float32]]:
-    """Return what teachers say about a fold's training rows, by task: scores (n, width).
+    """Return what teachers say about a split's training rows, by task: scores (n, width).
 
     Each task's scores are divided by its temperature (see `best_temperature`) on rows that were
-    kept out of the training: validation rows, or without any, training rows kept out in turn where
+    held out of the training: validation rows, or without any, training rows held out in turn where
     the study says so (``teachers: {folds: ...}``). Without either they are taken as they are.
 
     Args:
-        teacher: the networks of the arm ``single_task``, trained on the same fold.
-        fold: the data.
+        teacher: the networks of the method ``single_task``, trained on the same split.
+        split: the data.
         config: the study's settings.
     """
-    given = teacher.probabilities(fold.train.inputs)
-    held, predicted = _held_out(teacher, fold, config)
+    given = teacher.probabilities(split.train.inputs)
+    held, predicted = _held_out(teacher, split, config)
     return {
         task.name: (
             scores_of(task, given[task.name].astype(np.float64))
@@ -213,16 +213,18 @@ def teacher_scores(
     }
 
 
-def _held_out(teacher: Model, fold: Fold, config: StudyConfig) -> tuple[Annotations, Probabilities]:
+def _held_out(
+    teacher: Model, split: Split, config: StudyConfig
+) -> tuple[Annotations, Probabilities]:
     """Return labels and predictions of rows that the predicting network was not trained on."""
-    if len(fold.validation.index) or not config.teachers.folds:
-        return fold.validation.annotations, teacher.probabilities(fold.validation.inputs)
-    rows = len(fold.train.index)
+    if len(split.validation.index) or not config.teachers.folds:
+        return split.validation.annotations, teacher.probabilities(split.validation.inputs)
+    rows = len(split.train.index)
     predicted = {t.name: np.zeros((rows, t.width), np.float32) for t in teacher.tasks}
-    for inner, out in kept_out(fold, config.teachers.folds):
-        networks = fit_arm(ARMS[BASELINE], inner, config, None).model
+    for inner, out in held_out(split, config.teachers.folds):
+        networks = fit_method(METHODS[BASELINE], inner, config, None).model
         assert networks is not None  # not trees
         # as the teachers' own: under the training prior, whatever the study's predictions assume
         for name, part in networks.probabilities(inner.test.inputs).items():
             predicted[name][out] = part
-    return fold.train.annotations, predicted
+    return split.train.annotations, predicted

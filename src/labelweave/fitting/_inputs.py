@@ -155,7 +155,7 @@ class TextSection(Section):
 
 @lru_cache(maxsize=4)
 def _tokens(column: str, folder: str, length: int) -> TokenColumn:
-    # asked for by every fold
+    # asked for by every split
     return token_column(column, Path(folder), length)
 
 

@@ -1,4 +1,4 @@
-"""The arms of a study: what is trained, on which labels, coupled by which relations."""
+"""The methods of a study: what is trained, on which labels, coupled by which relations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,24 +9,24 @@ from labelweave.losses import needs_relations
 from labelweave.relations import ORIGINS, Origin
 from labelweave.training import TrainingConfig
 
-ArmOrigin = Origin | Literal["given"]
-ARM_ORIGINS: tuple[ArmOrigin, ...] = ("given", *ORIGINS)
+MethodOrigin = Origin | Literal["given"]
+METHOD_ORIGINS: tuple[MethodOrigin, ...] = ("given", *ORIGINS)
 
 
 @dataclass(frozen=True)
-class Arm:
+class Method:
     """One way to get predictions for all tasks.
 
     Attributes:
-        name: the arm's name in study files and results.
+        name: the method's name in study files and results.
         title: what it is, in one line.
         kind: ``joint`` trains one network for all tasks, ``single`` one for each task, ``trees``
-            scikit-learn's trees for each task, ``derived`` works on another arm's predictions.
+            scikit-learn's trees for each task, ``derived`` works on another method's predictions.
         couplings: the couplings of its objective (`labelweave.losses.COUPLINGS`).
         relations: the relations as given, or with their rows shuffled.
-        all_labels: train on labels that the study hides from the other arms.
-        base: the arm whose predictions a derived arm, or one with estimated relations, starts
-            from; the baseline, which teaches an arm that distils, is always there.
+        all_labels: train on labels that the study hides from the other methods.
+        base: the method whose predictions a derived method, or one with estimated relations, starts
+            from; the baseline, which teaches a method that distils, is always there.
         origin: None = as the study says; ``given`` = the relations as the study gives them; else
             they are estimated from this evidence for every seed, and only those with evidence on
             held-out rows are used.
@@ -42,14 +42,14 @@ class Arm:
     relations: Literal["given", "shuffled"] = "given"
     all_labels: bool = False
     base: str | None = None
-    origin: ArmOrigin | None = None
+    origin: MethodOrigin | None = None
     noise: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def needs_relations(self) -> bool:
-        """Whether the arm makes no sense without a relation."""
+        """Whether the method makes no sense without a relation."""
         return self.coupled or self.kind == "derived"
 
     @property
@@ -72,14 +72,14 @@ class Arm:
         """The evidence that its relations are estimated from; None = they are as given."""
         return None if self.origin == "given" else self.origin
 
-    def settled(self, default: ArmOrigin) -> "Arm":
-        """Return the arm with relations from the study's default origin, where it says none."""
+    def settled(self, default: MethodOrigin) -> "Method":
+        """Return the method with relations from the study's default origin, where it says none."""
         if self.origin is not None or not self.coupled or self.relations != "given":
             return self
         return self.from_origin(default)
 
-    def from_origin(self, origin: ArmOrigin) -> "Arm":
-        """Return the arm with relations of an origin."""
+    def from_origin(self, origin: MethodOrigin) -> "Method":
+        """Return the method with relations of an origin."""
         if origin == "given":
             return replace(self, origin=origin)
         return replace(self, origin=origin, base=UNCOUPLED)
@@ -93,11 +93,11 @@ class Arm:
         }
 
     def training_of(self, general: TrainingConfig) -> TrainingConfig:
-        """Return the study's training with what the arm has of its own."""
+        """Return the study's training with what the method has of its own."""
         return general.model_copy(update=dict(self.training)) if self.training else general
 
     def lacks(self, *, relations: bool, hidden_labels: bool, columns: bool = True) -> str | None:
-        """Return what a study must have for this arm and has not, in words; None = nothing."""
+        """Return what a study must have for this method and has not, in words; None = nothing."""
         if self.needs_relations and not relations and self.origin in (None, "given", "knowledge"):
             return "relations"
         if self.all_labels and not hidden_labels:
@@ -108,48 +108,48 @@ class Arm:
 
 
 BASELINE = "single_task"
-UNCOUPLED = "multi_task"  # the arm whose predictions relations are estimated from
-NOISE = "noise"  # ending of an arm's name whose label noise is estimated
+UNCOUPLED = "multi_task"  # the method whose predictions relations are estimated from
+NOISE = "noise"  # ending of a method's name whose label noise is estimated
 
-ARMS: dict[str, Arm] = {
-    arm.name: arm
-    for arm in (
-        Arm(BASELINE, "one network per task, same backbone and labels (the baseline)", "single"),
-        Arm("multi_task", "one network for all tasks, supervised losses only"),
-        Arm(
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(BASELINE, "one network per task, same backbone and labels (the baseline)", "single"),
+        Method("multi_task", "one network for all tasks, supervised losses only"),
+        Method(
             "co_annotation",
             "multi_task + labels of one task teach the others through the table",
             couplings=("co_annotation",),
         ),
-        Arm(
+        Method(
             "distribution_matching",
             "multi_task + predictions of related tasks are made to agree",
             couplings=("distribution_matching",),
         ),
-        Arm(
+        Method(
             "full",
             "multi_task + co-annotation + distribution matching",
             couplings=("co_annotation", "distribution_matching"),
         ),
-        Arm(
+        Method(
             "distillation",
             "multi_task + the single-task networks teach the tasks that a row has no label of",
             couplings=("distillation",),
         ),
-        Arm(
+        Method(
             "post_hoc",
             "control: multi_task, the table multiplied in only at prediction",
             "derived",
             base="multi_task",
         ),
-        Arm("oracle", "control: multi_task on all labels, the hidden ones too", all_labels=True),
-        Arm(
+        Method("oracle", "control: multi_task on all labels, the hidden ones too", all_labels=True),
+        Method(
             "shuffled_relations",
             "control: distribution_matching with the table's rows permuted",
             couplings=("distribution_matching",),
             relations="shuffled",
         ),
-        Arm(
+        Method(
             "strong_single_task",
             "control: trees for each task (boosted, or a forest where labels are few)",
             "trees",
@@ -158,38 +158,38 @@ ARMS: dict[str, Arm] = {
 }
 
 
-def find_arm(name: str) -> Arm:
-    """Return an arm by its name; ``full.predictions`` is ``full`` with relations from predictions.
+def find_method(name: str) -> Method:
+    """Return a method by its name; ``full.predictions`` is ``full`` with relations from predictions.
 
     ``full.predictions.noise`` has in addition the label noise estimated.
 
     Raises:
-        LabelweaveError: no such arm, or one without couplings that relations are estimated for.
+        LabelweaveError: no such method, or one without couplings that relations are estimated for.
     """
     base, _, rest = name.partition(".")
     origin, _, noise = rest.partition(".")
-    if base not in ARMS:
+    if base not in METHODS:
         raise LabelweaveError(
-            f"no such arm '{name}', expected {listing(ARMS, 10)}{nearest(base, ARMS)}"
+            f"no such method '{name}', expected {listing(METHODS, 10)}{nearest(base, METHODS)}"
         )
-    arm = ARMS[base]
+    method = METHODS[base]
     if not rest:
-        return arm
-    said = next((known for known in ARM_ORIGINS if known == origin), None)
+        return method
+    said = next((known for known in METHOD_ORIGINS if known == origin), None)
     if said is None:
         raise LabelweaveError(
-            f"arm '{name}': relations from '{origin}', expected {listing(ARM_ORIGINS)}"
-            f"{nearest(origin, ARM_ORIGINS)}"
+            f"method '{name}': relations from '{origin}', expected {listing(METHOD_ORIGINS)}"
+            f"{nearest(origin, METHOD_ORIGINS)}"
         )
     if noise not in ("", NOISE):
-        raise LabelweaveError(f"arm '{name}': found '.{noise}', expected '.{NOISE}' or nothing")
+        raise LabelweaveError(f"method '{name}': found '.{noise}', expected '.{NOISE}' or nothing")
     if noise and said == "given":
         raise LabelweaveError(
-            f"arm '{name}': noise is estimated with relations that are checked, found 'given'"
+            f"method '{name}': noise is estimated with relations that are checked, found 'given'"
         )
-    if not arm.coupled or arm.relations != "given":
-        raise LabelweaveError(f"arm '{name}': '{base}' is not coupled by relations as they are")
+    if not method.coupled or method.relations != "given":
+        raise LabelweaveError(f"method '{name}': '{base}' is not coupled by relations as they are")
     evidence = "all evidence" if said == "all" else said
     how = "as given" if said == "given" else f"from {evidence}, those that hold"
-    title = f"{arm.title}; relations {how}" + ("; label noise estimated" if noise else "")
-    return replace(arm, name=name, title=title, noise=bool(noise)).from_origin(said)
+    title = f"{method.title}; relations {how}" + ("; label noise estimated" if noise else "")
+    return replace(method, name=name, title=title, noise=bool(noise)).from_origin(said)

@@ -1,4 +1,4 @@
-"""One network of an arm on one fold: its batches, its objective, its training."""
+"""One network of a method on one split: its batches, its objective, its training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from labelweave.class_priors import labelled_prior, log_odds, source_priors, spo
 from labelweave.data import row_weights
 from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
-from labelweave.fitting._split import Fold, Rows
+from labelweave.fitting._split import Rows, Split
 from labelweave.losses import Objective, freed, own_labels
 from labelweave.model import NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork, SideBySide
@@ -63,9 +63,9 @@ def task_fits(
     picked = np.unique(np.concatenate([_some(labels, task.name) for task in network.tasks]))
     given = joint_probabilities([network], train.inputs[picked])
     seen = labels[picked]
-    kept_out = None
+    held_out = None
     if len(validation.index):
-        kept_out = joint_probabilities([network], validation.inputs)
+        held_out = joint_probabilities([network], validation.inputs)
     found: dict[str, dict[str, Any]] = {}
     counts = own_labels(labels)
     for task in network.tasks:
@@ -77,8 +77,8 @@ def task_fits(
             "rarest_labels": int(own[rarest]),
             "train": _side(task, given[task.name], seen, prior),
             "validation": None
-            if kept_out is None
-            else _side(task, kept_out[task.name], validation.annotations, prior),
+            if held_out is None
+            else _side(task, held_out[task.name], validation.annotations, prior),
         }
     return found
 
@@ -110,10 +110,10 @@ Scores = Mapping[str, NDArray[np.float32]]
 
 
 class Fit:
-    """One network on one fold.
+    """One network on one split.
 
     Args:
-        fold: the data.
+        split: the data.
         labels: of its training rows.
         tasks: the network's.
         relations: for the couplings.
@@ -132,7 +132,7 @@ class Fit:
 
     def __init__(
         self,
-        fold: Fold,
+        split: Split,
         labels: Annotations,
         tasks: Sequence[Task],
         relations: Sequence[AnyRelation],
@@ -142,7 +142,7 @@ class Fit:
         spec: NetworkSpec,
         teachers: Scores | None,
     ) -> None:
-        self.fold, self.tasks, self.config, self.spec = fold, tasks, config, spec
+        self.split, self.tasks, self.config, self.spec = split, tasks, config, spec
         self.labels, self.losses, self.shift = labels, config.losses(), None
         names = [task.name for task in tasks]
         self.teachers = {n: scores for n, scores in (teachers or {}).items() if n in names}
@@ -153,23 +153,23 @@ class Fit:
         if len(tasks) == len(labels.tasks):
             useful[:] = True
         self.sources = [
-            np.flatnonzero(useful & (fold.source == i)) for i in range(len(fold.source_names))
+            np.flatnonzero(useful & (split.source == i)) for i in range(len(split.source_names))
         ]
         training = config.training
         self.sampler = sampler(
-            training.sampling, self.sources, training.batch_size, fold.seed, labels, names
+            training.sampling, self.sources, training.batch_size, split.seed, labels, names
         )
         self.training = self._training_prior()
-        self.own = source_priors(labels, fold.source, relations, self.training)
+        self.own = source_priors(labels, split.source, relations, self.training)
         self.spoken = {task.name: self._spoken(task) for task in tasks}
         self.shift = self._shift(adjust=config.label_shift.training == "adjust")
         ramp = config.training.ramp
         counts = own_labels(labels)
         self.objective = Objective(
             tasks, relations, couplings, ramp=ramp, shift=self.shift, noise=noise, counts=counts,
-            needs=fold.needs, losses=self.losses, shares=self.training,
+            needs=split.needs, losses=self.losses, shares=self.training,
         )  # fmt: skip
-        self.validate = self._validate if len(fold.validation.index) else None
+        self.validate = self._validate if len(split.validation.index) else None
         self.history = History()
 
     def _training_prior(self) -> dict[str, NDArray[np.float64]]:
@@ -199,8 +199,8 @@ class Fit:
     def network(self) -> MultiTaskNetwork:
         """Return the network with its first weights."""
         with torch.random.fork_rng():
-            torch.manual_seed(self.fold.seed)
-            return self.spec.build(self.fold.encoder.shape_, self.tasks)
+            torch.manual_seed(self.split.seed)
+            return self.spec.build(self.split.encoder.shape_, self.tasks)
 
     def steps(self) -> int:
         """Return the number of optimiser steps."""
@@ -211,20 +211,20 @@ class Fit:
     ) -> Trainer:
         """Return what trains the network; `title` stands before its bar."""
         return Trainer(
-            self.config.training, seed=self.fold.seed, folder=folder, progress=progress,
+            self.config.training, seed=self.split.seed, folder=folder, progress=progress,
             title=title, watch=watch,
         )  # fmt: skip
 
     def train(self, folder: Path | None, progress: bool, watch: Watch | None) -> MultiTaskNetwork:
-        """Train the network; see `fit_arm`."""
+        """Train the network; see `fit_method`."""
         title = self.tasks[0].name if len(self.tasks) == 1 else "training"
         trainer, network = self.trainer(title, folder, progress, watch), self.network()
         batches = Batches(
-            self.fold.train.inputs,
+            self.split.train.inputs,
             self.labels.only([task.name for task in self.tasks]),
             self.sampler,
             trainer.fabric.device,
-            source=self.fold.source,
+            source=self.split.source,
             teachers=self.teachers,
         )
         self.history = trainer.fit(network, self.objective, batches, self.steps(), self.validate)
@@ -232,7 +232,7 @@ class Fit:
 
     def diagnostics(self, network: MultiTaskNetwork, folder: Path | None) -> dict[str, Any]:
         """Return how the training went for each of the tasks, and add it to the log."""
-        fits = task_fits(network, self.fold.train, self.labels, self.fold.validation)
+        fits = task_fits(network, self.split.train, self.labels, self.split.validation)
         records = self.history.records
         records[-1]["fit"] = fits
         if folder is not None:
@@ -240,7 +240,7 @@ class Fit:
         return {"speeds": speeds(records), "gradients": mean_gradients(records), "fits": fits}
 
     def _validate(self, network: MultiTaskNetwork) -> dict[str, float | None]:
-        rows = self.fold.validation
+        rows = self.split.validation
         given = joint_probabilities([network], rows.inputs)
         return {
             task.name: evaluate(task, given[task.name], rows.annotations.labels[task.name])[
@@ -253,13 +253,13 @@ class Fit:
 def train_fits(
     fits: Sequence[Fit], folder: Path | None, progress: bool, watch: Watch | None
 ) -> list[MultiTaskNetwork]:
-    """Train the networks of an arm and return them.
+    """Train the networks of a method and return them.
 
     Small networks of one shape, batch size and number of steps are trained together, each on its
     own batches: up to rounding the same as one after the other, in about two thirds of the time.
 
     Args:
-        fits: the networks to train, of one fold.
+        fits: the networks to train, of one split.
         folder: for checkpoints and logs; None = nowhere.
         progress: show a bar over the steps.
         watch: told of every evaluation on the validation rows.
@@ -314,7 +314,7 @@ def _together(
         shares={name: share for fit in fits for name, share in fit.training.items()},
     )
     batches = SeparateBatches(
-        fits[0].fold.train.inputs,
+        fits[0].split.train.inputs,
         fits[0].labels,
         [fit.sampler for fit in fits],
         [[task.name for task in fit.tasks] for fit in fits],

@@ -1,4 +1,4 @@
-"""A fold: everything that the arms of one seed share, so that they can be compared in pairs."""
+"""A split: everything that the methods of one seed share, so that they can be compared in pairs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.data import (
     Collection,
@@ -32,7 +32,7 @@ from labelweave.data import (
     TableEncoder,
     leak_check,
     scatter,
-    split,
+    split_rows,
 )
 from labelweave.data._splitting import deal, label_counts
 from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
@@ -56,13 +56,13 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Fold:
+class Split:
     """The data of one seed.
 
     Attributes:
         seed: the seed.
         encoder: fitted on the training rows.
-        train: the training rows with the labels that the arms may see.
+        train: the training rows with the labels that the methods may see.
         source: the source (or scattered part) of each training row.
         source_names: the names behind `source`.
         everything: the training rows' labels before the study hid some; None = nothing hidden.
@@ -94,7 +94,7 @@ class Fold:
     def fingerprint(self) -> dict[str, str]:
         """Return a hash of each part: data, groups, hidden labels, relations, noise and needs.
 
-        An arm's run depends on the data, and on the others as far as the arm uses them.
+        A method's run depends on the data, and on the others as far as the method uses them.
         """
         described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict()))
         data: list[bytes | NDArray[Any]] = [described.encode(), self.source]
@@ -142,7 +142,7 @@ def content_hash(parts: Sequence[bytes | NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
+def make_split(config: StudyConfig, data: StudyData, seed: int) -> Split:
     """Split, scatter and encode a study's data for one seed.
 
     Raises:
@@ -150,7 +150,9 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
             study says that leaks are errors.
     """
     collection = data.collection
-    parts = split(collection, test=config.split.test, validation=config.split.validation, seed=seed)
+    parts = split_rows(
+        collection, test=config.split.test, validation=config.split.validation, seed=seed
+    )
     notes = [*parts.notes, *leak_check(collection, parts, on_leak=config.split.on_leak)]
     rows, source = parts.train, collection.source[parts.train]
     names, annotations = tuple(collection.names), collection.annotations[rows]
@@ -162,7 +164,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
         annotations, everything = scattered.annotations, collection.annotations[rows]
         notes += scattered.notes
         if len(parts.validation):
-            notes.append(Remark("note.validation_keeps"))
+            notes.append(Message("note.validation_keeps"))
     kept = [task.name for task in data.tasks]
     annotations = annotations.only(kept)
     everything = everything.only(kept) if everything is not None else None
@@ -175,7 +177,7 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
     def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
         return Rows(encode(index), labels.only(kept), index, collection.groups[index])
 
-    return Fold(
+    return Split(
         seed=seed,
         encoder=encoder,
         train=encoded(rows, annotations),
@@ -189,14 +191,14 @@ def make_fold(config: StudyConfig, data: StudyData, seed: int) -> Fold:
     )
 
 
-def make_training_fold(
+def make_training_split(
     collection: Collection,
     source: NDArray[np.int64],
     relations: tuple[AnyRelation, ...],
     config: StudyConfig,
     seed: int,
     stores: Mapping[str, RowStore] | None = None,
-) -> Fold:
+) -> Split:
     """Split off validation rows and encode; nothing is set aside for a test.
 
     Args:
@@ -210,7 +212,7 @@ def make_training_fold(
     Raises:
         LabelweaveError: a split that the labels do not allow, or inputs that cannot be encoded.
     """
-    parts = split(collection, test=0, validation=config.split.validation, seed=seed)
+    parts = split_rows(collection, test=0, validation=config.split.validation, seed=seed)
     encoder, encode = _fitted(config, collection.inputs, parts.train, stores or {})
     train, validation, test = (
         Rows(encode(i), collection.annotations[i], i, collection.groups[i])
@@ -219,17 +221,17 @@ def make_training_fold(
     names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
     kept, doubled = _without_cycles(relations)
     notes = (*encoder.notes_, *parts.notes, *doubled)
-    return Fold(
+    return Split(
         seed, encoder, train, source[parts.train], names, None, validation, test, kept, notes
     )
 
 
 def _without_cycles(
     relations: Sequence[AnyRelation],
-) -> tuple[tuple[AnyRelation, ...], list[Remark]]:
+) -> tuple[tuple[AnyRelation, ...], list[Message]]:
     """Return the relations that count no evidence twice, and a note on each of the others."""
     kept, left_out = acyclic(relations, {r.name: r.strength for r in relations})
-    notes = [Remark("note.left_out", relation=n, reason=why) for n, why in left_out.items()]
+    notes = [Message("note.left_out", relation=n, reason=why) for n, why in left_out.items()]
     return tuple(kept), notes
 
 
@@ -258,25 +260,25 @@ def _fitted(
 STREAM = 11  # random numbers of its own, not those that scatter labels
 
 
-def kept_out(fold: Fold, parts: int) -> Iterator[tuple[Fold, NDArray[np.int64]]]:
-    """Give for each part the fold that trains on the other parts and tests on it, and its rows.
+def held_out(split: Split, parts: int) -> Iterator[tuple[Split, NDArray[np.int64]]]:
+    """Give for each part the split that trains on the other parts and tests on it, and its rows.
 
     Every label is dealt evenly to the parts: of two rows of a class, one trains when the other is
-    kept out. Rows of one group are kept out together.
+    held out. Rows of one group are held out together.
 
     Args:
-        fold: the data of one seed.
+        split: the data of one seed.
         parts: number of parts, at least 2.
     """
-    _, unit = np.unique(fold.train.groups, return_inverse=True)
-    labels = label_counts(fold.train.annotations, fold.source, unit)
-    rng = np.random.default_rng([fold.seed, STREAM])
+    _, unit = np.unique(split.train.groups, return_inverse=True)
+    labels = label_counts(split.train.annotations, split.source, unit)
+    rng = np.random.default_rng([split.seed, STREAM])
     part = deal(labels, np.bincount(unit), np.ones(parts, dtype=np.int64), rng)[unit]
     for number in range(parts):
         kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
         inner = replace(
-            fold, train=_some(fold.train, kept), source=fold.source[kept], everything=None,
-            test=_some(fold.train, out), relations=(),
+            split, train=_some(split.train, kept), source=split.source[kept], everything=None,
+            test=_some(split.train, out), relations=(),
         )  # fmt: skip
         yield inner, out
 

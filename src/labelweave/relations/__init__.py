@@ -38,7 +38,7 @@ from labelweave.relations._relatedness import (
     save_relatedness,
 )
 from labelweave.relations._relation import Relation
-from labelweave.relations._transfer_weights import KeptOut, Needs, learning_needs
+from labelweave.relations._transfer_weights import HeldOut, Needs, learning_needs
 
 __all__ = [
     "ORIGINS",
@@ -46,8 +46,8 @@ __all__ = [
     "Estimate",
     "Evidence",
     "EvidenceVerdict",
+    "HeldOut",
     "Interval",
-    "KeptOut",
     "KnownTable",
     "LabelEvidence",
     "Mislabelled",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations._noisy_or import NoisyOr
@@ -66,7 +66,7 @@ def count_relation(
     base = hits.sum(axis=0) / np.maximum(seen, 1)
     table = (hits + smoothing * base) / (support + smoothing)
     known = (support >= minimum) & (seen > 0)
-    origin = Remark("remark.counted", rows=int(both.sum()))
+    origin = Message("message.counted", rows=int(both.sum()))
     return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)
 
 
@@ -119,7 +119,7 @@ def confusion_counts(
     """Return per task the counts of true x predicted labels, (K, K) or (L, 2, 2).
 
     Args:
-        annotations: labels of n rows that were kept out of training.
+        annotations: labels of n rows that were held out of training.
         predictions: the probabilities of the same rows.
     """
     counts: dict[str, NDArray[np.float64]] = {}

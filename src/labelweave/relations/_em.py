@@ -202,7 +202,7 @@ def matched_power(log_p: NDArray[np.floating], counts: Matrix) -> float:
 
     Args:
         log_p: (n, C) log-probabilities of the rows to be used.
-        counts: (C, C) true class x predicted class, on labelled rows kept out of training. Only
+        counts: (C, C) true class x predicted class, on labelled rows held out of training. Only
             the accuracy is taken from it: a whole matrix from few rows proved too noisy.
 
     Returns:
@@ -453,7 +453,7 @@ class EM:
         problem: the data.
         table: (K, W) the expert's table.
         strength: (K, W) its pseudo-counts, 0 where the expert says nothing.
-        confusion: per task the (C, C) or (L, 2, 2) counts of its head on rows kept out of training.
+        confusion: per task the (C, C) or (L, 2, 2) counts of its head on rows held out of training.
         seed: decides which rows the sample takes.
     """
 

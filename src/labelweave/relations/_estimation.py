@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._em import EM, Columns, Floats, Matrix, Posterior, Problem, intervals
@@ -260,7 +260,7 @@ def estimate_relations(
             table; or per relation name (``source->target``) a number or an array that broadcasts
             to the table, 5 for a relation without one.
         sources: (n,) number of the data source of every row; each has its own class prior.
-        confusion: per task (K, K) or (L, 2, 2) counts, true x predicted, on labelled rows kept out
+        confusion: per task (K, K) or (L, 2, 2) counts, true x predicted, on labelled rows held out
             of training: the heads start as confident as they are accurate.
         use: which kinds of evidence count: ``knowledge``, ``annotations``, ``predictions``.
         minimum: a row (an entry, for a multilabel target) with less evidence than this, in rows
@@ -353,11 +353,13 @@ class _Report:
         shares = self._evidence(number, posterior).sum(axis=0)
         total = max(shares.sum(), 1e-12)
         kinds = [
-            Remark("remark.kind_share", kind=Remark(f"remark.{kind}"), share=share / total)
+            Message("message.kind_share", kind=Message(f"message.{kind}"), share=share / total)
             for kind, share in zip(KINDS, shares.tolist(), strict=True)
             if share > 0
         ]
-        origin = Remark("remark.estimated", kinds=kinds) if kinds else Remark("remark.unfounded")
+        origin = (
+            Message("message.estimated", kinds=kinds) if kinds else Message("message.unfounded")
+        )
         target = self.columns.targets[number]
         return Relation(self.source, target, np.where(known, table, 0.0), known, origin=origin)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.errors import LabelweaveError
 from labelweave.relations._lift import (
     Elements,
@@ -39,12 +39,12 @@ class Interval:
     low: float
     high: float
 
-    def remark(self) -> Remark:
+    def message(self) -> Message:
         """Return the figures for a sentence."""
-        return Remark("remark.interval", mean=self.mean, low=self.low, high=self.high)
+        return Message("message.interval", mean=self.mean, low=self.low, high=self.high)
 
     def __str__(self) -> str:
-        return str(self.remark())
+        return str(self.message())
 
 
 @dataclass(frozen=True)
@@ -187,32 +187,32 @@ def too_little(elements: Elements) -> str:
     """Return why there is not enough data to judge a relation, or an empty string."""
     groups = len(np.unique(elements.groups))
     if elements.count < MIN_ELEMENTS or groups < MIN_GROUPS:
-        return Remark(
-            "remark.few_elements", elements=elements.count, groups=groups,
+        return Message(
+            "message.few_elements", elements=elements.count, groups=groups,
             least=MIN_ELEMENTS, least_groups=MIN_GROUPS,
         )  # fmt: skip
     varied = (elements.values.max(axis=0) == 1) & (elements.values < elements.seen).any(axis=0)
-    return "" if varied.any() else Remark("remark.labels_alike")
+    return "" if varied.any() else Message("message.labels_alike")
 
 
 def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, str]:
     """Return the verdict and its reason; a test fails when its p-value reaches `alpha`."""
     over = "base" if figures.benchmark == "base rate" else "own"
-    lift = Remark(f"remark.lift_{over}", lift=figures.lift.remark(), labels=figures.count)
+    lift = Message(f"message.lift_{over}", lift=figures.lift.message(), labels=figures.count)
     given, best = figures.against_estimated, figures.estimated_lift
     p, classes = figures.p_value, figures.p_value_classes
     if given is not None and best is not None and _contradicted(figures):
-        told = {"best": best.remark(), "given": given.remark(), "lift": lift}
-        return "contradicted by the data", Remark("remark.contradicted", **told)
+        told = {"best": best.message(), "given": given.message(), "lift": lift}
+        return "contradicted by the data", Message("message.contradicted", **told)
     if figures.lift.low <= figures.least:
-        return "not related", Remark("remark.not_above", lift=lift, least=figures.least)
+        return "not related", Message("message.not_above", lift=lift, least=figures.least)
     if p >= alpha:
-        return "not related", Remark("remark.rows_exchanged", lift=lift, p=p)
+        return "not related", Message("message.rows_exchanged", lift=lift, p=p)
     if classes is None:
-        return "related", Remark("remark.holds", lift=lift, p=p)
+        return "related", Message("message.holds", lift=lift, p=p)
     if classes >= alpha:
-        return "not related", Remark("remark.classes_exchanged", lift=lift, p=classes)
-    return "related", Remark("remark.holds_by_class", lift=lift, p=p, classes=classes)
+        return "not related", Message("message.classes_exchanged", lift=lift, p=classes)
+    return "related", Message("message.holds_by_class", lift=lift, p=p, classes=classes)
 
 
 def _contradicted(figures: Figures) -> bool:
@@ -250,17 +250,17 @@ def judged_labels(
         n = int(counts[j])
         mean, low, high = (float(part[j]) for part in lifts) if lifts and n else (None, None, None)
         if not related:
-            keep, reason = False, Remark("remark.label_left_out")
+            keep, reason = False, Message("message.label_left_out")
         elif elements.exclusive:
-            keep, reason = True, Remark("remark.label_as_whole")
+            keep, reason = True, Message("message.label_as_whole")
         elif n < MIN_ELEMENTS or min(on[j], n - on[j]) < MIN_SIDE:
-            keep, reason = True, Remark("remark.label_few", labels=n, on=int(on[j]))
+            keep, reason = True, Message("message.label_few", labels=n, on=int(on[j]))
         elif low is not None and low > 0:
-            keep, reason = True, Remark("remark.label_lift", lift=mean, labels=n)
+            keep, reason = True, Message("message.label_lift", lift=mean, labels=n)
         else:
             keep = False
             told = {"lift": mean, "low": low, "high": high}
-            reason = Remark("remark.label_not_above", **told, labels=n)
+            reason = Message("message.label_not_above", **told, labels=n)
         name = elements.target.names[j]
         result.append(LabelEvidence(name, mean, low, high, n, keep, reason))
     return tuple(result)

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._evidence import Evidence
@@ -55,10 +55,10 @@ def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[
         source, target = relation.source.name, relation.target.name
         way = _way(links, source, target)
         if not weights[relation.name] > 0:
-            left_out[relation.name] = Remark("remark.no_weight")
+            left_out[relation.name] = Message("message.no_weight")
         elif way:
-            left_out[relation.name] = Remark(
-                "remark.counts_twice", source=source, target=target, way=" - ".join(way)
+            left_out[relation.name] = Message(
+                "message.counts_twice", source=source, target=target, way=" - ".join(way)
             )
         else:
             links.setdefault(source, []).append(target)
@@ -167,7 +167,7 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
         if _both(pair) not in gaining:
             apart.setdefault(_both(pair), pair.reason)
     if not ranking or ranking[0].gain <= 0:
-        return Proposal((), Remark("remark.no_gain"), apart)
+        return Proposal((), Message("message.no_gain"), apart)
     first = ranking[0]
     tasks = [first.receiver, first.giver]
     reason = first.reason
@@ -180,8 +180,8 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
     third = max(thirds, key=lambda name: thirds[name], default=None)
     if third is not None and thirds[third] >= WORTHWHILE * first.gain:
         tasks.append(third)
-        reason = Remark(
-            "remark.third_adds", first=reason, task=third, gain=thirds[third], of=first.gain
+        reason = Message(
+            "message.third_adds", first=reason, task=third, gain=thirds[third], of=first.gain
         )
     return Proposal(tuple(tasks), reason, apart)
 
@@ -216,7 +216,7 @@ def order_tasks(ranking: Sequence[TaskPair], start: Sequence[str]) -> list[NextT
         pairs = {name: [p for p in ranking if _adds(p, name, joined)] for name in left}
         task = max(left, key=lambda name: sum(pair.gain for pair in pairs[name]))
         best = max(pairs[task], key=lambda pair: pair.gain, default=None)
-        reason = best.reason if best else Remark("remark.no_evidence")
+        reason = best.reason if best else Message("message.no_evidence")
         order.append(NextTask(task, sum(pair.gain for pair in pairs[task]), reason))
         joined.append(task)
         left.remove(task)
@@ -256,14 +256,14 @@ def _pair(annotations: Annotations, receiver: str, giver: str, evidence: Evidenc
         before = max(labelled / width, 1.0)
         gain = before**-0.5 - (before + share * given / width) ** -0.5
     if evidence.verdict != "related":
-        verdict = Remark(f"evidence_verdict.{evidence.verdict}")
+        verdict = Message(f"evidence_verdict.{evidence.verdict}")
         told = {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason}
-        reason = Remark("remark.pair_verdict", **told)
+        reason = Message("message.pair_verdict", **told)
     elif not given:
-        reason = Remark("remark.nothing_given", giver=giver, receiver=receiver)
+        reason = Message("message.nothing_given", giver=giver, receiver=receiver)
     else:
-        reason = Remark(
-            "remark.pair_gains", receiver=receiver, labels=labelled / width, rows=given,
+        reason = Message(
+            "message.pair_gains", receiver=receiver, labels=labelled / width, rows=given,
             giver=giver, share=share,
         )  # fmt: skip
     return TaskPair(receiver, giver, gain, share, labelled, given, evidence.name, reason)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, gammaln, logsumexp
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations._em import Columns, Floats, Matrix, Problem, Rows, newton_step
@@ -564,5 +564,5 @@ def _cleaned(em: NoiseEM, relation: Relation, noisy: NDArray[np.bool_]) -> Relat
     kept = np.broadcast_to(noisy, table.shape)
     # what is unknown stays so, and entries of labels without noise as they were
     table = np.where(relation.mask & kept, table, relation.table)
-    origin = Remark("remark.noise_taken_out", origin=relation.origin)
+    origin = Message("message.noise_taken_out", origin=relation.origin)
     return replace(relation, table=table, origin=origin)

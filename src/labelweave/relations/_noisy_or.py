@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations._relation import Relation
@@ -170,7 +170,7 @@ class NoisyOr:
             self,
             weights=self.weights[rows],
             known=self.mask[rows],
-            origin=Remark("remark.shuffled", origin=self.origin),
+            origin=Message("message.shuffled", origin=self.origin),
         )
 
     @classmethod
@@ -225,7 +225,7 @@ class NoisyOr:
                 weights[:, j], leak[j] = fit_label(
                     p[seen], codes[seen, j] == 1, off[:, j], on[:, j]
                 )
-        origin = Remark("remark.fitted", rows=len(codes))
+        origin = Message("message.fitted", rows=len(codes))
         return cls(source, target, weights, leak, known, origin=origin)
 
     def predict(self, source_probabilities: ArrayLike) -> Floats:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
@@ -54,7 +54,7 @@ def reverse(relation: AnyRelation, prior: ArrayLike) -> Relation:
     possible = mass > 0
     table = joint.T / np.where(possible, mass, 1.0)[:, None]
     known = np.repeat(possible[:, None], relation.source.width, axis=1)
-    origin = Remark("remark.backwards", origin=relation.origin)
+    origin = Message("message.backwards", origin=relation.origin)
     return Relation(relation.target, relation.source, table, known, relation.strength, origin)
 
 
@@ -158,7 +158,7 @@ def _joined(first: Relation, second: Relation) -> Relation:
         first,
         table=np.where(first.mask, first.table, second.table),
         known=first.mask | second.mask,
-        origin=Remark("remark.both_origins", first=first.origin, second=second.origin),
+        origin=Message("message.both_origins", first=first.origin, second=second.origin),
     )
 
 

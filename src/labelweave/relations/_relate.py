@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._counting import confusion_counts, held_out_half, without_labels
@@ -18,7 +18,7 @@ from labelweave.relations._label_noise import NoiseReport, estimate_noise
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._relatedness import Relatedness
 from labelweave.relations._relation import Relation
-from labelweave.relations._transfer_weights import KeptOut, learning_needs
+from labelweave.relations._transfer_weights import HeldOut, learning_needs
 from labelweave.tasks import Multiclass, Multilabel
 
 Origin = Literal["knowledge", "annotations", "predictions", "all"]
@@ -39,7 +39,7 @@ class Judging:
         strength: float,
         sources: NDArray[np.int64] | None,
         groups: NDArray[np.int64] | None,
-        kept_out: KeptOut | None,
+        held_out: HeldOut | None,
         seed: int,
     ) -> None:
         self.annotations, self.predictions = annotations, predictions
@@ -48,10 +48,10 @@ class Judging:
         self.origin, self.strength, self.seed = origin, strength, seed
         self.sources, self.groups = sources, groups
         # the target head's own predictions, on rows it was not trained on where that is known
-        aligned = kept_out is not None and kept_out.annotations is annotations
-        self.own = kept_out.predictions if kept_out and aligned else predictions
+        aligned = held_out is not None and held_out.annotations is annotations
+        self.own = held_out.predictions if held_out and aligned else predictions
         self.confusion = (
-            confusion_counts(kept_out.annotations, kept_out.predictions) if kept_out else None
+            confusion_counts(held_out.annotations, held_out.predictions) if held_out else None
         )
 
     def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[Estimate]:
@@ -132,14 +132,14 @@ class Judging:
         loses = against.high < 0 and -against.mean > LOSS * best
         return None if loses else evidence
 
-    def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | Remark:
+    def noisy_or(self, pair: Pair, held: NDArray[np.bool_]) -> Evidence | Message:
         """Return the evidence of a noisy-OR, or why there is none.
 
         Judged on the held-out half of the rows with a target label, fitted on the other.
         """
         source, target = (self.annotations.task(name) for name in pair)
         if not isinstance(source, Multilabel) or not isinstance(target, Multilabel):
-            return Remark("remark.no_table", source=source.name, target=target.name)
+            return Message("message.no_table", source=source.name, target=target.name)
         p, known = self.predictions[source.name], self.annotations.labels[source.name]
         values = np.where(known >= 0, known, np.asarray(p, np.float64))
         labels = self.annotations.labels[target.name]
@@ -147,7 +147,7 @@ class Judging:
         if self.origin == "annotations":
             use = use & self.annotations.labelled(source.name)
         if not (use & held).any() or not (use & ~held).any():
-            return Remark("remark.no_common_row")
+            return Message("message.no_common_row")
         told = self.noisy_ors.get("->".join(pair))
 
         def fitted(rows: NDArray[np.bool_]) -> NoisyOr:
@@ -192,7 +192,7 @@ def relate(
     strength: float = 5.0,
     sources: NDArray[np.int64] | None = None,
     groups: NDArray[np.int64] | None = None,
-    kept_out: KeptOut | None = None,
+    held_out: HeldOut | None = None,
     noise: bool = False,
     seed: int = 0,
 ) -> Relatedness:
@@ -216,7 +216,7 @@ def relate(
         strength: what a row of an expert's table counts, in pseudo-rows.
         sources: (n,) data source of each row: each has its own class prior.
         groups: (n,) group of each row.
-        kept_out: rows that the network was not trained on, with its predictions: they say how far
+        held_out: rows that the network was not trained on, with its predictions: they say how far
             these can be trusted, and how much each task has to learn from the others.
         noise: estimate the label noise of the target tasks, too; the tables of an expert used as
             they are count as tables of clean labels.
@@ -233,7 +233,7 @@ def relate(
     tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
     held = held_out_half(annotations, groups, seed)
     work = Judging(
-        annotations, predictions, knowledge, origin, strength, sources, groups, kept_out, seed
+        annotations, predictions, knowledge, origin, strength, sources, groups, held_out, seed
     )
     estimates = work.estimate(tables, annotations)
     rivals = work.estimate(tables, without_labels(annotations, {p[1] for p in tables}, held))
@@ -249,7 +249,7 @@ def relate(
         evidence[found.name] = found
     for pair in (p for p in wanted if p not in tables):
         judged = work.noisy_or(pair, held)
-        if isinstance(judged, Remark):
+        if isinstance(judged, Message):
             left_out["->".join(pair)] = judged
             continue
         evidence[judged.name] = judged
@@ -272,7 +272,7 @@ def relate(
         ranking=tuple(ranking),
         proposal=propose(ranking),
         noise=report,
-        needs=learning_needs(kept_out, kept, seed) if kept_out is not None else {},
+        needs=learning_needs(held_out, kept, seed) if held_out is not None else {},
     )
 
 

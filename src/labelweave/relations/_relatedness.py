@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from labelweave._files import make_folder, replacing
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._estimation import Estimate
 from labelweave.relations._evidence import Evidence, Interval, LabelEvidence
@@ -40,7 +40,7 @@ class Relatedness:
         proposal: with which tasks to start.
         noise: how labels err, with the relations' tables of clean labels; None = not asked for.
         needs: per task how much it has to learn through these relations (`learning_needs`); empty
-            without rows kept out.
+            without rows held out.
     """
 
     estimates: tuple[Estimate, ...]
@@ -226,7 +226,7 @@ def load_relatedness(path: Path) -> Relatedness | None:
 
 
 def _written(value: Any, arrays: Arrays) -> Any:
-    if isinstance(value, Remark):
+    if isinstance(value, Message):
         return {"code": value.code, "values": _written(dict(value.values), arrays)}
     if isinstance(value, np.ndarray):
         name = f"array {len(arrays)}"
@@ -252,7 +252,7 @@ def _read(value: Any, array: Callable[[str], NDArray[Any]]) -> Any:
     if not isinstance(value, dict):
         return value
     if "code" in value:
-        return Remark(value["code"], **_read(value["values"], array))
+        return Message(value["code"], **_read(value["values"], array))
     if "array" in value:
         found = array(value["array"]).reshape(value["shape"])
         found.setflags(write=False)

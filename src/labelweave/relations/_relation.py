@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Task
 
@@ -90,7 +90,7 @@ class Relation:
             self,
             table=self.table[rows],
             known=self.mask[rows],
-            origin=Remark("remark.shuffled", origin=self.origin),
+            origin=Message("message.shuffled", origin=self.origin),
         )
 
     def _checked(

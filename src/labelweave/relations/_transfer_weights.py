@@ -1,4 +1,4 @@
-"""How much every task still has to learn from the others, measured on rows kept out of training.
+"""How much every task still has to learn from the others, measured on rows held out of training.
 
 What the relations tell of a task leaves out what the inputs show beyond it. That costs nothing
 where the task's own head is weak, and harms where it is strong, whatever the number of its labels.
@@ -32,7 +32,7 @@ ROWS = 20_000  # a fit has a few parameters; more rows would not change them
 
 
 @dataclass(frozen=True)
-class KeptOut:
+class HeldOut:
     """Rows that the uncoupled network was not trained on, with what it says of them.
 
     Attributes:
@@ -44,7 +44,7 @@ class KeptOut:
     predictions: Mapping[str, NDArray[np.floating]]
 
 
-def learning_needs(kept_out: KeptOut, relations: Sequence[AnyRelation], seed: int = 0) -> Needs:
+def learning_needs(held_out: HeldOut, relations: Sequence[AnyRelation], seed: int = 0) -> Needs:
     """Return per task how much it has to learn through the relations, (width,), from 0 to 1.
 
     1: the relations tell all and the task's own head nothing; 0: the other way round. A multiclass
@@ -52,17 +52,17 @@ def learning_needs(kept_out: KeptOut, relations: Sequence[AnyRelation], seed: in
     are left out.
 
     Args:
-        kept_out: rows that the network was not trained on.
+        held_out: rows that the network was not trained on.
         relations: those that will couple the tasks.
         seed: draws rows when there are more than 20,000.
     """
     found: dict[str, Floats] = {}
-    for task in kept_out.annotations.tasks:
-        codes = kept_out.annotations.labels[task.name]
-        rows = np.flatnonzero(kept_out.annotations.labelled(task.name))
+    for task in held_out.annotations.tasks:
+        codes = held_out.annotations.labels[task.name]
+        rows = np.flatnonzero(held_out.annotations.labelled(task.name))
         if len(rows) > ROWS:
             rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS, replace=False))
-        p = {name: np.asarray(v[rows], np.float64) for name, v in kept_out.predictions.items()}
+        p = {name: np.asarray(v[rows], np.float64) for name, v in held_out.predictions.items()}
         told = _told(task, p, relations)
         if told is None or not len(rows):
             continue

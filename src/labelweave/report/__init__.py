@@ -3,12 +3,12 @@
 from labelweave.report._ablation import print_ablation, write_ablation
 from labelweave.report._decision import (
     FEW_SEEDS,
-    best_coupled_arm,
+    best_coupled_method,
     decide,
     headline,
     joining,
     reasons,
-    recommended_arm,
+    recommended_method,
     risks,
 )
 from labelweave.report._messages import known_language, languages
@@ -20,7 +20,7 @@ from labelweave.report._terminal import print_compared, print_results, print_tun
 
 __all__ = [
     "FEW_SEEDS",
-    "best_coupled_arm",
+    "best_coupled_method",
     "decide",
     "headline",
     "joining",
@@ -33,7 +33,7 @@ __all__ = [
     "print_tuning",
     "read_results",
     "reasons",
-    "recommended_arm",
+    "recommended_method",
     "risks",
     "write_ablation",
     "write_csv",

@@ -22,7 +22,7 @@ from labelweave._files import write_text
 from labelweave.errors import LabelweaveError
 from labelweave.report._tables import (
     MARKS,
-    best_arms,
+    best_methods,
     checked,
     difference,
     escaped,
@@ -35,7 +35,7 @@ from labelweave.report._tables import (
 from labelweave.report._terminal import fits
 
 COLUMNS = (
-    "arm", "method", "form", "relations", "task", "metric", "mean", "std", "seeds", "best",
+    "method", "label", "form", "relations", "task", "metric", "mean", "std", "seeds", "best",
     "difference", "difference_low", "difference_high", "p_adjusted", "verdict",
 )  # fmt: skip
 HARM = "negative transfer"
@@ -44,7 +44,7 @@ ORIGINS = {"given": "given relations", "all": "from all evidence"}
 
 @dataclass(frozen=True)
 class Cell:
-    """The main metric of an arm on a task.
+    """The main metric of a method on a task.
 
     Attributes:
         mean: over the seeds; None = no data.
@@ -93,7 +93,7 @@ def print_ablation(results: Mapping[str, Any], console: Console) -> None:
 def write_ablation(results: Mapping[str, Any], folder: str | Path) -> list[Path]:
     """Write ``ablation.json``, ``.csv``, ``.tex`` and ``.html``, each whole or not at all.
 
-    The CSV file has a row for every arm and task, unrounded, as fractions; the LaTeX table needs
+    The CSV file has a row for every method and task, unrounded, as fractions; the LaTeX table needs
     the packages booktabs and amssymb; the page holds all it needs.
 
     Args:
@@ -133,22 +133,22 @@ def _groups(results: Mapping[str, Any]) -> dict[str, list[Row]]:
     for row in results["rows"]:
         relations = ORIGINS.get(row["relations"], f"from {row['relations']}")
         title = f"{row['form']}, {relations}" if row["form"] else ""
-        cells = [_cell(results, row["arm"], task) for task in results["tasks"]]
-        groups.setdefault(title, []).append((row["method"], cells))
+        cells = [_cell(results, row["method"], task) for task in results["tasks"]]
+        groups.setdefault(title, []).append((row["label"], cells))
     return groups
 
 
-def _cell(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> Cell:
+def _cell(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> Cell:
     return Cell(
-        score(results, arm, task).mean,
-        _spread(results, arm, task),
-        arm in best_arms(results, task),
-        verdict(results, arm, task) == HARM,
+        score(results, method, task).mean,
+        _spread(results, method, task),
+        method in best_methods(results, task),
+        verdict(results, method, task) == HARM,
     )
 
 
-def _spread(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> float | None:
-    found = results["arms"].get(arm, {}).get(task["name"], {}).get(task["main_metric"]) or {}
+def _spread(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> float | None:
+    found = results["methods"].get(method, {}).get(task["name"], {}).get(task["main_metric"]) or {}
     values = [value for value in found.get("values", []) if value is not None]
     return stdev(values) if len(values) > 1 else None
 
@@ -162,8 +162,8 @@ def _table(results: Mapping[str, Any], shown: Sequence[int]) -> Table:
     for title, rows in _groups(results).items():
         if title:
             table.add_row(Text(title, style="italic"))
-        for method, cells in rows:
-            table.add_row(Text(method), *(_styled(cells[i]) for i in shown))
+        for label, cells in rows:
+            table.add_row(Text(label), *(_styled(cells[i]) for i in shown))
     return table
 
 
@@ -190,16 +190,16 @@ def _csv(results: Mapping[str, Any]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in results["rows"]:
-        arm = row["arm"]
+        method = row["method"]
         for task in results["tasks"]:
-            cell, change = _cell(results, arm, task), difference(results, arm, task)
+            cell, change = _cell(results, method, task), difference(results, method, task)
             writer.writerow(
                 (
-                    *(arm, row["method"], row["form"], row["relations"]),
+                    *(method, row["label"], row["form"], row["relations"]),
                     *(task["name"], task["main_metric"], cell.mean, cell.spread),
-                    *(score(results, arm, task).seeds, int(cell.best)),
+                    *(score(results, method, task).seeds, int(cell.best)),
                     *(change.mean, change.low, change.high, change.p_adjusted),
-                    verdict(results, arm, task),
+                    verdict(results, method, task),
                 )
             )
     return text.getvalue()
@@ -208,7 +208,7 @@ def _csv(results: Mapping[str, Any]) -> str:
 def _latex(results: Mapping[str, Any]) -> str:
     heads = ["method", *(task["name"] for task in results["tasks"])]
     groups = {
-        title: [[escaped(method), *map(_math, cells)] for method, cells in rows]
+        title: [[escaped(label), *map(_math, cells)] for label, cells in rows]
         for title, rows in _groups(results).items()
     }
     # the mark goes into the escaped text afterwards, for it is a command

@@ -7,7 +7,7 @@ from typing import Any
 from labelweave.report._messages import Messages
 from labelweave.report._tables import (
     checked,
-    coupled_arms,
+    coupled_methods,
     difference,
     interval_level,
     mean_scores,
@@ -19,18 +19,18 @@ from labelweave.report._tables import (
 CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task")
 
 
-def best_coupled_arm(results: Mapping[str, Any]) -> str | None:
-    """Return the coupled arm with the highest mean main metric, None if none has data."""
+def best_coupled_method(results: Mapping[str, Any]) -> str | None:
+    """Return the coupled method with the highest mean main metric, None if none has data."""
     results = checked(results)
-    means = mean_scores(results, coupled_arms(results))
+    means = mean_scores(results, coupled_methods(results))
     return max(means, key=means.__getitem__, default=None)
 
 
-def recommended_arm(results: Mapping[str, Any]) -> str:
-    """Return the arm to use: no negative transfer on any task and the highest mean main metric.
+def recommended_method(results: Mapping[str, Any]) -> str:
+    """Return the method to use: no negative transfer on any task and the highest mean main metric.
 
-    Only the baseline and the coupled arms are candidates, never a control. The baseline is the
-    answer where every coupled arm harms some task, or none has a higher mean.
+    Only the baseline and the coupled methods are candidates, never a control. The baseline is the
+    answer where every coupled method harms some task, or none has a higher mean.
 
     Args:
         results: the content of a study's results.json.
@@ -39,34 +39,34 @@ def recommended_arm(results: Mapping[str, Any]) -> str:
         LabelweaveError: the results are not those of a study.
     """
     results = checked(results)
-    coupled = coupled_arms(results)
-    safe = [arm for arm in coupled if not tasks_with(results, arm, "negative transfer")]
+    coupled = coupled_methods(results)
+    safe = [method for method in coupled if not tasks_with(results, method, "negative transfer")]
     # the baseline comes first, so a tie goes to it
     means = mean_scores(results, [results["baseline"], *safe])
     return max(means, key=means.__getitem__, default=str(results["baseline"]))
 
 
-def shown_arm(results: Mapping[str, Any]) -> str:
-    """Return the arm whose figures are told: the recommended one, or the best beside a baseline."""
-    given = results["decision"].get("arm")
-    if given in results["arms"]:
+def shown_method(results: Mapping[str, Any]) -> str:
+    """Return the method whose figures are told: the recommended one, or the best beside a baseline."""
+    given = results["decision"].get("method")
+    if given in results["methods"]:
         return str(given)
-    arm = recommended_arm(results)
-    return (best_coupled_arm(results) or arm) if arm == results["baseline"] else arm
+    method = recommended_method(results)
+    return (best_coupled_method(results) or method) if method == results["baseline"] else method
 
 
-def joining(results: Mapping[str, Any], arm: str) -> str:
+def joining(results: Mapping[str, Any], method: str) -> str:
     """Return whether to join: "join", "join some", "do not join" or "cannot tell".
 
-    By the verdicts on a joint arm. join: a gain on some task and negative transfer on none; join
+    By the verdicts on a joint method. join: a gain on some task and negative transfer on none; join
     some: both; cannot tell: no change is shown, and on some task there is not enough data, or no
     comparison at all; do not join: all else.
 
     Args:
         results: the content of a study's results.json.
-        arm: the joint arm.
+        method: the joint method.
     """
-    words = [verdict(results, arm, task) for task in results["tasks"]]
+    words = [verdict(results, method, task) for task in results["tasks"]]
     if "gain" in words:
         return "join some" if "negative transfer" in words else "join"
     unclear = {None, "not enough data"} & {*words}
@@ -76,8 +76,8 @@ def joining(results: Mapping[str, Any], arm: str) -> str:
 def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
     """Return the verdict in words, in one line.
 
-    It holds the best coupled arm against the baseline, names the recommended arm where that is
-    another one, and says where a control has a higher mean than the recommended arm.
+    It holds the best coupled method against the baseline, names the recommended method where that is
+    another one, and says where a control has a higher mean than the recommended method.
 
     Args:
         results: the content of a study's results.json.
@@ -87,23 +87,23 @@ def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
         LabelweaveError: the results are not those of a study.
     """
     results, say = checked(results), say or Messages()
-    best, chosen = best_coupled_arm(results), recommended_arm(results)
+    best, chosen = best_coupled_method(results), recommended_method(results)
     baseline = str(results["baseline"])
     if best is None:
-        parts = [say("headline.no_arm", baseline=baseline)]
+        parts = [say("headline.no_method", baseline=baseline)]
     elif not mean_scores(results, [baseline]):
-        parts = [say("headline.no_baseline", arm=best, baseline=baseline)]
+        parts = [say("headline.no_baseline", method=best, baseline=baseline)]
     else:
         told = outcome(results, best, say)
-        parts = [say("headline.against", arm=best, baseline=baseline, outcome=told)]
+        parts = [say("headline.against", method=best, baseline=baseline, outcome=told)]
     if best is not None and chosen != best:
-        parts.append(say("headline.recommended", arm=chosen))
+        parts.append(say("headline.recommended", method=chosen))
     parts += controls_ahead(results, chosen, say)
     return say("format.stop").join(parts)
 
 
 def blind_spot(results: Mapping[str, Any], say: Messages | None = None) -> str | None:
-    """Return how large a change could have stayed unseen where the best coupled arm shows none.
+    """Return how large a change could have stayed unseen where the best coupled method shows none.
 
     None where it shows a change on every task, or the results do not say what could be seen.
 
@@ -115,21 +115,21 @@ def blind_spot(results: Mapping[str, Any], say: Messages | None = None) -> str |
         LabelweaveError: the results are not those of a study.
     """
     results, say = checked(results), say or Messages()
-    arm = best_coupled_arm(results)
-    if arm is None:
+    method = best_coupled_method(results)
+    if method is None:
         return None
     silent = [
         (change.detectable, task["name"], change)
         for task in results["tasks"]
-        if verdict(results, arm, task) in ("no difference", "not enough data")
-        and (change := difference(results, arm, task)).detectable is not None
+        if verdict(results, method, task) in ("no difference", "not enough data")
+        and (change := difference(results, method, task)).detectable is not None
     ]
     if not silent:
         return None
     detectable, name, change = max(silent, key=lambda entry: entry[0])
     told = say(
         "risk.blind_spot",
-        arm=arm,
+        method=method,
         of=of_tasks(len(silent), results, say),
         labels=change.n,
         seeds=say("count.seeds", n=change.seeds),
@@ -139,10 +139,10 @@ def blind_spot(results: Mapping[str, Any], say: Messages | None = None) -> str |
     return told + (say("risk.blind_spot_others") if len(silent) > 1 else "")
 
 
-def outcome(results: Mapping[str, Any], arm: str, say: Messages) -> str:
-    """Return on how many tasks an arm gains and harms, with an example."""
-    gains, harmed = (tasks_with(results, arm, word) for word in ("gain", "negative transfer"))
-    unclear = tasks_with(results, arm, "not enough data")
+def outcome(results: Mapping[str, Any], method: str, say: Messages) -> str:
+    """Return on how many tasks a method gains and harms, with an example."""
+    gains, harmed = (tasks_with(results, method, word) for word in ("gain", "negative transfer"))
+    unclear = tasks_with(results, method, "not enough data")
     text = say(
         "outcome.counts",
         gains=of_tasks(len(gains), results, say),
@@ -152,8 +152,8 @@ def outcome(results: Mapping[str, Any], arm: str, say: Messages) -> str:
     # the example: the largest gain, or the largest change where nothing is a gain
     moved = []
     for task in results["tasks"]:
-        before, after = score(results, results["baseline"], task), score(results, arm, task)
-        change = difference(results, arm, task)
+        before, after = score(results, results["baseline"], task), score(results, method, task)
+        change = difference(results, method, task)
         if before.mean is None or after.mean is None or change.mean is None:
             continue
         told = say.short(change.mean, "+")
@@ -167,7 +167,7 @@ def outcome(results: Mapping[str, Any], arm: str, say: Messages) -> str:
 
 
 def controls_ahead(results: Mapping[str, Any], chosen: str, say: Messages) -> list[str]:
-    """Return a sentence for every control that has a higher mean than an arm on some task."""
+    """Return a sentence for every control that has a higher mean than a method on some task."""
     parts = []
     for control in CONTROLS_TO_BEAT:
         ahead = 0
@@ -180,7 +180,7 @@ def controls_ahead(results: Mapping[str, Any], chosen: str, say: Messages) -> li
                     apart.append(task["name"])
         if ahead:
             of = of_tasks(ahead, results, say)
-            names = {"control": control, "arm": chosen, "apart": counted(apart, say)}
+            names = {"control": control, "method": chosen, "apart": counted(apart, say)}
             parts.append(say("headline.control", of=of, **names))
     return parts
 
@@ -230,11 +230,11 @@ def three_figures(results: Mapping[str, Any], say: Messages) -> tuple[Figure, ..
 
 
 def _accuracy(results: Mapping[str, Any]) -> dict[str, Any] | None:
-    arm = shown_arm(results)
+    method = shown_method(results)
     changes = [
         change
         for task in results["tasks"]
-        if (change := difference(results, arm, task).mean) is not None
+        if (change := difference(results, method, task).mean) is not None
     ]
     if not changes:
         return None
@@ -254,9 +254,9 @@ def _cost(results: Mapping[str, Any]) -> dict[str, Any] | None:
     ratio = (results["costs"].get("ratio") or {}).get("latency_256")
     if ratio:
         return {"value": {"mean": ratio}, "unit": "times", "assumption": "latency"}
-    arm, baseline = shown_arm(results), results["baseline"]
-    ours, base = (results["costs"].get(name, {}).get("seconds") for name in (arm, baseline))
-    if arm == baseline or not ours or not base:
+    method, baseline = shown_method(results), results["baseline"]
+    ours, base = (results["costs"].get(name, {}).get("seconds") for name in (method, baseline))
+    if method == baseline or not ours or not base:
         return None
     return {"value": {"mean": ours / base}, "unit": "times", "assumption": "training_time"}
 
@@ -343,7 +343,7 @@ def decide(results: Mapping[str, Any], say: Messages | None = None) -> Decision:
     """
     results, say = checked(results), say or Messages()
     given = results["decision"]
-    key = given.get("verdict") or joining(results, shown_arm(results))
+    key = given.get("verdict") or joining(results, shown_method(results))
     return Decision(
         key,
         say.named("decision", key),
@@ -354,27 +354,27 @@ def decide(results: Mapping[str, Any], say: Messages | None = None) -> Decision:
 
 
 def reasons(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
-    """Return why `recommended_arm` is recommended, one sentence a reason.
+    """Return why `recommended_method` is recommended, one sentence a reason.
 
     Raises:
         LabelweaveError: the results are not those of a study.
     """
     results, say = checked(results), say or Messages()
-    chosen, baseline = recommended_arm(results), str(results["baseline"])
+    chosen, baseline = recommended_method(results), str(results["baseline"])
     found = []
-    means = mean_scores(results, [baseline, *coupled_arms(results)])
+    means = mean_scores(results, [baseline, *coupled_methods(results)])
     if chosen in means:
         mean = say.fixed(means[chosen])
-        others = [f"{arm} {say.fixed(m)}" for arm, m in means.items() if arm != chosen]
+        others = [f"{method} {say.fixed(m)}" for method, m in means.items() if method != chosen]
         key = "reason.means" if others else "reason.mean"
-        found.append(say(key, arm=chosen, mean=mean, others=say.list(others)))
+        found.append(say(key, method=chosen, mean=mean, others=say.list(others)))
     if chosen != baseline:
-        found.append(say("reason.outcome", arm=chosen, outcome=outcome(results, chosen, say)))
-    for arm in means:
-        harmed = tasks_with(results, arm, "negative transfer")
+        found.append(say("reason.outcome", method=chosen, outcome=outcome(results, chosen, say)))
+    for method in means:
+        harmed = tasks_with(results, method, "negative transfer")
         if harmed:
-            found.append(say("reason.ruled_out", arm=arm, tasks=counted(harmed, say)))
-    costs = [results["costs"].get(arm, {}).get("networks") for arm in (chosen, baseline)]
+            found.append(say("reason.ruled_out", method=method, tasks=counted(harmed, say)))
+    costs = [results["costs"].get(method, {}).get("networks") for method in (chosen, baseline)]
     if all(costs) and costs[0] < costs[1]:
         found.append(say("reason.networks", n=costs[0], before=costs[1]))
     return found
@@ -387,12 +387,12 @@ def risks(results: Mapping[str, Any], say: Messages | None = None) -> list[str]:
         LabelweaveError: the results are not those of a study.
     """
     results, say = checked(results), say or Messages()
-    chosen, baseline = recommended_arm(results), str(results["baseline"])
+    chosen, baseline = recommended_method(results), str(results["baseline"])
     found = []
     pair = mean_scores(results, [chosen, "shuffled_relations"])
     if chosen != baseline and len(pair) == 2 and pair["shuffled_relations"] >= pair[chosen]:
         found.append(say("risk.shuffled", mean=say.short(pair["shuffled_relations"])))
-    if len(mean_scores(results, [baseline, *coupled_arms(results)])) > 2:
+    if len(mean_scores(results, [baseline, *coupled_methods(results)])) > 2:
         found.append(say("risk.selection"))
     unseen = blind_spot(results, say)
     if unseen:

@@ -39,12 +39,12 @@ def interval_plot(
     key: str,
     say: Messages | None = None,
 ) -> str:
-    """Draw one task: a dot with its interval for every arm, the baseline as a vertical line.
+    """Draw one task: a dot with its interval for every method, the baseline as a vertical line.
 
     Args:
         task: the task's name.
         metric: the name of its main metric, the horizontal axis.
-        rows: (arm, estimate, verdict) from top to bottom.
+        rows: (method, estimate, verdict) from top to bottom.
         baseline: the baseline's mean, None for no line.
         key: a name that no other picture of the page has.
         say: the language; default English.
@@ -79,19 +79,19 @@ def interval_plot(
 
 
 def loss_curves(
-    arm: str,
+    method: str,
     curve: Mapping[str, Any],
     terms: Sequence[str],
     key: str,
     say: Messages | None = None,
 ) -> str:
-    """Draw an arm's weighted loss terms by training step, on a log scale if none is negative.
+    """Draw a method's weighted loss terms by training step, on a log scale if none is negative.
 
     Args:
-        arm: the arm's name.
-        curve: the arm's "step" and "terms", of the results' "curves".
+        method: the method's name.
+        curve: the method's "step" and "terms", of the results' "curves".
         terms: the terms to draw, at most 12; their order gives the colours, so that a term
-            looks the same in every arm.
+            looks the same in every method.
         key: a name that no other picture of the page has.
         say: the language; default English.
 
@@ -124,7 +124,7 @@ def loss_curves(
         axes.grid(axis="y")
         figure.legend(lines, names, loc="outside lower left", ncols=columns)
         told = say.list([f"{term} {_course(values, say)}" for term, values in drawn.items()])
-        alt = say("alt.losses", arm=arm, told=told or say("word.no_data"))
+        alt = say("alt.losses", method=method, told=told or say("word.no_data"))
         return inline_svg(figure, alt)
 
 
@@ -147,19 +147,19 @@ COURSES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), ("#009E73", "^", "-."))
 
 
 def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, say: Messages) -> str:
-    """Draw the metric of single-task models by their number of labels, and the joint arm's level.
+    """Draw the metric of single-task models by their number of labels, and the joint method's level.
 
     Args:
         task: the task's name.
         curve: one of the results' "label_curves".
-        baseline: the arm whose curve it is.
+        baseline: the method whose curve it is.
         key: a name that no other picture of the page has.
         say: the language.
 
     Returns:
         An SVG element.
     """
-    metric, arm = say.named("metric", curve["metric"]), curve["arm"]
+    metric, method = say.named("metric", curve["metric"]), curve["method"]
     points = [point for point in curve["points"] if point.get("mean") is not None]
     joint = curve.get("joint") or {}
     with style(key):
@@ -174,7 +174,7 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
             x, y = np.asarray(curve["fit"], dtype=float).T
             axes.plot(x, y, color=BLUE, lw=1.2, label=say("legend.fit"))
         if joint.get("mean") is not None:
-            axes.axhline(joint["mean"], color=VERMILION, ls="--", lw=1.3, label=arm)
+            axes.axhline(joint["mean"], color=VERMILION, ls="--", lw=1.3, label=method)
             if joint.get("low") is not None and joint.get("high") is not None:
                 axes.axhspan(joint["low"], joint["high"], color=VERMILION, alpha=0.12, lw=0)
         needed = (curve.get("needed") or {}).get("mean")
@@ -199,20 +199,20 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
             task=task,
             metric=metric,
             told=say.list(told) or say("word.no_data"),
-            arm=arm,
+            method=method,
             joint=say.fixed(joint.get("mean")),
         )
         return inline_svg(figure, alt)
 
 
 def reliability(
-    task: str, arms: Mapping[str, Sequence[Sequence[float]]], key: str, say: Messages
+    task: str, methods: Mapping[str, Sequence[Sequence[float]]], key: str, say: Messages
 ) -> str:
     """Draw how often predictions are right by how sure they are; the diagonal is calibrated.
 
     Args:
         task: the task's name.
-        arms: per arm its bins: mean confidence, share right, number of elements.
+        methods: per method its bins: mean confidence, share right, number of elements.
         key: a name that no other picture of the page has.
         say: the language.
 
@@ -222,14 +222,14 @@ def reliability(
     with style(key):
         figure, axes = new_figure(WIDTH, 290)
         told = []
-        values = [value for bins in arms.values() for entry in bins for value in entry[:2]]
+        values = [value for bins in methods.values() for entry in bins for value in entry[:2]]
         low = max(0.0, min(values, default=0.0) - 0.03)
         axes.plot([low, 1], [low, 1], color=BLACK, lw=0.9, ls=(0, (4, 3)))
-        for (arm, bins), (colour, marker, line) in zip(arms.items(), COURSES, strict=False):
+        for (method, bins), (colour, marker, line) in zip(methods.items(), COURSES, strict=False):
             x, y = np.asarray(bins, dtype=float)[:, :2].T
-            axes.plot(x, y, color=colour, marker=marker, ls=line, lw=1.2, ms=4, label=arm)
+            axes.plot(x, y, color=colour, marker=marker, ls=line, lw=1.2, ms=4, label=method)
             pairs = [f"{say.fixed(c, 2)} → {say.fixed(a, 2)}" for c, a, *_ in bins]
-            told.append(f"{arm} {say.list(pairs)}")
+            told.append(f"{method} {say.list(pairs)}")
         axes.set(xlim=(low, 1.01), ylim=(low, 1.01))
         axes.set_xlabel(say("axis.confidence"))
         axes.set_ylabel(say("axis.right"))
@@ -338,9 +338,9 @@ class TaskRow(NamedTuple):
 
 
 def shown(results: Mapping[str, Any], preferred: str) -> str | None:
-    """Return the arm to show: the preferred one if its training was watched, else the first."""
-    arms = results["left_behind"]
-    return preferred if preferred in arms else next(iter(arms), None)
+    """Return the method to show: the preferred one if its training was watched, else the first."""
+    methods = results["left_behind"]
+    return preferred if preferred in methods else next(iter(methods), None)
 
 
 def task_rows(found: Mapping[str, Any], say: Messages) -> list[TaskRow]:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.errors import LabelweaveError, listing, nearest
 
 PLURALS = ("one", "other")
@@ -33,7 +33,7 @@ class Messages:
     def __call__(self, key: str, **values: object) -> str:
         """Return the text of a key with its values filled in; the number `n` decides the plural.
 
-        A list becomes quoted names, a remark of the results a text; a text's own format of a number
+        A list becomes quoted names, a message of the results a text; a text's own format of a number
         (``{lift:.3f}``) gets the language's marks.
         """
         text = self.texts[key]
@@ -41,20 +41,20 @@ class Messages:
             text = text["one" if values.get("n") in (1, "1") and "one" in text else "other"]
         return self._filled.vformat(str(text), (), values)
 
-    def tells(self, remark: object) -> bool:
-        """Return whether there is a text for what results remark; an older one is a mere text."""
-        return isinstance(remark, Mapping) and remark.get("code") in self.texts
+    def tells(self, message: object) -> bool:
+        """Return whether there is a text for what results message; an older one is a mere text."""
+        return isinstance(message, Mapping) and message.get("code") in self.texts
 
-    def told(self, remark: Any) -> str:
-        """Return what results remark, in this language or, where it has no text, in English."""
-        if isinstance(remark, Remark):
-            return self(remark.code, **remark.values)
-        if not isinstance(remark, Mapping):
-            return str(remark)
+    def told(self, message: Any) -> str:
+        """Return what results message, in this language or, where it has no text, in English."""
+        if isinstance(message, Message):
+            return self(message.code, **message.values)
+        if not isinstance(message, Mapping):
+            return str(message)
         try:
-            return self(remark["code"], **remark.get("values") or {})
+            return self(message["code"], **message.get("values") or {})
         except (KeyError, ValueError):
-            return str(remark.get("text", ""))
+            return str(message.get("text", ""))
 
     def named(self, kind: str, name: object) -> str:
         """Return what a name is called, such as that of a metric; itself if no text is there."""
@@ -127,7 +127,7 @@ class _Filled(string.Formatter):
         self.say = say
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, Mapping | Remark):
+        if isinstance(value, Mapping | Message):
             return self.say.told(value)
         if isinstance(value, list):
             return self.say.list([self._named(each) for each in value])
@@ -135,7 +135,7 @@ class _Filled(string.Formatter):
         return format(value, format_spec).translate(marks)
 
     def _named(self, value: Any) -> str:
-        if isinstance(value, Mapping | Remark):
+        if isinstance(value, Mapping | Message):
             return self.say.told(value)
         return self.say("format.quoted", name=value)
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelweave._files import write_text
 from labelweave.errors import LabelweaveError
-from labelweave.report._decision import decide, headline, recommended_arm, shown_arm
+from labelweave.report._decision import decide, headline, recommended_method, shown_method
 from labelweave.report._messages import Messages, known_language
 from labelweave.report._sections import money_lines, needs_rows, noise_rows
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import (
     MARKS,
-    arm_names,
-    best_arms,
+    best_methods,
     checked,
     difference,
     estimate,
     interval_level,
+    method_names,
     score,
     verdict,
 )
@@ -95,7 +95,7 @@ def _wanted(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
         reliability,
     )
 
-    arms, terms = arm_names(results), _largest_terms(results["curves"])
+    methods, terms = method_names(results), _largest_terms(results["curves"])
     baseline = results["baseline"]
     return {
         "intervals": [
@@ -104,7 +104,10 @@ def _wanted(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
                 (
                     task["name"],
                     task["main_metric"],
-                    [(arm, score(results, arm, task), verdict(results, arm, task)) for arm in arms],
+                    [
+                        (method, score(results, method, task), verdict(results, method, task))
+                        for method in methods
+                    ],
                     score(results, baseline, task).mean,
                     f"task-{i}",
                     say,
@@ -133,9 +136,11 @@ def _wanted(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
             if (bins := _bins(results["calibration"], task))
         },
         "curves": {
-            arm: Picture(loss_curves, (arm, results["curves"][arm], terms, f"curve-{i}", say))
-            for i, arm in enumerate(arms)
-            if arm in results["curves"]
+            method: Picture(
+                loss_curves, (method, results["curves"][method], terms, f"curve-{i}", say)
+            )
+            for i, method in enumerate(methods)
+            if method in results["curves"]
         },
         "behind": _behind(results, say),
         "hidden_terms": len(_terms(results["curves"])) - len(terms),
@@ -146,19 +151,19 @@ def _behind(results: Mapping[str, Any], say: Messages) -> dict[str, Any] | None:
     """Return what the section on tasks that are left behind shows; None = nothing was measured."""
     from labelweave.report._figures import advice, cosine_map, shown, task_rows
 
-    arm = shown(results, shown_arm(results))
-    if arm is None:
+    method = shown(results, shown_method(results))
+    if method is None:
         return None
-    found = results["left_behind"][arm]
+    found = results["left_behind"][method]
     picture = found["cosine"] and Picture(cosine_map, (found, "cosines", say))
     rows, told = task_rows(found, say), advice(found, say)
-    return {"arm": arm, "rows": rows, "advice": told, "cosines": picture}
+    return {"method": method, "rows": rows, "advice": told, "cosines": picture}
 
 
 def _bins(calibration: Mapping[str, Any], task: str) -> dict[str, Any]:
-    """Return the bins of every arm that has some."""
-    found = {arm: (of.get(task) or {}).get("bins") for arm, of in calibration.items()}
-    return {arm: bins for arm, bins in found.items() if bins}
+    """Return the bins of every method that has some."""
+    found = {method: (of.get(task) or {}).get("bins") for method, of in calibration.items()}
+    return {method: bins for method, bins in found.items() if bins}
 
 
 def _terms(curves: Mapping[str, Any]) -> list[str]:
@@ -166,7 +171,7 @@ def _terms(curves: Mapping[str, Any]) -> list[str]:
 
 
 def _largest_terms(curves: Mapping[str, Any]) -> list[str]:
-    """Return the terms to draw: those with the largest peaks over all arms, in their order."""
+    """Return the terms to draw: those with the largest peaks over all methods, in their order."""
     peaks = {
         term: max(
             (abs(v) for c in curves.values() for v in c["terms"].get(term, []) if v is not None),
@@ -210,7 +215,7 @@ def write_html(
     import yaml
     from markupsafe import Markup
 
-    arms, costs = arm_names(results), results["costs"]
+    methods, costs = method_names(results), results["costs"]
     css = files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
     page = (
         templates(escaped=True)
@@ -219,11 +224,14 @@ def write_html(
             common(results, say),
             css=Markup(css),
             sections=SECTIONS,
-            titles={arm: _title(results, arm, say) for arm in [*arms, recommended_arm(results)]},
-            shown=shown_arm(results),
+            titles={
+                method: _title(results, method, say)
+                for method in [*methods, recommended_method(results)]
+            },
+            shown=shown_method(results),
             by_task=_by_task(results, say),
             running=_running(costs, say) if "joint" in costs else [],
-            calibrated=[arm for arm in arms if arm in results["calibration"]],
+            calibrated=[method for method in methods if method in results["calibration"]],
             classes=_classes(results["coverage"]),
             settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
             noise_rows=noise_rows,
@@ -254,36 +262,36 @@ def common(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
     return {
         "t": say,
         "results": results,
-        "arms": arm_names(results),
+        "methods": method_names(results),
         "headline": headline(results, say),
-        "recommended": recommended_arm(results),
+        "recommended": recommended_method(results),
         "decision": decide(results, say),
         "money_told": money_lines(results["money"], say),
         "level": interval_level(results),
         "marks": MARKS,
-        "best_arms": best_arms,
+        "best_methods": best_methods,
         "score": score,
         "verdict": verdict,
     }
 
 
-def _title(results: Mapping[str, Any], arm: str, say: Messages) -> str:
-    """Return what an arm is: the catalogue's text for a usual arm, else the study's own title."""
-    name, *parts = arm.split(".")
-    keys = [f"arm.{name}", *(f"arm_with.{part}" for part in parts)]
+def _title(results: Mapping[str, Any], method: str, say: Messages) -> str:
+    """Return what a method is: the catalogue's text for a usual method, else the study's own title."""
+    name, *parts = method.split(".")
+    keys = [f"method.{name}", *(f"method_with.{part}" for part in parts)]
     if all(say.has(key) for key in keys):
         return "".join(say(key) for key in keys)
-    return str(results["arm_titles"].get(arm) or say("word.no_description"))
+    return str(results["method_titles"].get(method) or say("word.no_description"))
 
 
 def _by_task(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
     """Return the heads and rows of the figures by task; a column without any figure is left out."""
-    arm, money = shown_arm(results), results["money"].get("labels") or {}
+    method, money = shown_method(results), results["money"].get("labels") or {}
     columns: dict[str, list[dict[str, str]]] = {}
     for task in results["tasks"]:
         curve = results["label_curves"].get(task["name"]) or {}
         price = money.get(task["name"]) or {}
-        change = vars(difference(results, arm, task))
+        change = vars(difference(results, method, task))
         for head, cell in (
             ("figure.accuracy", _cell(change, say, 3, "+")),
             ("head.labels_now", _cell({"mean": curve.get("has")}, say, 0)),
@@ -350,8 +358,8 @@ def write_markdown(results: Mapping[str, Any], path: str | Path, language: str =
     environment = templates(escaped=False)
     environment.filters["md"] = _escaped
 
-    def cell(arm: str, task: Mapping[str, Any]) -> str:
-        found, word = score(results, arm, task), verdict(results, arm, task)
+    def cell(method: str, task: Mapping[str, Any]) -> str:
+        found, word = score(results, method, task), verdict(results, method, task)
         half = ""
         if found.low is not None and found.high is not None:
             half = f" ± {say.fixed((found.high - found.low) / 2)}"

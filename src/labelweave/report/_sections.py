@@ -21,7 +21,7 @@ def value_lines(results: Mapping[str, Any]) -> list[str]:
     decision = results.get("decision") or {}
     figures = {figure["key"]: figure for figure in decision.get("figures", ())}
     if figures:
-        lines.append(f"Decision: {decision['verdict']} ({decision['arm']})")
+        lines.append(f"Decision: {decision['verdict']} ({decision['method']})")
         lines.append("  " + "; ".join(filter(None, (_accuracy(figures), _cost(results)))))
     lines += _labels(results)
     plan = results.get("label_plan") or {}

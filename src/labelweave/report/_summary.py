@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from labelweave._files import replacing
-from labelweave.report._decision import Decision, decide, headline, shown_arm
+from labelweave.report._decision import Decision, decide, headline, shown_method
 from labelweave.report._messages import Messages
 from labelweave.report._tables import (
     Estimate,
@@ -94,13 +94,13 @@ def _write(
 
 
 def _draw_changes(figure: Any, results: Mapping[str, Any], say: Messages) -> None:
-    """Draw the change of the shown arm against the baseline on every task."""
+    """Draw the change of the shown method against the baseline on every task."""
     from labelweave.report._drawing import name_ticks
     from labelweave.report._figures import BLACK, GREY, MARKERS
 
-    arm = shown_arm(results)
+    method = shown_method(results)
     rows: Sequence[tuple[str, Estimate, str | None]] = [
-        (task["name"], difference(results, arm, task), verdict(results, arm, task))
+        (task["name"], difference(results, method, task), verdict(results, method, task))
         for task in results["tasks"]
     ]
     kept = sorted(rows, key=lambda row: -abs(row[1].mean or 0.0))[:MOST_TASKS]
@@ -123,7 +123,7 @@ def _draw_changes(figure: Any, results: Mapping[str, Any], say: Messages) -> Non
     axes.tick_params(labelsize=12)
     axes.grid(axis="x")
     level = interval_level(results)
-    title = say("summary.changes", arm=arm, baseline=results["baseline"], level=level)
+    title = say("summary.changes", method=method, baseline=results["baseline"], level=level)
     for i, line in enumerate(_lines(title, 62, 2)):
         figure.text(0.56, 0.665 - 0.028 * i, line, size=13, color=INK)
     marks = {"gain": "▲", "negative transfer": "▼", "no difference": "●", "not enough data": "○"}

@@ -1,4 +1,4 @@
-"""The numbers of a study, read from its results: estimates, verdicts and means of the arms."""
+"""The numbers of a study, read from its results: estimates, verdicts and means of the methods."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ _COVERAGE: dict[str, Any] = {
     "sources": [], "tasks": [], "rows": {}, "labelled": {}, "per_class": {}, "co_labelled": [],
 }  # fmt: skip
 _OPTIONAL: dict[str, Any] = {
-    "labelweave": "", "created": "", "seeds": [], "baseline": "single_task", "arm_titles": {},
+    "labelweave": "", "created": "", "seeds": [], "baseline": "single_task", "method_titles": {},
     "differences": {}, "verdicts": {}, "coverage": {}, "relations": [], "relatedness": {},
     "curves": {}, "costs": {}, "prior": "",
     "splits": {}, "settings": {}, "environment": {}, "notes": [], "failures": [], "command": "",
@@ -63,10 +63,10 @@ def checked(results: Any) -> dict[str, Any]:
         LabelweaveError: a key without which there is no report is missing, a table names an
             unknown task, or a verdict is not one of the four.
     """
-    filled = _OPTIONAL | _require("results", results, "study", "tasks", "arms")
-    if not filled["tasks"] or not filled["arms"]:
+    filled = _OPTIONAL | _require("results", results, "study", "tasks", "methods")
+    if not filled["tasks"] or not filled["methods"]:
         raise LabelweaveError(
-            f"results: found {len(filled['tasks'])} tasks and {len(filled['arms'])} arms, "
+            f"results: found {len(filled['tasks'])} tasks and {len(filled['methods'])} methods, "
             "expected at least one of each"
         )
     for i, task in enumerate(filled["tasks"], start=1):
@@ -87,23 +87,23 @@ def checked(results: Any) -> dict[str, Any]:
                 f"{place}: table of {len(lengths)} rows of {listing(sorted(set(lengths)))} "
                 f"columns, expected {n} rows and {m} columns as named"
             )
-    for arm, curve in filled["curves"].items():
-        _require(f"results, curves of '{arm}'", curve, "step", "terms")
+    for method, curve in filled["curves"].items():
+        _require(f"results, curves of '{method}'", curve, "step", "terms")
         for term, values in curve["terms"].items():
             if len(values) != len(curve["step"]):
                 raise LabelweaveError(
-                    f"results, curves of '{arm}', '{term}': found {len(values)} values, "
+                    f"results, curves of '{method}', '{term}': found {len(values)} values, "
                     f"expected {len(curve['step'])}, one a step"
                 )
     names = [task["name"] for task in filled["tasks"]]
-    for part in ("arms", "differences", "verdicts"):
-        for arm, cells in filled[part].items():
+    for part in ("methods", "differences", "verdicts"):
+        for method, cells in filled[part].items():
             for name in cells:
-                _expect(f"results, {part}, '{arm}'", name, names)
-    for arm, verdicts in filled["verdicts"].items():
+                _expect(f"results, {part}, '{method}'", name, names)
+    for method, verdicts in filled["verdicts"].items():
         for name, verdict in verdicts.items():
             if verdict is not None:
-                _expect(f"results, verdict of '{arm}' on '{name}'", verdict, list(MARKS))
+                _expect(f"results, verdict of '{method}' on '{name}'", verdict, list(MARKS))
     return filled
 
 
@@ -125,35 +125,39 @@ def _expect(place: str, found: object, options: Sequence[str]) -> None:
         )
 
 
-def arm_names(results: Mapping[str, Any]) -> list[str]:
-    """Return the arms: the baseline, the coupled arms, the others, and last the controls."""
-    found = list(results["arms"])
-    first = [arm for arm in (results["baseline"], *coupled_arms(results)) if arm in found]
-    last = [arm for arm in CONTROLS if arm in found and arm not in first]
-    return [*first, *(arm for arm in found if arm not in (*first, *last)), *last]
+def method_names(results: Mapping[str, Any]) -> list[str]:
+    """Return the methods: the baseline, the coupled methods, the others, and last the controls."""
+    found = list(results["methods"])
+    first = [
+        method for method in (results["baseline"], *coupled_methods(results)) if method in found
+    ]
+    last = [method for method in CONTROLS if method in found and method not in first]
+    return [*first, *(method for method in found if method not in (*first, *last)), *last]
 
 
-def coupled_arms(results: Mapping[str, Any]) -> list[str]:
-    """Return the arms that train one network for all tasks and are no control, in usual order.
+def coupled_methods(results: Mapping[str, Any]) -> list[str]:
+    """Return the methods that train one network for all tasks and are no control, in usual order.
 
-    ``full.predictions`` is the arm ``full`` with relations from predictions.
+    ``full.predictions`` is the method ``full`` with relations from predictions.
     """
-    found = [arm for arm in results["arms"] if arm.partition(".")[0] in COUPLED]
-    return sorted(found, key=lambda arm: COUPLED.index(arm.partition(".")[0]))
+    found = [method for method in results["methods"] if method.partition(".")[0] in COUPLED]
+    return sorted(found, key=lambda method: COUPLED.index(method.partition(".")[0]))
 
 
-def estimate(results: Mapping[str, Any], part: str, arm: str, task: str, metric: str) -> Estimate:
-    """Return one cell of `part`, which is "arms" or "differences".
+def estimate(
+    results: Mapping[str, Any], part: str, method: str, task: str, metric: str
+) -> Estimate:
+    """Return one cell of `part`, which is "methods" or "differences".
 
     Raises:
         LabelweaveError: a value is neither a number nor null.
     """
-    cell = results[part].get(arm, {}).get(task, {}).get(metric) or {}
+    cell = results[part].get(method, {}).get(task, {}).get(metric) or {}
     values = {name: cell.get(name) for name in Estimate.__dataclass_fields__}
     for name, value in values.items():
         if value is not None and not isinstance(value, Real):
             raise LabelweaveError(
-                f"results, {part}, '{arm}', '{task}', '{metric}': {name} is '{value}', "
+                f"results, {part}, '{method}', '{task}', '{metric}': {name} is '{value}', "
                 "expected a number or null"
             )
         if value is not None and not math.isfinite(value):
@@ -161,49 +165,55 @@ def estimate(results: Mapping[str, Any], part: str, arm: str, task: str, metric:
     return Estimate(**values)
 
 
-def score(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> Estimate:
-    """Return the main metric of an arm on a task."""
-    return estimate(results, "arms", arm, task["name"], task["main_metric"])
+def score(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> Estimate:
+    """Return the main metric of a method on a task."""
+    return estimate(results, "methods", method, task["name"], task["main_metric"])
 
 
-def difference(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> Estimate:
+def difference(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> Estimate:
     """Return the paired difference of the main metric to the baseline."""
-    return estimate(results, "differences", arm, task["name"], task["main_metric"])
+    return estimate(results, "differences", method, task["name"], task["main_metric"])
 
 
-def verdict(results: Mapping[str, Any], arm: str, task: Mapping[str, Any]) -> str | None:
-    """Return the verdict of an arm on a task, None for the baseline and where there is none."""
-    found: str | None = results["verdicts"].get(arm, {}).get(task["name"])
-    return None if arm == results["baseline"] else found
+def verdict(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> str | None:
+    """Return the verdict of a method on a task, None for the baseline and where there is none."""
+    found: str | None = results["verdicts"].get(method, {}).get(task["name"])
+    return None if method == results["baseline"] else found
 
 
-def tasks_with(results: Mapping[str, Any], arm: str, word: str) -> list[str]:
-    """Return the names of the tasks on which an arm has the verdict `word`."""
-    return [t["name"] for t in results["tasks"] if verdict(results, arm, t) == word]
+def tasks_with(results: Mapping[str, Any], method: str, word: str) -> list[str]:
+    """Return the names of the tasks on which a method has the verdict `word`."""
+    return [t["name"] for t in results["tasks"] if verdict(results, method, t) == word]
 
 
-def best_arms(results: Mapping[str, Any], task: Mapping[str, Any]) -> list[str]:
-    """Return the arms with the highest main metric on a task; the oracle does not compete."""
-    means = {arm: score(results, arm, task).mean for arm in results["arms"] if arm != "oracle"}
+def best_methods(results: Mapping[str, Any], task: Mapping[str, Any]) -> list[str]:
+    """Return the methods with the highest main metric on a task; the oracle does not compete."""
+    means = {
+        method: score(results, method, task).mean
+        for method in results["methods"]
+        if method != "oracle"
+    }
     top = max((mean for mean in means.values() if mean is not None), default=None)
-    return [arm for arm, mean in means.items() if mean is not None and mean == top]
+    return [method for method, mean in means.items() if mean is not None and mean == top]
 
 
-def mean_scores(results: Mapping[str, Any], arms: Sequence[str]) -> dict[str, float]:
-    """Return each arm's mean main metric over the tasks on which all of them have data.
+def mean_scores(results: Mapping[str, Any], methods: Sequence[str]) -> dict[str, float]:
+    """Return each method's mean main metric over the tasks on which all of them have data.
 
-    Arms without any data are left out; without a shared task the answer is empty.
+    Methods without any data are left out; without a shared task the answer is empty.
     """
     scores: dict[str, dict[str, float]] = {}
-    for arm in arms:
+    for method in methods:
         for task in results["tasks"]:
-            mean = score(results, arm, task).mean
+            mean = score(results, method, task).mean
             if mean is not None:
-                scores.setdefault(arm, {})[task["name"]] = mean
+                scores.setdefault(method, {})[task["name"]] = mean
     shared = set.intersection(*map(set, scores.values())) if scores else set()
     if not shared:
         return {}
-    return {arm: sum(of[t] for t in sorted(shared)) / len(shared) for arm, of in scores.items()}
+    return {
+        method: sum(of[t] for t in sorted(shared)) / len(shared) for method, of in scores.items()
+    }
 
 
 def main_metrics(results: Mapping[str, Any]) -> str:
@@ -279,13 +289,13 @@ def _row(cells: Sequence[str]) -> str:
 
 
 COLUMNS = (
-    "arm", "task", "metric", "mean", "low", "high", "n", "seeds",
+    "method", "task", "metric", "mean", "low", "high", "n", "seeds",
     "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
 )  # fmt: skip
 
 
 def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
-    """Write one row for every arm, task and metric; an empty field is "no data".
+    """Write one row for every method, task and metric; an empty field is "no data".
 
     Values are in the metric's own unit and unrounded; `difference` is the paired difference to
     the baseline, `p` its p-value before the correction for the number of tasks, `effect` Cohen's
@@ -303,16 +313,16 @@ def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for arm in arm_names(results):
+    for method in method_names(results):
         for task in results["tasks"]:
             name = task["name"]
-            for metric in results["arms"][arm].get(name, {}):
-                value = estimate(results, "arms", arm, name, metric)
-                change = estimate(results, "differences", arm, name, metric)
-                word = verdict(results, arm, task) if metric == task["main_metric"] else None
+            for metric in results["methods"][method].get(name, {}):
+                value = estimate(results, "methods", method, name, metric)
+                change = estimate(results, "differences", method, name, metric)
+                word = verdict(results, method, task) if metric == task["main_metric"] else None
                 writer.writerow(
                     (
-                        *(arm, name, metric),
+                        *(method, name, metric),
                         *(value.mean, value.low, value.high, value.n, value.seeds),
                         *(change.mean, change.low, change.high, change.p),
                         *(change.effect, change.detectable, word),

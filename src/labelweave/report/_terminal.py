@@ -13,11 +13,11 @@ from labelweave.report._decision import blind_spot, headline
 from labelweave.report._sections import value_lines
 from labelweave.report._tables import (
     MARKS,
-    arm_names,
-    best_arms,
+    best_methods,
     checked,
     interval_level,
     main_metrics,
+    method_names,
     printable,
     score,
     verdict,
@@ -40,11 +40,11 @@ UNBOUNDED = 100_000
 
 
 def print_results(results: Mapping[str, Any], console: Console) -> None:
-    """Print the verdict in words and one table: the main metric of every arm on every task.
+    """Print the verdict in words and one table: the main metric of every method on every task.
 
     A cell holds the metric in percent, half the width of its interval and the verdict's mark. The
-    layout is the first that fits the console: arms as rows, tasks as rows, tasks as rows with
-    codes for the arms, and last the same in several blocks.
+    layout is the first that fits the console: methods as rows, tasks as rows, tasks as rows with
+    codes for the methods, and last the same in several blocks.
 
     Args:
         results: the content of a study's results.json.
@@ -54,19 +54,20 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
         LabelweaveError: the results are not those of a study.
     """
     results = checked(results)
-    arms = arm_names(results)
+    methods = method_names(results)
     codes = {
-        arm: _code(arm) or (arm if len(arm) <= 6 else f"arm{i}") for i, arm in enumerate(arms, 1)
+        method: _code(method) or (method if len(method) <= 6 else f"method{i}")
+        for i, method in enumerate(methods, 1)
     }
-    plain = {arm: arm for arm in arms}
-    roomy = [_arms_as_rows(results, arms), _tasks_as_rows(results, arms, plain, " ")]
-    dense = [_tasks_as_rows(results, arms, codes, "\n", padding) for padding in (1, 0)]
+    plain = {method: method for method in methods}
+    roomy = [_methods_as_rows(results, methods), _tasks_as_rows(results, methods, plain, " ")]
+    dense = [_tasks_as_rows(results, methods, codes, "\n", padding) for padding in (1, 0)]
     table = next((table for table in [*roomy, *dense] if fits(table, console)), None)
     console.print(Text(printable(headline(results)), style="bold"))
-    for block in _blocks(results, arms, codes, console) if table is None else [table]:
+    for block in _blocks(results, methods, codes, console) if table is None else [table]:
         console.print(block)
     if table not in roomy:
-        told = ", ".join(f"{code} = {arm}" for arm, code in codes.items() if code != arm)
+        told = ", ".join(f"{code} = {method}" for method, code in codes.items() if code != method)
         console.print(Text(printable(told)))
     for line in [*filter(None, [blind_spot(results)]), *_legend(results)]:
         console.print(Text(printable(line), style="dim"))
@@ -74,39 +75,43 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
         console.print(Text(("" if number else "\n") + printable(line)))
 
 
-def _code(arm: str) -> str | None:
-    name, _, origin = arm.partition(".")
+def _code(method: str) -> str | None:
+    name, _, origin = method.partition(".")
     return f"{CODES[name]}.{origin[:2]}" if origin and name in CODES else CODES.get(name)
 
 
-def _arms_as_rows(results: Mapping[str, Any], arms: Sequence[str]) -> Table:
-    table = _table("arm", [task["name"] for task in results["tasks"]], 1)
-    for arm in arms:
-        table.add_row(_name(arm), *(_cell(results, arm, task, " ") for task in results["tasks"]))
+def _methods_as_rows(results: Mapping[str, Any], methods: Sequence[str]) -> Table:
+    table = _table("method", [task["name"] for task in results["tasks"]], 1)
+    for method in methods:
+        table.add_row(
+            _name(method), *(_cell(results, method, task, " ") for task in results["tasks"])
+        )
     return table
 
 
 def _tasks_as_rows(
     results: Mapping[str, Any],
-    arms: Sequence[str],
+    methods: Sequence[str],
     names: Mapping[str, str],
     gap: str,
     padding: int = 1,
 ) -> Table:
-    table = _table("task", [names[arm] for arm in arms], padding)
+    table = _table("task", [names[method] for method in methods], padding)
     for task in results["tasks"]:
-        table.add_row(_name(task["name"]), *(_cell(results, arm, task, gap) for arm in arms))
+        table.add_row(
+            _name(task["name"]), *(_cell(results, method, task, gap) for method in methods)
+        )
     return table
 
 
 def _blocks(
-    results: Mapping[str, Any], arms: Sequence[str], codes: Mapping[str, str], console: Console
+    results: Mapping[str, Any], methods: Sequence[str], codes: Mapping[str, str], console: Console
 ) -> list[Table]:
-    """Return the fewest tables of about equal width that fit the console, at least one arm each."""
+    """Return the fewest tables of about equal width that fit the console, at least one method each."""
     tables: list[Table] = []
-    for count in range(1, len(arms) + 1):
-        size = -(-len(arms) // count)
-        parts = [arms[i : i + size] for i in range(0, len(arms), size)]
+    for count in range(1, len(methods) + 1):
+        size = -(-len(methods) // count)
+        parts = [methods[i : i + size] for i in range(0, len(methods), size)]
         tables = [_tasks_as_rows(results, part, codes, "\n") for part in parts]
         if all(fits(table, console) for table in tables):
             break
@@ -132,11 +137,11 @@ def _name(text: str) -> Text:
     return Text(printable(text))
 
 
-def _cell(results: Mapping[str, Any], arm: str, task: Mapping[str, Any], gap: str) -> Text:
-    found, word = score(results, arm, task), verdict(results, arm, task)
+def _cell(results: Mapping[str, Any], method: str, task: Mapping[str, Any], gap: str) -> Text:
+    found, word = score(results, method, task), verdict(results, method, task)
     if found.mean is None:
         return Text(f"no{gap}data", style="dim")
-    style = "bold" if arm in best_arms(results, task) else ""
+    style = "bold" if method in best_methods(results, task) else ""
     # a space in place of the mark keeps the figures of a column in line
     cell = Text(f"{100 * found.mean:.1f}", style=style)
     cell.append(MARKS[word] if word else " ", style=STYLES.get(word or "", ""))
@@ -211,7 +216,7 @@ def print_tuning(results: Mapping[str, Any], console: Console) -> None:
     for trial in results["trials"]:
         count[trial["state"]] += 1
     console.print(
-        f"{len(results['trials'])} trials of {printable(results['arm'])}: {count['complete']} to "
+        f"{len(results['trials'])} trials of {printable(results['method'])}: {count['complete']} to "
         f"their end, {count['pruned']} given up early, {count['fail']} failed; "
         f"seeds: {', '.join(map(str, results['seeds']))}",
         markup=False, highlight=False,

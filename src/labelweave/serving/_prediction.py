@@ -14,16 +14,16 @@ from labelweave.tables import read_folder, read_table
 from labelweave.tasks import Binary, Multiclass
 
 
-def find_model(folder: Path, arm: str | None = None, seed: int | None = None) -> Model:
+def find_model(folder: Path, method: str | None = None, seed: int | None = None) -> Model:
     """Return the model of a folder that `Model.save` wrote, or of a study's results folder.
 
     Args:
         folder: the model's or the study's folder.
-        arm: the study's arm; None = the one that its report recommends.
-        seed: the seed of the arm's run; None = the first.
+        method: the study's method; None = the one that its report recommends.
+        seed: the seed of the method's run; None = the first.
 
     Raises:
-        LabelweaveError: neither a model nor results there, or the arm keeps no model.
+        LabelweaveError: neither a model nor results there, or the method keeps no model.
     """
     if (folder / "model.json").exists():
         return Model.load(folder)
@@ -34,13 +34,13 @@ def find_model(folder: Path, arm: str | None = None, seed: int | None = None) ->
             f"{folder}: found neither model.json nor results.json, expected a model's folder or "
             f"the results folder of a study{inner}"
         )
-    from labelweave.report import recommended_arm
+    from labelweave.report import recommended_method
 
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-        chosen = arm or recommended_arm(results)
+        chosen = method or recommended_method(results)
         models = {
-            (run["arm"], run["seed"]): folder / "runs" / run["folder"] / "model"
+            (run["method"], run["seed"]): folder / "runs" / run["folder"] / "model"
             for run in results["runs"]
             if (folder / "runs" / run["folder"] / "model").exists()
         }
@@ -48,11 +48,11 @@ def find_model(folder: Path, arm: str | None = None, seed: int | None = None) ->
         raise LabelweaveError(f"{path}: {error}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise LabelweaveError(f"{path}: not the results of a study ({error!r})") from None
-    arms = sorted({name for name, _ in models})
+    methods = sorted({name for name, _ in models})
     seeds = [s for name, s in models if name == chosen]
     if not seeds:
         raise LabelweaveError(
-            f"{folder}: no model of arm '{chosen}', expected {listing(arms)}{nearest(chosen, arms)}"
+            f"{folder}: no model of method '{chosen}', expected {listing(methods)}{nearest(chosen, methods)}"
         )
     if seed is not None and seed not in seeds:
         raise LabelweaveError(f"{folder}: no model of seed {seed}, expected one of {seeds}")

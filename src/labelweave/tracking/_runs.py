@@ -20,7 +20,7 @@ class FinishedRun:
     Attributes:
         name: the name of its folder, which no other run of the study has.
         study: the study's name.
-        arm: the arm.
+        method: the method.
         seed: the seed.
         key: hash of everything that the result depends on.
         seconds: training time.
@@ -36,7 +36,7 @@ class FinishedRun:
 
     name: str
     study: str
-    arm: str
+    method: str
     seed: int
     key: str
     seconds: float
@@ -52,7 +52,7 @@ class FinishedRun:
         """Return what a table of runs shows of this one besides its metrics, by name."""
         return {
             "study": self.study,
-            "arm": self.arm,
+            "method": self.method,
             "seed": self.seed,
             "key": self.key,
             "parameters": self.parameters,
@@ -91,7 +91,7 @@ class Tracker(Protocol):
 class RunsFile:
     """Keeps runs in a JSON-lines file, in the order in which they ended.
 
-    A line has ``run`` (the name of its folder), ``arm``, ``seed``, ``key``, ``seconds``,
+    A line has ``run`` (the name of its folder), ``method``, ``seed``, ``key``, ``seconds``,
     ``parameters``, ``networks``, ``labels`` (by task the labelled training rows) and ``metrics``
     (by task, on the test rows; null = no data).
 
@@ -127,7 +127,7 @@ class RunsFile:
         """Add a line; the file is replaced whole."""
         line = {
             "run": run.name,
-            "arm": run.arm,
+            "method": run.method,
             "seed": run.seed,
             "key": run.key,
             "seconds": round(run.seconds, 3),

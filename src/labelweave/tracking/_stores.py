@@ -55,7 +55,7 @@ class MLflow:
                 self._experiment,
                 start_time=ended - int(run.seconds * 1000),
                 run_name=run.name,
-                tags={TAG: run.name, "arm": run.arm, "study": run.study},
+                tags={TAG: run.name, "method": run.method, "study": run.study},
             )
         run_id = self._known[run.name].info.run_id
         values = [*run.curve.items(), (max(run.curve, default=0), run.final())]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, Source, Split, leak_check, split
+from labelweave.data import Collection, Source, SplitRows, leak_check, split_rows
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Multilabel
 
@@ -29,11 +29,11 @@ def source(labels: Any, name: str = "a", k: int = 4, **options: Any) -> Source:
     return Source(name, inputs, Annotations((task,), {"species": codes}), **options)
 
 
-def sides(found: Split) -> list[np.ndarray]:
+def sides(found: SplitRows) -> list[np.ndarray]:
     return [found.train, found.validation, found.test]
 
 
-def assert_complete(found: Split, n: int) -> None:
+def assert_complete(found: SplitRows, n: int) -> None:
     assert np.sort(np.concatenate(sides(found))).tolist() == list(range(n))
 
 
@@ -46,7 +46,7 @@ shares = st.sampled_from([(0.2, 0.0), (0.2, 0.1), (0.25, 0.25), (0.1, 0.3), (0.4
 def test_every_class_gets_its_share_within_one_row(codes, share, seed):
     collection = Collection([source(codes)])
     test, validation = share
-    found = split(collection, test, validation, seed)
+    found = split_rows(collection, test, validation, seed)
     n = len(codes)
     assert_complete(found, n)
     wanted = [n - round(validation * n) - round(test * n), round(validation * n), round(test * n)]
@@ -65,7 +65,7 @@ def test_no_row_is_lost_and_no_group_crosses(codes, groups, share, seed):
     first = source(codes[:half], groups=groups[:half])
     second = source(codes[half:], "b", groups=groups[half:])
     some_label_in_train = source([0], "c", split="train")
-    found = split(Collection([first, second, some_label_in_train]), *share, seed)
+    found = split_rows(Collection([first, second, some_label_in_train]), *share, seed)
     assert_complete(found, len(codes) + 1)
     for member in {g for g in groups if g is not None}:
         rows = np.flatnonzero(groups == member)
@@ -80,7 +80,7 @@ def test_numbers_of_rows_are_met_exactly_without_groups(codes, data):
     validation = data.draw(st.integers(0, n // 3) | st.sampled_from([0.1, 0.25]))
     half = n // 2
     collection = Collection([source(codes[:half]), source(codes[half:], "b")])
-    found = split(collection, test, validation)
+    found = split_rows(collection, test, validation)
     assert_complete(found, n)
     assert len(found.test) == test
     expected = validation if isinstance(validation, int) else round(validation * n)
@@ -92,7 +92,7 @@ def test_numbers_of_rows_are_met_to_within_a_group():
     groups = rng.integers(0, 60, 400)
     collection = Collection([source(rng.integers(-1, 4, 400), groups=groups)])
     for seed in range(10):
-        found = split(collection, 100, 50, seed)
+        found = split_rows(collection, 100, 50, seed)
         largest = np.bincount(groups).max()
         assert abs(len(found.test) - 100) < largest
         assert abs(len(found.validation) - 50) < largest
@@ -121,7 +121,7 @@ def scattered(n: int, seed: int = 0) -> Collection:
 def test_every_label_of_every_task_is_nearer_to_its_share_than_by_chance(seed):
     n, share, z = 20_000, np.array([0.7, 0.1, 0.2]), []
     collection = scattered(n, seed)
-    found = split(collection, 0.2, 0.1, seed)
+    found = split_rows(collection, 0.2, 0.1, seed)
     for task in collection.tasks:
         whole = collection.annotations.counts(task.name)
         for rows, part in zip(sides(found), share, strict=True):
@@ -139,7 +139,7 @@ def test_seed_decides():
     data, target = load_digits(return_X_y=True)
     task = Multiclass("digit", tuple(range(10)))
     collection = Collection([Source("digits", data, Annotations((task,), {"digit": target}))])
-    first, again, other = (split(collection, 0.2, 0.2, seed) for seed in (3, 3, 4))
+    first, again, other = (split_rows(collection, 0.2, 0.2, seed) for seed in (3, 3, 4))
     for a, b, c in zip(sides(first), sides(again), sides(other), strict=True):
         np.testing.assert_array_equal(a, b)
         assert a.tolist() != c.tolist()
@@ -151,40 +151,40 @@ def test_fixed_sources_stay_and_take_their_groups_along():
     official = source([0, 1, 2, 3], "b", split="test", groups=np.array([1, 2, 3, 4]))
     rest = source([0, 1, 2, 3] * 5, groups=np.array([1, 2] + [None] * 18))
     collection = Collection([rest, official])
-    found = split(collection)
+    found = split_rows(collection)
     assert found.test.tolist() == [0, 1, 20, 21, 22, 23]
     assert found.train.tolist() == list(range(2, 20))
     assert found.notes == (
         "2 free rows follow their group, which is in a source with a fixed split",
         "test rows come only from the sources fixed to test: 'b'",
     )
-    assert len(split(collection, test=4).test) == 10
-    assert len(split(collection, validation=0.5).validation) == 9
+    assert len(split_rows(collection, test=4).test) == 10
+    assert len(split_rows(collection, validation=0.5).validation) == 9
 
 
 def test_a_group_fixed_to_two_sides_is_refused():
     test = source([0, 1], "b", split="test", groups=np.array(["p", "q"]))
     train = source([0, 1, 2], split="train", groups=np.array(["r", None, "q"]))
-    assert error(lambda: split(Collection([train, test]))) == (
+    assert error(lambda: split_rows(Collection([train, test]))) == (
         "one group is fixed to two sides: row 3 of source 'a' to train, row 2 of source 'b' to test"
     )
 
 
 def test_notes_on_labels_too_few_to_split():
     plenty = [0] * 20
-    (note,) = split(Collection([source([*plenty, 1, 1], k=2)]), 0.2, 0.2).notes
+    (note,) = split_rows(Collection([source([*plenty, 1, 1], k=2)]), 0.2, 0.2).notes
     assert note == (
         "task 'species': class 'c1' has 2 labelled rows; "
         "a split into train, validation and test needs at least 3"
     )
-    (note,) = split(Collection([source([*plenty, 1, 2], k=6)]), 0.2).notes
+    (note,) = split_rows(Collection([source([*plenty, 1, 2], k=6)]), 0.2).notes
     assert note == (
         "task 'species': classes with too few labelled rows ('c1': 1, 'c2': 1, 'c3': 0 and 2 more)"
         "; a split into train and test needs at least 2"
     )
     codes = np.array([[0, 1]] * 10 + [[1, 1]] * 9 + [[1, 0]], dtype=np.int8)
     annotations = Annotations((Multilabel("leaf", ("lobed", "hairy")),), {"leaf": codes})
-    (note,) = split(Collection([Source("a", np.arange(20.0)[:, None], annotations)])).notes
+    (note,) = split_rows(Collection([Source("a", np.arange(20.0)[:, None], annotations)])).notes
     assert note == (
         "task 'leaf': label 'hairy' (off) has 1 labelled row; "
         "a split into train and test needs at least 2"
@@ -193,15 +193,17 @@ def test_notes_on_labels_too_few_to_split():
 
 def test_notes_on_sides_without_labels():
     collection = Collection([source([0, 1] * 5, k=2), source([-1] * 4, "b", k=2, split="test")])
-    assert split(collection).notes[-1] == "task 'species': no label in test; it cannot be tested"
-    assert split(Collection([source([0, 1], k=2)]), 0).notes == (
+    assert (
+        split_rows(collection).notes[-1] == "task 'species': no label in test; it cannot be tested"
+    )
+    assert split_rows(Collection([source([0, 1], k=2)]), 0).notes == (
         "the test set is empty; no task can be tested",
     )
 
 
 def test_a_task_without_a_label_in_train_is_an_error():
     collection = Collection([source([-1] * 10), source([0, 1, 2, 3], "b", split="test")])
-    assert error(lambda: split(collection)) == (
+    assert error(lambda: split_rows(collection)) == (
         "task 'species': found no label in train (labelled rows: train 0, validation 0, test 4)"
     )
 
@@ -219,7 +221,7 @@ def test_a_task_without_a_label_in_train_is_an_error():
     ],
 )  # fmt: skip
 def test_bad_sizes(test, validation, expected):
-    assert error(lambda: split(Collection([source([0, 1] * 5)]), test, validation)) == expected
+    assert error(lambda: split_rows(Collection([source([0, 1] * 5)]), test, validation)) == expected
 
 
 def test_leaks_between_sides():
@@ -227,9 +229,9 @@ def test_leaks_between_sides():
     b.inputs["x"] = [np.nan, 7.0, a.inputs["x"][1]]
     a.inputs.loc[0, "x"] = np.nan  # rows without any input are not alike
     collection = Collection([a, b])
-    clean = Split(np.array([0, 1, 6]), np.array([2]), np.array([3, 4, 5]))
+    clean = SplitRows(np.array([0, 1, 6]), np.array([2]), np.array([3, 4, 5]))
     assert leak_check(collection, clean) == ()
-    leaking = Split(np.array([0, 1, 2]), np.array([3]), np.array([4, 5, 6]))
+    leaking = SplitRows(np.array([0, 1, 2]), np.array([3]), np.array([4, 5, 6]))
     expected = (
         "1 row of test has the same inputs as rows of train "
         "(for example row 2 of source 'a' and row 3 of source 'b')"
@@ -243,7 +245,7 @@ def test_leaks_between_sides():
 
 def test_a_group_on_two_sides_is_always_an_error():
     collection = Collection([source([0, 1, 2], groups=np.array([1, None, 1]))])
-    crossing = Split(np.array([0]), np.array([1]), np.array([2]))
+    crossing = SplitRows(np.array([0]), np.array([1]), np.array([2]))
     assert error(lambda: leak_check(collection, crossing)) == (
         "split: a group is in train and test (for example row 1 of source 'a' and "
         "row 3 of source 'a')"

@@ -63,7 +63,7 @@ def content(**changes: Any) -> dict[str, Any]:
         "relations": [{"known": "du-tao-martinez-2014", "source": "expression"}],
         "relatedness": {"from": "given"},
         "training": {"steps": 20, "batch_size": 16},
-        "arms": ["multi_task", "full"],
+        "methods": ["multi_task", "full"],
         "seeds": [0],
         "statistics": {"replicates": 100},
         "label_curves": False,
@@ -81,7 +81,7 @@ def folder(tmp_path: Path) -> Path:
 
 def refused(folder: Path, **changes: Any) -> str:
     with pytest.raises(LabelweaveError) as error:
-        Study(parse_study(content(**changes)), folder).first_fold()
+        Study(parse_study(content(**changes)), folder).first_split()
     return str(error.value)
 
 
@@ -102,7 +102,7 @@ def test_the_tasks_are_those_of_all_data_sets_and_missing_labels_stay_missing(fo
 
 def test_official_parts_and_persons_decide_the_split(folder):
     study = Study(parse_study(content(split={"validation": 0.2, "test": 0.2})), folder)
-    fold, collection = study.first_fold(), study.data.collection
+    fold, collection = study.first_split(), study.data.collection
     sides = [fold.train.index, fold.validation.index, fold.test.index]
     official = [[int((collection.source[s] == i).sum()) for i in (0, 1)] for s in sides]
     assert official[2][1] == 14
@@ -115,22 +115,22 @@ def test_official_parts_and_persons_decide_the_split(folder):
 
 def test_without_a_share_only_official_test_rows_are_tested_on(folder):
     study = Study(parse_study(content()), folder)
-    assert set(study.data.collection.source[study.first_fold().test.index]) == {1}
+    assert set(study.data.collection.source[study.first_split().test.index]) == {1}
 
 
 def test_a_data_set_with_three_parts_keeps_them(folder):
     source = {"case": "made-up", "root": "units", "options": {"sides": "three"}}
     study = Study(
-        parse_study(content(sources=[source], relations=None, arms=["multi_task"])), folder
+        parse_study(content(sources=[source], relations=None, methods=["multi_task"])), folder
     )
     sources = study.data.collection.sources
     assert [(s.name, s.split, len(s)) for s in sources] == [
         ("made-up train", "train", 16), ("made-up validation", "validation", 7),
         ("made-up test", "test", 7),
     ]  # fmt: skip
-    assert study.first_fold().notes.count("made-up: made up") == 1
+    assert study.first_split().notes.count("made-up: made up") == 1
     source |= {"split": "train", "rows": 9}
-    one = content(sources=[source], relations=None, arms=["multi_task"])
+    one = content(sources=[source], relations=None, methods=["multi_task"])
     (only,) = Study(parse_study(one), folder).data.collection.sources
     assert (only.name, only.split, len(only)) == ("made-up", "train", 9)
 
@@ -160,7 +160,7 @@ def test_a_joined_study_runs(folder, cli: CommandLine):
     assert cli("run", path, "--jobs", 1).code == 0
     results = Study.from_file(path).compare(jobs=1, progress=False)
     assert results["failures"] == []
-    assert results["arms"]["multi_task"]["expression"]["accuracy"]["mean"] > 0.5
+    assert results["methods"]["multi_task"]["expression"]["accuracy"]["mean"] > 0.5
 
 
 @pytest.mark.parametrize(
@@ -233,9 +233,9 @@ def test_the_study_of_data_sets_is_written_and_can_be_checked(folder, cli: Comma
     small = study | {
         "inputs": {"image": {"size": 8}},
         "network": {"backbone": "cnn", "channels": [4], "hidden": [8]},
-        "arms": ["full"],
+        "methods": ["full"],
     }
-    checked = Study(parse_study(small), out).first_fold()
+    checked = Study(parse_study(small), out).first_split()
     assert checked.train.annotations.counts("expression").tolist() == [2] * 7
 
 

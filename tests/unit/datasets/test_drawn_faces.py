@@ -73,7 +73,7 @@ def test_the_sheet_is_a_picture() -> None:
 
 def test_the_study_runs_from_drawing_to_results(tmp_path: Path, monkeypatch) -> None:
     quick = drawn_faces.STUDY.replace("steps: 400", "steps: 150")
-    quick = re.sub(r"(?m)^arms: .*$", "arms: [full]", quick)
+    quick = re.sub(r"(?m)^methods: .*$", "methods: [full]", quick)
     quick = quick.replace("batch_size: 128", "batch_size: 32")
     monkeypatch.setattr(drawn_faces, "STUDY", quick)
     monkeypatch.setattr(drawn_faces, "is_installed", lambda name: False)
@@ -90,13 +90,13 @@ def test_the_study_runs_from_drawing_to_results(tmp_path: Path, monkeypatch) -> 
     assert (photo.size, photo.info["comment"][:9]) == ((64, 64), b"synthetic")
     study = Study.from_file(path)
     assert study.config.name == "drawn-faces-synthetic-k8"
-    fold = study.first_fold()
+    fold = study.first_split()
     assert fold.train.annotations.counts("expression").tolist() == [8] * 7
     assert fold.train.annotations.co_labelled().loc["expression", "action_units"] == 0
     assert not set(fold.train.groups) & set(fold.test.groups)
     results = study.compare(jobs=1, progress=False)
     assert results["failures"] == []
-    units = results["arms"]["full"]["action_units"]
+    units = results["methods"]["full"]["action_units"]
     on = pd.read_csv(tmp_path / "test.csv").iloc[:, 3:].to_numpy().mean()
     assert units["mean_average_precision"]["mean"] > on + 0.05  # a coin would get the share on
 

@@ -160,17 +160,17 @@ def test_celeba_and_lfw_join_from_the_command_line_to_results(
     assert (answer.code, answer.err) == (0, "")
     text = yaml.safe_load((out / "study.yaml").read_text())
     text |= {
-        "arms": ["single_task", "full"], "seeds": 1, "inputs": {"image": {"size": 16}},
+        "methods": ["single_task", "full"], "seeds": 1, "inputs": {"image": {"size": 16}},
         "network": {"backbone": "cnn", "channels": [4, 4], "hidden": [8]},
         "training": {"steps": 20, "batch_size": 16}, "relatedness": {"folds": 0},
         "statistics": {"replicates": 100},
     }  # fmt: skip
     (out / "study.yaml").write_text(yaml.safe_dump(text))
     study = Study.from_file(out / "study.yaml")
-    fold = study.first_fold()
+    fold = study.first_split()
     attributes = next(task for task in fold.train.annotations.tasks if task.name == "attributes")
     assert attributes.labels == (*ATTRIBUTES, "No_Beard")  # 'Male' is one label of both
     assert not set(fold.train.groups) & set(fold.test.groups)
     results = study.compare(jobs=1, progress=False)
     assert results["failures"] == []
-    assert results["arms"]["full"]["attributes"]["accuracy"]["n"] > 0
+    assert results["methods"]["full"]["attributes"]["accuracy"]["n"] > 0

@@ -191,7 +191,7 @@ def test_every_data_set_becomes_a_study(tmp_path: Path, cli: CommandLine, name: 
         assert text["relations"] == [{"table": "shoes_attributes.csv", "source": "shoe_type"}]
     else:
         assert text["relations"][0]["source"] in ("shoe_type", "category")  # counted
-    text["arms"] = [arm for arm in text["arms"] if arm != "strong_single_task"]
+    text["methods"] = [method for method in text["methods"] if method != "strong_single_task"]
     (out / "study.yaml").write_text(yaml.safe_dump(text))
-    fold = Study.from_file(out / "study.yaml").first_fold()
+    fold = Study.from_file(out / "study.yaml").first_split()
     assert fold.train.annotations.counts(text["relations"][0]["source"]).max() == 2

@@ -129,18 +129,18 @@ def test_cub_runs_from_the_command_line_to_results(tmp_path: Path, cli: CommandL
     text = yaml.safe_load((out / "study.yaml").read_text())
     assert text["relations"] == [{"table": "cub_attributes.csv", "source": "species"}]
     text |= {
-        "arms": ["single_task", "full"], "seeds": 1, "inputs": {"image": {"size": 16}},
+        "methods": ["single_task", "full"], "seeds": 1, "inputs": {"image": {"size": 16}},
         "network": {"backbone": "cnn", "channels": [4, 4], "hidden": [8]},
         "training": {"steps": 20, "batch_size": 16}, "relatedness": {"from": "given"},
         "statistics": {"replicates": 100},
     }  # fmt: skip
     (out / "study.yaml").write_text(yaml.safe_dump(text))
     study = Study.from_file(out / "study.yaml")
-    fold = study.first_fold()
+    fold = study.first_split()
     assert fold.train.annotations.counts("species").tolist() == [1, 1, 1]
     assert len(fold.train.annotations) == 3 + 9
     assert len(fold.test.index) == 15
     assert [relation.name for relation in fold.relations] == ["species->attributes"]
     results = study.compare(jobs=1, progress=False)
     assert results["failures"] == []
-    assert results["arms"]["full"]["species"]["accuracy"]["n"] == 15
+    assert results["methods"]["full"]["species"]["accuracy"]["n"] == 15

@@ -14,7 +14,7 @@ from study_example import tables
 from labelweave.annotations import Annotations
 from labelweave.data import Source
 from labelweave.errors import LabelweaveError
-from labelweave.estimator import METHODS, MultiTaskClassifier
+from labelweave.estimator import FITTABLE, MultiTaskClassifier
 from labelweave.relations import read_knowledge
 from labelweave.tasks import Binary, Multiclass
 
@@ -146,7 +146,7 @@ def test_the_random_state_decides_everything() -> None:
     assert not same(first, other)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", FITTABLE)
 def test_every_method_fits(method: str) -> None:
     model = quick(method=method, relations={"kind": KNOWLEDGE}).fit(X, Y)
     assert len(model.model_.networks) == (3 if method == "single_task" else 1)
@@ -188,12 +188,12 @@ def test_parameters_are_scikit_learns() -> None:
 
 
 def test_searches_and_cross_validation_cut_a_data_frame_of_labels() -> None:
-    folds = KFold(3, shuffle=True, random_state=0)
-    scores = cross_val_score(quick(), X, Y, cv=folds)
+    splits = KFold(3, shuffle=True, random_state=0)
+    scores = cross_val_score(quick(), X, Y, cv=splits)
     assert scores.shape == (3,)
     assert (scores > 0.6).all()
     grid = {"learning_rate": np.array([1e-6, 0.02]), "batch_size": np.array([32])}
-    search = GridSearchCV(quick(), grid, cv=folds, error_score="raise").fit(X, Y)
+    search = GridSearchCV(quick(), grid, cv=splits, error_score="raise").fit(X, Y)
     assert search.best_params_ == {"learning_rate": 0.02, "batch_size": 32}
     assert search.predict(X)["kind"].shape == (240,)
 

@@ -59,19 +59,19 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert covered[3] / 150 >= 0.93  # runs alike: the hierarchy errs on the wide side
 
 
-def test_equally_good_arms_rarely_raise_an_alarm():
+def test_equally_good_methods_rarely_raise_an_alarm():
     generator = np.random.default_rng(1)
     alarms = 0
     for trial in range(120):
-        arm, labels = simulated(generator, [0.7, 0.72, 0.68], 100)
+        method, labels = simulated(generator, [0.7, 0.72, 0.68], 100)
         baseline, _ = simulated(generator, [0.7, 0.72, 0.68], 100, labels)
-        found = compare(RIPE, arm, baseline, replicates=200, seed=trial)["accuracy"]
+        found = compare(RIPE, method, baseline, replicates=200, seed=trial)["accuracy"]
         alarms += verdict(found, found.p_value) in ("gain", "negative transfer")
     assert alarms / 120 <= 0.08
 
 
 @pytest.mark.parametrize("runs", [1, 3])
-def test_an_arm_does_not_differ_from_itself(runs):
+def test_an_method_does_not_differ_from_itself(runs):
     results = species_results(0, 1.0, runs, n=300)
     for found in compare(SPECIES, results, results, replicates=100).values():
         assert (found.mean, found.low, found.high, found.p_value) == (0, 0, 0, 1)
@@ -80,9 +80,9 @@ def test_an_arm_does_not_differ_from_itself(runs):
 
 
 def test_a_clear_gain_and_a_clear_loss_are_found_in_every_metric():
-    arm = Replicates(SPECIES, species_results(1, 3.0), replicates=400)
+    method = Replicates(SPECIES, species_results(1, 3.0), replicates=400)
     baseline = Replicates(SPECIES, species_results(2, 0.3), replicates=400)
-    gains, losses = arm.difference(baseline), baseline.difference(arm)
+    gains, losses = method.difference(baseline), baseline.difference(method)
     assert tuple(gains) == metric_names(SPECIES)
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
         falls = not HIGHER_IS_BETTER[name]
@@ -98,9 +98,9 @@ def test_a_clear_gain_and_a_clear_loss_are_found_in_every_metric():
 )
 def test_one_run_decides_like_the_exact_mcnemar_test(won, lost):
     labels = np.arange(200) % 2
-    baseline, arm = np.ones(200, bool), np.ones(200, bool)
-    baseline[:won], arm[won : won + lost] = False, False
-    found = compare(RIPE, [binary_result(labels, arm)], [binary_result(labels, baseline)])
+    baseline, method = np.ones(200, bool), np.ones(200, bool)
+    baseline[:won], method[won : won + lost] = False, False
+    found = compare(RIPE, [binary_result(labels, method)], [binary_result(labels, baseline)])
     exact = binomtest(won, won + lost).pvalue
     assert (found["accuracy"].p_value < 0.05) == (exact < 0.05)
     assert found["accuracy"].mean == pytest.approx((won - lost) / 200)
@@ -129,9 +129,9 @@ def test_pairing_narrows_the_interval_of_a_difference():
     right = np.random.default_rng(0).random(300) < 0.7
     better = right.copy()
     better[:10] = True
-    arm, baseline = ([binary_result(labels, each)] for each in (better, right))
-    found = compare(RIPE, arm, baseline)["accuracy"]
-    alone = summarise(RIPE, arm)["accuracy"]
+    method, baseline = ([binary_result(labels, each)] for each in (better, right))
+    found = compare(RIPE, method, baseline)["accuracy"]
+    alone = summarise(RIPE, method)["accuracy"]
     assert found.high - found.low < 0.3 * (alone.high - alone.low)
 
 
@@ -226,20 +226,20 @@ def test_groups_of_one_row_are_rows():
 
 
 def test_the_order_of_rows_and_of_seeds_changes_nothing():
-    arm, baseline = (
+    method, baseline = (
         [replace(r, groups=np.arange(80) // 4 + 10 * run) for run, r in enumerate(results)]
         for results in (species_results(1, 2.0), species_results(2, 0.5))
     )
     order = np.random.default_rng(0).permutation(80)
-    moved_arm, moved_baseline = (
+    moved_method, moved_baseline = (
         [
             TestResult(r.probabilities[order], r.labels[order], groups=r.groups[order])
             for r in results[::-1]
         ]
-        for results in (arm, baseline)
+        for results in (method, baseline)
     )
-    expected = compare(SPECIES, arm, baseline, 50)
-    for name, found in compare(SPECIES, moved_arm, moved_baseline, 50).items():
+    expected = compare(SPECIES, method, baseline, 50)
+    for name, found in compare(SPECIES, moved_method, moved_baseline, 50).items():
         figures = ("mean", "low", "high", "p_value", "detectable")
         for figure in figures:
             assert getattr(found, figure) == pytest.approx(getattr(expected[name], figure)), name
@@ -276,8 +276,8 @@ def test_one_group_gives_no_interval():
 
 def test_effect_sizes_are_told_of_shares_only():
     labels = np.arange(200) % 2
-    arm, baseline = ([binary_result(labels, np.arange(200) < right)] for right in (196, 190))
-    found = compare(RIPE, arm, baseline)
+    method, baseline = ([binary_result(labels, np.arange(200) < right)] for right in (196, 190))
+    found = compare(RIPE, method, baseline)
     expected = 2 * np.arcsin(0.98**0.5) - 2 * np.arcsin(0.95**0.5)
     assert found["accuracy"].effect == pytest.approx(expected)
     assert found["log_loss"].effect is None

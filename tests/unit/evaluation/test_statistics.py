@@ -25,17 +25,17 @@ def accuracies(values, n=20_000):
 
 @pytest.mark.parametrize(("won", "lost"), [(60, 30), (200, 150), (55, 50), (30, 70), (90, 90)])
 def test_one_run_gives_about_mcnemars_p_value(won, lost):
-    arm, baseline = np.ones(1000, bool), np.ones(1000, bool)
-    baseline[:won], arm[won : won + lost] = False, False
-    found = compare(RIPE, [rows(arm)], [rows(baseline)])["accuracy"]
+    method, baseline = np.ones(1000, bool), np.ones(1000, bool)
+    baseline[:won], method[won : won + lost] = False, False
+    found = compare(RIPE, [rows(method)], [rows(baseline)])["accuracy"]
     # the exact test is discrete: it lies a little above
     assert found.p_value == pytest.approx(binomtest(won, won + lost).pvalue, abs=0.02, rel=0.5)
 
 
 def test_many_rows_give_the_paired_t_test_over_runs():
-    arm, baseline = [0.81, 0.84, 0.79, 0.86], [0.78, 0.79, 0.79, 0.80]
-    found = compare(RIPE, accuracies(arm), accuracies(baseline), 100)["accuracy"]
-    expected = ttest_rel(arm, baseline)
+    method, baseline = [0.81, 0.84, 0.79, 0.86], [0.78, 0.79, 0.79, 0.80]
+    found = compare(RIPE, accuracies(method), accuracies(baseline), 100)["accuracy"]
+    expected = ttest_rel(method, baseline)
     assert found.p_value == pytest.approx(expected.pvalue, rel=0.02)
     assert (found.low, found.high) == pytest.approx(
         tuple(expected.confidence_interval(0.95)), rel=0.02
@@ -47,9 +47,11 @@ def test_runs_without_anything_in_common_give_about_welchs_p_value():
     found, expected = [], []
     for gap in (0.0, 0.01, 0.03):
         values = generator.normal(0.6, 0.05, 25), generator.normal(0.6 + gap, 0.02, 25)
-        arms = [[rows(generator.random(2000) < p) for p in of_arm] for of_arm in values]
-        measured = [[np.mean(np.asarray(r.probabilities) > 0.5) for r in arm] for arm in arms]
-        found.append(compare(RIPE, *arms, 50)["accuracy"].p_value)
+        methods = [[rows(generator.random(2000) < p) for p in of_method] for of_method in values]
+        measured = [
+            [np.mean(np.asarray(r.probabilities) > 0.5) for r in method] for method in methods
+        ]
+        found.append(compare(RIPE, *methods, 50)["accuracy"].p_value)
         expected.append(ttest_ind(*measured, equal_var=False).pvalue)
     assert np.argsort(found).tolist() == np.argsort(expected).tolist()
     assert np.log(found) == pytest.approx(np.log(expected), abs=1)
@@ -137,9 +139,9 @@ def test_cohens_h():
 
 
 def test_the_benchmark_measures_what_compare_does():
-    arm, baseline = simulate(np.random.default_rng(0), 3, 50, group=5, training=0.2)
-    expected = compare(TASK, arm, baseline, 200)["accuracy"]
-    mean, found = accuracy_spread(arm, baseline)
+    method, baseline = simulate(np.random.default_rng(0), 3, 50, group=5, training=0.2)
+    expected = compare(TASK, method, baseline, 200)["accuracy"]
+    mean, found = accuracy_spread(method, baseline)
     assert mean == pytest.approx(expected.mean)
     assert found.p_value(mean) == pytest.approx(expected.p_value)
 

@@ -34,14 +34,14 @@ def folder(study: Path) -> Path:
     return study.parent / "runs" / "parts"
 
 
-def test_two_arms_differ_as_the_study_itself_says(study: Path) -> None:
-    a, b = (of_study(folder(study), arm) for arm in ("single_task", "full"))
+def test_two_methods_differ_as_the_study_itself_says(study: Path) -> None:
+    a, b = (of_study(folder(study), method) for method in ("single_task", "full"))
     found = compare_sides(a, b)
     results = json.loads((folder(study) / "results.json").read_text(encoding="utf-8"))
     for row in found:
         told = results["differences"]["full"][row.task][row.metric]
         assert row.difference.mean == pytest.approx(told["mean"])
-        assert row.a.mean == results["arms"]["single_task"][row.task][row.metric]["mean"]
+        assert row.a.mean == results["methods"]["single_task"][row.task][row.metric]["mean"]
     same = compare_sides(a, a)
     assert [row.difference.mean for row in same] == [0, 0]
 
@@ -56,10 +56,10 @@ def test_models_are_compared_on_a_table(study: Path, tmp_path: Path, cli: Comman
 
 
 def test_other_test_rows_are_refused(study: Path, tmp_path: Path, cli: CommandLine) -> None:
-    other = write_study(tmp_path, split={"test": 50}, arms=["single_task"], label_next=0)
+    other = write_study(tmp_path, split={"test": 50}, methods=["single_task"], label_next=0)
     Study.from_file(other).run(jobs=1, progress=False)
     there = folder(other)
-    assert cli.refused("compare", folder(study), there, "--arm-a", "full") == (
+    assert cli.refused("compare", folder(study), there, "--method-a", "full") == (
         f"seed 3: {folder(study)} (full) and {there} (single_task) were tested on other rows, "
         "expected the same; give --data to compare their models on one table"
     )
@@ -88,8 +88,8 @@ def test_what_is_no_study_is_refused(study: Path, tmp_path: Path, cli: CommandLi
         f"{tmp_path}: no results.json here, expected the results folder of a study (or give "
         "--data to compare models)"
     )
-    assert cli.refused("compare", folder(study), folder(study), "--arm-a", "ful") == (
-        f"{folder(study)}: no arm 'ful', expected 'single_task', 'full'; did you mean 'full'?"
+    assert cli.refused("compare", folder(study), folder(study), "--method-a", "ful") == (
+        f"{folder(study)}: no method 'ful', expected 'single_task', 'full'; did you mean 'full'?"
     )
 
 
@@ -97,15 +97,15 @@ def test_a_study_of_one_task_has_a_folder_of_its_own_and_the_same_test_rows(
     study: Path, cli: CommandLine
 ) -> None:
     refused = cli.refused("run", study, "--tasks", "kind")
-    assert refused == "key 'arms': arm 'full' needs relations, found none among 'kind'"
+    assert refused == "key 'methods': method 'full' needs relations, found none among 'kind'"
     assert cli.refused("run", study, "--tasks", " ,") == (
         "--tasks: found ' ,', expected names with commas"
     )
-    alone = Study.from_file(study, only=["kind"], arms=["multi_task"])
+    alone = Study.from_file(study, only=["kind"], methods=["multi_task"])
     results = alone.run(jobs=1, progress=False)
     assert alone.output == study.parent / "runs" / "parts.kind"
     assert [task["name"] for task in results["tasks"]] == ["kind"]
-    whole, part = Study.from_file(study).first_fold(), alone.first_fold()
+    whole, part = Study.from_file(study).first_split(), alone.first_split()
     assert part.test.index.tolist() == whole.test.index.tolist()
     assert part.encoder.names_ == whole.encoder.names_
     found = compare_sides(of_study(alone.output, None), of_study(folder(study), "full"))
@@ -115,7 +115,7 @@ def test_a_study_of_one_task_has_a_folder_of_its_own_and_the_same_test_rows(
 def test_stages_start_with_the_related_tasks_and_say_what_one_more_gave(
     tmp_path: Path, cli: CommandLine
 ) -> None:
-    path = write_study(tmp_path, arms=["multi_task"], label_next=0)
+    path = write_study(tmp_path, methods=["multi_task"], label_next=0)
     start = next_stage(Study.from_file(path), progress=False)
     assert start.tasks == ("form", "kind")
     assert start.added is start.following is None

@@ -109,7 +109,7 @@ def test_integer_labels_with_gaps_are_classes(tmp_path: Path) -> None:
     frame = inputs().assign(grade=np.tile([0, 1, 2], 20))
     frame["grade"] = frame["grade"].astype(float).mask(frame.index % 5 == 0)
     assert proposed(tmp_path, frame)["tasks"] == [{"name": "grade"}]
-    study = Study({**proposed(tmp_path, frame), "arms": ["single_task"]}, tmp_path)
+    study = Study({**proposed(tmp_path, frame), "methods": ["single_task"]}, tmp_path)
     assert study.data.tasks[0].names == ("0", "1", "2")
 
 

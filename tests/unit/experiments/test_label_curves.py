@@ -20,7 +20,7 @@ from labelweave.evaluation._label_curves import (
     power_law,
 )
 from labelweave.experiments import Study, parse_study
-from labelweave.experiments._label_curves import Point, curve_folds, curve_to_dict, task_curve
+from labelweave.experiments._label_curves import Point, curve_splits, curve_to_dict, task_curve
 from labelweave.tasks import Multiclass, Multilabel
 
 LABELS = np.array([10.0, 20, 40, 80, 100])
@@ -113,7 +113,7 @@ def test_the_needed_labels_of_a_noisy_known_curve_lie_in_the_interval() -> None:
 
 
 @pytest.mark.parametrize("mean", [0.5, 0.7, 0.8])
-def test_a_joint_arm_that_is_no_better_saves_nothing(mean: float) -> None:
+def test_a_joint_method_that_is_no_better_saves_nothing(mean: float) -> None:
     found = task_curve(points(), replicates(mean, 7))
     assert found.needed[0] <= 100
     told = curve_to_dict(found, "full", parse_study(content()))
@@ -159,25 +159,25 @@ def test_shares_are_nested_and_hidden_labels_go_beyond(tmp_path: Path) -> None:
         {"name": "rest", "tasks": ["form"]},
     ]
     study = Study.from_file(write_study(tmp_path, scatter=scatter))
-    fold = study.first_fold()
-    found = curve_folds(fold, [0.2, 0.5, 1.0])
+    split = study.first_split()
+    found = curve_splits(split, [0.2, 0.5, 1.0])
     assert [each.share for each in found] == [0.2, 0.5, 2, 4, 10, np.inf]
-    before = fold.train.annotations.labelled("kind")
+    before = split.train.annotations.labelled("kind")
     last = np.zeros_like(before)
     for each in found:
-        kind = each.fold.train.annotations.labelled("kind")
+        kind = each.split.train.annotations.labelled("kind")
         assert kind.sum() == each.labels["kind"]
         assert (kind >= last).all()
         assert (kind <= before).all() if each.share < 1 else (kind >= before).all()
-        assert np.array_equal(each.fold.test.index, fold.test.index)
+        assert np.array_equal(each.split.test.index, split.test.index)
         last = kind
-        assert each.fold.relations == ()
-    assert found[0].labels == {"kind": 2, "form": round(0.2 * study_labels(fold, "form"))}
+        assert each.split.relations == ()
+    assert found[0].labels == {"kind": 2, "form": round(0.2 * study_labels(split, "form"))}
     assert "form" not in found[-1].labels, "hardly more labels are no point"
 
 
-def study_labels(fold: Any, name: str) -> int:
-    return int(fold.train.annotations.labelled(name).sum())
+def study_labels(split: Any, name: str) -> int:
+    return int(split.train.annotations.labelled(name).sum())
 
 
 def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> None:
@@ -188,11 +188,11 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
     )
     results = Study.from_file(path).run(jobs=1, progress=False)
     for name, curve in results["label_curves"].items():
-        assert curve["arm"] == "full"
+        assert curve["method"] == "full"
         shares = [point["share"] for point in curve["points"]]
         assert shares == pytest.approx([0.3, 1.0], abs=0.01)
         today = curve["points"][-1]
-        metric = results["arms"]["single_task"][name][curve["metric"]]
+        metric = results["methods"]["single_task"][name][curve["metric"]]
         assert today["mean"] == metric["mean"]
         assert abs(today["labels"] - curve["has"]) <= 0.5
         assert len(curve["fit"]) == 40
@@ -228,8 +228,8 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
             "key 'prices.label': no task 'kinds', expected 'kind', 'form'; did you mean 'kind'?",
         ),
         (
-            {"label_curves": {"arm": "ful"}},
-            "key 'label_curves.arm': arm 'ful' is not compared, expected 'single_task', 'full'; "
+            {"label_curves": {"method": "ful"}},
+            "key 'label_curves.method': method 'ful' is not compared, expected 'single_task', 'full'; "
             "did you mean 'full'?",
         ),
         (

@@ -48,38 +48,38 @@ def far(n: int) -> np.ndarray:
 
 def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path))
-    fold, collection = study.first_fold(), study.data.collection
-    n = len(fold.train.index)
-    lacking = np.flatnonzero(~fold.train.annotations.labelled("kind"))
+    split, collection = study.first_split(), study.data.collection
+    n = len(split.train.index)
+    lacking = np.flatnonzero(~split.train.annotations.labelled("kind"))
     kind, form = np.tile([0.98, 0.01, 0.01], (n, 1)), np.full((n, 2), 0.02)
     kind[lacking[3]] = 1 / 3  # nothing known
     kind[lacking[5]] = [0.01, 0.01, 0.98]  # a ring, but its form says bolt
     given = {"kind": kind, "form": form}
-    table = rows_to_label(fold, given, far(n), collection, {"kind": 1.0, "form": 0.0}, 2)
+    table = rows_to_label(split, given, far(n), collection, {"kind": 1.0, "form": 0.0}, 2)
     assert list(table.columns) == ["source", "row", "task", "score", "why"]
     assert set(table["task"]) == {"kind"}
     assert dict(zip(table["why"], table["row"], strict=True)).keys() == {"entropy", "disagreement"}
     for why, place in (("entropy", lacking[3]), ("disagreement", lacking[5])):
         row = table[table["why"] == why].iloc[0]
         told = f"row {row['row']} of source '{row['source']}'"
-        assert told == collection.place(int(fold.train.index[place]))
+        assert told == collection.place(int(split.train.index[place]))
         assert pd.read_csv(tmp_path / "b.csv")["kind"].isna()[row["row"] - 1]
 
 
 def test_tasks_share_the_rows_and_no_row_is_named_twice(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path))
-    fold = study.first_fold()
-    n, generator = len(fold.train.index), np.random.default_rng(0)
+    split = study.first_split()
+    n, generator = len(split.train.index), np.random.default_rng(0)
     given = {"kind": generator.dirichlet([1, 1, 1], n), "form": generator.random((n, 2))}
     collection = study.data.collection
-    table = rows_to_label(fold, given, far(n), collection, {"kind": 3.0, "form": 1.0}, 20)
+    table = rows_to_label(split, given, far(n), collection, {"kind": 3.0, "form": 1.0}, 20)
     assert table["task"].value_counts().to_dict() == {"kind": 15, "form": 5}
     assert not table.duplicated(["source", "row", "task"]).any()
     for _, part in table.groupby("task"):
         assert (part["score"].diff().dropna() <= 0).all()
         assert part["score"].between(0, 1).all()
-    everything = rows_to_label(fold, given, far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000)
-    lacking = sum((~fold.train.annotations.labelled(t)).sum() for t in ("kind", "form"))
+    everything = rows_to_label(split, given, far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000)
+    lacking = sum((~split.train.annotations.labelled(t)).sum() for t in ("kind", "form"))
     assert len(everything) == lacking
 
 

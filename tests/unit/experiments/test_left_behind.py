@@ -67,8 +67,10 @@ def test_the_state_of_a_task(changes, cosine, expected):
     assert state(FINE | changes, 4, cosine) == expected
 
 
-def test_a_study_tells_of_every_joint_arm(tmp_path):
-    path = write_study(tmp_path, split={"test": 60, "validation": 40}, arms=["multi_task"], seeds=2)
+def test_a_study_tells_of_every_joint_method(tmp_path):
+    path = write_study(
+        tmp_path, split={"test": 60, "validation": 40}, methods=["multi_task"], seeds=2
+    )
     study = Study.from_file(path)
     results = study.compare(jobs=1, progress=False)
     assert list(results["left_behind"]) == ["multi_task"]

@@ -1,4 +1,4 @@
-"""From runs to results, where the runs of an arm differ."""
+"""From runs to results, where the runs of a method differ."""
 
 from labelweave.experiments._results import _curve
 

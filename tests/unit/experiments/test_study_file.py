@@ -12,7 +12,7 @@ from labelweave.experiments import Study, StudyConfig, parse_study, read_study_f
 
 TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
 TOP += (
-    "relatedness teachers arms seeds statistics label_curves label_next prices only tune output "
+    "relatedness teachers methods seeds statistics label_curves label_next prices only tune output "
     "language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
@@ -49,12 +49,12 @@ def test_unknown_keys_name_the_nearest() -> None:
     ("changes", "message"),
     [
         (
-            {"arms": ["ful"]},
-            "key 'arms': no such arm 'ful', expected 'single_task', 'multi_task', "
+            {"methods": ["ful"]},
+            "key 'methods': no such method 'ful', expected 'single_task', 'multi_task', "
             "'co_annotation', 'distribution_matching', 'full', 'distillation', 'post_hoc', "
             "'oracle', 'shuffled_relations', 'strong_single_task'; did you mean 'full'?",
         ),
-        ({"arms": "full"}, "key 'arms': should be a valid list, found 'full'"),
+        ({"methods": "full"}, "key 'methods': should be a valid list, found 'full'"),
         (
             {"couplings": {"co_anotation": {}}},
             "key 'couplings': no such coupling 'co_anotation', expected "
@@ -77,16 +77,20 @@ def test_unknown_keys_name_the_nearest() -> None:
             "equal to 0.01, found 0",
         ),
         (
-            {"arms": [{"arm": "multi_task", "training": {"weighting": "mgda"}}]},
-            "key 'arms.0': arm 'multi_task' with a training of its own needs a 'name'",
+            {"methods": [{"method": "multi_task", "training": {"weighting": "mgda"}}]},
+            "key 'methods.0': method 'multi_task' with a training of its own needs a 'name'",
         ),
         (
-            {"arms": [{"arm": "single_task", "name": "s", "training": {"sampling": "equal"}}]},
-            "key 'arms.0': arm 'single_task' has no joint training, found 'training'",
+            {
+                "methods": [
+                    {"method": "single_task", "name": "s", "training": {"sampling": "equal"}}
+                ]
+            },
+            "key 'methods.0': method 'single_task' has no joint training, found 'training'",
         ),
         (
-            {"arms": [{"arm": "full", "name": "s", "training": {"weighting": "mgdb"}}]},
-            "key 'arms.0.training': no such weighting 'mgdb', expected 'sum', 'constant', "
+            {"methods": [{"method": "full", "name": "s", "training": {"weighting": "mgdb"}}]},
+            "key 'methods.0.training': no such weighting 'mgdb', expected 'sum', 'constant', "
             "'uncertainty', 'imtl_l', 'dwa', 'famo', 'stch', 'geometric_mean', 'upgrad', "
             "'pcgrad', 'cagrad', 'nash_mtl', 'mgda', 'aligned_mtl', 'config'; did you mean "
             "'mgda'?",
@@ -217,10 +221,10 @@ def described(path: Path) -> str:
     ("changes", "message"),
     [
         ({"tasks": None}, "key 'tasks': found none, expected at least one"),
-        ({"relations": None}, "key 'arms': arm 'full' needs relations, found none"),
+        ({"relations": None}, "key 'methods': method 'full' needs relations, found none"),
         (
-            {"arms": ["oracle"]},
-            "key 'arms': arm 'oracle' needs hidden labels (a 'scatter' section), found none",
+            {"methods": ["oracle"]},
+            "key 'methods': method 'oracle' needs hidden labels (a 'scatter' section), found none",
         ),
         (
             {"training": {"patience": 2}},
@@ -262,7 +266,7 @@ def described(path: Path) -> str:
             {
                 "tasks": [{"name": "kind", "classes": ["bolt", "disc", "rng"]}],
                 "relations": None,
-                "arms": None,
+                "methods": None,
             },
             "a.csv: row 1, column 'kind': unknown label 'ring'; "
             "expected 'bolt', 'disc', 'rng'; did you mean 'rng'?",

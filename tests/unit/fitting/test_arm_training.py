@@ -1,4 +1,4 @@
-"""Arms with a sampling and a weighting of their own."""
+"""Methods with a sampling and a weighting of their own."""
 
 from pathlib import Path
 
@@ -11,39 +11,50 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.experiments._runs import plan_run
 
-OWN = {"arm": "multi_task", "name": "mine", "training": {"sampling": "equal", "weighting": "mgda"}}
+OWN = {
+    "method": "multi_task",
+    "name": "mine",
+    "training": {"sampling": "equal", "weighting": "mgda"},
+}
 
 
 def keys(folder: Path, **changes: object) -> dict[str, str]:
-    """Write a study and return the key of each arm's run."""
+    """Write a study and return the key of each method's run."""
     study = Study.from_file(write_study(folder, **changes))
-    fold = study.first_fold()
-    prints = fold.fingerprint()
-    return {arm: plan_run(arm, fold, prints, study.config, folder).key for arm in study.arms}
+    split = study.first_split()
+    prints = split.fingerprint()
+    return {
+        method: plan_run(method, split, prints, study.config, folder).key
+        for method in study.methods
+    }
 
 
-def test_an_arm_has_a_training_of_its_own(tmp_path: Path) -> None:
-    study = Study.from_file(write_study(tmp_path, arms=["multi_task", OWN]))
+def test_an_method_has_a_training_of_its_own(tmp_path: Path) -> None:
+    study = Study.from_file(write_study(tmp_path, methods=["multi_task", OWN]))
     results = study.compare(jobs=1, progress=False)
-    assert set(results["arms"]) == {"single_task", "multi_task", "mine"}
-    assert results["arm_titles"]["mine"].endswith("; sampling equal; weighting mgda")
-    means = [results["arms"][arm]["kind"]["log_loss"]["mean"] for arm in ("multi_task", "mine")]
+    assert set(results["methods"]) == {"single_task", "multi_task", "mine"}
+    assert results["method_titles"]["mine"].endswith("; sampling equal; weighting mgda")
+    means = [
+        results["methods"][method]["kind"]["log_loss"]["mean"] for method in ("multi_task", "mine")
+    ]
     assert not np.isclose(*means)
     # the same training, given to the whole study, is the same run
     whole = Study.from_file(
         write_study(
             tmp_path / "whole",
-            arms=["multi_task"],
+            methods=["multi_task"],
             training={"steps": 40, "batch_size": 32, **OWN["training"]},  # type: ignore[dict-item]
         )
     ).compare(jobs=1, progress=False)
-    assert whole["arms"]["multi_task"] == results["arms"]["mine"]
+    assert whole["methods"]["multi_task"] == results["methods"]["mine"]
 
 
 def test_the_weighting_is_no_part_of_networks_of_one_task(tmp_path: Path) -> None:
     training = {"steps": 40, "batch_size": 32}
-    plain = keys(tmp_path / "a", arms=["multi_task"], training=training)
-    weighed = keys(tmp_path / "b", arms=["multi_task"], training={**training, "weighting": "mgda"})
+    plain = keys(tmp_path / "a", methods=["multi_task"], training=training)
+    weighed = keys(
+        tmp_path / "b", methods=["multi_task"], training={**training, "weighting": "mgda"}
+    )
     assert plain["single_task"] == weighed["single_task"]
     assert plain["multi_task"] != weighed["multi_task"]
 
@@ -65,10 +76,10 @@ def test_the_weighting_is_no_part_of_networks_of_one_task(tmp_path: Path) -> Non
 def test_tasks_that_are_not_there_are_told_before_any_training(
     tmp_path: Path, training: dict[str, object], error: str
 ) -> None:
-    arm = {"arm": "multi_task", "name": "mine", "training": training}
-    study = Study.from_file(write_study(tmp_path, arms=[arm]))
+    method = {"method": "multi_task", "name": "mine", "training": training}
+    study = Study.from_file(write_study(tmp_path, methods=[method]))
     with pytest.raises(LabelweaveError) as caught:
-        study.folds()
+        study.splits()
     assert str(caught.value).startswith(error)
 
 

@@ -14,11 +14,11 @@ from labelweave.experiments import _executor as pool
 from labelweave.experiments import _runs as runs
 from labelweave.experiments._runs import plan_run
 from labelweave.fitting import _fit as teachers
-from labelweave.fitting._fit import fit_arm, teacher_scores
-from labelweave.fitting._methods import ARMS, find_arm
-from labelweave.fitting._split import kept_out
+from labelweave.fitting._fit import fit_method, teacher_scores
+from labelweave.fitting._methods import METHODS, find_method
+from labelweave.fitting._split import held_out
 
-TAUGHT = {"arm": "full", "name": "taught", "couplings": {"distillation": {"weight": 0.5}}}
+TAUGHT = {"method": "full", "name": "taught", "couplings": {"distillation": {"weight": 0.5}}}
 
 
 def study_file(folder: Path, **changes: Any) -> Path:
@@ -36,22 +36,22 @@ def folders(path: Path) -> dict[str, int]:
 
 
 def test_teachers_are_trained_once_and_found_again(tmp_path: Path, monkeypatch) -> None:
-    fit, trained = runs.fit_arm, []
+    fit, trained = runs.fit_method, []
 
-    def counted(arm, *rest, **options):
-        trained.append((arm.name, sorted(options["teachers"] or ())))
-        return fit(arm, *rest, **options)
+    def counted(method, *rest, **options):
+        trained.append((method.name, sorted(options["teachers"] or ())))
+        return fit(method, *rest, **options)
 
-    monkeypatch.setattr(runs, "fit_arm", counted)
-    path = study_file(tmp_path, arms=["distillation"])
+    monkeypatch.setattr(runs, "fit_method", counted)
+    path = study_file(tmp_path, methods=["distillation"])
     results = run(path)
-    assert list(results["arms"]) == ["single_task", "distillation"]
+    assert list(results["methods"]) == ["single_task", "distillation"]
     assert trained == [("single_task", []), ("distillation", ["form", "kind"])]
     before = folders(path)
     run(path)
     assert folders(path) == before
     # other options of the student leave its teachers alone
-    study_file(tmp_path, arms=["distillation"], couplings={"distillation": {"temperature": 3}})
+    study_file(tmp_path, methods=["distillation"], couplings={"distillation": {"temperature": 3}})
     run(path)
     after = folders(path)
     assert set(before) < set(after)
@@ -60,13 +60,13 @@ def test_teachers_are_trained_once_and_found_again(tmp_path: Path, monkeypatch) 
 
 
 def test_an_interrupted_study_goes_on_with_the_teachers_it_has(tmp_path: Path, monkeypatch) -> None:
-    path = study_file(tmp_path, arms=["distillation"])
+    path = study_file(tmp_path, methods=["distillation"])
     execute = pool.execute
 
-    def stopped(run, fold, config):
-        if run.arm == "distillation":
+    def stopped(run, split, config):
+        if run.method == "distillation":
             raise KeyboardInterrupt
-        return execute(run, fold, config)
+        return execute(run, split, config)
 
     with monkeypatch.context() as patch:
         patch.setattr(pool, "execute", stopped)
@@ -80,25 +80,25 @@ def test_an_interrupted_study_goes_on_with_the_teachers_it_has(tmp_path: Path, m
     assert before.items() < after.items()
 
 
-def test_without_its_teachers_the_arm_is_left_out(tmp_path: Path, monkeypatch) -> None:
+def test_without_its_teachers_the_method_is_left_out(tmp_path: Path, monkeypatch) -> None:
     execute = pool.execute
     monkeypatch.setattr(
         pool, "execute",
-        lambda run, *rest: "broken" if run.arm == "single_task" else execute(run, *rest),
+        lambda run, *rest: "broken" if run.method == "single_task" else execute(run, *rest),
     )  # fmt: skip
-    results = run(study_file(tmp_path, arms=["multi_task", "distillation"]))
-    assert list(results["arms"]) == ["multi_task"]
-    assert [failure["arm"] for failure in results["failures"]] == ["single_task"]
+    results = run(study_file(tmp_path, methods=["multi_task", "distillation"]))
+    assert list(results["methods"]) == ["multi_task"]
+    assert [failure["method"] for failure in results["failures"]] == ["single_task"]
 
 
 def test_other_teachers_are_another_run(tmp_path: Path) -> None:
     keys = []
-    for changes in ({}, {"teachers": {"folds": 2}}, {"training": {"steps": 11}}):
-        study = Study.from_file(study_file(tmp_path, arms=["distillation"], **changes))
-        fold = study.first_fold()
+    for changes in ({}, {"teachers": {"splits": 2}}, {"training": {"steps": 11}}):
+        study = Study.from_file(study_file(tmp_path, methods=["distillation"], **changes))
+        split = study.first_split()
         plan = [
-            plan_run(arm, fold, fold.fingerprint(), study.config, study.output)
-            for arm in ("single_task", "distillation")
+            plan_run(method, split, split.fingerprint(), study.config, study.output)
+            for method in ("single_task", "distillation")
         ]
         assert plan[1].teachers == plan[0].folder
         keys.append([run.key for run in plan])
@@ -106,52 +106,52 @@ def test_other_teachers_are_another_run(tmp_path: Path) -> None:
     assert len({key for _, key in keys}) == 3
 
 
-def test_coupled_arms_can_be_taught_besides(tmp_path: Path) -> None:
+def test_coupled_methods_can_be_taught_besides(tmp_path: Path) -> None:
     estimated = {**TAUGHT, "name": "both", "relations": {"from": "predictions"}}
-    path = study_file(tmp_path, arms=[TAUGHT, estimated], relatedness={"from": "given"})
+    path = study_file(tmp_path, methods=[TAUGHT, estimated], relatedness={"from": "given"})
     results = run(path)
     assert results["failures"] == []
-    assert set(results["arms"]) == {"single_task", "multi_task", "taught", "both"}
-    assert results["arm_titles"]["taught"].endswith("; distillation; distillation weight=0.5")
+    assert set(results["methods"]) == {"single_task", "multi_task", "taught", "both"}
+    assert results["method_titles"]["taught"].endswith("; distillation; distillation weight=0.5")
     terms = results["curves"]["taught"]["terms"]
     assert "distillation/kind" in terms
     assert any(name.startswith("distribution_matching/") for name in terms)
     with pytest.raises(LabelweaveError, match="'distillation' is not coupled by relations"):
-        find_arm("distillation.predictions")
-    path = study_file(tmp_path, arms=[{**TAUGHT, "arm": "multi_task"}])
+        find_method("distillation.predictions")
+    path = study_file(tmp_path, methods=[{**TAUGHT, "method": "multi_task"}])
     with pytest.raises(LabelweaveError, match="no coupling 'distillation', expected none"):
         Study.from_file(path)
 
 
-def test_the_arm_needs_no_relations(tmp_path: Path) -> None:
-    study = Study.from_file(study_file(tmp_path, relations=[], arms=None))
-    assert "distillation" in study.arms
-    assert not ARMS["distillation"].needs_relations
+def test_the_method_needs_no_relations(tmp_path: Path) -> None:
+    study = Study.from_file(study_file(tmp_path, relations=[], methods=None))
+    assert "distillation" in study.methods
+    assert not METHODS["distillation"].needs_relations
 
 
 @pytest.mark.parametrize(("validation", "folds"), [(0, 0), (40, 0), (0, 3)])
-def test_teachers_are_calibrated_on_rows_kept_out(
+def test_teachers_are_calibrated_on_rows_held_out(
     tmp_path: Path, monkeypatch, validation: int, folds: int
 ) -> None:
     inner = []
 
-    def spy(arm, fold, *rest):
-        inner.append((fold, fit_arm(arm, fold, *rest)))
+    def spy(method, split, *rest):
+        inner.append((split, fit_method(method, split, *rest)))
         return inner[-1][1]
 
-    monkeypatch.setattr(teachers, "fit_arm", spy)
+    monkeypatch.setattr(teachers, "fit_method", spy)
     split = {"test": 60, "validation": validation}
     changes = {"teachers": {"folds": folds}, "label_shift": {"prediction": "uniform"}}
     study = Study.from_file(study_file(tmp_path, split=split, **changes))
-    fold, config = study.first_fold(), study.config
-    model = fit_arm(ARMS["single_task"], fold, config, None).model
+    split, config = study.first_split(), study.config
+    model = fit_method(METHODS["single_task"], split, config, None).model
     assert model is not None
-    found = teacher_scores(model, fold, config)
-    given = model.probabilities(fold.train.inputs)
+    found = teacher_scores(model, split, config)
+    given = model.probabilities(split.train.inputs)
     assert len(inner) == folds
-    for task in fold.train.annotations.tasks:
+    for task in split.train.annotations.tasks:
         ratio = scores_of(task, given[task.name].astype(np.float64)) / found[task.name]
-        held = [(fold.validation.annotations, model.probabilities(fold.validation.inputs))]
+        held = [(split.validation.annotations, model.probabilities(split.validation.inputs))]
         if folds:
             held = [
                 (part.test.annotations, fitted.model.probabilities(part.test.inputs))
@@ -167,29 +167,29 @@ def test_teachers_are_calibrated_on_rows_kept_out(
         assert ratio.mean() == pytest.approx(expected, rel=1e-3)
 
 
-def test_labels_are_kept_out_evenly(tmp_path: Path) -> None:
-    fold = Study.from_file(study_file(tmp_path)).first_fold()
+def test_labels_are_held_out_evenly(tmp_path: Path) -> None:
+    split = Study.from_file(study_file(tmp_path)).first_split()
     counts = [
         np.concatenate([np.ravel(inner.test.annotations.counts(n)) for n in ("kind", "form")])
-        for inner, _ in kept_out(fold, 3)
+        for inner, _ in held_out(split, 3)
     ]
     assert np.ptp(counts, axis=0).max() <= 3 < np.min(counts)
 
 
-def test_every_row_is_kept_out_once_and_groups_stay_whole(tmp_path: Path) -> None:
+def test_every_row_is_held_out_once_and_groups_stay_whole(tmp_path: Path) -> None:
     table = tables()[0].assign(box=np.arange(120) // 8)
     sources = [{"path": "boxes.csv", "group": "box"}]
     changes = {"sources": sources, "relations": [], "tasks": [{"name": "kind"}]}
-    path = study_file(tmp_path, **changes, split={"test": 24}, arms=["multi_task"])
+    path = study_file(tmp_path, **changes, split={"test": 24}, methods=["multi_task"])
     table.to_csv(tmp_path / "boxes.csv", index=False)
-    fold = Study.from_file(path).first_fold()
+    split = Study.from_file(path).first_split()
     seen = []
-    for inner, out in kept_out(fold, 3):
-        assert np.array_equal(inner.test.index, fold.train.index[out])
+    for inner, out in held_out(split, 3):
+        assert np.array_equal(inner.test.index, split.train.index[out])
         assert not set(inner.train.groups) & set(inner.test.groups)
-        assert len(inner.source) == len(inner.train.index) == len(fold.train.index) - len(out)
+        assert len(inner.source) == len(inner.train.index) == len(split.train.index) - len(out)
         seen.append(out)
-    assert sorted(np.concatenate(seen)) == list(range(len(fold.train.index)))
+    assert sorted(np.concatenate(seen)) == list(range(len(split.train.index)))
 
 
 def test_the_classifier_trains_its_teachers_itself() -> None:

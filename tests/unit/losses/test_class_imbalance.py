@@ -167,26 +167,28 @@ def rare_study(folder, loss, **changes):
 
 
 def test_a_study_trains_with_losses_of_its_own(tmp_path):
-    plain = rare_study(tmp_path / "plain", "cross_entropy", arms=["multi_task"])
+    plain = rare_study(tmp_path / "plain", "cross_entropy", methods=["multi_task"])
     found = {"plain": plain.compare(jobs=1, progress=False)}
     for loss in ("balanced_softmax", "focal"):
-        study = rare_study(tmp_path / loss, loss, arms=["multi_task", "full"])
+        study = rare_study(tmp_path / loss, loss, methods=["multi_task", "full"])
         found[loss] = study.compare(jobs=1, progress=False)
         assert not found[loss]["failures"]
     for loss in ("balanced_softmax", "focal"):
-        for arm in ("single_task", "multi_task"):
-            values = [found[f]["arms"][arm]["kind"]["log_loss"]["mean"] for f in ("plain", loss)]
+        for method in ("single_task", "multi_task"):
+            values = [
+                found[f]["methods"][method]["kind"]["log_loss"]["mean"] for f in ("plain", loss)
+            ]
             assert not np.isclose(*values)
-    (run,) = [run for run in found["balanced_softmax"]["runs"] if run["arm"] == "multi_task"]
+    (run,) = [run for run in found["balanced_softmax"]["runs"] if run["method"] == "multi_task"]
     folder = tmp_path / "balanced_softmax" / "runs" / "parts" / "runs" / run["folder"] / "model"
     model = Model.load(folder)
     np.testing.assert_allclose(model.priors["training"]["kind"], 1 / 3)
     assert list(model.priors["drawn"]) == ["kind"]
-    fold = plain.first_fold()
-    drawn = labelled_prior(fold.train.annotations, "kind")
+    split = plain.first_split()
+    drawn = labelled_prior(split.train.annotations, "kind")
     np.testing.assert_allclose(model.priors["drawn"]["kind"], drawn, atol=1e-9)
     # what relations are estimated from is under the prior of the labels
-    p, q = model.probabilities(fold.train.inputs), model.drawn_probabilities(fold.train.inputs)
+    p, q = model.probabilities(split.train.inputs), model.drawn_probabilities(split.train.inputs)
     odds = np.log(q["kind"] / p["kind"])
     expected = np.log(drawn) - np.log(1 / 3)
     np.testing.assert_allclose(
@@ -237,6 +239,6 @@ def test_losses_and_label_noise():
     )
     tasks = content()["tasks"]
     tasks[0] = {"name": "kind", "loss": "focal"}
-    arm = {"arm": "full", "relations": {"from": "all"}, "noise": "estimate"}
+    method = {"method": "full", "relations": {"from": "all"}, "noise": "estimate"}
     with pytest.raises(ValueError, match="does not go with the loss of task 'kind'"):
-        StudyConfig.model_validate(content(tasks=tasks, arms=[arm]))
+        StudyConfig.model_validate(content(tasks=tasks, methods=[method]))

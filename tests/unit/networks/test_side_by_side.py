@@ -10,7 +10,7 @@ from training_setup import assert_same
 from labelweave.errors import TrainingError
 from labelweave.experiments import Study
 from labelweave.fitting import _networks as fits
-from labelweave.fitting._fit import fit_arm
+from labelweave.fitting._fit import fit_method
 from labelweave.fitting._networks import Fit
 from labelweave.model import NetworkSpec
 from labelweave.networks import MultiTaskNetwork, SideBySide, backbone
@@ -134,7 +134,7 @@ def study(folder, validation=0, loss="cross_entropy", **training):
 
 
 def trained(of, folder=None):
-    fitted = fit_arm(of.config.arm("single_task"), of.first_fold(), of.config, folder)
+    fitted = fit_method(of.config.method("single_task"), of.first_split(), of.config, folder)
     weights = [n.state_dict() for n in fitted.model.networks]
     return weights, fitted.probabilities
 
@@ -146,8 +146,8 @@ def refuse(monkeypatch):
 @pytest.mark.parametrize("loss", ["cross_entropy", "focal"])
 def test_the_networks_are_those_of_training_one_after_the_other(tmp_path, monkeypatch, loss):
     of = study(tmp_path, loss=loss)
-    fold = of.first_fold()
-    assert sorted({len(places) for places in fits._groups(_fits(of, fold))}) == [1, 2]
+    split = of.first_split()
+    assert sorted({len(places) for places in fits._groups(_fits(of, split))}) == [1, 2]
     found, given = trained(of, tmp_path / "together")
     assert (tmp_path / "together" / "networks1" / "log.jsonl").exists()
     refuse(monkeypatch)
@@ -172,7 +172,7 @@ def test_large_networks_are_trained_one_after_the_other(tmp_path, monkeypatch):
 
 def test_validation_rows_keep_them_apart(tmp_path):
     of = study(tmp_path, validation=20)
-    assert [len(places) for places in fits._groups(_fits(of, of.first_fold()))] == [1, 1, 1]
+    assert [len(places) for places in fits._groups(_fits(of, of.first_split()))] == [1, 1, 1]
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypatch):
@@ -198,11 +198,11 @@ def test_a_loss_that_is_not_finite_names_rows_of_its_own_task(tmp_path):
     of = study(tmp_path, learning_rate=1e30, clip=None)
     with pytest.raises(TrainingError, match=r"loss term 'supervised/\w+' is (nan|inf)") as caught:
         trained(of)
-    task, fold = str(caught.value).split("/")[1].split("'")[0], of.first_fold()
+    task, split = str(caught.value).split("/")[1].split("'")[0], of.first_split()
     rows = [int(row) for row in str(caught.value).split("rows ")[1].split(", ...")[0].split(", ")]
-    assert fold.train.annotations.labelled(task)[rows].all()
+    assert split.train.annotations.labelled(task)[rows].all()
 
 
-def _fits(of, fold):
-    labels, spec = fold.train.annotations, NetworkSpec("mlp", of.config.network.options())
-    return [Fit(fold, labels, [task], (), (), {}, of.config, spec, None) for task in labels.tasks]
+def _fits(of, split):
+    labels, spec = split.train.annotations, NetworkSpec("mlp", of.config.network.options())
+    return [Fit(split, labels, [task], (), (), {}, of.config, spec, None) for task in labels.tasks]

@@ -6,24 +6,24 @@ import pytest
 from study_example import write_study
 from test_relating import TABLE, world
 
-from labelweave._messages import Remark
+from labelweave._messages import Message
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.experiments import _relating as relating
-from labelweave.relations import KeptOut, NoisyOr, load_relatedness, relate, save_relatedness
+from labelweave.relations import HeldOut, NoisyOr, load_relatedness, relate, save_relatedness
 
-ARMS = [
+METHODS = [
     "multi_task",
     "full",
-    {"arm": "full", "relations": {"from": "predictions"}, "noise": "estimate"},
+    {"method": "full", "relations": {"from": "predictions"}, "noise": "estimate"},
 ]
 
 
 @pytest.fixture(scope="module")
 def found():
     annotations, predictions = world()
-    kept = KeptOut(annotations, predictions)
-    return relate(annotations, predictions, knowledge=[TABLE], kept_out=kept, noise=True)
+    kept = HeldOut(annotations, predictions)
+    return relate(annotations, predictions, knowledge=[TABLE], held_out=kept, noise=True)
 
 
 def test_a_kept_relatedness_is_bitwise_what_was_found(found, tmp_path):
@@ -41,7 +41,7 @@ def test_a_kept_relatedness_is_bitwise_what_was_found(found, tmp_path):
     assert again.needs.keys() == found.needs.keys()
     assert all(again.needs[name].tobytes() == found.needs[name].tobytes() for name in found.needs)
     assert again.proposal == found.proposal
-    assert isinstance(again.proposal.reason, Remark)
+    assert isinstance(again.proposal.reason, Message)
     assert again.noise.mislabelled == found.noise.mislabelled
     # and what is read can be used and kept like what was found
     assert replace(again.relations[0], strength=1.0).permuted(0).table.shape
@@ -62,7 +62,9 @@ def test_a_damaged_file_or_none_is_found_anew(found, tmp_path):
 
 
 def test_a_study_finds_its_relations_once(tmp_path, monkeypatch):
-    path = write_study(tmp_path, arms=ARMS, seeds=[3, 4], relatedness={"from": "all", "folds": 2})
+    path = write_study(
+        tmp_path, methods=METHODS, seeds=[3, 4], relatedness={"from": "all", "folds": 2}
+    )
     first = Study.from_file(path).run(jobs=1, progress=False)
     kept = sorted((tmp_path / "runs" / "parts" / "relatedness").iterdir())
     # all and predictions of both seeds, and the given table judged on the first
@@ -79,7 +81,10 @@ def test_a_study_finds_its_relations_once(tmp_path, monkeypatch):
     assert again | {"created": 0} == first | {"created": 0}
     # another setting is another content
     changed = write_study(
-        tmp_path, arms=ARMS, seeds=[3, 4], relatedness={"from": "all", "folds": 2, "strength": 6}
+        tmp_path,
+        methods=METHODS,
+        seeds=[3, 4],
+        relatedness={"from": "all", "folds": 2, "strength": 6},
     )
     monkeypatch.setattr(relating, "relate", fail)
     with pytest.raises((AssertionError, LabelweaveError), match="looked for again"):

@@ -4,7 +4,7 @@ import pytest
 from labelweave.annotations import Annotations
 from labelweave.losses import CoAnnotation, DistributionMatching, Objective, own_labels
 from labelweave.losses._registry import made_couplings
-from labelweave.relations import KeptOut, NoisyOr, Relation, learning_needs, relate
+from labelweave.relations import HeldOut, NoisyOr, Relation, learning_needs, relate
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))
@@ -21,7 +21,7 @@ def soft(rng, truth, sharpness):
     return scores / scores.sum(axis=1, keepdims=True)
 
 
-def kept_out(kind=4.0, colour=4.0, marks=4.0, n=800, seed=0):
+def held_out(kind=4.0, colour=4.0, marks=4.0, n=800, seed=0):
     """Rows with labels of every task, and heads that see their task as sharply as told."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 4, n)
@@ -32,12 +32,12 @@ def kept_out(kind=4.0, colour=4.0, marks=4.0, n=800, seed=0):
         "colour": soft(rng, np.eye(2)[COLOURS[codes]], colour),
         "marks": 1 / (1 + np.exp(-marks * (MARKED[codes] - 0.5) - noise)),
     }
-    return KeptOut(Annotations(TASKS, labels), predictions)
+    return HeldOut(Annotations(TASKS, labels), predictions)
 
 
 def test_a_weak_head_has_much_to_learn_and_a_strong_one_little() -> None:
-    weak = learning_needs(kept_out(marks=0.3, colour=0.3), RELATIONS)
-    strong = learning_needs(kept_out(kind=0.5, marks=8.0, colour=6.0), RELATIONS)
+    weak = learning_needs(held_out(marks=0.3, colour=0.3), RELATIONS)
+    strong = learning_needs(held_out(kind=0.5, marks=8.0, colour=6.0), RELATIONS)
     assert weak["marks"].min() > 0.8
     assert weak["colour"].min() > 0.8
     assert weak["kind"].max() < 0.3
@@ -47,7 +47,7 @@ def test_a_weak_head_has_much_to_learn_and_a_strong_one_little() -> None:
 
 
 def test_needs_are_shares_one_a_class_task_and_one_a_label() -> None:
-    needs = learning_needs(kept_out(), RELATIONS)
+    needs = learning_needs(held_out(), RELATIONS)
     assert {name: need.shape for name, need in needs.items()} == {
         "kind": (4,), "colour": (2,), "marks": (2,),
     }  # fmt: skip
@@ -56,21 +56,21 @@ def test_needs_are_shares_one_a_class_task_and_one_a_label() -> None:
 
 
 def test_what_says_nothing_is_not_needed() -> None:
-    rows = kept_out(kind=0.0)
+    rows = held_out(kind=0.0)
     needs = learning_needs(rows, RELATIONS[1:])
     assert needs["marks"].max() < 0.1
     assert "colour" not in needs
     one_sided = Relation(KIND, MARKS, MARKED, known=np.array([[True, False]] * 4))
-    assert learning_needs(kept_out(marks=0.3), [one_sided])["marks"][1] == 0
+    assert learning_needs(held_out(marks=0.3), [one_sided])["marks"][1] == 0
 
 
 def test_a_few_rows_that_the_relations_tell_nothing_of_need_nothing() -> None:
     found = []
     for seed in range(20):
-        rows = kept_out(kind=1.5, n=20, seed=seed)
+        rows = held_out(kind=1.5, n=20, seed=seed)
         order = np.random.default_rng(seed).permutation(20)
         lost = {**rows.predictions, "colour": rows.predictions["colour"][order]}
-        found.append(learning_needs(KeptOut(rows.annotations, lost), RELATIONS[:1])["kind"][0])
+        found.append(learning_needs(HeldOut(rows.annotations, lost), RELATIONS[:1])["kind"][0])
     # without the test a third of them, .2 on average
     assert np.mean(np.array(found) > 0) <= 0.15
 
@@ -87,7 +87,7 @@ def test_labels_with_few_rows_lean_on_all_labels_of_their_task() -> None:
         # head and class tell about as much of every label
         scores = 1.5 * (on - 0.5) + rng.normal(size=on.shape)
         said = {"kind": soft(rng, np.eye(4)[codes], 3.0), "wide": 1 / (1 + np.exp(-scores))}
-        rows = KeptOut(Annotations((KIND, wide), {"kind": codes, "wide": on.astype(int)}), said)
+        rows = HeldOut(Annotations((KIND, wide), {"kind": codes, "wide": on.astype(int)}), said)
         return learning_needs(rows, [table])["wide"]
 
     many, few = needs(20_000), needs(40)
@@ -98,9 +98,9 @@ def test_labels_with_few_rows_lean_on_all_labels_of_their_task() -> None:
 
 
 def test_tasks_without_labels_on_these_rows_are_left_out() -> None:
-    rows = kept_out()
+    rows = held_out()
     labels = {**rows.annotations.labels, "colour": np.full(800, -1)}
-    needs = learning_needs(KeptOut(Annotations(TASKS, labels), rows.predictions), RELATIONS)
+    needs = learning_needs(HeldOut(Annotations(TASKS, labels), rows.predictions), RELATIONS)
     assert set(needs) == {"kind", "marks"}
 
 
@@ -110,23 +110,23 @@ def test_the_effect_of_a_noisy_or_learns_from_it_and_its_causes_do_not() -> None
     fails = Binary("fails")
     labels = {"marks": causes.astype(int), "fails": causes.any(axis=1, keepdims=True).astype(int)}
     said = {"marks": np.where(causes, 0.9, 0.1), "fails": rng.uniform(0.4, 0.6, (500, 1))}
-    rows = KeptOut(Annotations((MARKS, fails), labels), said)
+    rows = HeldOut(Annotations((MARKS, fails), labels), said)
     needs = learning_needs(rows, [NoisyOr(MARKS, fails, [[0.9], [0.9]], [0.05])])
     assert needs["fails"][0] > 0.8
     assert "marks" not in needs
 
 
-def test_relate_measures_needs_where_rows_were_kept_out() -> None:
-    rows = kept_out(marks=0.3)
+def test_relate_measures_needs_where_rows_were_held_out() -> None:
+    rows = held_out(marks=0.3)
     assert relate(rows.annotations, rows.predictions).needs == {}
-    found = relate(rows.annotations, rows.predictions, kept_out=rows)
+    found = relate(rows.annotations, rows.predictions, held_out=rows)
     assert found.needs["marks"].min() > 0.5
     assert set(found.to_dict()["needs"]) <= {"kind", "colour", "marks"}
 
 
 @pytest.mark.parametrize("name", ["distribution_matching", "co_annotation"])
 def test_measured_needs_come_before_counted_labels_and_a_given_fade_before_both(name) -> None:
-    annotations = kept_out().annotations
+    annotations = held_out().annotations
     counts = own_labels(annotations)
     measured = {"kind": np.full(4, 0.7)}
     given = {"relations": RELATIONS, "tasks": TASKS, "counts": counts, "needs": measured}

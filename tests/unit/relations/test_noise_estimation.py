@@ -142,9 +142,9 @@ def test_relate_estimates_the_noise_of_what_it_uses():
 
 
 CHANGES = {
-    "arms": [
+    "methods": [
         "multi_task",
-        {"arm": "full", "relations": {"from": "predictions"}, "noise": "estimate"},
+        {"method": "full", "relations": {"from": "predictions"}, "noise": "estimate"},
     ],
     "relations": [{"source": "kind", "targets": ["form"]}],
     "training": {"steps": 60, "batch_size": 64},
@@ -163,9 +163,9 @@ def noisy_study(folder):
 def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
     path = noisy_study(tmp_path)
     results = Study.from_file(path).run(jobs=1, progress=False)
-    assert list(results["arms"]) == ["single_task", "multi_task", "full.predictions.noise"]
+    assert list(results["methods"]) == ["single_task", "multi_task", "full.predictions.noise"]
     assert not results["failures"]
-    assert results["arm_titles"]["full.predictions.noise"].endswith("label noise estimated")
+    assert results["method_titles"]["full.predictions.noise"].endswith("label noise estimated")
     named = pd.read_csv(tmp_path / "runs" / "parts" / "mislabelled.csv")
     assert list(named.columns) == [
         "source", "row", "task", "label", "found", "likely", "probability", "seeds",
@@ -181,13 +181,13 @@ def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
 
 
 def test_noise_without_estimated_relations_is_told_in_one_line():
-    arms = [{"arm": "full", "noise": "estimate"}]
+    methods = [{"method": "full", "noise": "estimate"}]
     with pytest.raises(LabelweaveError) as error:
-        parse_study(content(arms=arms))
-    assert "arm 'full': noise is estimated with its relations, expected 'relations: {from: ...}' " \
+        parse_study(content(methods=methods))
+    assert "method 'full': noise is estimated with its relations, expected 'relations: {from: ...}' " \
         "beside it" in str(error.value)  # fmt: skip
-    given = [{"arm": "full", "relations": {"from": "given"}, "noise": "estimate"}]
+    given = [{"method": "full", "relations": {"from": "given"}, "noise": "estimate"}]
     with pytest.raises(LabelweaveError, match="estimated with relations that are checked"):
-        parse_study(content(arms=given))
+        parse_study(content(methods=given))
     with pytest.raises(LabelweaveError, match=r"found '\.noises', expected '\.noise' or nothing"):
-        parse_study(content(arms=["full.predictions.noises"]))
+        parse_study(content(methods=["full.predictions.noises"]))

@@ -52,7 +52,7 @@ def write(folder, **changes):
         "relatedness": {"from": "given"},
         "network": {"hidden": [16]},
         "training": {"steps": 40, "batch_size": 32},
-        "arms": ["full", {"arm": "full", "relations": {"from": "all"}}],
+        "methods": ["full", {"method": "full", "relations": {"from": "all"}}],
         "seeds": 1,
         "statistics": {"replicates": 100},
     }
@@ -77,13 +77,13 @@ def test_two_vocabularies_of_one_task_make_one_study(tmp_path, cli) -> None:
     )[0]
     assert np.array_equal(relation["known"], all_units.mask)
     assert relation["table"] == pytest.approx(all_units.table)
-    assert results["arms"]["full"]["au"]["mean_average_precision"]["mean"] > 0.35
+    assert results["methods"]["full"]["au"]["mean_average_precision"]["mean"] > 0.35
     answer = cli("predict", tmp_path / "runs/faces", tmp_path / "disfa.csv")
     assert "au=AU7" in answer.out
 
 
 def test_a_label_of_one_source_counts_on_its_rows_only(tmp_path) -> None:
-    fold = Study.from_file(write(tmp_path)).first_fold()
+    fold = Study.from_file(write(tmp_path)).first_split()
     codes, source = fold.train.annotations.labels["au"], np.array(fold.source_names)[fold.source]
     for name in ("disfa", "bp4d"):
         rows = codes[source == name]

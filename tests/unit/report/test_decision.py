@@ -2,7 +2,7 @@ import pytest
 from test_report import small
 
 from labelweave.report import decide, joining
-from labelweave.report._decision import shown_arm
+from labelweave.report._decision import shown_method
 from labelweave.report._messages import Messages
 from labelweave.report._tables import checked
 
@@ -30,7 +30,7 @@ def test_the_verdict_follows_from_the_tasks(verdicts, key):
     assert decide(study(verdicts)).verdict == Messages()(f"decision.{key}")
 
 
-def test_without_a_joint_arm_or_a_baseline_nothing_can_be_told():
+def test_without_a_joint_method_or_a_baseline_nothing_can_be_told():
     assert decide(small({"single_task": [0.5]})).key == "cannot tell"
     assert decide(small({"full": [0.5]})).key == "cannot tell"
 
@@ -53,7 +53,7 @@ def test_figures_are_made_of_what_there_is():
 
 GIVEN = {
     "verdict": "join some",
-    "arm": "multi_task",
+    "method": "multi_task",
     "figures": [
         {"key": "accuracy", "value": {"mean": 0.0714, "low": 0.05, "high": 0.1},
          "unit": "fraction", "assumption": "mean over the tasks"},
@@ -75,7 +75,7 @@ GIVEN = {
 def test_what_the_results_decide_is_said_in_both_languages():
     means = {"single_task": [0.5, 0.5], "full": [0.6, 0.51], "multi_task": [0.5, 0.5]}
     results = checked(small(means, {"full": [GAIN, SAME]}, decision=GIVEN))
-    assert shown_arm(results) == "multi_task"
+    assert shown_method(results) == "multi_task"
     told = decide(results)
     assert told.key == "join some"
     assert [(f.value, f.interval, f.assumption) for f in told.figures] == [
@@ -102,10 +102,10 @@ def test_what_the_results_decide_is_said_in_both_languages():
 
 
 def test_few_seeds_and_failed_runs_are_risks():
-    failed = [{"arm": "full", "seed": 1, "error": "out of memory"}]
+    failed = [{"method": "full", "seed": 1, "error": "out of memory"}]
     told = decide(study([GAIN, SAME], seeds=[0, 1, 2], failures=failed))
     assert told.risks == (
         "3 seeds say little of how training varies.",
-        "1 run failed: its arm is not in the comparison.",
+        "1 run failed: its method is not in the comparison.",
     )
     assert decide(study([GAIN, SAME], seeds=[0, 1, 2, 3, 4])).risks == ()

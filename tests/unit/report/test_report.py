@@ -18,11 +18,11 @@ from rich.console import Console
 
 from labelweave.errors import LabelweaveError
 from labelweave.report import (
-    best_coupled_arm,
+    best_coupled_method,
     headline,
     print_results,
     reasons,
-    recommended_arm,
+    recommended_method,
     risks,
     write_csv,
     write_html,
@@ -30,7 +30,7 @@ from labelweave.report import (
 from labelweave.report._decision import blind_spot
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
 from labelweave.report._messages import Messages
-from labelweave.report._tables import Estimate, arm_names, checked, mean_scores
+from labelweave.report._tables import Estimate, checked, mean_scores, method_names
 
 VOID = {"meta", "br", "wbr"}
 NASTY = '<b>&"'
@@ -64,7 +64,7 @@ class Page(HTMLParser):
 
 
 def small(means, verdicts=None, **more):
-    """A study from {arm: means by task}; differences are exact, intervals +-.01."""
+    """A study from {method: means by task}; differences are exact, intervals +-.01."""
 
     def cell(mean):
         low, high = (None, None) if mean is None else (mean - 0.01, mean + 0.01)
@@ -78,17 +78,19 @@ def small(means, verdicts=None, **more):
             {"name": name, "kind": "multiclass", "names": ["a", "b"], "main_metric": "accuracy"}
             for name in names
         ],
-        "arms": {arm: dict(zip(names, map(cell, of), strict=True)) for arm, of in means.items()},
+        "methods": {
+            method: dict(zip(names, map(cell, of), strict=True)) for method, of in means.items()
+        },
         "differences": {
-            arm: {
+            method: {
                 name: cell(None if a is None or b is None else a - b)
                 for name, a, b in zip(names, of, base, strict=True)
             }
-            for arm, of in means.items()
-            if arm != "single_task"
+            for method, of in means.items()
+            if method != "single_task"
         },
         "verdicts": {
-            arm: dict(zip(names, of, strict=True)) for arm, of in (verdicts or {}).items()
+            method: dict(zip(names, of, strict=True)) for method, of in (verdicts or {}).items()
         },
         **more,
     }
@@ -172,12 +174,12 @@ def test_any_name_of_a_task_comes_through(name, tmp_path_factory):
     assert printed(results, 80).count("60.0") == 1
 
 
-@pytest.mark.parametrize(("tasks", "arms", "seeds"), [(1, 1, 1), (30, 2, 2)])
-def test_html_of_small_and_wide_studies(tasks, arms, seeds, tmp_path):
-    results = example_results(tasks, arms, seeds) | {"relations": []}
+@pytest.mark.parametrize(("tasks", "methods", "seeds"), [(1, 1, 1), (30, 2, 2)])
+def test_html_of_small_and_wide_studies(tasks, methods, seeds, tmp_path):
+    results = example_results(tasks, methods, seeds) | {"relations": []}
     write_html(results, tmp_path / "report.html")
     read = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    told = "1 task · 1 arm · 1 seed ·" if tasks == 1 else "30 tasks · 2 arms · 2 seeds ·"
+    told = "1 task · 1 method · 1 seed ·" if tasks == 1 else "30 tasks · 2 methods · 2 seeds ·"
     assert told in read.text
 
 
@@ -185,7 +187,7 @@ def test_html_of_the_required_keys_only_says_no_data(tmp_path):
     results = small({"single_task": [0.5, None], "full": [None, float("nan")]}, coverage=None)
     write_html(results, tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
-    overview = text[text.index("oracle aside") : text.index("What the arms are")]
+    overview = text[text.index("oracle aside") : text.index("What the methods are")]
     assert overview.count("no data") == 3
     assert "nan" not in text
     for part, told in (
@@ -231,7 +233,7 @@ def test_interval_plot_tells_its_numbers_and_marks_missing_ones():
     assert ">no data</text>" in svg
 
 
-def test_loss_curves_keep_the_line_of_a_term_in_every_arm():
+def test_loss_curves_keep_the_line_of_a_term_in_every_method():
     curve = {"step": [0, 1], "terms": {"b": [2.0, 1.0]}}
     alone, beside = (
         loss_curves("x", curve, ["b"], "key"),
@@ -265,7 +267,7 @@ def test_headline_of_a_gain():
         "full against single_task: gain on 1 of 2 tasks, negative transfer on none; "
         "t0 .61 -> .88 (+.27, 95 % interval .26 to .28)"
     )
-    assert recommended_arm(results) == best_coupled_arm(results) == "full"
+    assert recommended_method(results) == best_coupled_method(results) == "full"
 
 
 def test_how_small_a_change_could_be_seen_is_told_where_none_is_shown():
@@ -285,7 +287,7 @@ def test_how_small_a_change_could_be_seen_is_told_where_none_is_shown():
     assert blind_spot(results) is None
 
 
-def test_headline_of_a_harmful_best_arm_recommends_another():
+def test_headline_of_a_harmful_best_method_recommends_another():
     results = small(
         {"single_task": [0.6, 0.5], "full": [0.9, 0.4], "multi_task": [0.65, 0.5]},
         {"full": ["gain", "negative transfer"], "multi_task": ["gain", "not enough data"]},
@@ -303,7 +305,7 @@ def test_headline_of_a_harmful_best_arm_recommends_another():
         "It takes 1 network in place of 2.",
     ]
     assert risks(results) == [
-        "It is chosen by the test rows' means: among arms that do alike, the best looks a little "
+        "It is chosen by the test rows' means: among methods that do alike, the best looks a little "
         "better than it is."
     ]
 
@@ -313,7 +315,7 @@ def test_headline_falls_back_to_the_baseline():
         {"single_task": [0.6], "full": [0.5], "multi_task": [0.58]},
         {"full": ["negative transfer"], "multi_task": ["no difference"]},
     )
-    assert recommended_arm(results) == "single_task"
+    assert recommended_method(results) == "single_task"
     assert headline(results) == (
         "multi_task against single_task: gain on none of 1 task, negative transfer on none; "
         "t0 .60 -> .58 (-.02, 95 % interval -.03 to -.01). Recommended: single_task"
@@ -327,7 +329,7 @@ def test_headline_tells_where_a_control_is_ahead():
          "shuffled_relations": [0.6, 0.6]},
         {"full": ["gain", "gain"]},
     )  # fmt: skip
-    assert recommended_arm(results) == "full"
+    assert recommended_method(results) == "full"
     assert headline(results).endswith(
         ". The control post_hoc has a higher mean than full on 2 of 2 tasks, "
         "with the intervals apart on 1 ('t0')"
@@ -351,36 +353,38 @@ def test_intervals_are_named_by_the_level_of_the_study(tmp_path):
 @pytest.mark.parametrize(
     ("means", "told"),
     [
-        ({"single_task": [0.5]}, "no coupled arm has results to hold against single_task"),
+        ({"single_task": [0.5]}, "no coupled method has results to hold against single_task"),
         ({"single_task": [0.5], "full": [None]},
-         "no coupled arm has results to hold against single_task"),
+         "no coupled method has results to hold against single_task"),
         ({"full": [0.5]},
-         "full is the best coupled arm, but single_task has no results to compare it with"),
+         "full is the best coupled method, but single_task has no results to compare it with"),
     ],
 )  # fmt: skip
 def test_headline_without_a_comparison(means, told):
     assert headline(small(means)) == told
 
 
-ARMS = ["single_task", "multi_task", "co_annotation", "distribution_matching", "full",
+METHODS = ["single_task", "multi_task", "co_annotation", "distribution_matching", "full",
         "distillation",
         "post_hoc", "oracle", "shuffled_relations", "strong_single_task"]  # fmt: skip
 WORDS = ["gain", "no difference", "negative transfer", "not enough data"]
 
 
 @given(st.data())
-def test_the_recommended_arm_harms_nothing_and_no_harmless_one_is_better(data):
+def test_the_recommended_method_harms_nothing_and_no_harmless_one_is_better(data):
     tasks = data.draw(st.integers(1, 4))
-    arms = ["single_task", *data.draw(st.lists(st.sampled_from(ARMS[1:]), unique=True))]
+    methods = ["single_task", *data.draw(st.lists(st.sampled_from(METHODS[1:]), unique=True))]
     draw = lambda values: data.draw(st.lists(values, min_size=tasks, max_size=tasks))  # noqa: E731
-    means = {arm: draw(st.floats(0, 1)) for arm in arms}
-    verdicts = {arm: draw(st.sampled_from(WORDS)) for arm in arms[1:]}
-    chosen = recommended_arm(small(means, verdicts))
+    means = {method: draw(st.floats(0, 1)) for method in methods}
+    verdicts = {method: draw(st.sampled_from(WORDS)) for method in methods[1:]}
+    chosen = recommended_method(small(means, verdicts))
     harmless = [
-        arm for arm in arms if arm in ARMS[:6] and "negative transfer" not in verdicts.get(arm, [])
+        method
+        for method in methods
+        if method in METHODS[:6] and "negative transfer" not in verdicts.get(method, [])
     ]
     assert chosen in harmless
-    assert np.mean(means[chosen]) >= max(np.mean(means[arm]) for arm in harmless) - 1e-12
+    assert np.mean(means[chosen]) >= max(np.mean(means[method]) for method in harmless) - 1e-12
 
 
 def test_means_are_compared_over_shared_tasks_only():
@@ -393,9 +397,9 @@ def test_means_are_compared_over_shared_tasks_only():
     assert mean_scores(results, ["single_task"]) == {"single_task": 0.5}
 
 
-def test_arms_are_ordered_baseline_first_controls_last():
+def test_methods_are_ordered_baseline_first_controls_last():
     results = checked(small({"oracle": [0.1], "mine": [0.1], "full": [0.1], "single_task": [0.1]}))
-    assert arm_names(results) == ["single_task", "full", "mine", "oracle"]
+    assert method_names(results) == ["single_task", "full", "mine", "oracle"]
 
 
 @given(st.floats(-2, 2))
@@ -406,13 +410,13 @@ def test_short_numbers_read_back(value):
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 160])
-@pytest.mark.parametrize(("tasks", "arms"), [(9, 9), (30, 9), (2, 9), (1, 1)])
-def test_terminal_table_fits_and_keeps_every_number_whole(width, tasks, arms):
-    results = example_results(tasks, arms, large_table=False)
+@pytest.mark.parametrize(("tasks", "methods"), [(9, 9), (30, 9), (2, 9), (1, 1)])
+def test_terminal_table_fits_and_keeps_every_number_whole(width, tasks, methods):
+    results = example_results(tasks, methods, large_table=False)
     text = printed(results, width)
     assert max(map(len, text.splitlines())) <= width
     cells = text.split()
-    for of_tasks in results["arms"].values():
+    for of_tasks in results["methods"].values():
         for task in results["tasks"]:
             mean = of_tasks[task["name"]][task["main_metric"]]["mean"]
             if mean is not None:
@@ -422,7 +426,7 @@ def test_terminal_table_fits_and_keeps_every_number_whole(width, tasks, arms):
 def test_terminal_layout_follows_the_width():
     results = example_results(large_table=False)
     wide, narrow = printed(results, 160), printed(results, 80)
-    assert re.search(r"^ arm +species", wide, re.M)
+    assert re.search(r"^ method +species", wide, re.M)
     assert re.search(r"^ task +ST +MT +CA +DM +full +PH +SST +SR +oracle", narrow, re.M)
     assert "ST = single_task, MT = multi_task" in narrow
     assert "ST = " not in wide
@@ -452,7 +456,7 @@ def test_terminal_cells_marks_and_legend():
 def test_terminal_takes_names_as_plain_text():
     results = small({"single_task": [0.5]})
     results["tasks"][0]["name"] = name = "[red]\x1b[31m"
-    results["arms"]["single_task"][name] = results["arms"]["single_task"].pop("t0")
+    results["methods"]["single_task"][name] = results["methods"]["single_task"].pop("t0")
     text = printed(results, 80)
     assert "[red]\N{REPLACEMENT CHARACTER}[31m" in text
     assert "\x1b" not in text
@@ -463,13 +467,15 @@ def test_csv_round_trip(tmp_path):
     write_csv(results, path)
     table = pd.read_csv(path)
     assert list(table.columns) == [
-        "arm", "task", "metric", "mean", "low", "high", "n", "seeds",
+        "method", "task", "metric", "mean", "low", "high", "n", "seeds",
         "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
     ]  # fmt: skip
-    assert len(table) == sum(len(m) for tasks in results["arms"].values() for m in tasks.values())
+    assert len(table) == sum(
+        len(m) for tasks in results["methods"].values() for m in tasks.values()
+    )
     for row in table.itertuples():
-        cell = results["arms"][row.arm][row.task][row.metric]
-        change = results["differences"].get(row.arm, {}).get(row.task, {}).get(row.metric, {})
+        cell = results["methods"][row.method][row.task][row.metric]
+        change = results["differences"].get(row.method, {}).get(row.task, {}).get(row.metric, {})
         for read, meant in [
             (row.mean, cell["mean"]), (row.low, cell["low"]), (row.high, cell["high"]),
             (row.n, cell["n"]), (row.seeds, cell["seeds"]), (row.difference, change.get("mean")),
@@ -488,7 +494,7 @@ def test_files_are_replaced_whole_or_left_alone(tmp_path):
     path = tmp_path / "report.html"
     path.write_text("before")
     broken = small({"single_task": [0.5]})
-    broken["arms"]["single_task"]["t0"]["accuracy"]["mean"] = "half"
+    broken["methods"]["single_task"]["t0"]["accuracy"]["mean"] = "half"
     with pytest.raises(LabelweaveError):
         write_html(broken, path)
     assert path.read_text() == "before"
@@ -510,17 +516,17 @@ GOOD = small({"single_task": [0.5], "full": [0.6]}, {"full": ["gain"]})
 @pytest.mark.parametrize(
     ("results", "told"),
     [
-        ([], "results: found list, expected a table with 'study', 'tasks', 'arms'"),
-        ({"study": "s", "task": [], "arms": {}}, "results: no 'tasks'; did you mean 'task'?"),
-        (GOOD | {"tasks": []}, "results: found 0 tasks and 2 arms, expected at least one of each"),
+        ([], "results: found list, expected a table with 'study', 'tasks', 'methods'"),
+        ({"study": "s", "task": [], "methods": {}}, "results: no 'tasks'; did you mean 'task'?"),
+        (GOOD | {"tasks": []}, "results: found 0 tasks and 2 methods, expected at least one of each"),
         (GOOD | {"tasks": [{"name": "t0"}]}, "results, task 1: no 'main_metric'"),
-        (GOOD | {"arms": {"full": {"t1": {}}}},
-         "results, arms, 'full': found 't1', expected one of 't0'; did you mean 't0'?"),
+        (GOOD | {"methods": {"full": {"t1": {}}}},
+         "results, methods, 'full': found 't1', expected one of 't0'; did you mean 't0'?"),
         (GOOD | {"verdicts": {"full": {"t0": "gains"}}},
          "results, verdict of 'full' on 't0': found 'gains', expected one of 'gain', "
          "'negative transfer', 'no difference', 'not enough data'; did you mean 'gain'?"),
-        (GOOD | {"arms": {"full": {"t0": {"accuracy": {"mean": "0.5"}}}}},
-         "results, arms, 'full', 't0', 'accuracy': mean is '0.5', expected a number or null"),
+        (GOOD | {"methods": {"full": {"t0": {"accuracy": {"mean": "0.5"}}}}},
+         "results, methods, 'full', 't0', 'accuracy': mean is '0.5', expected a number or null"),
         (GOOD | {"relations": [{"source": "s", "target": "t", "rows": ["a"], "columns": ["b"],
                                 "table": [[0.5, 0.5]]}]},
          "results, relation 1: table of 1 rows of '2' columns, "

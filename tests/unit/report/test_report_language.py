@@ -11,10 +11,10 @@ from command_line import CommandLine, command_line
 from report_example import example_results, with_value
 from study_example import content
 
-from labelweave._messages import Remark, plain, some
+from labelweave._messages import Message, plain, some
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study
-from labelweave.fitting._methods import ARMS, find_arm
+from labelweave.fitting._methods import METHODS, find_method
 from labelweave.report import _summary as summary_module
 from labelweave.report import languages, write_html, write_markdown, write_summary
 from labelweave.report._drawing import fonts_for
@@ -93,9 +93,9 @@ def test_every_remark_in_the_code_has_a_text():
 
 
 def test_a_remark_is_english_text_that_other_languages_tell_anew():
-    inner = Remark("remark.interval", mean=1234.5, low=0.25, high=2.0)
-    lift = Remark("remark.lift_base", lift=inner, labels=40)
-    both = Remark("remark.not_above", lift=lift, least=0.0)
+    inner = Message("message.interval", mean=1234.5, low=0.25, high=2.0)
+    lift = Message("message.lift_base", lift=inner, labels=40)
+    both = Message("message.not_above", lift=lift, least=0.0)
     assert both == (
         "lift 1234.500 (0.250 to 2.000) nats over the base rate on 40 labels: not clearly above 0"
     )
@@ -105,17 +105,17 @@ def test_a_remark_is_english_text_that_other_languages_tell_anew():
     japanese = Messages("ja")
     assert japanese.told(kept["reasons"][0]) == japanese.told(both)
     assert "1234.500（0.250～2.000）ナット（ラベル40件）" in japanese.told(both)
-    assert pickle.loads(pickle.dumps(both)).code == "remark.not_above"
+    assert pickle.loads(pickle.dumps(both)).code == "message.not_above"
     # results of a newer version, or of an older one
-    assert japanese.told({"code": "remark.none", "values": {}, "text": "new"}) == "new"
-    assert not japanese.tells({"code": "remark.none"})
+    assert japanese.told({"code": "message.none", "values": {}, "text": "new"}) == "new"
+    assert not japanese.tells({"code": "message.none"})
     assert not japanese.tells("old")
     assert japanese.told("old") == "old"
 
 
 def test_names_of_a_remark_are_quoted_and_cut():
     names = [f"c{i}" for i in range(10)]
-    note = Remark("note.columns", what=Remark("note.constant"), columns=some(names))
+    note = Message("note.columns", what=Message("note.constant"), columns=some(names))
     assert note == (
         "input columns constant in training, dropped: 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', "
         "'c7' and 2 more"
@@ -124,7 +124,7 @@ def test_names_of_a_remark_are_quoted_and_cut():
 
 
 def test_remarks_are_told_in_the_language_of_the_page(tmp_path):
-    note = Remark("note.one_seed")
+    note = Message("note.one_seed")
     results = RESULTS | {"notes": [plain(note), "an old note"]}
     for language in ("en", "ja"):
         write_html(results, tmp_path / language, language)
@@ -145,15 +145,15 @@ def test_no_text_is_written_into_a_template():
         assert set(re.findall(r"[A-Za-z]{2,}", text)) <= {"labelweave"}, file.name
 
 
-@pytest.mark.parametrize("name", [*ARMS, "full.given", "full.all", "full.predictions.noise",
+@pytest.mark.parametrize("name", [*METHODS, "full.given", "full.all", "full.predictions.noise",
                                   "co_annotation.knowledge", "full.annotations"])  # fmt: skip
-def test_the_titles_of_arms_are_those_of_the_study(name):
-    assert _title({"arm_titles": {}}, name, Messages("en")) == find_arm(name).title
-    assert _title({"arm_titles": {}}, name, Messages("ja")) != find_arm(name).title
+def test_the_titles_of_methods_are_those_of_the_study(name):
+    assert _title({"method_titles": {}}, name, Messages("en")) == find_method(name).title
+    assert _title({"method_titles": {}}, name, Messages("ja")) != find_method(name).title
 
 
-def test_an_arm_of_a_name_of_its_own_keeps_its_title():
-    results = {"arm_titles": {"full.mine": "my own"}}
+def test_an_method_of_a_name_of_its_own_keeps_its_title():
+    results = {"method_titles": {"full.mine": "my own"}}
     assert _title(results, "full.mine", Messages("ja")) == "my own"
     assert _title(results, "other", Messages("en")) == "no description"
 

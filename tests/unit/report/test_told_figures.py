@@ -15,7 +15,7 @@ from labelweave.report._tables import checked
 
 
 def needed(mean: float | None, low: float | None, high: float | None) -> dict[str, Any]:
-    results = example_results(tasks=1, arms=2)
+    results = example_results(tasks=1, methods=2)
     curve = {"has": 64, "beyond": 9000.0, "needed": {"mean": mean, "low": low, "high": high}}
     return results | {"label_curves": {"species": curve}}
 
@@ -36,16 +36,16 @@ def test_an_open_end_of_needed_labels_is_told_in_words(ends: Any, told: str) -> 
 @pytest.mark.parametrize("saved", [0.0, 8.4])
 def test_labels_are_told_as_whole_numbers(saved: float) -> None:
     figure = {"key": "labels", "value": {"mean": saved}, "unit": "labels", "assumption": "so"}
-    decision = {"verdict": "join", "arm": "full", "figures": [figure]}
+    decision = {"verdict": "join", "method": "full", "figures": [figure]}
     told = decide(checked(example_results(tasks=2) | {"decision": decision}))
     assert told.figures[1].value == f"{saved:.0f} labels"
 
 
 def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path: Path) -> None:
-    results = example_results(tasks=2, arms=3)
+    results = example_results(tasks=2, methods=3)
     write_markdown(results, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    found = results["arms"]["multi_task"]["species"]["accuracy"]
+    found = results["methods"]["multi_task"]["species"]["accuracy"]
     half = (found["high"] - found["low"]) / 2
     assert f"| {found['mean']:.3f} ± {half:.3f} " in text
 
@@ -53,7 +53,7 @@ def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path
 @pytest.mark.parametrize("labels", [(672, 1343), (6, 1400), (20_000, 2_000_000)])
 def test_ticks_of_a_label_curve_are_plain_numbers(labels: tuple[int, int]) -> None:
     points = [{"labels": n, "mean": 0.8, "low": 0.7, "high": 0.9} for n in labels]
-    curve = {"metric": "accuracy", "arm": "full", "points": points}
+    curve = {"metric": "accuracy", "method": "full", "points": points}
     picture = label_curve("species", curve, "single_task", "key", Messages())
     assert "mathdefault" not in picture
     ticks = [float(x.replace(",", "")) for x in re.findall(r">([\d,]+)</text>", picture)]
