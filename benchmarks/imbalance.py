@@ -35,9 +35,8 @@ from labelweave.datasets import FASHION_MNIST_ROOT as ROOT
 from labelweave.datasets._demos import ITEMS, TASKS, read_fashion_mnist, read_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import parse_study
-from labelweave.experiments._loading import load
-from labelweave.fitting._fit import fit_method
-from labelweave.fitting._split import make_split
+from labelweave.experiments._loading import load, make_split
+from labelweave.fitting._fit import fit
 
 Row = dict[str, Any]
 COMMON = {"leaves": 650, "fashion": 5000, "yeast": 900}
@@ -147,11 +146,12 @@ def measure(case: str, ratio: int, seed: int, wanted: Sequence[str]) -> Iterator
             training: Row = {key: value for key, value in spec.items() if key != "method"}
             config = parse_study(content | {"training": training})
             split = split or make_split(config, data, seed)
-            fitted = fit_method(config.method(spec["method"]), split, config, None)
+            model = fit(config.method(spec["method"]), split, config)
+            given = model.under_prior(model.probabilities(split.test.inputs))
             held, found = split.test.annotations, []
             for task in held.tasks:
                 metric = main_metric(task)
-                scores = evaluate(task, fitted.probabilities[task.name], held.labels[task.name])
+                scores = evaluate(task, given[task.name], held.labels[task.name])
                 found.append({
                     "case": case, "ratio": ratio, "seed": seed, "method": name, "task": task.name,
                     "metric": metric, "value": scores[metric],

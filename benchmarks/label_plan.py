@@ -32,7 +32,7 @@ from labelweave.datasets import write_digits, write_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import Study
 from labelweave.experiments._active_learning import rows_to_label
-from labelweave.fitting._fit import fit_method
+from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import find_method
 from labelweave.fitting._split import Split
 from labelweave.model import Model
@@ -85,11 +85,12 @@ def measure(case: str, seed: int, quick: bool) -> Iterator[Row]:
         split, task, method = study.first_split(), study.data.tasks[0], find_method(METHOD)
 
         def accuracy(data: Split) -> tuple[float, Model]:
-            fitted = fit_method(method, data, study.config, None)
-            assert fitted.model is not None
+            model = fit(method, data, study.config)
+            given = model.under_prior(model.probabilities(data.test.inputs))
+            assert isinstance(model, Model)
             labels = data.test.annotations.labels[task.name]
-            found = evaluate(task, fitted.probabilities[task.name], labels)[main_metric(task)]
-            return float(found or 0.0), fitted.model
+            found = evaluate(task, given[task.name], labels)[main_metric(task)]
+            return float(found or 0.0), model
 
         start, model = accuracy(split)
         yield {"case": case, "seed": seed, "labels": 0, "choice": "start", "accuracy": start}

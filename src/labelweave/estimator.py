@@ -23,21 +23,21 @@ from labelweave._targets import (
     relations_of,
     sources_of,
 )
+from labelweave._validation import one_line
 from labelweave.class_priors import PriorChoice
 from labelweave.data import Collection, Scale, Source, prepare_sources
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import evaluate
-from labelweave.experiments._checking import check_split
-from labelweave.experiments._config import StudyConfig, one_line
-from labelweave.experiments._relating import mislabelled_table, relate_by, with_relations
-from labelweave.experiments._sections import LARGEST_SEED, SplitSection
-from labelweave.fitting._fit import fit_method, teacher_scores
+from labelweave.fitting._checking import check_split
+from labelweave.fitting._config import FitConfig
+from labelweave.fitting._fit import fit
 from labelweave.fitting._inputs import InputsSection
-from labelweave.fitting._methods import BASELINE, METHODS, UNCOUPLED, Method
-from labelweave.fitting._sections import NetworkSection
+from labelweave.fitting._methods import METHODS
+from labelweave.fitting._relating import find_relatedness, mislabelled_table, with_relations
+from labelweave.fitting._sections import LARGEST_SEED, NetworkSection, SplitSection
 from labelweave.fitting._split import Split, make_training_split
 from labelweave.model import Model
-from labelweave.relations import AnyRelation, NoisyOr, Relatedness, Relation
+from labelweave.relations import NoisyOr, Relatedness, Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 from labelweave.training import TrainingConfig
 
@@ -54,8 +54,8 @@ TRAINING = (
 S = TypeVar("S", bound=BaseModel)
 
 
-def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
-    """Return parameters, by name, as the settings of a study.
+def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
+    """Return parameters, by name, as settings of `fit`.
 
     Raises:
         LabelweaveError: a value that makes no sense; names the parameter.
@@ -91,14 +91,13 @@ def settings_of(parameters: Mapping[str, Any]) -> StudyConfig:
     related = given["relatedness"] or ({} if given["noise"] else {"from": "given"})
     if given["noise"] and related.get("from") == "given":
         raise _wrong("noise", "found relatedness from 'given', expected evidence from the data")
+    _section(SplitSection, validation=given["validation"])
     couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
     config = _section(
-        StudyConfig,
-        name="MultiTaskClassifier",
+        FitConfig,
         network=_section(NetworkSection, **{name: given[name] for name in NETWORK}, **network),
         training=_section(TrainingConfig, **{name: given[name] for name in TRAINING}),
         inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
-        split=_section(SplitSection, validation=given["validation"]),
         couplings=couplings,
         relatedness=dict(related),
         label_shift=dict(given["label_shift"] or {}),
@@ -115,7 +114,7 @@ def _section(section: type[S], **values: Any) -> S:
     try:
         return section(**values)
     except ValidationError as error:
-        reason = one_line(error).replace("key", "parameter", 1)
+        reason = one_line(error, section).replace("key", "parameter", 1)
         raise LabelweaveError(f"MultiTaskClassifier: {reason}") from None
 
 
@@ -191,33 +190,6 @@ class PredictorMixin:
         return frame
 
 
-def found_relatedness(
-    method: Method,
-    split: Split,
-    known: Sequence[AnyRelation],
-    config: StudyConfig,
-    *,
-    noise: bool,
-    progress: bool,
-) -> Relatedness | None:
-    """Return how the tasks relate, by an uncoupled network; None = relations as they are.
-
-    Args:
-        method: what is to be trained.
-        split: the data.
-        known: the relations given.
-        config: the settings.
-        noise: find out how labels err as well.
-        progress: show a bar over the steps.
-    """
-    origin = config.relatedness.origin
-    if origin == "given" or not method.coupled:
-        return None
-    pairs = [(relation.source.name, relation.target.name) for relation in known] or None
-    uncoupled = trained_model(METHODS[UNCOUPLED], split, config, progress=progress)
-    return relate_by(split, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
-
-
 def likely_mislabelled(
     collection: Collection, split: Split, relatedness: Relatedness | None
 ) -> pd.DataFrame:
@@ -231,25 +203,6 @@ def likely_mislabelled(
     found = [] if relatedness is None else [[relatedness]]
     table = mislabelled_table(collection, [split], found).drop(columns="seeds")
     return table.assign(row=table["row"] - 1)
-
-
-def trained_model(method: Method, split: Split, config: StudyConfig, *, progress: bool) -> Model:
-    """Return the model of a method, taught by single-task networks where it distils.
-
-    Args:
-        method: what to train.
-        split: the data.
-        config: the settings.
-        progress: show a bar over the steps.
-    """
-    teachers = None
-    if method.distils:
-        baseline = trained_model(METHODS[BASELINE], split, config, progress=progress)
-        teachers = teacher_scores(baseline, split, config)
-    fitted = fit_method(method, split, config, None, teachers=teachers, progress=progress)
-    if fitted.model is None:
-        raise AssertionError(f"method {method.name} keeps no model")
-    return fitted.model
 
 
 class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
@@ -424,7 +377,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self,
         X: Table | Source | Sequence[Source],
         y: Targets | None,
-        config: StudyConfig,
+        config: FitConfig,
         cache: Path,
     ) -> Self:
         found = sources_of(X, y, self.tasks, self.missing)
@@ -437,20 +390,27 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.feature_names_in_ = np.array([str(c) for c in collection.inputs], dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         seed = int(self.random_state)
-        split = make_training_split(collection, source, self.relations_, config, seed, ready.stores)
+        split = make_training_split(
+            collection, source, self.relations_, config.inputs, seed,
+            validation=self.validation, stores=ready.stores,
+        )  # fmt: skip
         check_split(split, config)
         self.notes_ = (*ready.notes, *split.notes)
         method, noise = METHODS[self.method], self.noise is not None
-        self.relatedness_ = found_relatedness(
-            method, split, self.relations_, config, noise=noise, progress=self.progress
-        )
+        self.relatedness_ = None
+        if method.coupled:
+            self.relatedness_ = find_relatedness(
+                split, self.relations_, config, noise=noise, progress=self.progress
+            )
         if self.relatedness_ is not None:
             method = replace(method, noise=noise)
             split = with_relations(split, self.relatedness_, noise=noise)
             self.relations_ = split.relations
         self.noise_ = split.noise
         self.mislabelled_ = likely_mislabelled(collection, split, self.relatedness_)
-        self.model_ = trained_model(method, split, config, progress=self.progress)
+        model = fit(method, split, config, progress=self.progress)
+        assert isinstance(model, Model)  # every method of the estimator trains networks
+        self.model_ = model
         return self
 
     @classmethod

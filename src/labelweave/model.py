@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -75,6 +75,51 @@ class NetworkSpec:
 
 
 @dataclass
+class TrainingRecord:
+    """How a training went; not saved with the model.
+
+    Attributes:
+        curve: the loss terms over the steps, of a joint network.
+        diagnostics: of a joint network its tasks' ``speeds`` and ``gradients``
+            (`labelweave.training`) and ``fits`` (`labelweave.fitting.task_fits`).
+        parameters: number of trained weights.
+        networks: number of trained networks.
+    """
+
+    curve: dict[str, Any] | None = None
+    diagnostics: dict[str, Any] | None = None
+    parameters: int = 0
+    networks: int = 0
+
+
+class Predictor(Protocol):
+    """Whatever predicts the tasks from encoded inputs: networks, trees, a stack of learners.
+
+    Attributes:
+        tasks: the tasks that it predicts.
+        thresholds: per multilabel task the probability from which a label counts as on.
+        record: how its training went.
+    """
+
+    thresholds: dict[str, NDArray[np.float64]]
+    record: TrainingRecord
+
+    @property
+    def tasks(self) -> tuple[Task, ...]: ...  # noqa: D102
+
+    def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+
+    def under_prior(
+        self, probabilities: Mapping[str, NDArray[np.float32]]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return what `probabilities` gives as it is under the assumed prior."""
+
+    def save(self, folder: Path) -> None:
+        """Write it to a folder."""
+
+
+@dataclass
 class Model:
     """Raw rows in, probabilities out.
 
@@ -88,6 +133,7 @@ class Model:
             ``population`` of all training rows, (K,) or (L,); empty in models saved before these
             were kept. ``drawn``: of tasks whose loss frees them from it, that of the rows drawn.
         prior: the class prior that predictions assume.
+        record: how the training went; not saved.
     """
 
     encoder: Encoder
@@ -96,6 +142,7 @@ class Model:
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     prior: AssumedPrior = field(default_factory=AssumedPrior)
+    record: TrainingRecord = field(default_factory=TrainingRecord, compare=False, repr=False)
 
     @property
     def tasks(self) -> tuple[Task, ...]:

@@ -85,13 +85,13 @@ def test_a_study_and_its_ablation_share_their_runs_whatever_they_are_called(abla
 
 
 def test_equal_methods_of_two_names_are_trained_once(tmp_path, monkeypatch) -> None:
-    fit, trained = runs.fit_method, []
+    fit, trained = runs.fit, []
 
     def counted(method, *rest, **options):
         trained.append(method.name)
         return fit(method, *rest, **options)
 
-    monkeypatch.setattr(runs, "fit_method", counted)
+    monkeypatch.setattr(runs, "fit", counted)
     path = write_study(tmp_path, methods=[PAPER, {**PAPER, "name": "twin"}])
     results = Study.from_file(path).run(jobs=1, progress=False)
     assert results["methods"]["mine"] == results["methods"]["twin"]

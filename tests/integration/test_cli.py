@@ -93,14 +93,14 @@ def test_run_prints_the_table_and_where_the_report_is(tmp_path: Path, cli: Comma
 def test_failed_runs_are_named_and_give_exit_code_1(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fit = runs.fit_method
+    fit = runs.fit
 
     def failing(method: Any, *args: Any, **options: Any) -> Any:
         if method.name == "full":
             raise TrainingError("step 1: no number")
         return fit(method, *args, **options)
 
-    monkeypatch.setattr(runs, "fit_method", failing)
+    monkeypatch.setattr(runs, "fit", failing)
     path = write_study(tmp_path)
     answer = cli("run", path, "--jobs", 1)
     assert answer.code == 1

@@ -108,7 +108,7 @@ def test_a_disk_that_fills_at_the_end_costs_no_run(
 def test_a_disk_that_fills_while_relations_are_found(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_study(tmp_path, relatedness={"from": "predictions", "splits": 2}, **CHANGES)
+    path = write_study(tmp_path, relatedness={"from": "predictions", "folds": 2}, **CHANGES)
     assert cli("relate", path).code == 0
     (kept,) = tmp_path.glob("runs/parts/held_out/*")
     kept.unlink()
@@ -157,7 +157,7 @@ def test_an_output_that_cannot_be_written_is_told_before_training(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "labelweave.experiments._runs.fit_method", lambda *args, **kwargs: pytest.fail("trained")
+        "labelweave.experiments._runs.fit", lambda *args, **kwargs: pytest.fail("trained")
     )
     path = write_study(tmp_path, **CHANGES)
     (tmp_path / "runs").write_text("a file")

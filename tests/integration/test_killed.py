@@ -114,7 +114,7 @@ def test_when_a_worker_is_killed_while_relations_are_found_they_go_on(tmp_path: 
     changes: dict[str, Any] = {
         "training": {"steps": 400, "batch_size": 32},
         "methods": ["multi_task", "full"],
-        "relatedness": {"from": "all", "splits": 2},
+        "relatedness": {"from": "all", "folds": 2},
         "seeds": [3, 4],
     }
     path = write_study(tmp_path, **changes)

@@ -215,7 +215,7 @@ def test_a_failing_run_is_named_and_the_others_finish(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_study(tmp_path, seeds=2, methods=["single_task", "multi_task", "full"])
-    fit = runs.fit_method
+    fit = runs.fit
 
     def failing(method: Any, split: Any, *args: Any, **options: Any) -> Any:
         if (method.name, split.seed) == ("full", 1):
@@ -224,7 +224,7 @@ def test_a_failing_run_is_named_and_the_others_finish(
             raise ZeroDivisionError("nothing to divide")
         return fit(method, split, *args, **options)
 
-    monkeypatch.setattr(runs, "fit_method", failing)
+    monkeypatch.setattr(runs, "fit", failing)
     results = run(path)
     first, second = results["failures"]
     assert first["error"].startswith("ZeroDivisionError: nothing to divide (details in full-seed0")
@@ -248,14 +248,14 @@ def test_a_study_without_its_baseline_still_reports(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_study(tmp_path)
-    fit = runs.fit_method
+    fit = runs.fit
 
     def failing(method: Any, *args: Any, **options: Any) -> Any:
         if method.name == "single_task":
             raise TrainingError("no number")
         return fit(method, *args, **options)
 
-    monkeypatch.setattr(runs, "fit_method", failing)
+    monkeypatch.setattr(runs, "fit", failing)
     results = run(path)
     assert list(results["methods"]) == ["full"]
     assert results["differences"] == {}

@@ -9,8 +9,7 @@ from study_example import write_study
 from labelweave import relations
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-from labelweave.experiments import _relating as held_out_predictions
-from labelweave.experiments import _relating as relating
+from labelweave.fitting import _relating as relating
 from labelweave.fitting._methods import find_method
 from labelweave.relations._counting import held_out_half
 
@@ -164,10 +163,10 @@ def test_predictions_are_trusted_as_far_as_rows_held_out_say(tmp_path, monkeypat
         return relations.relate(annotations, predictions, pairs, **settings)
 
     monkeypatch.setattr(relating, "relate", spy)
-    path = write_study(tmp_path, methods=["multi_task"], relatedness={"splits": 0})
+    path = write_study(tmp_path, methods=["multi_task"], relatedness={"folds": 0})
     Study.from_file(path).relate(progress=False)
     assert seen["held_out"] is None
-    path = write_study(tmp_path, methods=["multi_task"], relatedness={"splits": 3})
+    path = write_study(tmp_path, methods=["multi_task"], relatedness={"folds": 3})
     (split,) = Study.from_file(path).splits()
     Study.from_file(path).relate(progress=False)
     # every labelled training row is held out once
@@ -184,7 +183,7 @@ def test_predictions_are_trusted_as_far_as_rows_held_out_say(tmp_path, monkeypat
     assert np.array_equal(
         seen["held_out"].annotations.labels["kind"], split.validation.annotations.labels["kind"]
     )
-    path = write_study(tmp_path, relatedness={"splits": 1})
+    path = write_study(tmp_path, relatedness={"folds": 1})
     with pytest.raises(LabelweaveError, match=r"relatedness\.folds': found 1, expected 0 or at"):
         Study.from_file(path)
 
@@ -231,7 +230,7 @@ def test_the_half_that_judges_holds_scattered_labels_of_both_kinds(tmp_path) -> 
 
 def test_rows_are_held_out_once_and_side_by_side_changes_nothing(tmp_path, monkeypatch) -> None:
     methods = ["multi_task", "full"]
-    settings = {"relatedness": {"splits": 2}, "methods": methods, "seeds": 2}
+    settings = {"relatedness": {"folds": 2}, "methods": methods, "seeds": 2}
     study = Study.from_file(write_study(tmp_path, **settings))
     together = study.compare(jobs=2, progress=False)["relatedness"]
     kept = sorted((study.output / "held_out").iterdir())
@@ -240,7 +239,7 @@ def test_rows_are_held_out_once_and_side_by_side_changes_nothing(tmp_path, monke
     def none(*args, **settings):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(held_out_predictions, "fit_method", none)
+    monkeypatch.setattr(relating, "fit", none)
     shutil.rmtree(study.output / "relatedness")  # found anew, from what is kept
     again = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
     assert again["relatedness"] == together

@@ -1,15 +1,13 @@
 """What a study file may say."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from labelweave._validation import one_line
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import (
     LabelCurvesSection,
@@ -17,27 +15,23 @@ from labelweave.experiments._sections import (
     MethodSection,
     PartSection,
     PricesSection,
-    RelatednessSection,
     RelationSection,
     Seeds,
     Sources,
-    SplitSection,
     StatisticsSection,
     TaskSection,
-    TeachersSection,
     Trackers,
     TuneSection,
 )
-from labelweave.fitting._inputs import InputsSection, check_network
+from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
-from labelweave.fitting._sections import LabelShiftSection, NetworkSection, Section
-from labelweave.losses import COUPLINGS, reweighted
-from labelweave.networks._model_folders import PREFIX, architectures
+from labelweave.fitting._sections import SplitSection
+from labelweave.losses import reweighted
 from labelweave.report import languages
 from labelweave.training import TrainingConfig
 
 
-class StudyConfig(Section):
+class StudyConfig(FitConfig):
     """A whole study file.
 
     Attributes:
@@ -79,13 +73,6 @@ class StudyConfig(Section):
     relations: list[RelationSection] = Field(default=[])
     split: SplitSection = SplitSection()
     scatter: list[PartSection] = Field(default=[])
-    inputs: InputsSection = InputsSection()
-    network: NetworkSection = NetworkSection()
-    training: TrainingConfig = TrainingConfig()
-    couplings: dict[str, dict[str, Any]] = Field(default={})
-    label_shift: LabelShiftSection = LabelShiftSection()
-    relatedness: RelatednessSection = RelatednessSection()
-    teachers: TeachersSection = TeachersSection()
     methods: Methods = Field(default=[])
     seeds: Seeds = 3
     statistics: StatisticsSection = StatisticsSection()
@@ -108,22 +95,6 @@ class StudyConfig(Section):
             )
         return language
 
-    @field_validator("couplings")
-    @classmethod
-    def _known_couplings(cls, couplings: dict[str, Any]) -> dict[str, Any]:
-        for name in couplings:
-            if name not in COUPLINGS:
-                raise ValueError(
-                    f"no such coupling '{name}', expected {listing(COUPLINGS)}"
-                    f"{nearest(name, COUPLINGS)}"
-                )
-        return couplings
-
-    @model_validator(mode="after")
-    def _network_fits_inputs(self) -> Self:
-        check_network(self.network, self.inputs, self.training)
-        return self
-
     @model_validator(mode="after")
     def _losses_without_noise(self) -> Self:
         own = {name: loss for name, loss in self.losses().items() if reweighted(loss)}
@@ -134,24 +105,6 @@ class StudyConfig(Section):
                 f"'{next(iter(own))}'"
             )
         return self
-
-    def located(self, folder: Path) -> Self:
-        """Return the settings with models by the absolute paths of their folders.
-
-        Args:
-            folder: what paths in the settings are relative to.
-
-        Raises:
-            LabelweaveError: there is no such model.
-        """
-        network, inputs = self.network.located(folder), self.inputs
-        if inputs.text is not None:
-            source = network.backbone.removeprefix(PREFIX)
-            folders = source != network.backbone and source not in architectures()
-            own = source if folders and inputs.image is None else None
-            text = inputs.text.located(folder, own, download=network.download)
-            inputs = inputs.model_copy(update={"text": text})
-        return self.model_copy(update={"network": network, "inputs": inputs})
 
     def needs_given_relations(self) -> bool:
         """Return whether some method is coupled by relations that are not estimated for it."""
@@ -279,44 +232,7 @@ def parse_study(content: Mapping[str, Any], place: str = "study") -> StudyConfig
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:
-        raise LabelweaveError(f"{place}: {one_line(error)}") from None
-
-
-def one_line(error: ValidationError) -> str:
-    """Return the first wrong key or value of a validation error, in one line."""
-    places = [[p for p in each["loc"] if not _is_union_branch(p)] for each in error.errors()]
-    # of the readings of a union, the one that got furthest is meant
-    meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
-    # and of two as far, the one that knows more than the type
-    told = [each["type"] == "value_error" for each in error.errors()]
-    index = max(meant, key=lambda i: (len(places[i]), told[i]))
-    first, location = error.errors()[index], places[index]
-    key = ".".join(" ".join(str(part).split()) for part in location)
-    if first["type"] == "extra_forbidden":
-        known = _keys_at(location[:-1])
-        options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"
-        return f"key '{key}': no such key, {options}"
-    return f"key '{key}': {_message(first)}" if key else _message(first)
-
-
-def _message(error: ErrorDetails) -> str:
-    kind, found = error["type"], error["input"]
-    if kind == "missing":
-        return "missing"
-    if kind == "value_error":  # one of this project, which says what was found
-        return error["msg"].removeprefix("Value error, ")
-    if kind == "too_short":
-        least = error["ctx"]["min_length"]
-        return f"should have at least {least} item, found a list of {error['ctx']['actual_length']}"
-    if kind in {"model_type", "dict_type"}:
-        text = "should be a section of keys"
-    else:
-        text = re.sub("^(Input|String) should", "should", error["msg"])
-    if kind == "string_type" and isinstance(found, bool | int | float):
-        text += " (write it in quotes)"
-    if isinstance(found, list | dict):
-        return f"{text}, found a {'list' if isinstance(found, list) else 'section'}"
-    return f"{text}, found {'nothing' if found is None else repr(found)}"
+        raise LabelweaveError(f"{place}: {one_line(error, StudyConfig)}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -332,32 +248,3 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(text)
         return super().construct_mapping(node, deep)
-
-
-def _is_union_branch(part: int | str) -> bool:
-    # pydantic adds the tried type of a union to the place of an error
-    text = str(part)
-    named = text in {"int", "float", "str", "bool"} or text.endswith("Section")
-    return named or "[" in text or text.startswith("literal")
-
-
-def _keys_at(location: list[int | str]) -> list[str]:
-    """Return the keys that are valid in the section at a place of the study file."""
-    section: type[BaseModel] | None = StudyConfig
-    for part in location:
-        if isinstance(part, int) or section is None:
-            continue
-        field = _fields(section).get(str(part))
-        section = next(_sections(field.annotation), None) if field else None
-    return list(_fields(section)) if section else []
-
-
-def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
-    return {field.alias or name: field for name, field in section.model_fields.items()}
-
-
-def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for argument in getattr(annotation, "__args__", ()):
-        yield from _sections(argument)

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, RowStore, Source, prepare
+from labelweave.data import (
+    Collection,
+    Part,
+    RowStore,
+    Source,
+    leak_check,
+    prepare,
+    scatter,
+    split_rows,
+)
 from labelweave.data._collection import SIDES, Side
 from labelweave.datasets import DataSet, find_reader
 from labelweave.datasets._official import joined_tasks
@@ -19,6 +28,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._sections import RelationSection, SourceSection, TaskSection
 from labelweave.fitting._inputs import InputsSection
+from labelweave.fitting._split import Rows, Split, fitted_encoder, without_cycles
 from labelweave.relations import (
     AnyRelation,
     count_relation,
@@ -358,3 +368,52 @@ def _check_names(config: StudyConfig, tasks: Sequence[Task]) -> None:
             raise LabelweaveError(
                 f"key '{place}': no task '{name}', expected {listing(names)}{nearest(name, names)}"
             )
+
+
+def make_split(config: StudyConfig, data: StudyData, seed: int) -> Split:
+    """Split, scatter and encode a study's data for one seed.
+
+    Raises:
+        LabelweaveError: a split or scattering that the labels do not allow, or a leak where the
+            study says that leaks are errors.
+    """
+    collection = data.collection
+    parts = split_rows(
+        collection, test=config.split.test, validation=config.split.validation, seed=seed
+    )
+    notes = [*parts.notes, *leak_check(collection, parts, on_leak=config.split.on_leak)]
+    rows, source = parts.train, collection.source[parts.train]
+    names, annotations = tuple(collection.names), collection.annotations[rows]
+    everything: Annotations | None = None
+    if config.scatter:
+        wanted = [Part(p.name, tuple(p.tasks), p.per_class, p.rows) for p in config.scatter]
+        scattered = scatter(collection.annotations, rows, wanted, seed)
+        rows, source, names = scattered.rows, scattered.source, scattered.names
+        annotations, everything = scattered.annotations, collection.annotations[rows]
+        notes += scattered.notes
+        if len(parts.validation):
+            notes.append(Message("note.validation_keeps"))
+    kept = [task.name for task in data.tasks]
+    annotations = annotations.only(kept)
+    everything = everything.only(kept) if everything is not None else None
+    encoder, encode = fitted_encoder(config.inputs, collection.inputs, rows, data.stores)
+    notes += [*data.notes, *encoder.notes_]
+    given = data.relations(annotations, strict=config.needs_given_relations())
+    relations, doubled = without_cycles(given)
+    notes += doubled
+
+    def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
+        return Rows(encode(index), labels.only(kept), index, collection.groups[index])
+
+    return Split(
+        seed=seed,
+        encoder=encoder,
+        train=encoded(rows, annotations),
+        source=source,
+        source_names=names,
+        everything=everything,
+        validation=encoded(parts.validation, collection.annotations[parts.validation]),
+        test=encoded(parts.test, collection.annotations[parts.test]),
+        relations=relations,
+        notes=tuple(notes),
+    )

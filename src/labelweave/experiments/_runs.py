@@ -6,7 +6,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from safetensors.torch import save
 from labelweave._files import make_folder, replacing, unwritable, write_text
 from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
 from labelweave.experiments._config import StudyConfig
-from labelweave.fitting._fit import Fitted, fit_method, teacher_scores
+from labelweave.fitting._fit import fit, teacher_scores
 from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._sections import LabelShiftSection
 from labelweave.fitting._split import Split
-from labelweave.model import Model
+from labelweave.model import Model, Predictor, TrainingRecord
 from labelweave.networks import identity
 from labelweave.relations import multiply_in
 from labelweave.training import TrainingConfig, Watch
@@ -86,6 +86,23 @@ class Run:
             raise _damaged(path, error) from None
 
 
+@dataclass
+class Outcome:
+    """What a run leaves behind.
+
+    Attributes:
+        probabilities: per task the probabilities of the test rows, under the assumed prior.
+        thresholds: per multilabel task the thresholds, (L,).
+        record: how the training went.
+        model: what was trained; None where there is none to keep.
+    """
+
+    probabilities: dict[str, NDArray[np.float32]]
+    thresholds: dict[str, NDArray[np.float64]]
+    record: TrainingRecord = field(default_factory=TrainingRecord)
+    model: Predictor | None = None
+
+
 def execute(
     run: Run,
     split: Split,
@@ -116,10 +133,11 @@ def execute(
         teachers = None
         if run.teachers is not None:
             teachers = teacher_scores(Model.load(run.teachers / "model"), split, config)
-        fitted = fit_method(
-            config.method(run.method), split, config, partial / "training",
+        model = fit(
+            config.method(run.method), split, config, folder=partial / "training",
             teachers=teachers, progress=progress, watch=watch,
         )  # fmt: skip
+        outcome = _predicted(model, split)
     except (WriteError, Stopped):
         raise
     except (TrainingError, LabelweaveError) as error:
@@ -131,7 +149,7 @@ def execute(
         return f"{type(error).__name__}: {error} (details in {partial.name}/error.txt)"
     finally:
         torch.set_num_threads(threads)
-    _finish(run, partial, fitted, split, time.perf_counter() - started)
+    _finish(run, partial, outcome, split, time.perf_counter() - started)
     return None
 
 
@@ -143,9 +161,10 @@ def derive(run: Run, base: Run, split: Split) -> None:
     combined = multiply_in(base.predictions(), split.relations)
     probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
     record = base.record()
-    fitted = Fitted(probabilities, parameters=record["parameters"], networks=record["networks"])
-    fitted.thresholds = {n: np.asarray(t) for n, t in record["thresholds"].items()}
-    _finish(run, partial, fitted, split, time.perf_counter() - started + record["seconds"])
+    outcome = Outcome(probabilities, {n: np.asarray(c) for n, c in record["thresholds"].items()})
+    outcome.record = TrainingRecord(parameters=record["parameters"], networks=record["networks"])
+    seconds = time.perf_counter() - started + record["seconds"]
+    _finish(run, partial, outcome, split, seconds)
 
 
 def borrow(run: Run, trained: Run, split: Split) -> None:
@@ -159,19 +178,22 @@ def borrow(run: Run, trained: Run, split: Split) -> None:
     partial = run.folder.with_name(run.folder.name + ".partial")
     make_folder(partial)
     record, model = trained.record(), Model.load(trained.folder / "model")
+    model.record = TrainingRecord(
+        record["curve"], record.get("diagnostics"), record["parameters"], record["networks"]
+    )
+    _finish(run, partial, _predicted(model, split), split, record["seconds"])
+
+
+def _predicted(model: Predictor, split: Split) -> Outcome:
     given = model.under_prior(model.probabilities(split.test.inputs))
-    fitted = Fitted(
-        given, model.thresholds, model, record["curve"], record.get("diagnostics"),
-        record["parameters"], record["networks"],
-    )  # fmt: skip
-    _finish(run, partial, fitted, split, record["seconds"])
+    return Outcome(given, model.thresholds, model.record, model)
 
 
-def _finish(run: Run, partial: Path, fitted: Fitted, split: Split, seconds: float) -> None:
-    if fitted.model is not None:
-        fitted.model.save(partial / "model")
+def _finish(run: Run, partial: Path, outcome: Outcome, split: Split, seconds: float) -> None:
+    if outcome.model is not None:
+        outcome.model.save(partial / "model")
     tensors = {
-        f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in fitted.probabilities.items()
+        f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in outcome.probabilities.items()
     }
     tensors["rows"] = torch.from_numpy(split.test.index.copy())
     with replacing(partial / PREDICTIONS) as temporary:
@@ -181,11 +203,11 @@ def _finish(run: Run, partial: Path, fitted: Fitted, split: Split, seconds: floa
         "seed": run.seed,
         "key": run.key,
         "seconds": seconds,
-        "parameters": fitted.parameters,
-        "networks": fitted.networks,
-        "thresholds": {name: list(map(float, t)) for name, t in fitted.thresholds.items()},
-        "curve": fitted.curve,
-        "diagnostics": fitted.diagnostics,
+        "parameters": outcome.record.parameters,
+        "networks": outcome.record.networks,
+        "thresholds": {name: list(map(float, t)) for name, t in outcome.thresholds.items()},
+        "curve": outcome.record.curve,
+        "diagnostics": outcome.record.diagnostics,
     }
     write_text(partial / RECORD, json.dumps(record))  # the last file: with it the run is whole
     _publish(run, partial)

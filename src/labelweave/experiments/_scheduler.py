@@ -10,10 +10,11 @@ from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._executor import derive_runs, train_runs
 from labelweave.experiments._loading import StudyData
-from labelweave.experiments._relating import relate_splits, with_relations
+from labelweave.experiments._relating import relate_runs
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.experiments._tracking import Tracking
 from labelweave.fitting._methods import BASELINE, UNCOUPLED
+from labelweave.fitting._relating import with_relations
 from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
 
@@ -134,7 +135,7 @@ def find_related(
     found: dict[int, dict[Origin, Relatedness]] = {}
     with runs_bar(progress) as bar:
         shown = bar.add_task(f"{config.name}: relations", total=len(splits), last="")
-        for number, by_origin in relate_splits(
+        for number, by_origin in relate_runs(
             splits, base, origins, data.pairs, data.known, config, noise=noise, jobs=jobs
         ):
             found[number] = by_origin

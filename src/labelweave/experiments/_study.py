@@ -15,18 +15,20 @@ from labelweave._files import check_free, locked, make_folder, remove_unfinished
 from labelweave._messages import plain
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.experiments._checking import batch_shares, check_split, description
+from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._executor import side_by_side, train_runs
-from labelweave.experiments._loading import StudyData, load
-from labelweave.experiments._relating import mislabelled_table, relate_split, write_mislabelled
+from labelweave.experiments._loading import StudyData, load, make_split
+from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._runs import Run
 from labelweave.experiments._scheduler import plan_runs, train_methods
 from labelweave.experiments._tracking import Tracking, check_tracking
 from labelweave.experiments._value import add_value, check_value, next_task
+from labelweave.fitting._checking import batch_shares, check_split
 from labelweave.fitting._methods import UNCOUPLED
-from labelweave.fitting._split import Split, make_split
+from labelweave.fitting._relating import mislabelled_table
+from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
 from labelweave.report import known_language, write_csv, write_report
 from labelweave.report._page import Picture, in_turn
@@ -130,17 +132,17 @@ class Study:
 
     def splits(self) -> list[Split]:
         """Return the data of every seed, checked for all that would stop a run on them."""
-        return [self._fold(seed) for seed in self.config.seed_list()]
+        return [self._split(seed) for seed in self.config.seed_list()]
 
     def first_split(self) -> Split:
         """Return the data of the first seed, checked."""
-        return self._fold(self.config.seed_list()[0])
+        return self._split(self.config.seed_list()[0])
 
     def batch_shares(self) -> BatchShares:
         """Return what the study's batches are mixed of, on the first seed."""
         return batch_shares(self.first_split(), self.config.training)
 
-    def _fold(self, seed: int) -> Split:
+    def _split(self, seed: int) -> Split:
         split = make_split(self.config, self.data, seed)
         check_split(split, self.config)
         return split
@@ -248,7 +250,7 @@ class Study:
             if failures:
                 raise TrainingError(failures[0]["error"])
             run, data = plan[UNCOUPLED][0], self.data
-            found = relate_split(
+            found = relate_run(
                 split, run, data.pairs, data.known, self.config, [origin], noise=True
             )
         related = found[origin]

@@ -19,13 +19,13 @@ from labelweave.errors import LabelweaveError, Stopped, TrainingError
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments._config import StudyConfig, parse_study
 from labelweave.experiments._executor import end_with, train_runs
-from labelweave.experiments._relating import with_relations
 from labelweave.experiments._runs import Run, borrow, execute, plan_run
 from labelweave.experiments._scheduler import find_related, plan_runs
 from labelweave.experiments._study import Study
 from labelweave.experiments._tracking import Tracking
 from labelweave.experiments._tuning_space import named, with_settings
 from labelweave.fitting._methods import BASELINE, UNCOUPLED, Method
+from labelweave.fitting._relating import with_relations
 from labelweave.fitting._split import Split
 
 if TYPE_CHECKING:
@@ -299,8 +299,8 @@ class ValidationStudy(Study):
         """The folder that holds the search."""
         return self.original.output / FOLDER
 
-    def _fold(self, seed: int) -> Split:
-        split = super()._fold(seed)
+    def _split(self, seed: int) -> Split:
+        split = super()._split(seed)
         if not len(split.validation.index):
             raise LabelweaveError(
                 "tuning needs validation rows, found none: set 'split: {validation: 0.2}', or give "
@@ -343,7 +343,7 @@ class ValidationStudy(Study):
         if not (original.output / "runs").is_dir():
             return
         for i, split in enumerate(splits):
-            own = original._fold(split.seed)
+            own = original._split(split.seed)
             prints = own.fingerprint()
             for method, runs in plan.items():
                 found = plan_run(method, own, prints, self.config, original.output)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from labelweave._validation import Section
 from labelweave.data import (
     EncodedImageColumn,
     ImageColumn,
@@ -25,7 +26,7 @@ from labelweave.data._frozen_encoders import (
 )
 from labelweave.data._image_files import Fit, Mode
 from labelweave.errors import LabelweaveError
-from labelweave.fitting._sections import NetworkSection, Section
+from labelweave.fitting._sections import NetworkSection
 from labelweave.networks._model_folders import PREFIX, architectures, located
 from labelweave.training import TrainingConfig
 

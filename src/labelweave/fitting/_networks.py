@@ -1,13 +1,5 @@
 """One network of a method on one split: its batches, its objective, its training."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from labelweave.experiments._config import StudyConfig
-
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +14,7 @@ from labelweave.class_priors import labelled_prior, log_odds, source_priors, spo
 from labelweave.data import row_weights
 from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
+from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
 from labelweave.losses import Objective, freed, own_labels
 from labelweave.model import NetworkSpec, joint_probabilities
@@ -138,7 +131,7 @@ class Fit:
         relations: Sequence[AnyRelation],
         noise: Sequence[Noise],
         couplings: dict[str, dict[str, Any]],
-        config: StudyConfig,
+        config: FitConfig,
         spec: NetworkSpec,
         teachers: Scores | None,
     ) -> None:

@@ -1,23 +1,16 @@
-"""A part of a configuration."""
+"""Sections of settings: the network, class priors, relatedness, teachers, the split."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from labelweave._validation import Section
 from labelweave.errors import LabelweaveError
 from labelweave.networks import backbone_options, check_name, family_of
 from labelweave.networks._model_folders import PREFIX, located
 from labelweave.networks._pretrained import Pooling
-
-
-class Section(BaseModel):
-    """A part of the study file; keys that it does not know are errors."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
-    )
-
+from labelweave.relations import Origin
 
 ANY = {"backbone", "norm", "frozen"}  # keys that every backbone has
 
@@ -124,3 +117,71 @@ class LabelShiftSection(Section):
 
     training: Literal["none", "adjust"] = "none"
     prediction: Literal["training", "population", "uniform", "rows"] | dict[str, Any] = "training"
+
+
+def _more_than_one(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("found 1, expected 0 or at least 2 folds")
+    return folds
+
+
+Folds = Annotated[int, Field(ge=0), AfterValidator(_more_than_one)]
+
+
+class RelatednessSection(Section):
+    """How relations are checked and estimated.
+
+    Attributes:
+        from: which evidence the coupled methods' relations come from, where a method does not say: all
+            (the expert's tables, corrected by the data), knowledge, annotations, predictions, or
+            given: the tables as they are, unchecked. But for given, only what holds on held-out
+            rows couples tasks.
+        strength: pseudo-rows that a row of an expert's table counts.
+        folds: without validation rows, train the uncoupled network this many times more, each time
+            without a part of the rows (and as many passes over the others), to see how far its
+            predictions can be trusted and how much each task has to learn from the others; 0 =
+            do not, couplings then fade by the number of labels.
+    """
+
+    origin: Origin | Literal["given"] = Field(default="all", alias="from")
+    strength: float = Field(default=5.0, gt=0)
+    folds: Folds = 2
+
+
+class TeachersSection(Section):
+    """How single-task networks are calibrated before they teach a method that distils.
+
+    Attributes:
+        folds: without validation rows, train them this many times more, each time without a part
+            of the rows, to find the temperature that makes their probabilities right; 0 = take
+            the probabilities as they are.
+    """
+
+    folds: Folds = 0
+
+
+def _share_or_rows(value: float | int) -> float | int:
+    if value < 0 or (isinstance(value, float) and value >= 1):
+        raise ValueError(f"found {value}, expected a share below 1 or a whole number of rows")
+    return value
+
+
+Size = Annotated[float | int, AfterValidator(_share_or_rows)]
+
+
+class SplitSection(Section):
+    """How rows are divided: shares below 1, or numbers of rows.
+
+    Attributes:
+        test: rows to prove the result on; used once. Default: .2, or 0 where a source is the test.
+        validation: rows for early stopping, thresholds and temperatures; 0 = train a fixed number
+            of steps.
+        on_leak: what to do when identical inputs stand on both sides.
+    """
+
+    test: Size | None = None
+    validation: Size = 0
+    on_leak: Literal["warn", "error"] = "warn"
+
+
+LARGEST_SEED = 2**32 - 1  # scikit-learn's trees take no larger one

@@ -1,14 +1,5 @@
 """A split: everything that the methods of one seed share, so that they can be compared in pairs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from labelweave.experiments._config import StudyConfig
-    from labelweave.experiments._loading import StudyData
-
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,15 +17,13 @@ from labelweave.data import (
     Encoder,
     InputEncoder,
     Inputs,
-    Part,
     RowStore,
     StoredInputs,
     TableEncoder,
-    leak_check,
-    scatter,
     split_rows,
 )
 from labelweave.data._splitting import deal, label_counts
+from labelweave.fitting._inputs import InputsSection
 from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
 
 
@@ -142,61 +131,14 @@ def content_hash(parts: Sequence[bytes | NDArray[Any]]) -> str:
     return digest.hexdigest()
 
 
-def make_split(config: StudyConfig, data: StudyData, seed: int) -> Split:
-    """Split, scatter and encode a study's data for one seed.
-
-    Raises:
-        LabelweaveError: a split or scattering that the labels do not allow, or a leak where the
-            study says that leaks are errors.
-    """
-    collection = data.collection
-    parts = split_rows(
-        collection, test=config.split.test, validation=config.split.validation, seed=seed
-    )
-    notes = [*parts.notes, *leak_check(collection, parts, on_leak=config.split.on_leak)]
-    rows, source = parts.train, collection.source[parts.train]
-    names, annotations = tuple(collection.names), collection.annotations[rows]
-    everything: Annotations | None = None
-    if config.scatter:
-        wanted = [Part(p.name, tuple(p.tasks), p.per_class, p.rows) for p in config.scatter]
-        scattered = scatter(collection.annotations, rows, wanted, seed)
-        rows, source, names = scattered.rows, scattered.source, scattered.names
-        annotations, everything = scattered.annotations, collection.annotations[rows]
-        notes += scattered.notes
-        if len(parts.validation):
-            notes.append(Message("note.validation_keeps"))
-    kept = [task.name for task in data.tasks]
-    annotations = annotations.only(kept)
-    everything = everything.only(kept) if everything is not None else None
-    encoder, encode = _fitted(config, collection.inputs, rows, data.stores)
-    notes += [*data.notes, *encoder.notes_]
-    given = data.relations(annotations, strict=config.needs_given_relations())
-    relations, doubled = _without_cycles(given)
-    notes += doubled
-
-    def encoded(index: NDArray[np.int64], labels: Annotations) -> Rows:
-        return Rows(encode(index), labels.only(kept), index, collection.groups[index])
-
-    return Split(
-        seed=seed,
-        encoder=encoder,
-        train=encoded(rows, annotations),
-        source=source,
-        source_names=names,
-        everything=everything,
-        validation=encoded(parts.validation, collection.annotations[parts.validation]),
-        test=encoded(parts.test, collection.annotations[parts.test]),
-        relations=relations,
-        notes=tuple(notes),
-    )
-
-
 def make_training_split(
     collection: Collection,
     source: NDArray[np.int64],
     relations: tuple[AnyRelation, ...],
-    config: StudyConfig,
+    inputs: InputsSection,
     seed: int,
+    *,
+    validation: float | int = 0,
     stores: Mapping[str, RowStore] | None = None,
 ) -> Split:
     """Split off validation rows and encode; nothing is set aside for a test.
@@ -205,28 +147,27 @@ def make_training_split(
         collection: the rows.
         source: the source of each row, (n,), for sampling.
         relations: the relations between the tasks.
-        config: its split, inputs and no other settings are used.
+        inputs: how columns become inputs.
         seed: the seed.
+        validation: share or number of validation rows.
         stores: by column that is read what its values became.
 
     Raises:
         LabelweaveError: a split that the labels do not allow, or inputs that cannot be encoded.
     """
-    parts = split_rows(collection, test=0, validation=config.split.validation, seed=seed)
-    encoder, encode = _fitted(config, collection.inputs, parts.train, stores or {})
-    train, validation, test = (
+    parts = split_rows(collection, test=0, validation=validation, seed=seed)
+    encoder, encode = fitted_encoder(inputs, collection.inputs, parts.train, stores or {})
+    train, held, test = (
         Rows(encode(i), collection.annotations[i], i, collection.groups[i])
         for i in (parts.train, parts.validation, parts.test)
     )
     names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
-    kept, doubled = _without_cycles(relations)
+    kept, doubled = without_cycles(relations)
     notes = (*encoder.notes_, *parts.notes, *doubled)
-    return Split(
-        seed, encoder, train, source[parts.train], names, None, validation, test, kept, notes
-    )
+    return Split(seed, encoder, train, source[parts.train], names, None, held, test, kept, notes)
 
 
-def _without_cycles(
+def without_cycles(
     relations: Sequence[AnyRelation],
 ) -> tuple[tuple[AnyRelation, ...], list[Message]]:
     """Return the relations that count no evidence twice, and a note on each of the others."""
@@ -235,14 +176,13 @@ def _without_cycles(
     return tuple(kept), notes
 
 
-def _fitted(
-    config: StudyConfig,
+def fitted_encoder(
+    section: InputsSection,
     inputs: pd.DataFrame,
     rows: NDArray[np.int64],
     stores: Mapping[str, RowStore],
 ) -> tuple[Encoder, Callable[[NDArray[np.int64]], Inputs]]:
     """Return the encoder, fitted on some rows, and what encodes rows by their numbers."""
-    section = config.inputs
     table = TableEncoder(
         categorical=section.categorical,
         clip=section.clip,

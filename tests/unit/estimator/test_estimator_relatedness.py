@@ -65,7 +65,7 @@ def test_probabilities_are_of_clean_marks(noisy) -> None:
     rng = np.random.default_rng(1)
     kind = rng.integers(0, 8, 2000)
     inputs = pd.DataFrame(3.5 * np.eye(8)[kind] + rng.normal(size=(2000, 8)), columns=X.columns)
-    plain = classifier(relatedness={"from": "predictions", "splits": 0}).fit(X, Y)
+    plain = classifier(relatedness={"from": "predictions", "folds": 0}).fit(X, Y)
     assert plain.noise_ == ()
     assert plain.mislabelled_.empty
 

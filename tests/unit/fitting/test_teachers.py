@@ -14,7 +14,7 @@ from labelweave.experiments import _executor as pool
 from labelweave.experiments import _runs as runs
 from labelweave.experiments._runs import plan_run
 from labelweave.fitting import _fit as teachers
-from labelweave.fitting._fit import fit_method, teacher_scores
+from labelweave.fitting._fit import fit, teacher_scores
 from labelweave.fitting._methods import METHODS, find_method
 from labelweave.fitting._split import held_out
 
@@ -36,13 +36,13 @@ def folders(path: Path) -> dict[str, int]:
 
 
 def test_teachers_are_trained_once_and_found_again(tmp_path: Path, monkeypatch) -> None:
-    fit, trained = runs.fit_method, []
+    fit, trained = runs.fit, []
 
     def counted(method, *rest, **options):
         trained.append((method.name, sorted(options["teachers"] or ())))
         return fit(method, *rest, **options)
 
-    monkeypatch.setattr(runs, "fit_method", counted)
+    monkeypatch.setattr(runs, "fit", counted)
     path = study_file(tmp_path, methods=["distillation"])
     results = run(path)
     assert list(results["methods"]) == ["single_task", "distillation"]
@@ -93,7 +93,7 @@ def test_without_its_teachers_the_method_is_left_out(tmp_path: Path, monkeypatch
 
 def test_other_teachers_are_another_run(tmp_path: Path) -> None:
     keys = []
-    for changes in ({}, {"teachers": {"splits": 2}}, {"training": {"steps": 11}}):
+    for changes in ({}, {"teachers": {"folds": 2}}, {"training": {"steps": 11}}):
         study = Study.from_file(study_file(tmp_path, methods=["distillation"], **changes))
         split = study.first_split()
         plan = [
@@ -136,16 +136,15 @@ def test_teachers_are_calibrated_on_rows_held_out(
     inner = []
 
     def spy(method, split, *rest):
-        inner.append((split, fit_method(method, split, *rest)))
+        inner.append((split, fit(method, split, *rest)))
         return inner[-1][1]
 
-    monkeypatch.setattr(teachers, "fit_method", spy)
+    monkeypatch.setattr(teachers, "fit", spy)
     split = {"test": 60, "validation": validation}
     changes = {"teachers": {"folds": folds}, "label_shift": {"prediction": "uniform"}}
     study = Study.from_file(study_file(tmp_path, split=split, **changes))
     split, config = study.first_split(), study.config
-    model = fit_method(METHODS["single_task"], split, config, None).model
-    assert model is not None
+    model = fit(METHODS["single_task"], split, config)
     found = teacher_scores(model, split, config)
     given = model.probabilities(split.train.inputs)
     assert len(inner) == folds
@@ -154,7 +153,7 @@ def test_teachers_are_calibrated_on_rows_held_out(
         held = [(split.validation.annotations, model.probabilities(split.validation.inputs))]
         if folds:
             held = [
-                (part.test.annotations, fitted.model.probabilities(part.test.inputs))
+                (part.test.annotations, fitted.probabilities(part.test.inputs))
                 for part, fitted in inner
             ]
         expected = best_temperature(

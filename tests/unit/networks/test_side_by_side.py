@@ -10,7 +10,7 @@ from training_setup import assert_same
 from labelweave.errors import TrainingError
 from labelweave.experiments import Study
 from labelweave.fitting import _networks as fits
-from labelweave.fitting._fit import fit_method
+from labelweave.fitting._fit import fit
 from labelweave.fitting._networks import Fit
 from labelweave.model import NetworkSpec
 from labelweave.networks import MultiTaskNetwork, SideBySide, backbone
@@ -134,9 +134,10 @@ def study(folder, validation=0, loss="cross_entropy", **training):
 
 
 def trained(of, folder=None):
-    fitted = fit_method(of.config.method("single_task"), of.first_split(), of.config, folder)
-    weights = [n.state_dict() for n in fitted.model.networks]
-    return weights, fitted.probabilities
+    split = of.first_split()
+    model = fit(of.config.method("single_task"), split, of.config, folder=folder)
+    weights = [n.state_dict() for n in model.networks]
+    return weights, model.under_prior(model.probabilities(split.test.inputs))
 
 
 def refuse(monkeypatch):

@@ -9,7 +9,7 @@ from test_relating import TABLE, world
 from labelweave._messages import Message
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-from labelweave.experiments import _relating as relating
+from labelweave.fitting import _relating as relating
 from labelweave.relations import HeldOut, NoisyOr, load_relatedness, relate, save_relatedness
 
 METHODS = [

@@ -1,0 +1,84 @@
+"""Settings as typed sections, and one line for what is wrong with them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from labelweave.errors import listing, nearest
+
+
+class Section(BaseModel):
+    """A part of the study file; keys that it does not know are errors."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
+    )
+
+
+def one_line(error: ValidationError, root: type[BaseModel]) -> str:
+    """Return the first wrong key or value of a validation error of `root`, in one line."""
+    places = [[p for p in each["loc"] if not _is_union_branch(p)] for each in error.errors()]
+    # of the readings of a union, the one that got furthest is meant
+    meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
+    # and of two as far, the one that knows more than the type
+    told = [each["type"] == "value_error" for each in error.errors()]
+    index = max(meant, key=lambda i: (len(places[i]), told[i]))
+    first, location = error.errors()[index], places[index]
+    key = ".".join(" ".join(str(part).split()) for part in location)
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(root, location[:-1])
+        options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"
+        return f"key '{key}': no such key, {options}"
+    return f"key '{key}': {_message(first)}" if key else _message(first)
+
+
+def _message(error: ErrorDetails) -> str:
+    kind, found = error["type"], error["input"]
+    if kind == "missing":
+        return "missing"
+    if kind == "value_error":  # one of this project, which says what was found
+        return error["msg"].removeprefix("Value error, ")
+    if kind == "too_short":
+        least = error["ctx"]["min_length"]
+        return f"should have at least {least} item, found a list of {error['ctx']['actual_length']}"
+    if kind in {"model_type", "dict_type"}:
+        text = "should be a section of keys"
+    else:
+        text = error["msg"].removeprefix("Input ").removeprefix("String ")
+    if kind == "string_type" and isinstance(found, bool | int | float):
+        text += " (write it in quotes)"
+    if isinstance(found, list | dict):
+        return f"{text}, found a {'list' if isinstance(found, list) else 'section'}"
+    return f"{text}, found {'nothing' if found is None else repr(found)}"
+
+
+def _is_union_branch(part: int | str) -> bool:
+    # pydantic adds the tried type of a union to the place of an error
+    text = str(part)
+    named = text in {"int", "float", "str", "bool"} or text.endswith("Section")
+    return named or "[" in text or text.startswith("literal")
+
+
+def _keys_at(root: type[BaseModel], location: list[int | str]) -> list[str]:
+    """Return the keys that are valid in the section at a place below `root`."""
+    section: type[BaseModel] | None = root
+    for part in location:
+        if isinstance(part, int) or section is None:
+            continue
+        field = _fields(section).get(str(part))
+        section = next(_sections(field.annotation), None) if field else None
+    return list(_fields(section)) if section else []
+
+
+def _fields(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in section.model_fields.items()}
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _sections(argument)

@@ -1,0 +1,166 @@
+"""How the tasks of a split relate: estimated by an uncoupled model, and what follows for the split."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave.data import Collection
+from labelweave.fitting._config import FitConfig
+from labelweave.fitting._fit import fit
+from labelweave.fitting._methods import METHODS, UNCOUPLED
+from labelweave.fitting._split import Split, held_out
+from labelweave.model import Model
+from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Origin, Relatedness, relate
+
+Predictions = dict[str, NDArray[np.float32]]
+Pairs = Sequence[tuple[str, str]] | None
+ByOrigin = dict[Origin, Relatedness]
+
+
+def relate_split(
+    split: Split,
+    model: Model,
+    pairs: Pairs,
+    known: Sequence[AnyRelation],
+    config: FitConfig,
+    origins: Sequence[Origin],
+    *,
+    noise: bool = False,
+    out_of_fold: Callable[[], Predictions] | None = None,
+) -> ByOrigin:
+    """Return by origin the relatedness of the tasks by an uncoupled model of the split.
+
+    Args:
+        split: the data of one seed.
+        model: the network for all tasks, trained on them without coupling.
+        pairs: the (source, target) pairs to look at; None = every pair.
+        known: an expert's relations.
+        config: the settings.
+        origins: which evidence enters the tables.
+        noise: estimate how labels err, too.
+        out_of_fold: gives predictions of the training rows by networks that have not seen them;
+            None = `out_of_fold_predictions`.
+    """
+    predictions = model.drawn_probabilities(split.train.inputs)
+    rows = None
+    if len(split.validation.index):
+        given = model.drawn_probabilities(split.validation.inputs)
+        rows = HeldOut(split.validation.annotations, given)
+    elif config.relatedness.folds:
+        found = out_of_fold() if out_of_fold else out_of_fold_predictions(split, config)
+        rows = HeldOut(split.train.annotations, found)
+    return {
+        origin: relate(
+            split.train.annotations,
+            predictions,
+            pairs,
+            knowledge=known,
+            origin=origin,
+            strength=config.relatedness.strength,
+            sources=split.source,
+            groups=split.train.groups,
+            held_out=rows,
+            noise=noise,
+            seed=split.seed,
+        )
+        for origin in origins
+    }
+
+
+def out_of_fold_predictions(split: Split, config: FitConfig) -> Predictions:
+    """Return what uncoupled networks predict of the training rows that they have not seen."""
+    annotations, n = split.train.annotations, len(split.train.index)
+    parts = config.relatedness.folds
+    predictions = {task.name: np.zeros((n, task.width), np.float32) for task in annotations.tasks}
+    # as many passes over the rows as over all of them
+    steps = max(1, round(config.training.total_steps(n) * (parts - 1) / parts))
+    training = config.training.model_copy(update={"steps": steps, "epochs": None})
+    shorter = config.model_copy(update={"training": training})
+    for inner, out in held_out(split, parts):
+        model = fit(METHODS[UNCOUPLED], inner, shorter)
+        assert isinstance(model, Model)  # a joint network
+        for name, given in model.drawn_probabilities(inner.test.inputs).items():
+            predictions[name][out] = given
+    return predictions
+
+
+def with_relations(split: Split, related: Relatedness, *, noise: bool = False) -> Split:
+    """Return the split with the relations that have evidence, in place of those given.
+
+    With `noise` they are those of clean labels, and the noise is part of the split.
+    """
+    if noise and related.noise is not None:
+        relations: list[AnyRelation] = list(related.noise.relations)
+        relations += [r for r in related.relations if isinstance(r, NoisyOr)]
+        return replace(
+            split, relations=tuple(relations), noise=related.noise.found, needs=related.needs
+        )
+    return replace(split, relations=related.relations, needs=related.needs)
+
+
+def find_relatedness(
+    split: Split,
+    known: Sequence[AnyRelation],
+    config: FitConfig,
+    *,
+    noise: bool = False,
+    progress: bool = False,
+) -> Relatedness | None:
+    """Return how the tasks relate; None where the settings take relations as they are.
+
+    Args:
+        split: the data.
+        known: the relations given; only their pairs are looked at. None given: every pair.
+        config: the settings.
+        noise: estimate how labels err as well.
+        progress: show a bar over the steps.
+    """
+    origin = config.relatedness.origin
+    if origin == "given":
+        return None
+    pairs = [(relation.source.name, relation.target.name) for relation in known] or None
+    uncoupled = fit(METHODS[UNCOUPLED], split, config, progress=progress)
+    assert isinstance(uncoupled, Model)
+    return relate_split(split, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
+
+
+COLUMNS = ["source", "row", "task", "label", "found", "likely", "probability", "seeds"]
+
+
+def mislabelled_table(
+    collection: Collection, splits: Sequence[Split], related: Iterable[Sequence[Relatedness]]
+) -> pd.DataFrame:
+    """Return every label that is likely wrong, the likeliest first.
+
+    Columns: source and row of the user's file (1 = the first below the header); task, label (of a
+    multilabel task) and what was found; the likeliest other label; the probability that the label
+    found is wrong, a mean over the seeds that name it, and their number. No input is in it.
+
+    Args:
+        collection: all rows.
+        splits: one a seed.
+        related: per evidence what was found on each split.
+    """
+    named = [
+        (int(split.train.index[each.row]), split.seed, *list(vars(each).values())[1:])
+        for by_seed in related
+        for split, found in zip(splits, by_seed, strict=True)
+        for each in (found.noise.mislabelled if found.noise else ())
+    ]
+    key = ["place", "task", "label", "found"]
+    frame = pd.DataFrame(
+        named, columns=["place", "seed", "task", "label", "found", "likely", "probability"]
+    )
+    frame = frame.sort_values("probability", ascending=False, kind="stable")
+    merged = frame.groupby(key, sort=False, as_index=False).agg(
+        likely=("likely", "first"), probability=("probability", "mean"), seeds=("seed", "nunique")
+    )
+    places = merged["place"].to_numpy(np.int64)
+    source = collection.source[places]
+    merged["source"] = np.array(collection.names, dtype=object)[source]
+    merged["row"] = collection.numbers[places]
+    order = ["probability", "seeds"]
+    return merged.sort_values(order, ascending=False, kind="stable")[COLUMNS].reset_index(drop=True)
