@@ -13,7 +13,6 @@ from labelweave.balancing import SAMPLERS, WEIGHTINGS
 from labelweave.balancing._sampling import TITLES
 from labelweave.experiments import StudyConfig
 from labelweave.experiments import _sections as sections
-from labelweave.experiments import _sections as value_sections
 from labelweave.experiments._sections import (
     MethodSection,
     MethodTrainingSection,
@@ -23,7 +22,13 @@ from labelweave.experiments._sections import (
 )
 from labelweave.fitting._inputs import ImageSection, InputsSection, TextSection
 from labelweave.fitting._methods import METHODS
-from labelweave.fitting._sections import LabelShiftSection, NetworkSection
+from labelweave.fitting._sections import (
+    LabelShiftSection,
+    NetworkSection,
+    RelatednessSection,
+    SplitSection,
+    TeachersSection,
+)
 from labelweave.losses import TASK_LOSSES
 from labelweave.losses._supervised import LOSS_TITLES, MULTICLASS_ONLY, MULTILABEL_ONLY
 from labelweave.training import AugmentConfig, TrainingConfig
@@ -32,20 +37,20 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": sections.TaskSection,
     "sources": SourceSection,
     "relations": sections.RelationSection,
-    "split": sections.SplitSection,
+    "split": SplitSection,
     "scatter": sections.PartSection,
     "inputs": InputsSection,
     "inputs.image": ImageSection,
     "inputs.text": TextSection,
-    "relatedness": sections.RelatednessSection,
+    "relatedness": RelatednessSection,
     "label_shift": LabelShiftSection,
-    "teachers": sections.TeachersSection,
+    "teachers": TeachersSection,
     "network": NetworkSection,
     "training": TrainingConfig,
     "training.augment": AugmentConfig,
     "statistics": sections.StatisticsSection,
-    "label_curves": value_sections.LabelCurvesSection,
-    "prices": value_sections.PricesSection,
+    "label_curves": sections.LabelCurvesSection,
+    "prices": sections.PricesSection,
     "tracking": TrackerSection,
     "tune": TuneSection,
 }
@@ -56,7 +61,7 @@ Paths are relative to the study file. An unknown key is an error that names the 
 This page is written by `python docs/generate.py`.
 """
 ORIGINS = """\
-Coupled methods take their relations from where `relatedness: {from: ...}` says, and an method can say so
+Coupled methods take their relations from where `relatedness: {from: ...}` says, and a method can say so
 for itself: `{method: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is
 `all` (the default: the tables as a prior, corrected by all else), `knowledge` (the tables),
 `annotations` (counts of co-labelled rows), `predictions` (of the method `multi_task`, with the
@@ -64,13 +69,13 @@ counts) or `given`. For every seed the relations are estimated on the training r
 that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
 tables are used as they are, unchecked: a wrong one harms.
 
-With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) an method finds out
+With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) a method finds out
 how the labels err, couples by the tables of clean labels, and takes the noise into account; the
 labels that are likely wrong are in `mislabelled.csv` beside the results ([noise.md](noise.md)).
 
-An method can have coupling options of its own, under a name of its own:
+A method can have coupling options of its own, under a name of its own:
 `{method: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
-{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such an method
+{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such a method
 is shown and judged like any other; the recommended method is one of the usual ones. `labelweave
 ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
 

@@ -107,12 +107,14 @@ def test_no_two_kinds_of_item_share_all_attributes() -> None:
 def test_fashion_mnist_runs_from_the_official_files_to_results(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = fashion_mnist.STUDY.replace("steps: 800", "steps: 10").replace("[128]", "[8]")
+    quick = fashion_mnist.FASHION_MNIST_STUDY.replace("steps: 800", "steps: 10").replace(
+        "[128]", "[8]"
+    )
     quick = quick.replace("channels: [16, 32]", "channels: [4, 4]")
     for method in ("multi_task", "distribution_matching"):
         quick = quick.replace(f"  - {method}\n", "")
     quick = "".join(line for line in quick.splitlines(keepends=True) if "predictions" not in line)
-    monkeypatch.setattr(fashion_mnist, "STUDY", quick)
+    monkeypatch.setattr(fashion_mnist, "FASHION_MNIST_STUDY", quick)
     root, out = write_fashion(tmp_path / "f"), tmp_path / "out"
     answer = cli("case", "fashion-mnist", "--root", root, "--k", 1, "--seeds", 1, "--out", out)
     path = out / "study.yaml"
@@ -201,8 +203,10 @@ def test_texts_with_one_label_are_read(tmp_path: Path, names: str) -> None:
 def test_goemotions_runs_from_the_official_files_with_a_generated_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = goemotions.STUDY.replace("steps: 800", "steps: 20").replace("[256]", "[4]")
-    monkeypatch.setattr(goemotions, "STUDY", quick.replace("seeds: {seeds}", "seeds: [{seeds}]"))
+    quick = goemotions.GOEMOTIONS_STUDY.replace("steps: 800", "steps: 20").replace("[256]", "[4]")
+    monkeypatch.setattr(
+        goemotions, "GOEMOTIONS_STUDY", quick.replace("seeds: {seeds}", "seeds: [{seeds}]")
+    )
     root, encoder = write_emotions(tmp_path / "g"), LetterCodes()
     study = Study.from_file(write_goemotions(tmp_path / "o", 1, 2, root, encoder=encoder))
     (split,) = study.splits()

@@ -258,7 +258,7 @@ def test_a_missing_package_is_told_before_training(
 
 def test_no_package_is_imported_before_it_is_needed(tmp_path: Path) -> None:
     code = (
-        "import sys; from labelweave.study import Study\n"
+        "import sys; from labelweave.experiments import Study\n"
         "print({'lightning_fabric', 'torch._dynamo', 'sklearn'} & set(sys.modules))\n"
         "Study.from_file(sys.argv[1]).run(jobs=1, progress=False)\n"
         "print({'mlflow', 'tensorboard'} & {name.partition('.')[0] for name in sys.modules})\n"

@@ -86,7 +86,7 @@ def write_affectnet_npy(root: Path) -> Path:
 
 def write_disfa(root: Path, persons: tuple[str, ...] = ("SN001", "SN006"), n: int = 15) -> Path:
     for person in persons:
-        for unit in disfa.UNITS:
+        for unit in disfa.DISFA_UNITS:
             rows = [f"{frame},{(frame + unit) % 6}" for frame in range(1, n + 1)]
             write_text(root / "ActionUnit_Labels" / person / f"{person}_au{unit}.txt", *rows)
         video = person if person == "SN001" else f"LeftVideo{person}_comp"
@@ -103,7 +103,7 @@ def write_bp4d(root: Path, first: int = 2440, n: int = 10) -> Path:
             rows.append(",".join(map(str, [frame, *codes])))
         write_text(root / "AUCoding" / f"{person}_T1.csv", *rows)
         write_frames(root / "BP4D" / person / "T1", range(first, first + n), 4)
-    assert set(bp4d.UNITS) <= set(units)
+    assert set(bp4d.BP4D_UNITS) <= set(units)
     return root
 
 

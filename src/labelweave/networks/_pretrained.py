@@ -372,7 +372,7 @@ def timm_model(
         LabelweaveError: timm is not installed, no such network, or weights or inputs that do not
             fit.
     """
-    name = f"{PREFIX}{source}"
+    name = f"{TIMM_PREFIX}{source}"
     if isinstance(inputs, int | Tokens):
         raise LabelweaveError(f"{name}: takes images, found {described(inputs)}")
     options = dict(config or {})

@@ -21,7 +21,7 @@ __all__ = ["command_line"]
 
 HOLD = (
     "import sys, pathlib\n"
-    "from labelweave.lock import locked\n"
+    "from labelweave._files import locked\n"
     "with locked(pathlib.Path(sys.argv[1])):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"

@@ -19,8 +19,8 @@ def expected(texts: Sequence[str]) -> Vectors:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK", 4)
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "TEXT_BLOCK", 4)
+    monkeypatch.setattr(module, "TEXT_BATCH", 2)
 
 
 def test_every_text_gets_its_vector_from_batches_of_like_length(tmp_path: Path) -> None:

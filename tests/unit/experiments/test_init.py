@@ -62,7 +62,7 @@ def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine
     assert study["relations"] == [{"table": "knowledge.csv", "source": "kind"}]
     assert cli("check", out).code == 0
     small = out.read_text(encoding="utf-8").replace("steps: 800", "steps: 5")
-    out.write_text(small.replace("seeds: 3", "seeds: 1\narms: [full]"), encoding="utf-8")
+    out.write_text(small.replace("seeds: 3", "seeds: 1\nmethods: [full]"), encoding="utf-8")
     assert cli("run", out, "--jobs", 1).code == 0
 
 

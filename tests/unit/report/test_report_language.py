@@ -86,7 +86,7 @@ def test_every_key_in_the_code_has_a_text():
 def test_every_remark_in_the_code_has_a_text():
     folder = files("labelweave")
     code = "\n".join(path.read_text("utf-8") for path in folder.rglob("*.py"))
-    keys = set(re.findall(r"""\bRemark\(\s*f?"([a-z_]+\.[a-z_]+)["{]""", code))
+    keys = set(re.findall(r"""\bMessage\(\s*f?"([a-z_]+\.[a-z_]+)["{]""", code))
     assert len(keys) > 60
     texts = catalogue("en")
     assert all(key in texts or any(t.startswith(key) for t in texts) for key in keys)
