@@ -5,7 +5,6 @@ import re
 
 import numpy as np
 import pytest
-from command_line import command_line
 from report_example import example_results
 from rich.console import Console
 from study_example import write_study
@@ -15,8 +14,6 @@ from labelweave.experiments import Study, run_ablation
 from labelweave.experiments import _runs as runs
 from labelweave.report import print_ablation, write_ablation
 from labelweave.report._tables import escaped
-
-__all__ = ["command_line"]  # a fixture
 
 PAPER = {
     "method": "full",

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from image_example import image_content, write_images
 from model_folders_example import SMALL, WORDS, write_model, write_tokenizer
 
@@ -20,7 +20,6 @@ from labelweave.experiments._runs import plan_run
 from labelweave.model import Model
 
 pytest.importorskip("transformers")
-__all__ = ["command_line"]
 IMAGE = {
     "inputs": {"image": {"size": 16}},
     "training": {"steps": 12, "batch_size": 16, "learning_rate": 0.01},

@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from encoders_example import LetterCodes
 
-from labelweave.datasets import _demos as fashion_mnist
-from labelweave.datasets import _demos as goemotions
+from labelweave.datasets import _demos as demos
 from labelweave.datasets import write_fashion_mnist, write_goemotions
 from labelweave.datasets._demos import (
     EKMAN,
@@ -26,7 +25,6 @@ from labelweave.datasets._official import read_idx
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 
-__all__ = ["command_line"]
 EMOTIONS = sorted(GROUP_OF, key=lambda name: (name == "neutral", name))  # the official order
 ODD = "\u2028"  # ends a line for str.splitlines, but not in these files
 LINES = [
@@ -107,14 +105,12 @@ def test_no_two_kinds_of_item_share_all_attributes() -> None:
 def test_fashion_mnist_runs_from_the_official_files_to_results(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = fashion_mnist.FASHION_MNIST_STUDY.replace("steps: 800", "steps: 10").replace(
-        "[128]", "[8]"
-    )
+    quick = demos.FASHION_MNIST_STUDY.replace("steps: 800", "steps: 10").replace("[128]", "[8]")
     quick = quick.replace("channels: [16, 32]", "channels: [4, 4]")
     for method in ("multi_task", "distribution_matching"):
         quick = quick.replace(f"  - {method}\n", "")
     quick = "".join(line for line in quick.splitlines(keepends=True) if "predictions" not in line)
-    monkeypatch.setattr(fashion_mnist, "FASHION_MNIST_STUDY", quick)
+    monkeypatch.setattr(demos, "FASHION_MNIST_STUDY", quick)
     root, out = write_fashion(tmp_path / "f"), tmp_path / "out"
     answer = cli("case", "fashion-mnist", "--root", root, "--k", 1, "--seeds", 1, "--out", out)
     path = out / "study.yaml"
@@ -203,9 +199,9 @@ def test_texts_with_one_label_are_read(tmp_path: Path, names: str) -> None:
 def test_goemotions_runs_from_the_official_files_with_a_generated_encoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = goemotions.GOEMOTIONS_STUDY.replace("steps: 800", "steps: 20").replace("[256]", "[4]")
+    quick = demos.GOEMOTIONS_STUDY.replace("steps: 800", "steps: 20").replace("[256]", "[4]")
     monkeypatch.setattr(
-        goemotions, "GOEMOTIONS_STUDY", quick.replace("seeds: {seeds}", "seeds: [{seeds}]")
+        demos, "GOEMOTIONS_STUDY", quick.replace("seeds: {seeds}", "seeds: [{seeds}]")
     )
     root, encoder = write_emotions(tmp_path / "g"), LetterCodes()
     study = Study.from_file(write_goemotions(tmp_path / "o", 1, 2, root, encoder=encoder))

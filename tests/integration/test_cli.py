@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import content, write_study
 
 import labelweave
@@ -15,7 +15,6 @@ from labelweave.errors import TrainingError
 from labelweave.experiments import StudyConfig
 from labelweave.experiments import _runs as runs
 
-__all__ = ["command_line"]
 COMMANDS = (
     "demo", "case", "init", "check", "relate", "run", "tune", "compare", "report", "ablate",
     "predict", "schema",

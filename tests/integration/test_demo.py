@@ -4,23 +4,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 
-from labelweave.datasets import _demos as digits
-from labelweave.datasets import _demos as leaves
+from labelweave.datasets import _demos as demos
 from labelweave.datasets import write_digits, write_leaves
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-
-__all__ = ["command_line"]
 
 
 def test_the_digits_demo_runs_end_to_end(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = digits.DIGITS_STUDY.replace("steps: 800", "steps: 60").replace("[256, 256]", "[32]")
-    assert quick != digits.DIGITS_STUDY
-    monkeypatch.setattr(digits, "DIGITS_STUDY", quick)
+    quick = demos.DIGITS_STUDY.replace("steps: 800", "steps: 60").replace("[256, 256]", "[32]")
+    assert quick != demos.DIGITS_STUDY
+    monkeypatch.setattr(demos, "DIGITS_STUDY", quick)
     answer = cli("demo", "digits", "--out", tmp_path, "--seeds", 1, "--jobs", 1)
     assert answer.code == 0
     folder = tmp_path / "digits"
@@ -60,7 +57,7 @@ def test_the_leaves_attributes_follow_from_the_species(tmp_path: Path) -> None:
     assert len(split.test.index) == 500
     assert len(split.relations) == 8
     table = pd.read_csv(tmp_path / "leaves.csv")
-    assert len(table[["species", *leaves.LEAVES_ATTRIBUTES]].drop_duplicates()) == 32
+    assert len(table[["species", *demos.LEAVES_ATTRIBUTES]].drop_duplicates()) == 32
     species = split.relations[0].source
     truth = split.test.annotations.labels
     for relation in split.relations:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from image_example import image_content, write_image_study, write_images
 
 from labelweave import _trust as trusting
@@ -15,7 +15,6 @@ from labelweave.estimator import MultiTaskClassifier
 from labelweave.experiments import Study, parse_study
 from labelweave.model import Model
 
-__all__ = ["command_line"]
 CORNERS = {"encoder": "module:encoders_example.Corners"}
 LETTERS = {"encoder": "module:encoders_example.Letters"}
 SOURCES = [{"path": "photos", "folders": "kind"}, {"path": "lab/lab.csv"}]

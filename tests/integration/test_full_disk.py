@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import write_study
 
 from labelweave._files import make_folder, write_text
@@ -17,7 +17,6 @@ from labelweave.errors import LabelweaveError, WriteError
 from labelweave.experiments import Study
 from labelweave.experiments._scheduler import plan_runs
 
-__all__ = ["command_line"]
 FULL = Path("/dev/full")  # whatever is written to it finds the disk full
 CHANGES: dict[str, Any] = {
     "training": {"steps": 20, "batch_size": 16, "checkpoint_seconds": 1e-6},

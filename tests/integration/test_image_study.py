@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from image_example import SIDE, image_content, write_image_study, write_images
 
 from labelweave.data import StoredInputs
@@ -17,8 +17,6 @@ from labelweave.experiments._scheduler import plan_runs
 from labelweave.model import Model
 from labelweave.networks import backbone
 from labelweave.tables import read_folder
-
-__all__ = ["command_line"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import content, tables, write_study
 
 from labelweave.annotations import Annotations
@@ -23,7 +23,6 @@ from labelweave.losses import Objective
 from labelweave.model import Model
 from labelweave.tasks import Multiclass
 
-__all__ = ["command_line"]
 SIDE = Multiclass("side", ("left", "right"))
 SHARES = (0.9, 0.1)  # of the left side in either source
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import tables, write_study
 
 from labelweave.errors import LabelweaveError
@@ -14,7 +14,6 @@ from labelweave.model import Model
 from labelweave.report import recommended_method
 from labelweave.serving._prediction import find_model, prediction_table
 
-__all__ = ["command_line"]
 COLUMNS = [
     "kind predicted", "kind=bolt", "kind=disc", "kind=ring",
     "form=round predicted", "form=hole predicted", "form=round", "form=hole",
@@ -78,7 +77,8 @@ def test_the_recommended_method_is_taken_by_itself(folder: Path, cli: CommandLin
 def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path: Path) -> None:
     new = folder / "new.csv"
     assert cli.refused("predict", folder, new, "--method", "fulll") == (
-        f"{folder}: no model of method 'fulll', expected 'full', 'single_task'; did you mean 'full'?"
+        f"{folder}: no model of method 'fulll', expected 'full', 'single_task'; "
+        "did you mean 'full'?"
     )
     assert cli.refused("predict", folder, new, "--method", "strong_single_task") == (
         f"{folder}: no model of method 'strong_single_task', expected 'full', 'single_task'; "

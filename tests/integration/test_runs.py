@@ -3,13 +3,11 @@ import time
 from pathlib import Path
 
 import pytest
-from interrupts import interrupts
 from study_example import write_study
 from study_process import PATIENCE, started
 
 from labelweave.experiments import Study
 
-__all__ = ["interrupts"]
 TRAINING = {"steps": 500, "batch_size": 32, "checkpoint_seconds": 0.05}
 
 

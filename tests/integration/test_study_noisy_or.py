@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import command_line
 
 from labelweave._targets import relations_of
 from labelweave.errors import LabelweaveError
@@ -14,8 +13,6 @@ from labelweave.estimator import MultiTaskClassifier
 from labelweave.experiments import Study
 from labelweave.relations import NoisyOr
 from labelweave.tasks import Binary, Multiclass, Multilabel
-
-__all__ = ["command_line"]  # a fixture
 
 MODES = Multilabel("mode", ("crack", "dent", "burr"))
 FAILURE = Binary("failure")

@@ -3,7 +3,6 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import command_line
 from study_example import write_study
 
 from labelweave import relations
@@ -12,8 +11,6 @@ from labelweave.experiments import Study
 from labelweave.fitting import _relating as relating
 from labelweave.fitting._methods import find_method
 from labelweave.relations._counting import held_out_half
-
-__all__ = ["command_line"]  # a fixture
 
 ESTIMATED = [
     "multi_task",

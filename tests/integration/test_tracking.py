@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import content, write_study
 
 from labelweave.errors import LabelweaveError, LabelweaveWarning
 from labelweave.experiments import Study, parse_study
 from labelweave.tracking import TRACKERS, RunsFile, TensorBoard
 from labelweave.tracking import _stores as registry
-
-__all__ = ["command_line"]
 
 TRAINING = {"steps": 30, "batch_size": 16, "evaluations": 3}
 CHANGES: dict[str, Any] = {

@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from hypothesis import given, settings
 from study_example import content, write_study
 
@@ -31,7 +31,6 @@ from labelweave.experiments._tuning_trials import Job, _watcher, configured, def
 from labelweave.fitting._methods import find_method
 
 pytest.importorskip("optuna")
-__all__ = ["command_line"]
 SPLIT = {"test": 60, "validation": 50}
 SMALL = {"search": {"network": False, "training.batch_size": 32, "training.weighting": "sum"}}
 

@@ -41,10 +41,3 @@ class CommandLine:
         assert answer.err.count("\n") == 1
         assert answer.err.startswith("labelweave: ")
         return answer.err.removeprefix("labelweave: ").rstrip("\n")
-
-
-@pytest.fixture(name="cli")
-def command_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> CommandLine:
-    return CommandLine(monkeypatch, capsys)

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from labelweave.datasets import _action_units as bp4d
-from labelweave.datasets import _action_units as disfa
+from labelweave.datasets._action_units import BP4D_UNITS, DISFA_UNITS
 from labelweave.datasets._expressions import BASIC, COMPOUND
 
 UNIT_HEAD = "AU1,AU2,AU4,AU6,AU7,AU10,AU12,AU15,AU23,AU24,AU25,AU26"
@@ -14,7 +13,7 @@ CLASS_HEAD = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
 
 
 def face(path: Path, line: int, seed: int) -> None:
-    """Write an image with a bright line whose place tells its class: 16 x 16 pixels with noise."""
+    """Write an image with a bright line whose place shows its class: 16 x 16 pixels with noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 40, (16, 16, 3)).astype(np.uint8)
     pixels[line % 16] += 200
@@ -86,7 +85,7 @@ def write_affectnet_npy(root: Path) -> Path:
 
 def write_disfa(root: Path, persons: tuple[str, ...] = ("SN001", "SN006"), n: int = 15) -> Path:
     for person in persons:
-        for unit in disfa.DISFA_UNITS:
+        for unit in DISFA_UNITS:
             rows = [f"{frame},{(frame + unit) % 6}" for frame in range(1, n + 1)]
             write_text(root / "ActionUnit_Labels" / person / f"{person}_au{unit}.txt", *rows)
         video = person if person == "SN001" else f"LeftVideo{person}_comp"
@@ -103,7 +102,7 @@ def write_bp4d(root: Path, first: int = 2440, n: int = 10) -> Path:
             rows.append(",".join(map(str, [frame, *codes])))
         write_text(root / "AUCoding" / f"{person}_T1.csv", *rows)
         write_frames(root / "BP4D" / person / "T1", range(first, first + n), 4)
-    assert set(bp4d.BP4D_UNITS) <= set(units)
+    assert set(BP4D_UNITS) <= set(units)
     return root
 
 

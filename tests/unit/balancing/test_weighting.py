@@ -3,7 +3,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from interrupts import interrupts
 from lightning_fabric import Fabric
 from scipy.optimize import minimize
 from torchjd import aggregation, scalarization
@@ -18,8 +17,6 @@ from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass
 from labelweave.training import TrainingConfig
 from labelweave.training._task_balancing import FeatureBalance, ParameterBalance, balance_of
-
-__all__ = ["interrupts"]
 
 BY_GRADIENT = [name for name, each in WEIGHTINGS.items() if each.kind == "gradient"]
 BY_LOSS = [name for name, each in WEIGHTINGS.items() if each.kind == "loss"]

@@ -9,15 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import write_study
 
 from labelweave import _files as lock
 from labelweave._files import check_free, locked
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
 from labelweave.experiments import Study
-
-__all__ = ["command_line"]
 
 HOLD = (
     "import sys, pathlib\n"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from faces_example import face, write_raf_db
 
 from labelweave.datasets import CASES, READERS, DataSet, Reader
@@ -15,7 +15,6 @@ from labelweave.datasets._official import joined_tasks
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, parse_study
 
-__all__ = ["command_line"]
 WORDS = {word: word for word in ("source", "licence", "paper", "metric")}
 MOODS = ["low", "high"]
 

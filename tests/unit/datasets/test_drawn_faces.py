@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from PIL import Image
 
 from labelweave.datasets import _drawn_faces as drawn_faces
@@ -20,8 +20,6 @@ from labelweave.datasets._drawn_faces import (
     write_drawn_faces,
 )
 from labelweave.experiments import Study
-
-__all__ = ["command_line"]
 
 
 def changed(units: dict[str, float], before: dict[str, float] | None = None) -> np.ndarray:

@@ -5,15 +5,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from persons_example import ATTRIBUTES, PEOPLE, write_celeba, write_lfw, write_lfwa
 
 from labelweave.datasets._faces import read_celeba, read_lfw
 from labelweave.datasets._official import most_frequent, shared_parts
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-
-__all__ = ["command_line"]
 
 
 def message(call, *arguments, **options) -> str:

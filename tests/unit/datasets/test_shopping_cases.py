@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from scipy.io import savemat
 from shopping_example import (
     CLOTHES,
@@ -28,7 +28,6 @@ from labelweave.datasets._shopping import (
 )
 from labelweave.experiments import Study
 
-__all__ = ["command_line"]
 WRITERS = {
     "ut-zappos": write_ut_zappos,
     "shoes": write_shoes,

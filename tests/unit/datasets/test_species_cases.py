@@ -5,14 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from species_example import ANIMALS, MARKS, PREDICATES, SPECIES, write_awa2, write_cub
 from test_person_cases import message
 
 from labelweave.datasets._species import read_awa2, read_cub
 from labelweave.experiments import Study
-
-__all__ = ["command_line"]
 
 
 def test_cub_is_read_with_its_parts_and_the_table_of_the_species(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from rich.console import Console
 from study_example import tables, write_study
 
@@ -19,8 +19,6 @@ from labelweave.experiments._stepwise import Stage, next_stage, promising
 from labelweave.experiments._study import stage_name
 from labelweave.relations import TaskPair
 from labelweave.report import print_compared
-
-__all__ = ["command_line"]
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from study_example import tables
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.experiments._scaffold import propose
-
-__all__ = ["command_line"]
 
 
 def plants(folder: Path) -> list[Path]:

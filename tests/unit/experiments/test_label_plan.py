@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from numpy.testing import assert_allclose
 from study_example import write_study
 from test_label_curves import law, replicates
@@ -15,8 +15,6 @@ from labelweave.experiments._label_curves import Point, TaskCurve, shown, task_c
 from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._value import decide
 from labelweave.relations import TaskPair, order_tasks
-
-__all__ = ["command_line"]
 
 
 def curve(target: float, scale: float = 1.0) -> TaskCurve:

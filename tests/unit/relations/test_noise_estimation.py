@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import command_line
 from study_example import content, tables, write_study
 
 from labelweave.annotations import Annotations
@@ -14,8 +13,6 @@ from labelweave.experiments import Study, parse_study
 from labelweave.relations import Relation, estimate_noise, relate
 from labelweave.relations._label_noise import symmetric, unmix
 from labelweave.tasks import Multiclass, Multilabel
-
-__all__ = ["command_line"]  # a fixture
 
 KIND = Multiclass("kind", tuple(range(12)))
 SHAPE = Multiclass("shape", ("a", "b", "c", "d"))

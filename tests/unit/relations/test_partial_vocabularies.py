@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from command_line import command_line
 
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments import Study
 from labelweave.relations import NoisyOr, Relation, join_tables, known_table
 from labelweave.tasks import Binary, Multiclass, Multilabel
-
-__all__ = ["command_line"]  # a fixture
 
 KNOWN = "du-tao-martinez-2014"
 FRAMES = {name: known_table(KNOWN, vocabulary=name).frame for name in ("disfa", "bp4d", "all-17")}

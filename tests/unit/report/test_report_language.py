@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from importlib.resources import files
 
 import pytest
-from command_line import CommandLine, command_line
+from command_line import CommandLine
 from report_example import example_results, with_value
 from study_example import content
 
@@ -22,7 +22,6 @@ from labelweave.report._messages import Messages, catalogue
 from labelweave.report._page import _title
 from labelweave.report._tables import checked
 
-__all__ = ["command_line"]
 RESULTS = with_value(example_results(2, 5, 2, large_table=False))
 
 

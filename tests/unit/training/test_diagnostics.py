@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from interrupts import interrupts
 from training_setup import TASKS, Setup, accuracy, assert_same, raise_once
 
 from labelweave.annotations import Annotations
@@ -19,7 +18,6 @@ from labelweave.training import Trainer, TrainingConfig, mean_gradients, speeds
 from labelweave.training._diagnostics import head_gradients, probes, shares_and_cosines
 from labelweave.training._history import Window
 
-__all__ = ["interrupts"]
 SPECIES = Multiclass("species", ("a", "b", "c"))
 SICK = Binary("sick")
 EDGE = Multilabel("edge", ("toothed", "wavy"))

@@ -6,12 +6,9 @@ import time
 from pathlib import Path
 
 import pytest
-from interrupts import interrupts
 from training_setup import Setup, accuracy, assert_same, raise_once
 
 from labelweave.training import load_tensors
-
-__all__ = ["interrupts"]
 
 
 @pytest.fixture(scope="module")
