@@ -1,16 +1,16 @@
 """Files that are written whole or not at all."""
 
+import errno
 import json
 import os
 import platform
-import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
 
@@ -70,103 +70,78 @@ def unwritable(path: object, error: OSError) -> WriteError:
     return WriteError(f"{path}: cannot be written ({error.strerror or error})")
 
 
-NAME = ".lock"
-FAR = 1 << 20  # Windows hides a locked byte from readers: lock one behind the text
-_held = threading.local()
+LOCK = ".lock"  # what the system locks; empty
+HOLDER = ".locked_by"  # who has the lock, as JSON for people; only while it is held
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a folder, made where needed, for this process until the block ends.
+    """Keep a folder, made where needed, for this thread of this process until the block ends.
 
     The system frees the lock when the process dies, however it dies. A block inside a block on the
-    same folder is free to enter. Where the file system has no locks a warning says so.
+    same folder may enter. Where the file system has no locks a warning says so.
 
     Raises:
         LabelweaveError: another process (or thread) has the folder; names it, its machine, and
             since when.
         WriteError: the folder cannot be written.
     """
-    path = folder.resolve() / NAME
-    held: set[Path] = _held.__dict__.setdefault("paths", set())
-    if path in held:
-        yield
-        return
     make_folder(folder)
+    # one object a path: it counts the blocks inside each other, for each thread apart
+    lock = FileLock(folder.resolve() / LOCK, timeout=0, is_singleton=True)
+    outermost = not lock.is_locked
+    _acquire(lock, folder)
+    holder = folder / HOLDER
     try:
-        file = path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise unwritable(folder / NAME, error) from error
-    with file:
-        _acquire(file, folder)
-        _write(file, {"process": os.getpid(), "host": platform.node(), "since": _now()})
-        held.add(path)
-        try:
-            yield
-        finally:
-            held.remove(path)
-            _write(file, None)
+        if outermost:
+            write_text(holder, json.dumps(_this_process()))
+        yield
+    finally:
+        if outermost:
+            with suppress(OSError):
+                holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def check_free(folder: Path) -> None:
     """Find before any work whether another process has a folder; makes no file.
 
     Raises:
-        LabelweaveError: as of `locked`.
+        LabelweaveError: another process has it; see `locked`.
     """
-    if (folder / NAME).is_file():
+    if (folder / LOCK).is_file():
         with locked(folder):
             pass
 
 
-def _acquire(file: IO[str], folder: Path) -> None:
+def _acquire(lock: BaseFileLock, folder: Path) -> None:
     try:
-        _lock(file)
-    except BlockingIOError:
+        lock.acquire()
+    except Timeout:
         raise LabelweaveError(
-            f"{folder}: in use by {_holder(file)}; wait until it ends, or end it"
+            f"{folder}: in use by {_holder(folder)}; wait until it ends, or end it"
         ) from None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise unwritable(folder / LOCK, error) from error
+        reason = getattr(error, "strerror", None) or error
         warnings.warn(
-            f"{folder}: this file system has no locks ({error.strerror}); see to it that no other "
+            f"{folder}: this file system has no locks ({reason}); make sure that no other "
             "process works in this folder",
             LabelweaveWarning,
             stacklevel=4,
         )
 
 
-def _lock(file: IO[str]) -> None:
-    """Lock an open file until it is closed; `BlockingIOError` = another one has it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        file.seek(FAR)
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except PermissionError as error:
-            raise BlockingIOError from error
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _this_process() -> dict[str, object]:
+    since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return {"process": os.getpid(), "host": platform.node(), "since": since}
 
 
-def _write(file: IO[str], holder: dict[str, object] | None) -> None:
-    file.seek(0)
-    file.truncate()
-    if holder:
-        file.write(json.dumps(holder))
-        file.flush()
-
-
-def _holder(file: IO[str]) -> str:
-    file.seek(0)
+def _holder(folder: Path) -> str:
     try:
-        found = json.loads(file.read())
+        found = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f"process {found['process']} on {found['host']} since {found['since']}"
-    except (ValueError, KeyError, TypeError):  # it has just come, or is about to go
+    except (OSError, ValueError, KeyError, TypeError):  # it has just come, or is about to go
         return "another process"
-
-
-def _now() -> str:
-    return datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")

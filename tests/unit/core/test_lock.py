@@ -12,7 +12,6 @@ import pytest
 from command_line import CommandLine
 from study_example import write_study
 
-from labelweave import _files as lock
 from labelweave._files import check_free, locked
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
 from labelweave.experiments import Study
@@ -46,7 +45,7 @@ def held_elsewhere(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def test_a_second_process_is_refused_with_the_holder_named(tmp_path: Path) -> None:
     with held_elsewhere(tmp_path) as process:
-        holder = json.loads((tmp_path / ".lock").read_text())
+        holder = json.loads((tmp_path / ".locked_by").read_text())
         assert holder["process"] == process.pid
         expected = (
             f"{tmp_path}: in use by process {process.pid} on {holder['host']} since "
@@ -63,7 +62,7 @@ def test_a_killed_holder_frees_the_folder(tmp_path: Path) -> None:
         process.kill()
         process.wait()
         with locked(tmp_path):
-            assert json.loads((tmp_path / ".lock").read_text())["process"] == os.getpid()
+            assert json.loads((tmp_path / ".locked_by").read_text())["process"] == os.getpid()
 
 
 def test_a_block_inside_a_block_may_enter_and_the_outer_one_keeps_the_folder(
@@ -74,7 +73,7 @@ def test_a_block_inside_a_block_may_enter_and_the_outer_one_keeps_the_folder(
             pass
         assert refused_in_a_thread(tmp_path)
     assert not refused_in_a_thread(tmp_path)
-    assert (tmp_path / ".lock").read_text() == ""
+    assert not (tmp_path / ".locked_by").exists()
 
 
 def test_a_folder_is_free_again_after_an_error(tmp_path: Path) -> None:
@@ -89,22 +88,22 @@ def test_checking_makes_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_system_without_locks_is_told_and_used(
+def test_a_file_system_without_locks_is_used_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_locks(file: object) -> None:
+    def no_locks(file: object, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(lock, "_lock", no_locks)
-    with pytest.warns(LabelweaveWarning) as told, locked(tmp_path):
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.warns(LabelweaveWarning) as warned, locked(tmp_path):
         pass
-    assert [str(warning.message) for warning in told] == [
-        f"{tmp_path}: this file system has no locks (No locks available); see to it that no other "
+    assert [str(warning.message) for warning in warned] == [
+        f"{tmp_path}: this file system has no locks (No locks available); make sure that no other "
         "process works in this folder"
     ]
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(WriteError, match=r"file/a: cannot be written \(Not a directory\)$"):
         locked(tmp_path / "file" / "a").__enter__()
@@ -122,7 +121,7 @@ def test_commands_that_train_refuse_a_folder_in_use(
     with held_elsewhere(output) as process:
         message = cli.refused(command, path)
     assert message.startswith(f"{output}: in use by process {process.pid} on ")
-    assert [file.name for file in output.iterdir()] == [".lock"]
+    assert sorted(file.name for file in output.iterdir()) == [".lock", ".locked_by"]
 
 
 def test_the_report_is_written_while_another_process_works(
