@@ -31,7 +31,7 @@ import torch
 from scipy import stats
 
 from labelweave.balancing import SAMPLERS, WEIGHTINGS
-from labelweave.datasets import FASHION_MNIST_ROOT as ROOT
+from labelweave.datasets._demos import FASHION_MNIST_ROOT as ROOT
 from labelweave.datasets._demos import ITEMS, TASKS, read_fashion_mnist, read_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import parse_study

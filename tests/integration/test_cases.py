@@ -12,7 +12,6 @@ from command_line import CommandLine
 from encoders_example import LetterCodes
 
 from labelweave.datasets import _demos as demos
-from labelweave.datasets import write_fashion_mnist, write_goemotions
 from labelweave.datasets._demos import (
     EKMAN,
     GROUP_OF,
@@ -20,6 +19,8 @@ from labelweave.datasets._demos import (
     SENTIMENT,
     read_fashion_mnist,
     read_goemotions,
+    write_fashion_mnist,
+    write_goemotions,
 )
 from labelweave.datasets._official import read_idx
 from labelweave.errors import LabelweaveError

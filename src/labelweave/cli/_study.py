@@ -258,9 +258,9 @@ def demo(
     - `labelweave demo` : 32 leaf species and 8 attributes, no leaf labelled with both
     - `labelweave demo digits --seeds 5`
     """
-    from labelweave.datasets import DEMOS
+    from labelweave.datasets import write_named
     from labelweave.experiments import Study
 
-    path = DEMOS[name](out / name, seeds)
+    path = write_named(name.value, out / name, seeds)
     typer.echo(f"Study: {path} (change it and try: labelweave run {path})")
     run_and_print(Study.from_file(path), jobs)

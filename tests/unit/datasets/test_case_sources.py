@@ -10,8 +10,9 @@ import yaml
 from command_line import CommandLine
 from faces_example import face, write_raf_db
 
-from labelweave.datasets import CASES, READERS, DataSet, Reader
+from labelweave.datasets import DataSet, Reader
 from labelweave.datasets._official import joined_tasks
+from labelweave.datasets._registry import CASES, READERS
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, parse_study
 
@@ -40,7 +41,8 @@ def read_units(
 
 @pytest.fixture(autouse=True)
 def _units(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(READERS, "made-up", Reader(read_units, title="Made-up units", **WORDS))
+    reader = Reader(read_units, title="Made-up units", **WORDS)
+    monkeypatch.setitem(READERS, "made-up", lambda: reader)
 
 
 def write_faces(root: Path, n: int = 30) -> Path:
