@@ -101,7 +101,7 @@ def yeast(seeds: int) -> Iterator[Row]:
         p = train(inputs, rows, labels, sources, [], seed, 300)
         for source, target in (tasks, tasks[::-1]):
             s, t = source.name, target.name
-            relation = NoisyOr.fit(source, target, p[s][parts[t]], codes[t][parts[t]])
+            relation = NoisyOr.estimate(source, target, p[s][parts[t]], codes[t][parts[t]])
             found = evaluate_noisy_or(relation, p[s][held], codes[t][held], p[t][held], seed=seed)
             base = np.broadcast_to(codes[t][parts[t]].mean(axis=0), p[t][held].shape)
             easy = evaluate_noisy_or(relation, p[s][held], codes[t][held], base, seed=seed)

@@ -34,7 +34,7 @@ def write_yeast(folder: Path, seed: int = 0, validation: int = 0) -> Path:
     for source, target in ((a, b), (b, a)):
         assert isinstance(source, Multilabel)
         assert isinstance(target, Multilabel)
-        fitted = NoisyOr.fit(
+        fitted = NoisyOr.estimate(
             source, target, annotations.labels[source.name], annotations.labels[target.name]
         )
         rows = [*source.labels, "leak"]

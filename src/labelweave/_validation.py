@@ -18,8 +18,14 @@ class Section(BaseModel):
     )
 
 
-def one_line(error: ValidationError, root: type[BaseModel]) -> str:
-    """Return the first wrong key or value of a validation error of `root`, in one line."""
+def one_line(error: ValidationError, root: type[BaseModel], called: str = "key") -> str:
+    """Return the first wrong key or value of a validation error of `root`, in one line.
+
+    Args:
+        error: the error.
+        root: the section that was validated.
+        called: what a key is called, such as "parameter".
+    """
     places = [[p for p in each["loc"] if not _is_union_branch(p)] for each in error.errors()]
     # of the readings of a union, the one that got furthest is meant
     meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
@@ -31,8 +37,8 @@ def one_line(error: ValidationError, root: type[BaseModel]) -> str:
     if first["type"] == "extra_forbidden":
         known = _keys_at(root, location[:-1])
         options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"
-        return f"key '{key}': no such key, {options}"
-    return f"key '{key}': {_message(first)}" if key else _message(first)
+        return f"{called} '{key}': no such key, {options}"
+    return f"{called} '{key}': {_message(first)}" if key else _message(first)
 
 
 def _message(error: ErrorDetails) -> str:
@@ -40,7 +46,7 @@ def _message(error: ErrorDetails) -> str:
     if kind == "missing":
         return "missing"
     if kind == "value_error":  # one of this project, which says what was found
-        return error["msg"].removeprefix("Value error, ")
+        return str(error["ctx"]["error"])
     if kind == "too_short":
         least = error["ctx"]["min_length"]
         return f"should have at least {least} item, found a list of {error['ctx']['actual_length']}"

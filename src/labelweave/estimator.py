@@ -114,7 +114,7 @@ def _section(section: type[S], **values: Any) -> S:
     try:
         return section(**values)
     except ValidationError as error:
-        reason = one_line(error, section).replace("key", "parameter", 1)
+        reason = one_line(error, section, "parameter")
         raise LabelweaveError(f"MultiTaskClassifier: {reason}") from None
 
 

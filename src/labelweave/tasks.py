@@ -3,7 +3,7 @@
 Labels are compared by their key and may be missing: see `labelweave.labels`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -140,11 +140,13 @@ def listed(values: Any, place: str) -> tuple[Any, ...]:
     """Return classes or labels as a tuple of plain values.
 
     Raises:
-        LabelweaveError: a text; names `place`.
+        LabelweaveError: a text, or no list at all; names `place`.
     """
     # a text is a sequence too, and would fall apart into its letters
     if isinstance(values, str):
         raise LabelweaveError(f"{place}: found the text '{values}', expected a list")
+    if not isinstance(values, Iterable):
+        raise LabelweaveError(f"{place}: found {values!r}, expected a list")
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 
 
@@ -268,7 +270,11 @@ class Multilabel:
         Raises:
             LabelweaveError: any other value; names row (from 1), column and value.
         """
-        return encode_switch(label, values)
+        return encode_switch(label, values, *self.words())
+
+    def words(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the values that mean on, and those that mean off, as keys in lower case."""
+        return ON, OFF
 
     def encode(self, values: Any) -> NDArray[np.int8]:
         """Return the codes of an (n, L) block of values, one column a label."""
@@ -313,11 +319,11 @@ class Binary(Multilabel):
             object.__setattr__(self, field, value)
         self.__post_init__()
 
-    def encode_label(self, label: str, values: Any) -> NDArray[np.int8]:
-        """Return 1 (positive), 0 (negative) or -1 (missing) for every value of the column."""
+    def words(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the spellings of the positive class, and of the negative one."""
         if self.positive is None:
-            return encode_switch(label, values)
-        return encode_switch(label, values, spellings(self.positive), spellings(self.negative))
+            return super().words()
+        return spellings(self.positive), spellings(self.negative)
 
     def decode(self, indices: NDArray[np.integer[Any]]) -> NDArray[Any]:
         """Return positive or negative (1 or 0 when not given), shape (n,); -1 becomes None."""
@@ -332,6 +338,12 @@ KINDS: dict[str, Callable[..., Task]] = {
     "multilabel": Multilabel,
     "binary": Binary,
 }
+KEYS = {
+    "multiclass": ("name", "classes"),
+    "multilabel": ("name", "labels"),
+    "binary": ("name", "positive", "negative"),
+}
+REQUIRED = {"multiclass": ("name",), "multilabel": ("name", "labels"), "binary": ("name",)}
 
 
 def check_distinct(tasks: Sequence[Task]) -> None:
@@ -367,8 +379,14 @@ def task_from_dict(description: Mapping[str, Any]) -> Task:
         raise LabelweaveError(
             f"task '{name}': unknown kind '{kind}', expected {listing(KINDS)}{nearest(kind, KINDS)}"
         )
-    try:
-        return KINDS[kind](**values)
-    except TypeError as error:
-        reason = str(error).partition("() ")[2] or str(error)
-        raise LabelweaveError(f"task '{description.get('name')}' ({kind}): {reason}") from None
+    place = f"task '{description.get('name')}' ({kind})"
+    known = KEYS[kind]
+    for name in values:
+        if name not in known:
+            raise LabelweaveError(
+                f"{place}: no such key '{name}', expected {listing(known)}{nearest(name, known)}"
+            )
+    for name in REQUIRED[kind]:
+        if name not in values:
+            raise LabelweaveError(f"{place}: found no '{name}', expected {listing(known)}")
+    return KINDS[kind](**values)

@@ -6,12 +6,11 @@ from labelweave.data._image_files import ImageFormat
 from labelweave.data._input_encoder import (
     Encoder,
     InputEncoder,
-    Prepared,
     encoder_from_dict,
     prepare,
     prepare_sources,
 )
-from labelweave.data._label_masking import Part, Scattered, scatter
+from labelweave.data._label_masking import Part, scatter
 from labelweave.data._media_columns import (
     EncodedImageColumn,
     ImageColumn,
@@ -21,7 +20,7 @@ from labelweave.data._media_columns import (
     token_column,
 )
 from labelweave.data._row_store import Inputs, RowStore, StoredInputs
-from labelweave.data._splitting import SplitRows, leak_check, split_rows
+from labelweave.data._splitting import leak_check, split_rows
 from labelweave.data._table_encoder import Scale, TableEncoder
 
 __all__ = [
@@ -36,12 +35,9 @@ __all__ = [
     "Inputs",
     "MediaColumn",
     "Part",
-    "Prepared",
     "RowStore",
     "Scale",
-    "Scattered",
     "Source",
-    "SplitRows",
     "StoredInputs",
     "TableEncoder",
     "TextColumn",

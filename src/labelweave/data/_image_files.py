@@ -18,7 +18,7 @@ from labelweave._progress import items_bar
 from labelweave.data._row_store import FileIndex, RowStore
 
 Mode = Literal["rgb", "grey"]
-Fit = Literal["stretch", "crop", "pad"]
+Resizing = Literal["stretch", "crop", "pad"]
 Pixels = NDArray[np.uint8]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".pgm", ".ppm")
@@ -46,7 +46,7 @@ class ImageFormat:
     height: int = 224
     width: int = 224
     mode: Mode = "rgb"
-    fit: Fit = "stretch"
+    fit: Resizing = "stretch"
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -121,7 +121,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
 
 
-def _resized(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+def _resized(image: Image.Image, size: tuple[int, int], fit: Resizing) -> Image.Image:
     way = Image.Resampling.BICUBIC
     if image.size == size:
         return image

@@ -291,7 +291,8 @@ def write_data_sets(
 
 def described_cases() -> dict[str, str]:
     """Return the title of every case study, by name."""
-    return {name: load().title for name, load in {**CASES, **READERS}.items()}
+    own = {name: load().title for name, load in CASES.items()}
+    return own | {name: load().title for name, load in READERS.items()}
 
 
 def write_named(

@@ -32,7 +32,7 @@ from labelweave.fitting._split import Rows, Split, fitted_encoder, without_cycle
 from labelweave.relations import (
     AnyRelation,
     count_relation,
-    fit_noisy_or,
+    estimate_noisy_or,
     join_tables,
     known_table,
     read_relations,
@@ -174,7 +174,7 @@ def counted_relation(training: Annotations, section: RelationSection, target: st
         LabelweaveError: no training row carries both labels.
     """
     estimate = (
-        count_relation if isinstance(training.task(section.source), Multiclass) else fit_noisy_or
+        count_relation if isinstance(training.task(section.source), Multiclass) else estimate_noisy_or
     )
     return estimate(
         training, section.source, target, smoothing=section.smoothing, strength=section.strength

@@ -108,11 +108,7 @@ def _check(config: StudyConfig, space: Mapping[str, Range], key: str, place: str
     for value in space[key].ends():
         of = named(key)
         settings = {key: value} if of is None else {of[0]: of[1], key: value}
-        try:
-            parse_study(with_settings(content, settings))
-        except LabelweaveError as error:
-            reason = str(error).removeprefix("study: ")
-            raise LabelweaveError(f"{place}: {reason}") from None
+        parse_study(with_settings(content, settings), place)
 
 
 def with_settings(content: Mapping[str, Any], settings: Settings) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from labelweave.data._frozen_encoders import (
     image_encoder,
     text_encoder,
 )
-from labelweave.data._image_files import Fit, Mode
+from labelweave.data._image_files import Mode, Resizing
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._sections import NetworkSection
 from labelweave.networks._model_folders import PREFIX, architectures, located
@@ -54,7 +54,7 @@ class ImageSection(Section):
     encoder: str | None = None
     size: Pixels | Annotated[list[Pixels], Field(min_length=2, max_length=2)] | None = None
     mode: Mode | None = None
-    fit: Fit | None = None
+    fit: Resizing | None = None
     on_error: Literal["error", "skip"] = "error"
 
     @field_validator("encoder")

@@ -1,18 +1,14 @@
 """Relatedness of tasks: what it is, where its tables come from, and the proof that they hold."""
 
-from labelweave.relations._counting import confusion_counts, count_relation, fit_noisy_or
-from labelweave.relations._estimation import Estimate, Surprise, estimate_relations
+from labelweave.relations._counting import count_relation, estimate_noisy_or
+from labelweave.relations._estimation import Estimate, estimate_relations
 from labelweave.relations._evidence import (
     Evidence,
-    EvidenceVerdict,
-    Interval,
-    LabelEvidence,
     evaluate_noisy_or,
     evaluate_relation,
 )
 from labelweave.relations._graph import (
     NextTask,
-    Proposal,
     TaskPair,
     acyclic,
     order_tasks,
@@ -20,14 +16,12 @@ from labelweave.relations._graph import (
     rank_pairs,
 )
 from labelweave.relations._knowledge import (
-    KnownTable,
     known_table,
     known_tables,
     read_knowledge,
-    read_noisy_or,
     read_relations,
 )
-from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport, estimate_noise
+from labelweave.relations._label_noise import Noise, NoiseReport, estimate_noise
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._operations import join_tables, multiply_in, reverse, source_posterior
 from labelweave.relations._relate import ORIGINS, Origin, relate
@@ -45,31 +39,23 @@ __all__ = [
     "AnyRelation",
     "Estimate",
     "Evidence",
-    "EvidenceVerdict",
     "HeldOut",
-    "Interval",
-    "KnownTable",
-    "LabelEvidence",
-    "Mislabelled",
     "Needs",
     "NextTask",
     "Noise",
     "NoiseReport",
     "NoisyOr",
     "Origin",
-    "Proposal",
     "Relatedness",
     "Relation",
-    "Surprise",
     "TaskPair",
     "acyclic",
-    "confusion_counts",
     "count_relation",
     "estimate_noise",
+    "estimate_noisy_or",
     "estimate_relations",
     "evaluate_noisy_or",
     "evaluate_relation",
-    "fit_noisy_or",
     "join_tables",
     "known_table",
     "known_tables",
@@ -80,7 +66,6 @@ __all__ = [
     "propose",
     "rank_pairs",
     "read_knowledge",
-    "read_noisy_or",
     "read_relations",
     "relate",
     "relation_to_dict",

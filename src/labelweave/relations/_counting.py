@@ -1,4 +1,4 @@
-"""Relations from rows that carry the labels of both tasks: tables counted, noisy-ORs fitted."""
+"""Relations from rows that carry the labels of both tasks: tables counted, noisy-ORs estimated."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -70,7 +70,7 @@ def count_relation(
     return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)
 
 
-def fit_noisy_or(
+def estimate_noisy_or(
     annotations: Annotations,
     source: str,
     target: str,
@@ -78,7 +78,7 @@ def fit_noisy_or(
     smoothing: float = 1.0,
     strength: float = 1.0,
 ) -> NoisyOr:
-    """Fit a noisy-OR on co-labelled rows, by `NoisyOr.fit`.
+    """Estimate a noisy-OR from co-labelled rows, by `NoisyOr.estimate`.
 
     Args:
         annotations: the training rows' labels.
@@ -99,7 +99,7 @@ def fit_noisy_or(
         )
     both = _labelled_twice(annotations, source, target)
     causes, labels = annotations.labels[source][both], annotations.labels[target][both]
-    found = NoisyOr.fit(speaker, spoken, causes, labels, smoothing)
+    found = NoisyOr.estimate(speaker, spoken, causes, labels, smoothing)
     return replace(found, strength=strength)
 
 

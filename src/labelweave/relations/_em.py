@@ -270,7 +270,7 @@ def update_trust(expert: Expert, columns: Columns, counts: Floats, base: Floats)
         expert.trust[:, block] = np.where(rows, expit(odds), 0.0)
 
 
-def fit_concentration(
+def estimate_concentration(
     columns: Columns, counts: Floats, base: Floats, start: NDArray[np.float64], steps: int = 10
 ) -> NDArray[np.float64]:
     """Return the concentration (B,) under which the counts (K, W) are most likely.
@@ -507,7 +507,7 @@ class EM:
             self._expect(class_rows, target_rows, powers)
         if warm:
             counts = self.annotated + self.predicted
-            self.concentration = fit_concentration(
+            self.concentration = estimate_concentration(
                 self.columns, counts, self.rates, self.concentration
             )
             update_trust(self.expert, self.columns, counts, self._base())

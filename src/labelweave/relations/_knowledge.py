@@ -214,15 +214,7 @@ def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
 
 def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
     if isinstance(task, Multilabel):
-        try:
-            return np.array([probability(where, cell)])
-        except LabelweaveError:
-            try:
-                return task.encode_label(task.name, [cell]).astype(np.float64)
-            except LabelweaveError as error:
-                reason = str(error).partition(": ")[2]
-                both = reason.replace("expected ", "expected a probability from 0 to 1 or ", 1)
-                raise LabelweaveError(f"{where}: {both}") from None
+        return np.array([_probability_on(where, task, cell)])
     if cell not in task.names:
         raise LabelweaveError(
             f"{where}: '{cell}' is no class of task '{task.name}', "
@@ -231,6 +223,22 @@ def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
     row = np.zeros(task.width)
     row[task.names.index(cell)] = 1.0
     return row
+
+
+def _probability_on(where: str, task: Multilabel, cell: str) -> float:
+    """Return a cell as P(on): a probability, or one of the words of the task for on and off."""
+    try:
+        return probability(where, cell)
+    except LabelweaveError:
+        on, off = task.words()
+        word = key(cell).lower()
+        if word in on or word in off:
+            return float(word in on)
+        words = [*sorted(on), *sorted(off)]
+        raise LabelweaveError(
+            f"{where}: found '{cell}', expected a probability from 0 to 1 or one of "
+            f"{listing(words)}{nearest(cell, words)}"
+        ) from None
 
 
 def _relation(

@@ -138,7 +138,7 @@ def folds(groups: NDArray[np.int64], generator: np.random.Generator) -> NDArray[
 
 
 @dataclass(frozen=True)
-class Fit:
+class Recalibration:
     """Logistic regressions of W columns on F features each.
 
     Args:
@@ -161,7 +161,9 @@ class Fit:
         return sigmoid(score)
 
 
-def fit(features: Sequence[Floats], elements: Elements, rows: NDArray[np.int64]) -> Fit:
+def recalibrate(
+    features: Sequence[Floats], elements: Elements, rows: NDArray[np.int64]
+) -> Recalibration:
     """Return the logistic regressions fitted on some rows, by Newton's method.
 
     One pseudo-row at the features' mean keeps a label that is always on or off from a
@@ -216,7 +218,7 @@ def fit(features: Sequence[Floats], elements: Elements, rows: NDArray[np.int64])
         if np.abs(step).max() < TOLERANCE:
             break
         parameters += _damped(step, parameters, likelihood)
-    return Fit(parameters[:, 0], parameters[:, 1:].T, np.stack(means), np.stack(scales))
+    return Recalibration(parameters[:, 0], parameters[:, 1:].T, np.stack(means), np.stack(scales))
 
 
 def _damped(step: Floats, start: Floats, likelihood: Callable[[Floats], Floats]) -> Floats:
@@ -273,10 +275,10 @@ def recalibrated(
         if len(train) > FIT_ROWS:
             drawn = generator.choice(train, FIT_ROWS, replace=False)
         if without:
-            benchmark[out] = fit(without, elements, drawn)([f[out] for f in without])
+            benchmark[out] = recalibrate(without, elements, drawn)([f[out] for f in without])
         else:
             benchmark[out] = base_rate(elements, train)
-        full = fit([*without, x], elements, drawn)
+        full = recalibrate([*without, x], elements, drawn)
         found = full([f[out] for f in [*without, x]])
         relation[out] = np.where(full.slopes[-1] > 0, found, benchmark[out])
     if elements.exclusive:

@@ -42,7 +42,7 @@ def cause_values(name: str, source: Multilabel, values: ArrayLike, n: int) -> Fl
     return np.where(known, p, mean)
 
 
-def fit_label(
+def estimate_label(
     p: Floats, on: NDArray[np.bool_], pseudo_off: Floats, pseudo_on: Floats
 ) -> tuple[Floats, float]:
     """Return the likeliest weights (L_s,) and leak of one target label.
@@ -174,7 +174,7 @@ class NoisyOr:
         )
 
     @classmethod
-    def fit(
+    def estimate(
         cls,
         source: Multilabel,
         target: Multilabel,
@@ -185,7 +185,7 @@ class NoisyOr:
         prior: "NoisyOr | None" = None,
         strength: float = 5.0,
     ) -> Self:
-        """Fit weights and leaks by maximum likelihood, each target label by itself.
+        """Estimate weights and leaks by maximum likelihood, each target label by itself.
 
         Args:
             source: the task that speaks.
@@ -222,7 +222,7 @@ class NoisyOr:
             seen = codes[:, j] >= 0
             known[:, j] |= seen.any()
             if known[:, j].any():
-                weights[:, j], leak[j] = fit_label(
+                weights[:, j], leak[j] = estimate_label(
                     p[seen], codes[seen, j] == 1, off[:, j], on[:, j]
                 )
         origin = Message("message.fitted", rows=len(codes))

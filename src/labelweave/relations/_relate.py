@@ -154,7 +154,7 @@ class Judging:
             if told is not None and self.origin == "knowledge":
                 return told
             prior = told if self.origin == "all" else None
-            found = NoisyOr.fit(
+            found = NoisyOr.estimate(
                 source, target, values[rows], labels[rows], prior=prior, strength=self.strength
             )
             return found if told is None else replace(found, strength=told.strength)

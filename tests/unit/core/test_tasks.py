@@ -243,15 +243,15 @@ def test_multilabel_columns_and_block_agree(rows):
         ),
         (
             lambda: task_from_dict({"name": "t", "kind": "binary", "clases": [1]}),
-            "task 't' (binary): got an unexpected keyword argument 'clases'",
+            "task 't' (binary): no such key 'clases', expected 'name', 'positive', 'negative'",
         ),
         (
             lambda: task_from_dict({"name": "t", "kind": "multilabel"}),
-            "task 't' (multilabel): missing 1 required positional argument: 'labels'",
+            "task 't' (multilabel): found no 'labels', expected 'name', 'labels'",
         ),
         (
             lambda: task_from_dict({"name": "t", "classes": 3}),
-            "task 't' (multiclass): 'int' object is not iterable",
+            "task 't': classes: found 3, expected a list",
         ),
     ],
 )

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, Source, SplitRows, leak_check, split_rows
+from labelweave.data import Collection, Source, leak_check, split_rows
+from labelweave.data._splitting import SplitRows
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Multilabel
 

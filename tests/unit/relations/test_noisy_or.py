@@ -26,7 +26,9 @@ def test_the_formula():
 
 def test_any_failure_mode_fails_the_machine():
     causes = np.random.default_rng(0).integers(0, 2, (300, 3))
-    relation = NoisyOr.fit(MODES, FAILS, causes, causes.max(axis=1, keepdims=True), smoothing=0.1)
+    relation = NoisyOr.estimate(
+        MODES, FAILS, causes, causes.max(axis=1, keepdims=True), smoothing=0.1
+    )
     assert relation.weights.min() > 0.99
     assert relation.leak[0] < 0.01
 
@@ -42,14 +44,14 @@ def test_fit_recovers_weights_and_leak(soft):
         values = generator.beta(0.3, 0.6, size=causes.shape)
         off = (1 - leak) * np.prod(1 - weights[None] * values[:, :, None], axis=1)
         labels = (generator.random(off.shape) > off).astype(np.int8)
-    found = NoisyOr.fit(MODES, BOTH, values, labels)
+    found = NoisyOr.estimate(MODES, BOTH, values, labels)
     np.testing.assert_allclose(found.weights, weights, atol=0.06)
     np.testing.assert_allclose(found.leak, leak, atol=0.04)
 
 
 def test_fit_is_a_maximum_of_the_likelihood():
     causes, labels = drawn(3, 400, np.array([[0.7], [0.3], [0.1]]), np.array([0.1]))
-    found = NoisyOr.fit(MODES, FAILS, causes, labels, smoothing=1e-6)
+    found = NoisyOr.estimate(MODES, FAILS, causes, labels, smoothing=1e-6)
 
     def log_likelihood(relation):
         q = relation.predict(causes)
@@ -66,13 +68,13 @@ def test_fit_is_a_maximum_of_the_likelihood():
 def test_missing_labels_contribute_nothing():
     causes, labels = drawn(4, 500, np.array([[0.9, 0.0], [0.4, 0.6], [0, 0.3]]), np.full(2, 0.1))
     gaps = np.random.default_rng(4).random(500) < 0.4
-    known = NoisyOr.fit(MODES, BOTH, causes[~gaps], labels[~gaps])
+    known = NoisyOr.estimate(MODES, BOTH, causes[~gaps], labels[~gaps])
     labels[gaps] = -1
     np.testing.assert_allclose(
-        NoisyOr.fit(MODES, BOTH, causes, labels).weights, known.weights, atol=1e-6
+        NoisyOr.estimate(MODES, BOTH, causes, labels).weights, known.weights, atol=1e-6
     )
     labels[:, 1] = -1
-    silent = NoisyOr.fit(MODES, BOTH, causes, labels)
+    silent = NoisyOr.estimate(MODES, BOTH, causes, labels)
     assert silent.spoken.tolist() == [True, False]
     assert not silent.weights[:, 1].any()
 
@@ -83,7 +85,7 @@ def test_a_missing_cause_counts_with_its_mean():
     unknown[::3, 0] = -1
     filled = unknown.copy()
     filled[::3, 0] = np.delete(unknown[:, 0], np.arange(0, 500, 3)).mean()
-    first, second = (NoisyOr.fit(MODES, FAILS, each, labels) for each in (unknown, filled))
+    first, second = (NoisyOr.estimate(MODES, FAILS, each, labels) for each in (unknown, filled))
     np.testing.assert_allclose(first.weights, second.weights)
 
 
@@ -93,7 +95,7 @@ def trial(seed, informed):
     causes, labels = drawn(seed, 600, weights, leak)
     generator = np.random.default_rng(seed)
     p = np.clip(causes * 0.6 + 0.2 + generator.normal(scale=0.1, size=causes.shape), 0.01, 0.99)
-    relation = NoisyOr.fit(MODES, FAILS, p[:300], labels[:300])
+    relation = NoisyOr.estimate(MODES, FAILS, p[:300], labels[:300])
     own = relation.predict(p) if informed else generator.uniform(0.2, 0.8, size=labels.shape)
     return evaluate_noisy_or(relation, p[300:], labels[300:], own[300:], seed=seed, **QUICK)
 
@@ -112,11 +114,11 @@ def test_only_news_is_evidence():
 def test_an_experts_prior_holds_where_data_are_few_and_yields_where_they_are_many():
     causes, labels = drawn(7, 3000, np.array([[0.9], [0.1], [0.5]]), np.full(1, 0.05))
     expert = NoisyOr(MODES, FAILS, np.full((3, 1), 0.7), [0.2], [[True], [True], [False]])
-    none = NoisyOr.fit(MODES, FAILS, causes[:0], labels[:0], prior=expert)
+    none = NoisyOr.estimate(MODES, FAILS, causes[:0], labels[:0], prior=expert)
     np.testing.assert_allclose(none.weights[:2], 0.7, atol=1e-3)
     np.testing.assert_allclose(none.leak, 0.2, atol=1e-3)
     assert none.mask.tolist() == [[True], [True], [False]]
-    many = NoisyOr.fit(MODES, FAILS, causes, labels, prior=expert)
+    many = NoisyOr.estimate(MODES, FAILS, causes, labels, prior=expert)
     np.testing.assert_allclose(many.weights[:, 0], [0.9, 0.1, 0.5], atol=0.06)
 
 
@@ -161,12 +163,12 @@ def test_bad_input_is_told_in_one_line():
          "noisy-OR modes->fails: found weights of shape (2, 1), expected (3, 1)"),
         (lambda: NoisyOr(MODES, FAILS, np.zeros((3, 1)), [1.5]),
          "noisy-OR modes->fails: found leak from 1.5 to 1.5, expected probabilities from 0 to 1"),
-        (lambda: NoisyOr.fit(MODES, FAILS, causes[:5], labels),
+        (lambda: NoisyOr.estimate(MODES, FAILS, causes[:5], labels),
          "noisy-OR modes->fails: found source values of shape (5, 3), expected (20, 3)"),
-        (lambda: NoisyOr.fit(MODES, FAILS, wrong, labels),
+        (lambda: NoisyOr.estimate(MODES, FAILS, wrong, labels),
          "noisy-OR modes->fails, row 3, 'dent': found 2, expected a probability from 0 to 1, or "
          "-1 = missing"),
-        (lambda: NoisyOr.fit(MODES, FAILS, causes, labels, smoothing=0),
+        (lambda: NoisyOr.estimate(MODES, FAILS, causes, labels, smoothing=0),
          "noisy-OR modes->fails: smoothing 0, expected a number above 0"),
         (lambda: relation.predict([[0.5, 0.5]]),
          "noisy-OR modes->fails: found source predictions of shape (1, 2), expected probabilities "

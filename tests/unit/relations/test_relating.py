@@ -4,7 +4,8 @@ import pytest
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.relations import NoisyOr, Relation, confusion_counts, read_knowledge, relate
+from labelweave.relations import NoisyOr, Relation, read_knowledge, relate
+from labelweave.relations._counting import confusion_counts
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))
