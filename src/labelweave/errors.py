@@ -1,4 +1,4 @@
-"""The errors that a user can cause, each told in one line."""
+"""The errors that a user can cause, each in one line."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

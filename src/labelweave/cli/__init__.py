@@ -61,7 +61,7 @@ def _main(
         ),
     ] = None,
 ) -> None:
-    """Train one network for several tasks from scattered labels, and prove what that gained.
+    """Train one network for several tasks from scattered labels, and measure what that gains.
 
     Start with `labelweave demo`; then `labelweave init your_tables.csv`, `labelweave check
     study.yaml` and `labelweave run study.yaml`.

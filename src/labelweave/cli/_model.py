@@ -29,7 +29,7 @@ def predict(
     ] = None,
     labels: Annotated[bool, typer.Option(help="Write the predicted labels as well.")] = True,
 ) -> None:
-    """Predict all tasks for the rows of a table: a table in, a table with probabilities out.
+    """Predict all tasks for the rows of a table, and write a table of probabilities.
 
     **Examples**
 

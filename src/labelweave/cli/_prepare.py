@@ -17,7 +17,7 @@ def init(
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace an existing study file.")] = False,
 ) -> None:
-    """Look at tables and write a commented study file that runs.
+    """Read tables and write a study file that runs, with comments that explain each part.
 
     **Examples**
 
@@ -38,7 +38,7 @@ def init(
 
 
 def check(study: Annotated[Path, typer.Argument(help="The study file.")]) -> None:
-    """Validate a study file and its data, print the coverage, train nothing.
+    """Check a study file and its data, and print how many labels each task has; train nothing.
 
     **Example**
 
@@ -71,11 +71,15 @@ def schema(
 
 
 def case(
-    name: Annotated[str | None, typer.Argument(help="Which data; --list shows all.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the data set; --list shows all.")
+    ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Folder of the data set's official files.")
     ] = None,
-    k: Annotated[int | None, typer.Option(min=1, help="Labels of each class.")] = None,
+    k: Annotated[
+        int | None, typer.Option(min=1, help="Labels of each class that stay; others are hidden.")
+    ] = None,
     rows: Annotated[
         int | None, typer.Option(min=1, help="Use this many rows of the training part only.")
     ] = None,
@@ -98,10 +102,10 @@ def case(
     ] = None,
     listed: Annotated[bool, typer.Option("--list", help="List all data sets, and stop.")] = False,
 ) -> None:
-    """Write a published data set as a study, if asked with most labels hidden.
+    """Write a study of a published data set, with most labels hidden if you give --k.
 
-    Nothing is downloaded, and images stay where they are. A second call with another k writes the
-    study file anew, and leaves tables as they are.
+    Nothing is downloaded, and images stay where they are. A second call with another --k replaces
+    the study file and keeps the tables.
 
     **Examples**
 
@@ -148,11 +152,11 @@ def relate(
     ] = None,
     tables: Annotated[bool, typer.Option(help="Print the tables as heat maps.")] = True,
 ) -> None:
-    """Show how the tasks relate: tables, the proof that they hold, and which tasks to join.
+    """Show how the tasks are related: the tables, the evidence for them, and which tasks to join.
 
     Trains one network without coupling on the study's first seed, and estimates from its
     predictions, from rows that carry both labels, and from the expert's tables. Shows how many
-    labels are wrong, where that can be told, and writes which to mislabelled.csv.
+    labels are probably wrong, where that can be estimated, and lists them in mislabelled.csv.
 
     **Examples**
 

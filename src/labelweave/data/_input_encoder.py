@@ -40,7 +40,7 @@ class Encoder(Protocol):
 
     @property
     def shape_(self) -> Shape:
-        """What a network is told of the inputs."""
+        """The form of the inputs, as a network needs it."""
         ...
 
     def transform(self, inputs: pd.DataFrame) -> Inputs:
@@ -102,7 +102,7 @@ class InputEncoder:
 
     @property
     def shape_(self) -> Shape:
-        """What a network is told of the inputs."""
+        """The form of the inputs, as a network needs it."""
         if (alone := self.columns[0].alone) is not None:
             return alone
         features = sum(each.shape[0] for each in self.columns)

@@ -223,7 +223,7 @@ class Block:
     Attributes:
         array: all rows, (N, ...), mostly memory-mapped.
         index: where the n rows are in it, int64 (n,).
-        keys: what tells their contents apart, (n,), or the rows themselves.
+        keys: what identifies their contents, (n,), or the rows themselves.
         mean: what is taken off floats, (d,); None = they are taken as they are.
         scale: what they are divided by after that, (d,).
     """
@@ -343,7 +343,7 @@ class StoredInputs:
         return found if dtype is None else found.astype(dtype, copy=False)
 
     def content(self) -> list[NDArray[Any]]:
-        """Return what tells these rows from others, to be hashed; nothing stored is read."""
+        """Return what identifies these rows, to be hashed; nothing stored is read."""
         blocks = [block for block in self.blocks if isinstance(block, Block)]
         parts = [part for block in blocks for part in (block.keys, block.mean, block.scale)]
         return [part for part in parts if part is not None]

@@ -1,4 +1,4 @@
-"""Official files: found, read line by line, and told by name where they are not as expected."""
+"""Official files: found, read line by line, with errors that name the file and the line."""
 
 import gzip
 import inspect

@@ -166,7 +166,7 @@ def read_awa2(
         root: the folder.
         protocol: ``shared`` = every fifth image of a class is for testing; ``official`` = the
             zero-shot split: classes of testclasses.txt are in no training row.
-        table: what the relation is told: the binary table, or the shares of people who said yes.
+        table: the values of the relation: the binary table, or the shares of people who said yes.
 
     Raises:
         LabelweaveError: a file or folder is missing, or not as expected.

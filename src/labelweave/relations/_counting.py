@@ -45,21 +45,21 @@ def count_relation(
         raise LabelweaveError(
             f"relation {source}->{target}: smoothing {smoothing}, expected a number above 0"
         )
-    speaker, spoken = annotations.task(source), annotations.task(target)
-    if not isinstance(speaker, Multiclass):
+    first, second = annotations.task(source), annotations.task(target)
+    if not isinstance(first, Multiclass):
         raise LabelweaveError(
-            f"relation {source}->{target}: the source task is {speaker.kind}, expected multiclass"
+            f"relation {source}->{target}: the source task is {first.kind}, expected multiclass"
         )
     both = _labelled_twice(annotations, source, target)
     given = annotations.labels[source][both]
     wanted = annotations.labels[target][both]
-    if isinstance(spoken, Multiclass):
-        pairs = given * spoken.width + wanted
-        counts = np.bincount(pairs, minlength=speaker.width * spoken.width)
-        hits = counts.reshape(speaker.width, spoken.width).astype(np.float64)
-        support = np.repeat(hits.sum(axis=1, keepdims=True), spoken.width, axis=1)
+    if isinstance(second, Multiclass):
+        pairs = given * second.width + wanted
+        counts = np.bincount(pairs, minlength=first.width * second.width)
+        hits = counts.reshape(first.width, second.width).astype(np.float64)
+        support = np.repeat(hits.sum(axis=1, keepdims=True), second.width, axis=1)
     else:
-        rows = np.zeros((speaker.width, spoken.width, 2))
+        rows = np.zeros((first.width, second.width, 2))
         np.add.at(rows, given, np.stack([wanted == 1, wanted >= 0], axis=2))
         hits, support = rows[..., 0], rows[..., 1]
     seen = support.sum(axis=0)
@@ -67,7 +67,7 @@ def count_relation(
     table = (hits + smoothing * base) / (support + smoothing)
     known = (support >= minimum) & (seen > 0)
     origin = Message("message.counted", rows=int(both.sum()))
-    return Relation(speaker, spoken, np.where(known, table, 0.0), known, strength, origin)
+    return Relation(first, second, np.where(known, table, 0.0), known, strength, origin)
 
 
 def estimate_noisy_or(
@@ -91,15 +91,15 @@ def estimate_noisy_or(
         LabelweaveError: no row carries labels of both tasks, one of them is multiclass, or the
             smoothing is not above 0.
     """
-    speaker, spoken = annotations.task(source), annotations.task(target)
-    if not isinstance(speaker, Multilabel) or not isinstance(spoken, Multilabel):
+    first, second = annotations.task(source), annotations.task(target)
+    if not isinstance(first, Multilabel) or not isinstance(second, Multilabel):
         raise LabelweaveError(
-            f"relation {source}->{target}: found a {speaker.kind} and a {spoken.kind} task, "
+            f"relation {source}->{target}: found a {first.kind} and a {second.kind} task, "
             "expected two multilabel or binary ones for a noisy-OR"
         )
     both = _labelled_twice(annotations, source, target)
     causes, labels = annotations.labels[source][both], annotations.labels[target][both]
-    found = NoisyOr.estimate(speaker, spoken, causes, labels, smoothing)
+    found = NoisyOr.estimate(first, second, causes, labels, smoothing)
     return replace(found, strength=strength)
 
 

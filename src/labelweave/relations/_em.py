@@ -110,7 +110,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Problem:
-    """Labels and predictions of the rows that speak about one source task's relations.
+    """Labels and predictions of the rows that carry evidence on one source task's relations.
 
     Attributes:
         source: the source task, K classes.
@@ -579,7 +579,7 @@ def intervals(columns: Columns, counts: Matrix) -> tuple[Matrix, Matrix]:
     rest = columns.spread(total) - counts
     own, others = np.maximum(counts, TINY), np.maximum(rest, TINY)
     tail = (1 - LEVEL) / 2
-    spoken = columns.spread(total) > 0
-    low = np.where(spoken, betaincinv(own, others, tail), 0.0)
-    high = np.where(spoken, betaincinv(own, others, 1 - tail), 1.0)
+    covered = columns.spread(total) > 0
+    low = np.where(covered, betaincinv(own, others, tail), 0.0)
+    high = np.where(covered, betaincinv(own, others, 1 - tail), 1.0)
     return low, high

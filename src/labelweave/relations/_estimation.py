@@ -41,7 +41,7 @@ class Estimate:
     """A relation's table as estimated; all arrays but `shares` and `class_prior` as the table.
 
     Attributes:
-        relation: the posterior mean, with the entries that some evidence speaks about as known.
+        relation: the posterior mean, with the entries that some evidence covers as known.
         low, high: credible interval of every entry (.95), given the labels that EM settled on.
         support: effective number of rows behind every entry, without the expert's pseudo-counts.
         shares: (K, 3) shares of knowledge, annotations and predictions in the evidence about each
@@ -125,11 +125,11 @@ def check_pairs(annotations: Annotations, pairs: Sequence[tuple[str, str]]) -> N
     if not pairs:
         raise LabelweaveError("pairs: found no relation to estimate, expected at least one")
     for source, target in pairs:
-        speaker = annotations.task(source)
+        source_ = annotations.task(source)
         annotations.task(target)
-        if not isinstance(speaker, Multiclass):
+        if not isinstance(source_, Multiclass):
             raise LabelweaveError(
-                f"relation {source}->{target}: the source task is {speaker.kind}, "
+                f"relation {source}->{target}: the source task is {source_.kind}, "
                 "expected multiclass"
             )
         if source == target:
@@ -205,7 +205,7 @@ def checked_confusion(
 def checked_knowledge(
     annotations: Annotations, knowledge: Sequence[Relation], pairs: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Relation]:
-    """Return the experts' relations by their pair; each must speak about tasks as annotated."""
+    """Return the experts' relations by their pair; each must cover tasks as annotated."""
     found: dict[tuple[str, str], Relation] = {}
     for relation in knowledge:
         pair = (relation.source.name, relation.target.name)
@@ -288,18 +288,18 @@ def estimate_relations(
     found: dict[tuple[str, str], Estimate] = {}
     for source in dict.fromkeys(source for source, _ in pairs):
         group = [pair for pair in pairs if pair[0] == source]
-        speaker = annotations.task(source)
-        assert isinstance(speaker, Multiclass)  # checked above
+        source_ = annotations.task(source)
+        assert isinstance(source_, Multiclass)  # checked above
         columns = Columns([annotations.task(target) for _, target in group])
         problem = Problem(
-            speaker, columns, annotations, given, data_source, "annotations" in use, chunk
+            source_, columns, annotations, given, data_source, "annotations" in use, chunk
         )
-        tables, pseudo = _priors(columns, speaker.width, group, experts, strengths)
+        tables, pseudo = _priors(columns, source_.width, group, experts, strengths)
         posterior = EM(problem, tables, pseudo, counts, seed).run()
         alone = posterior
         if pseudo.any():
             alone = EM(problem, tables, np.zeros_like(pseudo), counts, seed).run()
-        report = _Report(speaker, columns, posterior, alone, minimum)
+        report = _Report(source_, columns, posterior, alone, minimum)
         for number, pair in enumerate(group):
             found[pair] = report.estimate(number, experts.get(pair))
     return [found[pair] for pair in pairs]

@@ -57,7 +57,7 @@ class LabelEvidence:
         low: lower end of its interval.
         high: upper end.
         n: labelled elements.
-        keep: whether the relation may speak about it. A multiclass target is kept or left out as a
+        keep: whether the relation may be used for it. A multiclass target is kept or left out as a
             whole.
         reason: why, in words.
     """
@@ -88,7 +88,7 @@ class Evidence:
         p_value: share of exchanges of the labels between rows that fit as well.
         p_value_classes: share of exchanges of the table's rows between classes that fit as well;
             None when there is no other table, or for a noisy-OR.
-        per_label: the lift on every label that the relation speaks about.
+        per_label: the lift on every label that the relation covers.
         against_estimated: mean log-likelihood under the given minus that under the estimated
             table, both recalibrated, or None without one.
         raw_against_estimated: the same before recalibration.
@@ -117,12 +117,12 @@ class Evidence:
 
     @property
     def left_out(self) -> tuple[LabelEvidence, ...]:
-        """The labels about which the relation must not speak, with the reasons."""
+        """The labels for which the relation must not be used, with the reasons."""
         return tuple(label for label in self.per_label if not label.keep)
 
     @property
     def information(self) -> float:
-        """What the relation tells about a row with all labels, in nats; 0 unless "related".
+        """What the relation adds on a row with all labels, in nats; 0 unless "related".
 
         About the mutual information of the two tasks, and so comparable between relations.
         """
@@ -230,23 +230,23 @@ def _contradicted(figures: Figures) -> bool:
 
 
 def judged_labels(
-    elements: Elements, spoken: Mask, lifts: tuple[Floats, Floats, Floats] | None, related: bool
+    elements: Elements, covered: Mask, lifts: tuple[Floats, Floats, Floats] | None, related: bool
 ) -> tuple[LabelEvidence, ...]:
-    """Return the evidence of every column that the relation speaks about.
+    """Return the evidence of every column that the relation covers.
 
     A label is kept when the relation is and the label's own interval lies above 0. One with fewer
     than 20 labelled elements, or 10 on or off, cannot be judged and follows the relation.
 
     Args:
         elements: the labels.
-        spoken: (W,).
+        covered: (W,).
         lifts: mean, low and high, each (W,); None when nothing was measured.
         related: whether the relation as a whole is.
     """
     counts = elements.seen.sum(axis=0)
     on = elements.values.sum(axis=0)
     result = []
-    for j in np.flatnonzero(spoken):
+    for j in np.flatnonzero(covered):
         n = int(counts[j])
         mean, low, high = (float(part[j]) for part in lifts) if lifts and n else (None, None, None)
         if not related:
@@ -395,9 +395,9 @@ class _Judge:
             )
         name, target = relation.name, relation.target
         self.relation, self.level = relation, level
-        self.spoken = np.asarray(relation.mask.any(axis=0))
+        self.covered = np.asarray(relation.mask.any(axis=0))
         self.replicates, self.permutations = replicates, permutations
-        self.elements, self.rows = elements(name, target, labels, self.spoken, groups)
+        self.elements, self.rows = elements(name, target, labels, self.covered, groups)
         self.own = None
         if own is not None:
             checked = checked_probabilities(name, target, own, len(np.atleast_1d(labels)))
@@ -459,7 +459,7 @@ class _Judge:
             raw_lift=float((raw - base).sum() / counts.sum()),
             p_value=p_value,
             p_value_classes=p_classes,
-            per_label=judged_labels(held, self.spoken, lifts, related),
+            per_label=judged_labels(held, self.covered, lifts, related),
             against_estimated=against,
             raw_against_estimated=raw_against,
             verdict=verdict,
@@ -479,7 +479,7 @@ class _Judge:
             raw_lift=None,
             p_value=None,
             p_value_classes=None,
-            per_label=judged_labels(self.elements, self.spoken, None, False),
+            per_label=judged_labels(self.elements, self.covered, None, False),
             against_estimated=None,
             raw_against_estimated=None,
             verdict="not enough data",

@@ -29,7 +29,8 @@ def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[
 
     Args:
         relations: at most one of a name.
-        weights: by the relation's name, how much it tells: `Evidence.information` times its trust.
+        weights: by the relation's name, how informative it is: `Evidence.information` times its
+            trust.
             Of equal weights the first relation wins; a weight of 0 or below is left out.
 
     Returns:

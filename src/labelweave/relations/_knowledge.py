@@ -148,7 +148,7 @@ def read_knowledge(
     targets: Sequence[str] | None = None,
     strength: float = 1.0,
 ) -> list[Relation]:
-    """Read an expert's table and return one relation for every task that it speaks about.
+    """Read an expert's table and return one relation for every task that it covers.
 
     The first column names a class of `source`; classes may be left out. Every further column is
 
@@ -163,7 +163,7 @@ def read_knowledge(
         table: a CSV file or a data frame.
         source: the name of the multiclass task whose classes are the rows.
         tasks: all tasks, classes known.
-        targets: only these target tasks; None = all that the table speaks about.
+        targets: only these target tasks; None = all that the table covers.
         strength: factor on the coupling terms of these relations.
 
     Raises:
@@ -284,7 +284,7 @@ def read_noisy_or(
     targets: Sequence[str] | None = None,
     strength: float = 1.0,
 ) -> list[NoisyOr]:
-    """Read an expert's table of causes and return one noisy-OR for every task it speaks about.
+    """Read an expert's table of causes and return one noisy-OR for every task it covers.
 
     The first column names a label of `source`. Every further column is a binary task or a label of
     a multilabel one (``task=label`` where two tasks know it); its cells are the probability that
@@ -296,7 +296,7 @@ def read_noisy_or(
         table: a CSV file or a data frame.
         source: the name of the multilabel task whose labels are the rows.
         tasks: all tasks.
-        targets: only these target tasks; None = all that the table speaks about.
+        targets: only these target tasks; None = all that the table covers.
         strength: factor on the coupling terms of these relations.
 
     Raises:

@@ -118,7 +118,7 @@ class Unmixed:
         wrong: (D,) labels found that differ from the clean one.
         support: (D,) labels of classes that have one clean label.
         gain: log-likelihood of the labels over that under a vague table without noise, in nats.
-        labels: number of clean labels that classes have; of one alone, noise cannot be told.
+        labels: number of clean labels that classes have; of one alone, noise cannot be estimated.
     """
 
     confusion: Matrix
@@ -435,7 +435,7 @@ class NoiseReport:
     """What `estimate_noise` found.
 
     Attributes:
-        examined: every task that the relations speak about, with the confusion as estimated.
+        examined: every task that the relations cover, with the confusion as estimated.
         found: those with noise, in the form that the losses take; labels of a multilabel task
             that are clean have the identity there.
         relations: the relations, their tables about noisy targets being those of clean labels.
@@ -464,7 +464,7 @@ def estimate_noise(
     sources: ArrayLike | None = None,
     clean: bool = False,
 ) -> NoiseReport:
-    """Estimate the label noise of the tasks that relations speak about; no clean label is needed.
+    """Estimate the label noise of the tasks that relations cover; no clean label is needed.
 
     Labels of rows of one class should agree where the class has one clean label; how they disagree,
     alike in all classes, is the noise. EM over the class of each row without one: the table of the

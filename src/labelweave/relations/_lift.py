@@ -27,7 +27,7 @@ class Elements:
     Args:
         target: the task.
         values: (n, W), 1 = on, 0 = off (or missing).
-        seen: (n, W), which elements are labelled and spoken about.
+        seen: (n, W), which elements are labelled and covered.
         groups: (n,) number of the group that a row belongs to, 0 to G - 1.
     """
 
@@ -53,7 +53,7 @@ class Elements:
 
 
 def elements(
-    name: str, target: Task, labels: ArrayLike, spoken: Mask, groups: ArrayLike | None
+    name: str, target: Task, labels: ArrayLike, covered: Mask, groups: ArrayLike | None
 ) -> tuple[Elements, NDArray[np.int64]]:
     """Return the labelled elements and the numbers of the rows that carry them.
 
@@ -61,7 +61,7 @@ def elements(
         name: the relation's name, for errors.
         target: the task.
         labels: codes (n,) or (n, L), -1 = missing.
-        spoken: (W,), the columns that the relation speaks about; of a multilabel target the others
+        covered: (W,), the columns that the relation covers; of a multilabel target the others
             count as missing.
         groups: (n,) rows with equal values belong together; None = every row by itself.
 
@@ -70,11 +70,11 @@ def elements(
     """
     codes = Annotations((target,), {target.name: np.atleast_1d(labels)}).labels[target.name]
     if isinstance(target, Multiclass):
-        rows = np.flatnonzero((codes >= 0) & spoken.any())
+        rows = np.flatnonzero((codes >= 0) & covered.any())
         values = (codes[rows][:, None] == np.arange(target.width)).astype(np.float64)
         seen = np.ones(values.shape, dtype=np.bool_)
     else:
-        known = (codes >= 0) & spoken
+        known = (codes >= 0) & covered
         rows = np.flatnonzero(known.any(axis=1))
         values, seen = ((codes[rows] == 1) & known[rows]).astype(np.float64), known[rows]
     given: NDArray[Any] = np.arange(len(codes)) if groups is None else np.asarray(groups)
@@ -124,7 +124,7 @@ def pushed(relation: Relation, source_probabilities: Floats) -> Floats:
 
 FOLDS = 5
 FIT_ROWS = 20_000  # a column has two or three parameters; more rows would not change them
-RIDGE = 1.0  # of the slope per standard deviation: holds where few labels could be told apart
+RIDGE = 1.0  # of the slope per standard deviation: holds where few labels could be separated
 ITERATIONS = 50
 HALVINGS = 20
 TOLERANCE = 1e-6
@@ -224,7 +224,7 @@ def recalibrate(
 def _damped(step: Floats, start: Floats, likelihood: Callable[[Floats], Floats]) -> Floats:
     """Return Newton's steps, each column's halved until its likelihood does not fall.
 
-    Where a feature tells on from off without an error, whole steps go back and forth for ever.
+    Where a feature separates on from off without an error, whole steps go back and forth for ever.
     """
     before = likelihood(start)
     for _ in range(HALVINGS):
@@ -352,7 +352,7 @@ def rows_exchanged(
 ) -> float:
     """Return the p-value under the null that predictions and labels are independent.
 
-    The labels are dealt out to other rows, group after group in random order, so that rows that
+    The labels are assigned to other rows, group after group in random order, so that rows that
     belong together stay neighbours (without groups this is a plain permutation).
 
     Args:

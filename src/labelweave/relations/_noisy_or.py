@@ -87,8 +87,8 @@ class NoisyOr:
     "Probabilistic Reasoning in Intelligent Systems", 1988, section 4.3.2).
 
     Args:
-        source: the task that speaks, L_s labels.
-        target: the task spoken about, L_t labels.
+        source: the source task, L_s labels.
+        target: the target task, L_t labels.
         weights: (L_s, L_t), in [0, 1].
         leak: (L_t,), in [0, 1].
         known: (L_s, L_t), which weights are known; None = all. Where a cause of unknown weight is
@@ -154,7 +154,7 @@ class NoisyOr:
 
     @property
     def spoken(self) -> Mask:
-        """The target labels that some known weight speaks about, (L_t,)."""
+        """The target labels that some known weight covers, (L_t,)."""
         return np.asarray(self.mask.any(axis=0))
 
     def permuted(self, seed: int) -> Self:
@@ -188,11 +188,11 @@ class NoisyOr:
         """Estimate weights and leaks by maximum likelihood, each target label by itself.
 
         Args:
-            source: the task that speaks.
-            target: the task spoken about.
+            source: the source task.
+            target: the target task.
             source_values: (n, L_s): labels (1, 0, -1 = missing) or probabilities of "on". A
                 missing label counts with the mean of its label: the cause's average effect.
-            target_labels: codes (n, L_t), -1 = missing. A label without any is not spoken about.
+            target_labels: codes (n, L_t), -1 = missing. A label without any is not covered.
             smoothing: pseudo-rows for every weight in which the source label alone was on and the
                 target label off; above 0. They hold back causes that are rarely seen.
             prior: an expert's noisy-OR; each weight that it knows enters as `strength` rows in

@@ -82,8 +82,8 @@ def source_posterior(relation: Relation, prior: ArrayLike, target_labels: ArrayL
     if isinstance(target, Multiclass):
         likelihood = np.where((codes >= 0)[:, None], log_table.T[codes], 0.0)
     else:
-        spoken = relation.mask.any(axis=0)
-        on, off = (codes == 1) & spoken, (codes == 0) & spoken
+        covered = relation.mask.any(axis=0)
+        on, off = (codes == 1) & covered, (codes == 0) & covered
         likelihood = on @ log_table.T + off @ np.log(np.maximum(1 - table, REVERSE_TINY)).T
     scores = likelihood + np.log(np.maximum(shares, REVERSE_TINY))
     allowed = scores.max(axis=1) > np.log(REVERSE_TINY)
@@ -113,7 +113,7 @@ def _average_filled(relation: Relation, prior: Floats) -> Floats:
     weight = np.where(mask, prior[:, None], 0.0)
     seen = weight.sum(axis=0)
     average = (weight * relation.table).sum(axis=0) / np.where(seen > 0, seen, 1.0)
-    # where the prior rules out all classes that the table speaks about
+    # where the prior rules out all classes that the table covers
     average = np.where(seen > 0, average, relation.filled().mean(axis=0))
     return np.where(mask, relation.table, average)
 

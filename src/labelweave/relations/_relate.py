@@ -203,7 +203,7 @@ def relate(
     expert's table is judged on it as it is, too, against the table estimated from the other half:
     with ``origin="all"`` it stands where it does as well, and is corrected by the data where it
     clearly does worse. The final tables come from all rows. A noisy-OR is fitted and judged
-    likewise, but must tell something beyond the target head's own predictions.
+    likewise, but must add something beyond the target head's own predictions.
 
     Args:
         annotations: the training rows' labels.

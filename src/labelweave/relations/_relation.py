@@ -18,8 +18,8 @@ class Relation:
     """Directed relatedness of two tasks.
 
     Args:
-        source: the multiclass task that speaks, K classes.
-        target: the task spoken about: multiclass with C classes or multilabel with L labels.
+        source: the multiclass source task, K classes.
+        target: the target task: multiclass with C classes or multilabel with L labels.
         table: (K, C), each known row summing to one, or (K, L) of P(label on | class).
         known: which entries of the table are known, same shape; None = all. For a multiclass target
             a row is known or unknown as a whole. Unknown entries say nothing and get no gradient.
@@ -69,7 +69,7 @@ class Relation:
         """Return the table with unknown entries set so that they favour no class of the source.
 
         An unknown entry becomes the mean of its column's known entries; a column that no class
-        speaks about becomes constant (1/C, or 0.5 for a multilabel target).
+        covers becomes constant (1/C, or 0.5 for a multilabel target).
         """
         known = self.mask
         support = known.sum(axis=0)
