@@ -31,8 +31,8 @@ TOP = [
 PACKAGES = {
     "data": """BatchShares Collection Coverage EncodedImageColumn Encoder ImageColumn ImageFormat
         InputEncoder Inputs MediaColumn Part RowStore Scale Source StoredInputs
-        TableEncoder TextColumn TokenColumn encoder_from_dict leak_check prepare prepare_sources row_weights scatter
-        split_rows token_column""",
+        TableEncoder TextColumn TokenColumn encoder_from_dict leak_check
+        prepare prepare_sources row_weights scatter split_rows token_column""",
     "datasets": """DataSet Reader described_cases find_reader write_digits write_leaves
         write_named""",
     "tables": "SUFFIXES infer_tasks read_folder read_table table_source",
