@@ -15,7 +15,7 @@ from labelweave.errors import LabelweaveError, listing
 BP4D_UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
 BP4D_UNKNOWN = "9"
 BP4D_FRAMES = ".jpg", ".jpeg", ".png"
-NAME = re.compile(r"([FM]\d{3})_(T\d+)")
+BP4D_NAME = re.compile(r"([FM]\d{3})_(T\d+)")
 
 
 def read_bp4d(
@@ -46,7 +46,7 @@ def read_bp4d(
     base = root / "BP4D" if (root / "BP4D").is_dir() else root
     rows, lacking = [], 0
     for path in sorted(coding.glob("*.csv")):
-        named = NAME.fullmatch(path.stem)
+        named = BP4D_NAME.fullmatch(path.stem)
         if named is None:
             raise LabelweaveError(f"{path}: found this name, expected one such as F001_T1.csv")
         person, task = named.groups()
@@ -99,8 +99,8 @@ BP4D = Reader(
 
 
 DISFA_UNITS = (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)
-ON = 2  # intensities from 0 to 5; from this one up a unit is on
-FOLDS = (  # three folds of persons that papers use
+DISFA_ON = 2  # intensities from 0 to 5; from this one up a unit is on
+DISFA_FOLDS = (  # three folds of persons that papers use
     ("SN001", "SN002", "SN009", "SN010", "SN016", "SN026", "SN027", "SN030", "SN032"),
     ("SN006", "SN011", "SN012", "SN013", "SN018", "SN021", "SN024", "SN028", "SN031"),
     ("SN003", "SN004", "SN005", "SN007", "SN008", "SN017", "SN023", "SN025", "SN029"),
@@ -154,12 +154,12 @@ def read_disfa(
                 continue
             image = (folder / files[frame]).relative_to(root).as_posix()
             on = [units[unit].get(frame) for unit in DISFA_UNITS]
-            rows.append((image, person, *(None if v is None else int(v >= ON) for v in on)))
+            rows.append((image, person, *(None if v is None else int(v >= DISFA_ON) for v in on)))
     if not rows:
         raise LabelweaveError(f"{pictures}: found none of the labelled frames")
     table = pd.DataFrame(rows, columns=["image", "person", *unit_names(DISFA_UNITS)])
     if fold is not None:
-        tested = table["person"].isin(FOLDS[fold - 1])
+        tested = table["person"].isin(DISFA_FOLDS[fold - 1])
         table["part"] = tested.map({True: "test", False: "train"})
     notes = [f"{lacking} labelled frames have no image and are left out"] if lacking else []
     part = None if fold is None else "part"

@@ -48,8 +48,8 @@ COLUMNS = (
     "expression", "valence", "arousal",
 )  # fmt: skip
 LISTS = {"train": "training.csv", "test": "validation.csv"}
-FOLDERS = {"train": "train_set", "test": "val_set"}
-IMAGES = (
+AFFECTNET_FOLDERS = {"train": "train_set", "test": "val_set"}
+AFFECTNET_IMAGES = (
     "Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images",
 )  # fmt: skip
 
@@ -95,7 +95,7 @@ def _listed(root: Path, part: str) -> Iterator[tuple[str, int]]:
     path = found(
         root, f"Manually_Annotated_file_lists/{name}", name, what=f"the {part} list of AffectNet"
     )
-    images = found(root, *IMAGES, what="the manually annotated images of AffectNet")
+    images = found(root, *AFFECTNET_IMAGES, what="the manually annotated images of AffectNet")
     for number, line in lines(path):
         cells = next(csv.reader([line]))
         if number == 1 and cells[0] == COLUMNS[0]:
@@ -111,7 +111,7 @@ def _listed(root: Path, part: str) -> Iterator[tuple[str, int]]:
 
 
 def _annotated(root: Path, part: str) -> Iterator[tuple[str, int]]:
-    folder = found(root, FOLDERS[part], what=f"the {part} part of AffectNet")
+    folder = found(root, AFFECTNET_FOLDERS[part], what=f"the {part} part of AffectNet")
     images = found(folder, "images", what="the images")
     annotations = found(folder, "annotations", what="files such as 0_exp.npy")
     files = sorted(images.glob("*.jpg"), key=lambda path: (len(path.stem), path.stem))
@@ -154,7 +154,7 @@ COMPOUND = (
     "angrily disgusted", "disgustedly surprised",
 )  # fmt: skip
 LIST = ("EmoLabel/list_patition_label.txt", "EmoLabel/list_partition_label.txt")  # sic, first
-TASKS = {"basic": (EXPRESSION, BASIC), "compound": ("compound_expression", COMPOUND)}
+RAF_DB_TASKS = {"basic": (EXPRESSION, BASIC), "compound": ("compound_expression", COMPOUND)}
 
 
 def read_raf_db(
@@ -178,7 +178,7 @@ def read_raf_db(
     base = root / labels if (root / labels).is_dir() else root
     path = found(base, *LIST, what=f"the list of images and classes of RAF-DB ({labels})")
     folder = found(base, f"Image/{images}", what=f"the {images} images of RAF-DB")
-    name, classes = TASKS[labels]
+    name, classes = RAF_DB_TASKS[labels]
     rows = []
     for number, line in lines(path):
         image, _, code = line.rpartition(" ")
@@ -210,13 +210,13 @@ RAF_DB = Reader(
 EXPRESSIONS = (
     "neutral", "anger", "disgust", "fear", "happiness", "sadness", "surprise", "other",
 )  # fmt: skip
-UNITS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
+AFF_WILD2_UNITS = (1, 2, 4, 6, 7, 10, 12, 15, 23, 24, 25, 26)
 SETS = {
     "expression": ("EXPR_Set", "EXPR_Classification_Challenge", "EXPR_Recognition_Challenge"),
     "action_units": ("AU_Set", "AU_Detection_Challenge"),
 }
-PARTS = {"Train_Set": "train", "Validation_Set": "test"}
-UNKNOWN = "-1"
+AFF_WILD2_PARTS = {"Train_Set": "train", "Validation_Set": "test"}
+AFF_WILD2_UNKNOWN = "-1"
 FRAMES = ".jpg", ".png"
 
 
@@ -256,7 +256,7 @@ def read_aff_wild2(
         places = [f"{above}{name}" for name in SETS[task] for above in ("", "annotations/")]
         folder = found(root, *places, what=f"the annotations of Aff-Wild2 ({task})")
         task_names: list[str] = []
-        for name, part in PARTS.items():
+        for name, part in AFF_WILD2_PARTS.items():
             place = found(folder, name, what="text files, one a video")
             for path in sorted(place.glob("*.txt")):
                 names, read = _annotations(path, task, every)
@@ -298,21 +298,27 @@ def _annotations(
             frame = line_number - number
             values = [value.strip() for value in line.split(",")]
             if task == "expression":
-                allowed = {UNKNOWN, *map(str, range(len(names)))}
+                allowed = {AFF_WILD2_UNKNOWN, *map(str, range(len(names)))}
                 right = len(values) == 1 and values[0] in allowed
                 told = f"a class from 0 to {len(names) - 1}, or -1"
             else:
-                right = len(values) == len(names) and set(values) <= {"0", "1", UNKNOWN}
+                right = len(values) == len(names) and set(values) <= {"0", "1", AFF_WILD2_UNKNOWN}
                 told = f"{len(names)} times 0, 1 or -1"
             if not right:
                 raise wrong_line(path, line_number, line, told)
             if (frame - 1) % every == 0:
                 given: dict[str, Any]
                 if task == "expression":
-                    given = {EXPRESSION: names[int(values[0])]} if values[0] != UNKNOWN else {}
+                    given = (
+                        {EXPRESSION: names[int(values[0])]}
+                        if values[0] != AFF_WILD2_UNKNOWN
+                        else {}
+                    )
                 else:
                     pairs = zip(names, values, strict=True)
-                    given = {name: int(value) for name, value in pairs if value != UNKNOWN}
+                    given = {
+                        name: int(value) for name, value in pairs if value != AFF_WILD2_UNKNOWN
+                    }
                 if given:
                     yield frame, given
 
