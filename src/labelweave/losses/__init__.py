@@ -1,6 +1,5 @@
 """Losses: supervised, couplings between related tasks, and the objective that sums them."""
 
-from labelweave.losses._closed_form import ClosedForm, closed_form
 from labelweave.losses._co_annotation import (
     BACKWARD,
     FORWARD,
@@ -45,7 +44,6 @@ __all__ = [
     "FORWARD",
     "TASK_LOSSES",
     "BackwardCoupling",
-    "ClosedForm",
     "CoAnnotation",
     "ColumnBatch",
     "Columns",
@@ -74,7 +72,6 @@ __all__ = [
     "Supervised",
     "Terms",
     "Weigh",
-    "closed_form",
     "coupling_space",
     "default_weight",
     "freed",

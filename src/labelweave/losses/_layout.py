@@ -189,7 +189,9 @@ def check_batch(
     labels: Mapping[str, Tensor] | None,
     tables: Iterable[Tensor] = (),
 ) -> None:
-    """Check names, shapes and types; values are not looked at.
+    """Check names, shapes, types, and the values of labels.
+
+    PyTorch marks a missing label by -100, this package by -1: both are taken.
 
     Args:
         tasks: what there must be scores and labels of.
@@ -198,7 +200,8 @@ def check_batch(
         tables: those of the couplings; scores have their precision, or half precision.
 
     Raises:
-        LabelweaveError: scores or labels are lacking, or of another shape or type; names the task.
+        LabelweaveError: scores or labels are lacking, or of another shape, type or range; names
+            the task.
     """
     rows: int | None = None
     precision = next((table.dtype for table in tables if table.is_floating_point()), None)
@@ -224,6 +227,20 @@ def check_batch(
                 f"labels of task '{task.name}': found {_type(codes.dtype)}, expected {expected}, "
                 "-1 = missing"
             )
+        _check_values(task, codes)
+
+
+def _check_values(task: Task, codes: Tensor) -> None:
+    last = task.width - 1 if isinstance(task, Multiclass) else 1
+    wrong = codes[((codes < 0) & (codes != -1) & (codes != -100)) | (codes > last)]
+    if not len(wrong):
+        return
+    found = int(wrong[0])
+    past = found == last + 1 and not bool((codes == 0).any())
+    hint = "; labels count from 0" if past and isinstance(task, Multiclass) else ""
+    raise LabelweaveError(
+        f"labels of task '{task.name}': found {found}, expected 0 to {last}, or -1 = missing{hint}"
+    )
 
 
 def _of(task: Task, given: Mapping[str, Tensor], what: str) -> Tensor:

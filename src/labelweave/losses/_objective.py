@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from labelweave.balancing import Choice
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._closed_form import closed_form
 from labelweave.losses._coupling import Counts
 from labelweave.losses._layout import Columns, Labels, Logits, Terms, check_batch, constant, join
 from labelweave.losses._registry import (
@@ -127,7 +126,6 @@ class Objective(nn.Module):
             found, factor = made_couplings(name, dict(options), given)
             self.couplings.extend(found)
             factors += [factor * multiple for coupling in found for multiple in coupling.multiples]
-        self.closed_form = closed_form(self.supervised, self.couplings)
         plain = type(self.supervised) is Supervised and not self.couplings
         self.alone = tasks[0] if plain and len(tasks) == 1 else None
         self.register_buffer("factors", torch.tensor(factors), persistent=False)
@@ -152,7 +150,7 @@ class Objective(nn.Module):
 
         Args:
             logits: task name to (n, width) scores of the heads.
-            labels: task name to the codes of `Annotations`, -1 = missing.
+            labels: task name to the codes of `Annotations`; -1 and -100 = missing.
             progress: share of the training that is done, 0 to 1; drives the ramp.
             reduce: mean over the processes of a data-parallel run, for counts; None = one process.
             source: (n,) index of the data source of each row, for losses that ask for it.
@@ -161,8 +159,8 @@ class Objective(nn.Module):
                 further factors of these losses; None = 1.
 
         Raises:
-            LabelweaveError: scores or labels of the first batch are lacking or of another shape or
-                type than the tasks'; or there is a `shift` and no `source`.
+            LabelweaveError: scores or labels of the first batch are lacking, or of another shape,
+                type or range than the tasks'; or there is a `shift` and no `source`.
         """
         if not (self.checked or torch.compiler.is_compiling()):
             self._check(logits, labels)
@@ -199,9 +197,6 @@ class Objective(nn.Module):
             name = self.alone.name
             loss, count = one_task_loss(self.alone, logits[name], labels[name])
             return Terms(self.supervised.names, loss[None], count[None].to(loss.dtype))
-        # a compiler fuses the composition by itself
-        if self.closed_form is not None and not torch.compiler.is_compiling():
-            return self.closed_form(logits, labels)  # type: ignore[no-any-return]
         batch = self.columns(logits, labels, source, teachers)
         return join([part.terms(batch) for part in (self.supervised, *self.couplings)])
 

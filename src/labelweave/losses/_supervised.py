@@ -23,9 +23,10 @@ def masked_cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor
 
     Args:
         logits: (n, K).
-        labels: (n,) class indices, -1 = missing (contributes nothing, gradient exactly zero).
+        labels: (n,) class indices, -1 and -100 = missing (contribute nothing, gradient exactly
+            zero).
     """
-    loss = F.cross_entropy(logits, labels, ignore_index=-1, reduction="sum")
+    loss = F.cross_entropy(logits, labels.clamp(min=-1), ignore_index=-1, reduction="sum")
     return loss, (labels >= 0).sum()
 
 
@@ -34,7 +35,7 @@ def masked_binary_cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor,
 
     Args:
         logits: (n, L).
-        labels: (n, L) 1 = on, 0 = off, -1 = missing (contributes nothing).
+        labels: (n, L) 1 = on, 0 = off, -1 and -100 = missing (contribute nothing).
     """
     seen = labels >= 0
     loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="none")

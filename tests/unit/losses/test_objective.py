@@ -302,12 +302,9 @@ def test_summed_evidence_counts_the_weight_once_a_relation(backward, multiple):
         ),
     ],
 )
-@pytest.mark.parametrize("closed", [True, False], ids=["closed form", "composed"])
-def test_a_batch_that_does_not_fit_the_tasks(scores, labels, error, closed):
+def test_a_batch_that_does_not_fit_the_tasks(scores, labels, error):
     rng = np.random.default_rng(0)
     objective = Objective(TASKS, relations(), {"co_annotation": {}})
-    if not closed:
-        objective.closed_form = None
     fit = {name: torch.tensor(part).float() for name, part in random_logits(rng, 4).items()}
     codes = tensors(random_labels(rng, 4))
     given = [{**good, **bad} for good, bad in ((fit, scores), (codes, labels))]
@@ -318,3 +315,53 @@ def test_a_batch_that_does_not_fit_the_tasks(scores, labels, error, closed):
         assert str(caught.value) == error
     assert torch.isfinite(objective(fit, codes).total)
     assert torch.isfinite(Objective(TASKS)(tensors(random_logits(rng, 4)), codes).total)
+
+
+@given(st.integers(-(2**31), 2**31), st.integers(0, 3), st.booleans())
+def test_a_label_out_of_range_is_one_line(value, row, multiclass):
+    rng = np.random.default_rng(1)
+    logits, codes = tensors(random_logits(rng, 4)), tensors(random_labels(rng, 4))
+    task = next(task for task in TASKS if isinstance(task, Multiclass) == multiclass)
+    labels = codes[task.name].long()
+    labels[row if multiclass else (row, 0)] = value
+    codes[task.name] = labels
+    last = task.width - 1 if multiclass else 1
+    for loss in (
+        Objective(TASKS),
+        Objective([task]),
+        Objective(TASKS, relations(), COUPLED).double(),
+    ):
+        if 0 <= value <= last or value in (-1, -100):
+            assert torch.isfinite(loss(logits, codes).total)
+            continue
+        with pytest.raises(LabelweaveError) as caught:
+            loss(logits, codes)
+        expected = (
+            f"labels of task '{task.name}': found {value}, expected 0 to {last}, or -1 = missing"
+        )
+        assert str(caught.value).startswith(expected)
+
+
+COUPLED = {"co_annotation": {}, "distribution_matching": {}}
+
+
+@pytest.mark.parametrize("couplings", [{}, COUPLED], ids=["supervised", "coupled"])
+def test_minus_100_is_missing_as_minus_1_is(couplings):
+    rng = np.random.default_rng(2)
+    logits, codes = tensors(random_logits(rng, 6)), tensors(random_labels(rng, 6))
+    other = {name: torch.where(part < 0, -100, part.long()) for name, part in codes.items()}
+    assert any((part == -100).any() for part in other.values())
+    for tasks in (TASKS, *([task] for task in TASKS)):
+        objective = Objective(tasks, relations() if len(tasks) > 1 else (), couplings).double()
+        losses = [objective(logits, {k: v.long() for k, v in c.items()}) for c in (codes, other)]
+        assert losses[0].total == losses[1].total
+        assert torch.equal(losses[0].raw, losses[1].raw)
+
+
+def test_labels_that_count_from_one_are_named():
+    rng = np.random.default_rng(3)
+    task = next(task for task in TASKS if isinstance(task, Multiclass))
+    logits = tensors(random_logits(rng, task.width))
+    codes = {task.name: torch.arange(1, task.width + 1)}
+    with pytest.raises(LabelweaveError, match="labels count from 0"):
+        Objective([task])(logits, codes)
