@@ -174,7 +174,9 @@ def counted_relation(training: Annotations, section: RelationSection, target: st
         LabelweaveError: no training row carries both labels.
     """
     estimate = (
-        count_relation if isinstance(training.task(section.source), Multiclass) else estimate_noisy_or
+        count_relation
+        if isinstance(training.task(section.source), Multiclass)
+        else estimate_noisy_or
     )
     return estimate(
         training, section.source, target, smoothing=section.smoothing, strength=section.strength
