@@ -1,5 +1,6 @@
 """The report of a study: page, slide, Markdown, terminal and CSV table, from its results."""
 
+from labelweave._messages import known_language, languages
 from labelweave.report._ablation import print_ablation, write_ablation
 from labelweave.report._decision import (
     FEW_SEEDS,
@@ -11,7 +12,6 @@ from labelweave.report._decision import (
     recommended_method,
     risks,
 )
-from labelweave.report._messages import known_language, languages
 from labelweave.report._page import read_results, write_html, write_markdown, write_report
 from labelweave.report._sections import print_relatedness
 from labelweave.report._summary import write_summary

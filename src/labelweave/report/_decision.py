@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labelweave.report._messages import Messages
+from labelweave._messages import Messages
 from labelweave.report._tables import (
     checked,
     coupled_methods,

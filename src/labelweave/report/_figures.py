@@ -11,9 +11,9 @@ from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from labelweave._files import replacing
+from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
 from labelweave.report._drawing import PIXELS, cut, inline_svg, name_ticks, new_figure, style, width
-from labelweave.report._messages import Messages
 from labelweave.report._tables import Estimate
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart

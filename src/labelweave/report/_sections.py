@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labelweave.report._messages import Messages
+from labelweave._messages import Messages
 from labelweave.report._tables import fixed, printable
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from labelweave._files import replacing
+from labelweave._messages import Messages
 from labelweave.report._decision import Decision, decide, headline, shown_method
-from labelweave.report._messages import Messages
 from labelweave.report._tables import (
     Estimate,
     checked,

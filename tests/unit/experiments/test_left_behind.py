@@ -3,6 +3,7 @@ import pytest
 from report_example import example_results, with_value
 from study_example import write_study
 
+from labelweave._messages import Messages
 from labelweave.annotations import Annotations
 from labelweave.experiments import Study
 from labelweave.experiments._results import left_behind, state
@@ -10,7 +11,6 @@ from labelweave.fitting._networks import task_fits
 from labelweave.fitting._split import Rows
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.report._figures import advice, cosine_map, shown, task_rows
-from labelweave.report._messages import Messages
 from labelweave.tasks import Binary, Multiclass
 
 KIND, SICK = Multiclass("kind", ("a", "b")), Binary("sick")

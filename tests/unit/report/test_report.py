@@ -16,6 +16,7 @@ from matplotlib.image import imread
 from report_example import example_results
 from rich.console import Console
 
+from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
 from labelweave.report import (
     best_coupled_method,
@@ -29,7 +30,6 @@ from labelweave.report import (
 )
 from labelweave.report._decision import blind_spot
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
-from labelweave.report._messages import Messages
 from labelweave.report._tables import Estimate, checked, mean_scores, method_names
 
 VOID = {"meta", "br", "wbr"}

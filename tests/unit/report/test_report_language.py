@@ -11,14 +11,13 @@ from command_line import CommandLine
 from report_example import example_results, with_value
 from study_example import content
 
-from labelweave._messages import Message, plain, some
+from labelweave._messages import Message, Messages, catalogue, plain, some
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study
 from labelweave.fitting._methods import METHODS, find_method
 from labelweave.report import _summary as summary_module
 from labelweave.report import languages, write_html, write_markdown, write_summary
 from labelweave.report._drawing import fonts_for
-from labelweave.report._messages import Messages, catalogue
 from labelweave.report._page import _title
 from labelweave.report._tables import checked
 
@@ -202,7 +201,7 @@ def test_numbers_are_written_as_the_language_does(monkeypatch):
     assert japanese.names(["a", "b", "c"], 2) == "「a」、「b」ほか1件"
     assert (english("count.tasks", n=1), english("count.tasks", n=2)) == ("1 task", "2 tasks")
     german = catalogue("en") | {"format.decimal": ",", "format.group": "."}
-    monkeypatch.setattr("labelweave.report._messages.catalogue", lambda _: german)
+    monkeypatch.setattr("labelweave._messages.catalogue", lambda _: german)
     assert Messages("en").fixed(1234.5, 1) == "1.234,5"
 
 

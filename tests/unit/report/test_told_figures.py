@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from report_example import example_results
 
+from labelweave._messages import Messages
 from labelweave.report import decide, write_markdown
 from labelweave.report._figures import label_curve
-from labelweave.report._messages import Messages
 from labelweave.report._sections import value_lines
 from labelweave.report._tables import checked
 
