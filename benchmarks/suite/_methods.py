@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from benchmarks.suite._scatterings import Case
-from labelweave import Multiclass, MultiTaskClassifier
+from labelweave import Multiclass
 from labelweave.relations import multiply_in
 
 Probabilities = dict[str, NDArray[np.float64]]
@@ -52,6 +52,11 @@ class Method:
 
 
 def _fitted(case: Case, seed: int, name: str, **options: Any) -> Probabilities:
+    import torch  # here, for it takes seconds and the plain methods do without
+
+    from labelweave import MultiTaskClassifier
+
+    torch.set_num_threads(1)
     classifier = MultiTaskClassifier(case.tasks, method=name, random_state=seed, **options)
     classifier.fit(case.inputs, case.labels)
     return {

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from joblib import Parallel, delayed
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -89,7 +88,6 @@ def key(run: Run, method: Method, code: str) -> str:
 def execute(run: Run) -> Result:
     """Run one method on one case, on one thread; an error becomes the result's."""
     start = time.perf_counter()
-    torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
             case = make_case(SETS[run.data_set], run.scattering, run.seed)
