@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -143,7 +142,7 @@ def logistic(
     folds = min(FOLDS, int(np.bincount(codes)[np.unique(codes)].min()))
     best = models[0]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", UserWarning)  # not converged; many classes for few rows
         if folds >= 2:
             cv = StratifiedKFold(folds, shuffle=True, random_state=seed)
             outer = [
