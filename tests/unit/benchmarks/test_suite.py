@@ -393,6 +393,12 @@ class TestComparison:
         found = self._aims(bad)["no significant loss to best_single_task (Holm)"]
         assert (found.held, found.total) == (0, 9)
 
+    def test_one_baseline_is_compared_with_once(self, plants):
+        scores = scores_table(_results({"full": (0.8, 0.9), "single_task": (0.7, 0.7)}))
+        found = [aim.text for aim in aims(scores, "full", "single_task")]
+        assert len(found) == len(set(found))
+        assert "full at least single_task - .01" in found
+
     def test_report(self, plants):
         good = {"coupled": (0.9, 0.92), "best_single_task": (0.8, 0.81), "single_task": (0.7, 0.7)}
         text, data = report(_results(good))
