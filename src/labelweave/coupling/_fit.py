@@ -1,0 +1,507 @@
+"""`fit_coupled`: any learners, coupled by relations, guarded by held-out labels (METHOD section 7).
+
+    stack = fit_coupled(X, annotations, relations, seed=0)
+    stack.predict_proba(X_new)["species"]     # (n, K)
+    stack.weights, stack.strengths, stack.guard, stack.history
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.coupling._guard import guard, judging_rows
+from labelweave.coupling._posterior import joint_posterior
+from labelweave.coupling._self_training import fit_self_trained, pseudo_labels, related_rows
+from labelweave.coupling._stack import CoupledStack, standardised
+from labelweave.coupling._strengths import Strength, fit_strengths
+from labelweave.coupling._tables import (
+    Pair,
+    build_sources,
+    choose_forest,
+    hidden,
+    table_folds,
+)
+from labelweave.errors import LabelweaveError
+from labelweave.learners import (
+    ALWAYS,
+    JointLearner,
+    JointModel,
+    Judged,
+    Learner,
+    LearnerChoice,
+    LibraryFit,
+    Member,
+    TaskStack,
+    applicable,
+    assign_folds,
+    combine,
+    fit_library,
+    fold_count,
+    resolve_learners,
+    size_of,
+    stack_weights,
+    takes_weights,
+)
+from labelweave.relations import AnyRelation
+from labelweave.tasks import Multiclass, Task
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Progress = Callable[[str], None]
+
+WORK = 4_000  # labelled rows of a task that judge and are predicted out-of-fold
+TAUGHT = 4_000  # rows that pseudo-labels are given to
+TEACHERS = 3  # learners that are self-trained, at most, each of this weight at least
+TEACHER_WEIGHT = 0.05
+WORTH = 0.5  # self-training needs so many related rows for each own label,
+HELD = 0.1  # and a relation to the task of this strength
+TABLE_FOLDS = 5
+
+
+def fit_coupled(
+    X: Floats,
+    annotations: Annotations,
+    relations: Sequence[AnyRelation] = (),
+    *,
+    estimate: Sequence[Pair] | Literal["all"] = (),
+    learners: Sequence[LearnerChoice] | None = None,
+    joint_learners: Sequence[JointLearner] = (),
+    groups: NDArray[Any] | None = None,
+    sample_weight: Floats | None = None,
+    seed: int = 0,
+    budget: float | None = None,
+    progress: Progress | None = None,
+) -> CoupledStack:
+    """Fit a library of learners to every task, couple the tasks, and guard what comes out.
+
+    The six steps are those of METHOD section 7: learners and their mixture, joint posterior,
+    strengths, self-training, guard; a student learns from `soft_targets`.
+
+    Args:
+        X: (n, d) encoded inputs, finite.
+        annotations: labels of n rows, -1 = missing, per element.
+        relations: an expert's tables and noisy-ORs.
+        estimate: (source, target) names of tables to estimate from the data; ``all`` = between
+            all pairs with a multiclass source.
+        learners: see `resolve_learners`; None = the library.
+        joint_learners: models of all tasks at once.
+        groups: (n,) rows of one group are never on both sides of a fold.
+        sample_weight: (n,) how much each row counts, 0 or more.
+        seed: decides everything.
+        budget: seconds of one core for the learners of all tasks, by their fixed time model;
+            None = 60, and 1 for every 1,000 labels.
+        progress: called with what is fitted now.
+
+    Raises:
+        LabelweaveError: inputs that do not fit each other, or no label at all.
+    """
+    work = _Fitting(
+        X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress
+    )
+    return work.coupled(list(relations), _pairs(annotations, relations, estimate))
+
+
+def fit_best_single(
+    X: Floats,
+    annotations: Annotations,
+    *,
+    learners: Sequence[LearnerChoice] | None = None,
+    groups: NDArray[Any] | None = None,
+    sample_weight: Floats | None = None,
+    seed: int = 0,
+    budget: float | None = None,
+    progress: Progress | None = None,
+) -> CoupledStack:
+    """Fit the stacked library to every task alone: what a careful user would do without coupling.
+
+    The same learners, folds, temperatures and mixture weights as `fit_coupled`, from each task's
+    own labels only. Arguments and errors are those of `fit_coupled`.
+    """
+    work = _Fitting(X, annotations, learners, (), groups, sample_weight, seed, budget, progress)
+    return work.alone()
+
+
+def _pairs(
+    annotations: Annotations,
+    relations: Sequence[AnyRelation],
+    estimate: Sequence[Pair] | Literal["all"],
+) -> list[Pair]:
+    given = {frozenset((r.source.name, r.target.name)) for r in relations}
+    if estimate != "all":
+        for pair in estimate:
+            for name in pair:
+                annotations.task(name)
+        return [pair for pair in estimate if frozenset(pair) not in given]
+    pairs: dict[frozenset[str], Pair] = {}
+    for s in annotations.tasks:
+        for t in annotations.tasks:
+            ends = frozenset((s.name, t.name))
+            if s is t or ends in given or not isinstance(s, Multiclass):
+                continue
+            # of two directions the one with more rows in its table says more
+            if ends not in pairs or s.width > annotations.task(pairs[ends][0]).width:
+                pairs[ends] = (s.name, t.name)
+    return list(pairs.values())
+
+
+class _Fitting:
+    """The steps of one fit, in order; `rows` are those that are predicted out-of-fold and judge."""
+
+    def __init__(
+        self,
+        X: Floats,
+        annotations: Annotations,
+        learners: Sequence[LearnerChoice] | None,
+        joint_learners: Sequence[JointLearner],
+        groups: NDArray[Any] | None,
+        sample_weight: Floats | None,
+        seed: int,
+        budget: float | None,
+        progress: Progress | None,
+    ) -> None:
+        X = np.asarray(X, np.float64)
+        n = len(annotations)
+        if X.ndim != 2 or len(X) != n:
+            raise LabelweaveError(f"X: found shape {X.shape}, expected ({n}, columns)")
+        if not any(annotations.labelled(task.name).any() for task in annotations.tasks):
+            raise LabelweaveError("annotations: found no label, expected some")
+        self.centre = X.mean(axis=0)
+        deviation = X.std(axis=0)
+        self.scale = np.where(deviation > 1e-12 * (1 + np.abs(self.centre)), deviation, 1.0)
+        self.X = standardised(X, self.centre, self.scale)
+        self.all, self.tasks, self.seed = annotations, annotations.tasks, seed
+        self.learners = resolve_learners(learners)
+        self.joint_learners = list(joint_learners)
+        self.sample_weight = _checked_weight(sample_weight, n)
+        self.history: list[dict[str, Any]] = []
+        self.progress = progress or (lambda text: None)
+        labels = sum(int(annotations.labelled(t.name).sum()) for t in self.tasks)
+        self.budget = 60 + labels / 1000 if budget is None else budget
+        self.folds_all = self._folds(groups)
+        self.rows = self._work_rows()
+        self.annotations = annotations[self.rows]
+        self.folds = {name: fold[self.rows] for name, fold in self.folds_all.items()}
+        self.weight = (
+            np.ones(len(self.rows))
+            if self.sample_weight is None
+            else self.sample_weight[self.rows] / self.sample_weight.mean()
+        )
+        self.rates = {t.name: _rate(annotations, t) for t in self.tasks}
+
+    def _folds(self, groups: NDArray[Any] | None) -> dict[str, Rows]:
+        """Return every task's folds; a row without its label goes with its other labels' fold."""
+        found, own = {}, {}
+        for number, task in enumerate(self.tasks):
+            seen = self.all.labelled(task.name)
+            own[task.name] = seen
+            found[task.name] = assign_folds(
+                task,
+                self.all.labels[task.name],
+                groups,
+                fold_count(int(seen.sum())),
+                self.seed * 1000 + number,
+            )
+        for task in self.tasks:
+            fold, open_rows = found[task.name], ~own[task.name]
+            for other in self.tasks:
+                if other is not task:
+                    taken = open_rows & own[other.name] & (found[other.name] >= 0)
+                    fold[taken] = found[other.name][taken]
+                    open_rows = open_rows & ~taken
+        return found
+
+    def _work_rows(self) -> Rows:
+        chosen = np.zeros(len(self.all), np.bool_)
+        rng = np.random.default_rng(self.seed)
+        for task in self.tasks:
+            rows = np.flatnonzero(self.all.labelled(task.name))
+            if len(rows) > WORK:
+                rows = rng.choice(rows, WORK, replace=False)
+            chosen[rows] = True
+        return np.flatnonzero(chosen)
+
+    def alone(self) -> CoupledStack:
+        """Return the stacked library of every task."""
+        stacks: dict[str, TaskStack] = {}
+        guards = {}
+        nothing = np.zeros(0, np.int64)
+        for task in self.tasks:
+            fit = self._library(task, nothing)
+            judged = judging_rows(
+                self.annotations, task.name, self.folds[task.name], self.weight, nothing, ()
+            )
+            stacks[task.name], p = self._stacked(fit, judged)
+            guards[task.name] = guard(task, {"alone": p}, judged)
+        return self._result(stacks, {}, [], [], guards, {})
+
+    def coupled(self, relations: list[AnyRelation], pairs: list[Pair]) -> CoupledStack:
+        """Return the guarded coupling."""
+        ends = [(r.source.name, r.target.name) for r in relations] + pairs
+        watched = {t.name: self._watched(t.name, ends) for t in self.tasks}
+        fits = {t.name: self._library(t, watched[t.name]) for t in self.tasks}
+        nothing = np.zeros(0, np.int64)
+        own = {t.name: self._judged(t.name, nothing, ()) for t in self.tasks}
+        p = {n: self._stacked(fit, own[n])[1] for n, fit in fits.items()}
+
+        folds = table_folds(self.annotations, self.folds, TABLE_FOLDS)
+        self.progress("tables")
+        sources = build_sources(
+            self.annotations, p, self.rates, relations, pairs, folds, TABLE_FOLDS, self.seed
+        )
+        if pairs or len(sources) > 1:
+            by_itself = fit_strengths(
+                self.annotations, p, self.rates, sources, folds, self.weight, alone=True
+            )
+            trust = {s.name: (s.to_source + s.to_target) / 2 for s in by_itself}
+            sources, left_out = choose_forest(sources, trust, self.rates)
+            self.history += [{"relation": n, "left_out": str(r)} for n, r in left_out.items()]
+        self.progress("strengths")
+        strengths = fit_strengths(self.annotations, p, self.rates, sources, folds, self.weight)
+
+        joint, joint_p = self._joint(strengths, folds)
+        for name, predictions in joint_p.items():
+            for task in self.tasks:
+                fits[task.name].keys.append(name)
+                fits[task.name].predictions[name] = predictions[task.name]
+        # now the labels of related tasks weigh the learners as well
+        judged = {t.name: self._judged(t.name, watched[t.name], strengths) for t in self.tasks}
+        stacks = {}
+        for name, fit in fits.items():
+            stacks[name], p[name] = self._stacked(fit, judged[name])
+        if sources:
+            strengths = fit_strengths(self.annotations, p, self.rates, sources, folds, self.weight)
+            judged = {t.name: self._judged(t.name, watched[t.name], strengths) for t in self.tasks}
+        coupled = self._posterior(p, strengths, folds)
+
+        taught_stacks, taught = {}, {}
+        for task in self.tasks:
+            found = self._self_train(
+                task, fits[task.name], stacks[task.name], p, strengths, watched[task.name], judged
+            )
+            if found is not None:
+                taught_stacks[task.name], taught[task.name] = found
+        self_strengths, both = strengths, {}
+        if taught:
+            q = {**p, **taught}
+            self_strengths = fit_strengths(
+                self.annotations, q, self.rates, sources, folds, self.weight
+            )
+            both = self._posterior(q, self_strengths, folds)
+        guards = {}
+        touched = {name for s in strengths for name in s.version.whole.ends()}
+        for task in self.tasks:
+            name = task.name
+            candidates = {"alone": p[name]}
+            if name in touched:
+                candidates["coupled"] = coupled[name]
+            if name in taught:
+                candidates["self_trained"] = taught[name]
+            if both and name in touched:
+                candidates["self_trained_coupled"] = both[name]
+            candidates |= {key: found[name] for key, found in joint_p.items()}
+            guards[name] = guard(task, candidates, judged[name])
+        return self._result(stacks, taught_stacks, strengths, self_strengths, guards, joint)
+
+    def _judged(self, name: str, related: Rows, strengths: Sequence[Strength]) -> Judged:
+        return judging_rows(
+            self.annotations, name, self.folds[name], self.weight, related, strengths
+        )
+
+    def _watched(self, name: str, ends: Sequence[Pair]) -> Rows:
+        """Return the rows without a task's label that carry a related one."""
+        others = {a if b == name else b for a, b in ends if name in (a, b)}
+        seen = np.zeros(len(self.rows), np.bool_)
+        for other in others:
+            seen |= self.annotations.labelled(other)
+        rows = np.flatnonzero(seen & ~self.annotations.labelled(name))
+        own = int(self.annotations.labelled(name).sum())
+        if len(rows) < WORTH * own or not own:
+            return rows[:0]
+        if len(rows) > TAUGHT:
+            rows = np.sort(np.random.default_rng(self.seed).choice(rows, TAUGHT, replace=False))
+        return rows
+
+    def _library(self, task: Task, watched: Rows) -> LibraryFit:
+        codes = self.all.labels[task.name]
+        size = size_of(task, codes, self.X.shape[1])
+        chosen, left_out = applicable(self.learners, size, self.budget / len(self.tasks))
+        fit = fit_library(
+            chosen, task, self.X, codes, self.folds_all[task.name], self.rates[task.name],
+            work=self.rows, watched=watched, sample_weight=self.sample_weight, seed=self.seed,
+            tick=lambda name, learner: self.progress(f"{name}: {learner}"),
+        )  # fmt: skip
+        fit.left_out |= left_out
+        self.history += [
+            {"task": task.name, "learner": key, "left_out": reason}
+            for key, reason in fit.left_out.items()
+        ]
+        return fit
+
+    def _stacked(self, fit: LibraryFit, judged: Judged) -> tuple[TaskStack, Floats]:
+        """Return a task's mixture, and what it gives for the rows."""
+        if not fit.keys:
+            # no label: the shares are all there is
+            rate = self.rates[fit.task.name]
+            return TaskStack(fit.task, ()), np.tile(rate, (len(self.rows), 1))
+        given = [fit.predictions[key] for key in fit.keys]
+        temperatures, weights = stack_weights(fit.task, given, judged)
+        members = [
+            Member(key, float(w), t, fit.models.get(key))
+            for key, w, t in zip(fit.keys, weights, temperatures, strict=True)
+        ]
+        p = combine(fit.task, given, temperatures, weights)
+        # rows that no model can do without: the shares
+        seen = self.annotations.labelled(fit.task.name)
+        p[seen & (self.folds[fit.task.name] == ALWAYS)] = self.rates[fit.task.name]
+        return TaskStack(fit.task, tuple(members)), p
+
+    def _posterior(
+        self, p: Mapping[str, Floats], strengths: Sequence[Strength], folds: Mapping[str, Rows]
+    ) -> dict[str, Floats]:
+        """Return the coupled predictions, by tables that do not know the row's label."""
+        result = {name: given.copy() for name, given in p.items()}
+        versions = [s.version for s in strengths]
+        if all(link is v.whole for v in versions for link in v.folds):
+            return joint_posterior(p, [v.whole for v in versions])
+        for fold in range(TABLE_FOLDS):
+            rows = np.flatnonzero(np.any([folds[t.name] == fold for t in self.tasks], axis=0))
+            part = {name: given[rows] for name, given in p.items()}
+            found = joint_posterior(part, [v.folds[fold] for v in versions])
+            for name in result:
+                inside = folds[name][rows] == fold
+                result[name][rows[inside]] = found[name][inside]
+        return result
+
+    def _self_train(
+        self,
+        task: Task,
+        fit: LibraryFit,
+        stack: TaskStack,
+        p: Mapping[str, Floats],
+        strengths: Sequence[Strength],
+        watched: Rows,
+        judged: Mapping[str, Judged],
+    ) -> tuple[TaskStack, Floats] | None:
+        """Return a task's self-trained mixture, and what it gives for the rows out-of-fold."""
+        name = task.name
+        links = [s.version.whole for s in strengths]
+        held = [
+            s.to_source if s.version.whole.source.name == name else s.to_target
+            for s in strengths
+            if name in s.version.whole.ends()
+        ]
+        taught = np.intersect1d(watched, related_rows(self.annotations, name, links))
+        if not len(taught) or not held or max(held) < HELD:
+            return None
+        by_key = {learner.key: learner for learner in self.learners}
+        members = sorted(stack.members, key=lambda m: -m.weight)
+        teachers = [
+            m for m in members
+            if m.weight >= TEACHER_WEIGHT and m.key in by_key and takes_weights(by_key[m.key])
+        ][:TEACHERS]  # fmt: skip
+        if not teachers:
+            return None
+        rows = np.flatnonzero(self.annotations.labelled(name))
+        fold = self.folds[name]
+        count = len(next(iter(fit.by_fold.values())))
+        evidence = self.annotations[taught]
+        given = {other: q[taught] for other, q in p.items()}
+        where = np.searchsorted(watched, taught)
+        predictions = {m.key: np.tile(self.rates[name], (len(self.rows), 1)) for m in teachers}
+        models: dict[str, Any] = {}
+        for f in [*range(max(count, 2)), None]:
+            if f is None:
+                r = pseudo_labels(given, links, evidence, name)
+                own, pseudo = rows, np.arange(len(taught))
+            else:
+                if f < count:
+                    total = sum(m.weight for m in members if m.key in fit.by_fold)
+                    mixture = combine(
+                        task,
+                        [fit.by_fold[m.key][f][where] for m in members if m.key in fit.by_fold],
+                        [m.temperature for m in members if m.key in fit.by_fold],
+                        np.array([m.weight for m in members if m.key in fit.by_fold]) / total,
+                    )
+                else:
+                    mixture = given[name]
+                tables = [s.version.folds[f] for s in strengths]
+                r = pseudo_labels({**given, name: mixture}, tables, evidence, name)
+                own = rows[fold[rows] != f]
+                pseudo = np.flatnonzero(fold[taught] != f)
+            for m in teachers:
+                self.progress(f"{name}: {m.key} (self-training)")
+                model = fit_self_trained(
+                    by_key[m.key], task, self.X[self.rows],
+                    (own, self.annotations.labels[name][own], self.weight[own]),
+                    (taught[pseudo], r[pseudo]), self.seed,
+                )  # fmt: skip
+                if f is None:
+                    models[m.key] = model
+                    other = np.setdiff1d(np.arange(len(self.rows)), np.union1d(rows, taught))
+                else:
+                    other = np.concatenate([rows[fold[rows] == f], taught[fold[taught] == f]])
+                predictions[m.key][other] = model.predict(self.X[self.rows[other]])
+        temperatures, weights = stack_weights(task, list(predictions.values()), judged[name])
+        mixture = combine(task, list(predictions.values()), temperatures, weights)
+        found = [
+            Member(key, float(w), t, models[key])
+            for key, w, t in zip(predictions, weights, temperatures, strict=True)
+        ]
+        return TaskStack(task, tuple(found)), mixture
+
+    def _joint(
+        self, strengths: Sequence[Strength], folds: Mapping[str, Rows]
+    ) -> tuple[dict[str, JointModel], dict[str, dict[str, Floats]]]:
+        """Return the joint learners' models, and what they give for the rows out-of-fold."""
+        models: dict[str, JointModel] = {}
+        predictions: dict[str, dict[str, Floats]] = {}
+        return models, predictions
+
+    def _result(
+        self,
+        stacks: Mapping[str, TaskStack],
+        taught: Mapping[str, TaskStack],
+        strengths: Sequence[Strength],
+        self_strengths: Sequence[Strength],
+        guards: Mapping[str, Any],
+        joint: Mapping[str, JointModel],
+    ) -> CoupledStack:
+        return CoupledStack(
+            self.tasks,
+            self.centre,
+            self.scale,
+            stacks,
+            taught,
+            [s.version.whole for s in strengths],
+            [s.version.whole for s in self_strengths],
+            guards,
+            joint,
+            self.rates,
+            [s.to_dict() for s in strengths],
+            self.history,
+        )
+
+
+def _rate(annotations: Annotations, task: Task) -> Floats:
+    """Return the shares of a task's classes or labels, each with half a pseudo-row."""
+    counts = annotations.counts(task.name).astype(np.float64) + 0.5
+    if isinstance(task, Multiclass):
+        return np.asarray(counts / counts.sum())
+    return np.asarray(counts[:, 1] / counts.sum(axis=1))
+
+
+def _checked_weight(weight: Floats | None, n: int) -> Floats | None:
+    if weight is None:
+        return None
+    found = np.asarray(weight, np.float64)
+    if found.shape != (n,) or not (np.isfinite(found) & (found >= 0)).all() or not found.any():
+        raise LabelweaveError(
+            f"sample_weight: found shape {found.shape}, expected {n} numbers of 0 or more"
+        )
+    return found
+
+
+__all__ = ["Learner", "fit_best_single", "fit_coupled", "hidden"]

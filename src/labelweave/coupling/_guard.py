@@ -1,0 +1,140 @@
+"""The guard: candidates for a task's predictions, averaged by what held-out labels say of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.coupling._strengths import Strength
+from labelweave.learners import Judged, fit_temperature, own_labels, tempered
+from labelweave.tasks import Multiclass, Task
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+RELATED_ROWS = 10  # rows with related labels count as one own label a class together, at least 10
+LEAST = 1e-3  # a candidate of less weight is dropped
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to predict a task, in the average.
+
+    Attributes:
+        name: ``alone``, ``coupled``, ``self_trained``, ``self_trained_coupled`` or a joint
+            learner's name.
+        weight: posterior probability.
+        temperature: of its probabilities.
+        likelihood: mean log-likelihood of the judging rows.
+    """
+
+    name: str
+    weight: float
+    temperature: float
+    likelihood: float
+
+
+def guard(task: Task, predictions: Mapping[str, Floats], judged: Judged) -> list[Candidate]:
+    """Return the candidates' posterior weights, in proportion to exp(held-out log-likelihood).
+
+    All candidates are equally likely beforehand. What hurts gets weight 0; what cannot be told
+    apart is averaged.
+
+    Args:
+        task: the task.
+        predictions: by candidate, (n, W) for all rows that `judged` counts in, made without them.
+        judged: the rows that judge.
+    """
+    names, scores, temperatures = list(predictions), [], []
+    for name in names:
+        p = predictions[name][judged.rows]
+        # `alone` has its learners' temperatures already
+        t = 1.0 if name == "alone" else fit_temperature(task, p, judged)
+        scores.append(judged.total(tempered(task, p, t)))
+        temperatures.append(t)
+    total = max(float(judged.weight.sum()), 1e-9)
+    best = np.array(scores) - max(scores)
+    weights = np.exp(best)
+    weights /= weights.sum()
+    weights = np.where(weights >= LEAST, weights, 0.0)
+    weights /= weights.sum()
+    return [
+        Candidate(name, float(w), t, s / total)
+        for name, w, t, s in zip(names, weights, temperatures, scores, strict=True)
+    ]
+
+
+def judging_rows(
+    annotations: Annotations,
+    name: str,
+    folds: Rows,
+    weight: Floats,
+    related: Rows,
+    strengths: Sequence[Strength],
+) -> Judged:
+    """Return what judges predictions of a task: its own held-out labels, and related labels.
+
+    A row with labels of related tasks judges through the expert's tables, at the strength that the
+    labels allow them: M(s) = prod_o (T[s, y_o] / pi_o)^lambda. All such rows together count as much
+    as one own label a class, at least 10. Estimated tables do not judge: they come from the very
+    predictions that would be judged.
+
+    Args:
+        annotations: labels of n rows.
+        name: the task.
+        folds: (n,) fold of every row for this task.
+        weight: (n,) how much every row counts.
+        related: rows without a label of this task, predicted without their own labels' help.
+        strengths: the relations.
+    """
+    task = annotations.task(name)
+    codes = annotations.labels[name]
+    own = np.flatnonzero(annotations.labelled(name) & (folds >= 0))
+    judged = own_labels(task, codes, own, weight)
+    evidence = related_evidence(annotations, task, related, strengths) if len(related) else None
+    if evidence is None:
+        return judged
+    spread = np.ptp(evidence, axis=-1).reshape(len(related), -1).max(axis=1) > 1e-6
+    rows, evidence = related[spread], evidence[spread]
+    if not len(rows):
+        return judged
+    most = max(RELATED_ROWS, task.width if isinstance(task, Multiclass) else 2)
+    part = Judged(rows, evidence, weight[rows] * min(1.0, most / len(rows)))
+    return Judged.join([judged, part])
+
+
+def related_evidence(
+    annotations: Annotations, task: Task, rows: Rows, strengths: Sequence[Strength]
+) -> Floats | None:
+    """Return what the related labels of rows say about a task's classes: (r, K) or (r, L, 2)."""
+    found = None
+    for strength in strengths:
+        link = strength.version.whole
+        if task.name not in link.ends() or strength.as_given < 0.5:
+            continue
+        to_source = link.source.name == task.name
+        on, off = link.log_ratio(task.name)
+        power = link.to_source if to_source else link.to_target
+        if to_source and isinstance(task, Multiclass):
+            message = _from_target(annotations.labels[link.target.name][rows], on, off)
+        elif not to_source and isinstance(link.source, Multiclass):
+            message = _from_source(annotations.labels[link.source.name][rows], on, off)
+        else:
+            continue  # causes and effects of a noisy-OR: no single label says enough
+        found = power * message + (0.0 if found is None else found)
+    return None if found is None else np.exp(found - found.max(axis=-1, keepdims=True))
+
+
+def _from_target(codes: NDArray[np.integer], on: Floats, off: Floats | None) -> Floats:
+    if off is None:
+        return np.where((codes >= 0)[:, None], on[:, np.maximum(codes, 0)].T, 0.0)
+    return np.asarray((codes == 1) @ on.T + (codes == 0) @ off.T)
+
+
+def _from_source(codes: NDArray[np.integer], on: Floats, off: Floats | None) -> Floats:
+    if off is None:
+        return np.where((codes >= 0)[:, None], on[np.maximum(codes, 0)], 0.0)
+    both = np.stack([off, on], axis=2)[np.maximum(codes, 0)]
+    return np.where((codes >= 0)[:, None, None], both, 0.0)

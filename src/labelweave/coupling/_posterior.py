@@ -1,0 +1,350 @@
+"""The joint posterior of related tasks: exact sum-product on a forest of relations.
+
+p(s, o | x) is proportional to p(s|x) p(o|x) (T[s, o] / pi_o)^lambda for every relation s -> o
+(METHOD section 7, step 2): the exponent is the pointwise mutual information of both labels, so
+priors count once. On a forest, messages (Pearl, 1988, chapter 4) give the exact marginals.
+
+Every task is one variable. A multiclass task has its classes as states. A multilabel task with one
+relation, as its target, falls apart into its labels, each a leaf. Any other multilabel task (several
+relations, or the causes of a noisy-OR) has all combinations of its labels as states.
+
+The strength lambda and the base rates pi may differ by direction: a message to a task uses those
+towards it, and so does that task's marginal. With equal ones, all marginals are those of one joint
+distribution.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
+
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError
+from labelweave.relations import AnyRelation, NoisyOr
+from labelweave.tasks import Multiclass, Task
+
+Floats = NDArray[np.float64]
+Probabilities = Mapping[str, NDArray[np.floating]]
+
+TINY = 1e-12
+MOST_LABELS = 10  # of a task whose label combinations are states
+SMOOTHING = 0.02  # share of the base rate in every table: nothing is impossible
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """A relation as the posterior uses it.
+
+    Attributes:
+        source: the source task.
+        target: the target task.
+        table: (S, C) or (S, L): P(target class, or label on | source state), smoothed.
+        known: (S, C) or (S, L): unknown entries say nothing.
+        to_source: lambda of the message to the source.
+        to_target: lambda of the message to the target.
+        target_rate: (C,) or (L,), base rate in messages to the source: of the target's labels.
+        spoken_rate: the same in messages to the target: what the table gives at the source's rate.
+    """
+
+    source: Task
+    target: Task
+    table: Floats
+    known: NDArray[np.bool_]
+    to_source: float
+    to_target: float
+    target_rate: Floats
+    spoken_rate: Floats
+
+    @property
+    def name(self) -> str:
+        """The relation's name, ``source->target``."""
+        return f"{self.source.name}->{self.target.name}"
+
+    def with_strengths(self, to_source: float, to_target: float) -> "Link":
+        """Return the link with other strengths."""
+        return replace(self, to_source=float(to_source), to_target=float(to_target))
+
+    def ends(self) -> tuple[str, str]:
+        """Return the names of both tasks."""
+        return self.source.name, self.target.name
+
+    def log_ratio(self, towards: str) -> tuple[Floats, Floats | None]:
+        """Return log(T / pi), and for a multilabel target log((1 - T) / (1 - pi)) as well."""
+        rate = self.target_rate if towards == self.source.name else self.spoken_rate
+        on = np.where(self.known, np.log(self.table) - np.log(rate), 0.0)
+        if isinstance(self.target, Multiclass):
+            return on, None
+        return on, np.where(self.known, np.log1p(-self.table) - np.log1p(-rate), 0.0)
+
+
+def make_link(relation: AnyRelation, rates: Mapping[str, Floats]) -> Link:
+    """Return a relation as a link with both strengths 1.
+
+    Args:
+        relation: a table or a noisy-OR.
+        rates: per task the class shares (K,), or the label-on shares (L,), that its predictions
+            are for; none 0 or 1.
+    """
+    source, target = relation.source, relation.target
+    rate = np.asarray(rates[target.name], np.float64)
+    if isinstance(relation, NoisyOr):
+        states = combinations(source.width)
+        table = relation.predict(states)
+        # where a cause of unknown weight is on, the relation says nothing
+        known = (states @ (~relation.mask) == 0) & relation.spoken
+        prior = state_shares(source, rates[source.name], joint=True)
+    else:
+        known, prior = relation.mask, np.asarray(rates[source.name], np.float64)
+        table = relation.table if known.all() else relation.filled()
+    table = (1 - SMOOTHING) * table + SMOOTHING * rate
+    spoken = prior @ np.where(known, table, rate)
+    return Link(source, target, table, known, 1.0, 1.0, rate, spoken)
+
+
+def mixed(first: Link, second: Link, share: float) -> Link:
+    """Return the link whose table is `share` of the first and the rest of the second."""
+    if share >= 1 or first is second:
+        return first
+    table = share * first.table + (1 - share) * second.table
+    table = np.where(first.known & ~second.known, first.table, table)
+    table = np.where(second.known & ~first.known, second.table, table)
+    spoken = share * first.spoken_rate + (1 - share) * second.spoken_rate
+    return replace(first, table=table, known=first.known | second.known, spoken_rate=spoken)
+
+
+def combinations(labels: int) -> Floats:
+    """Return all combinations of binary labels, (2^L, L) of 0 and 1."""
+    return ((np.arange(2**labels)[:, None] >> np.arange(labels)) & 1).astype(np.float64)
+
+
+def state_shares(task: Task, rate: Floats, *, joint: bool) -> Floats:
+    """Return the shares of a task's states, its labels being independent of each other."""
+    if not joint or isinstance(task, Multiclass):
+        return np.asarray(rate, np.float64)
+    states = combinations(task.width)
+    return np.asarray(np.prod(np.where(states == 1, rate, 1 - rate), axis=1))
+
+
+def as_states(tasks: Sequence[Task], links: Sequence[Link]) -> frozenset[str]:
+    """Return the multilabel tasks whose label combinations are states.
+
+    Raises:
+        LabelweaveError: one of them has too many labels; `too_wide` says so beforehand.
+    """
+    return frozenset(_wide([(link.source, link.target) for link in links]))
+
+
+def too_wide(relations: Sequence[AnyRelation | Link]) -> list[str]:
+    """Return the tasks that have more relations than an exact posterior can hold.
+
+    They have over 10 labels, and several relations or a noisy-OR of which they are the causes.
+    """
+    joint = _wide([(r.source, r.target) for r in relations])
+    tasks = {t.name: t for r in relations for t in (r.source, r.target)}
+    return sorted(name for name in joint if tasks[name].width > MOST_LABELS)
+
+
+def _wide(pairs: Sequence[tuple[Task, Task]]) -> set[str]:
+    count: dict[str, int] = {}
+    for pair in pairs:
+        for task in pair:
+            count[task.name] = count.get(task.name, 0) + 1
+    sources = {source.name for source, _ in pairs if not isinstance(source, Multiclass)}
+    targets = {target.name for _, target in pairs if not isinstance(target, Multiclass)}
+    return sources | {name for name in targets if count[name] > 1}
+
+
+def joint_posterior(
+    probabilities: Probabilities,
+    links: Sequence[Link],
+    evidence: Annotations | None = None,
+) -> dict[str, Floats]:
+    """Return every task's marginals under the joint distribution of all tasks.
+
+    Args:
+        probabilities: per task (n, K) class or (n, L) label-on probabilities of each task alone.
+        links: the relations; a forest over the tasks.
+        evidence: labels that are known for certain, of the same n rows.
+
+    Returns:
+        The marginals, in the same shapes; tasks without a relation are unchanged. A known label
+        has probability 1, and informs the others.
+
+    Raises:
+        LabelweaveError: the links go round a cycle, or a task is too wide (see `too_wide`).
+    """
+    used = [link for link in links if set(link.ends()) <= probabilities.keys()]
+    return _Forest(probabilities, used, evidence).marginals()
+
+
+class _Forest:
+    def __init__(
+        self, probabilities: Probabilities, links: Sequence[Link], evidence: Annotations | None
+    ) -> None:
+        self.links = links
+        self.given = {name: np.asarray(p, np.float64) for name, p in probabilities.items()}
+        self.tasks = {t.name: t for link in links for t in (link.source, link.target)}
+        self.joint = as_states(list(self.tasks.values()), links)
+        self._check()
+        if evidence is not None:
+            for name in self.given:
+                self.given[name] = _clamped(self.given[name], evidence.labels.get(name))
+        self.log_p = {
+            name: log_states(task, self.given[name], name in self.joint)
+            for name, task in self.tasks.items()
+            if not self._falls_apart(name)
+        }
+        self.sent: dict[tuple[str, str], Floats] = {}
+
+    def _falls_apart(self, name: str) -> bool:
+        return not isinstance(self.tasks[name], Multiclass) and name not in self.joint
+
+    def _check(self) -> None:
+        wide = [name for name in sorted(self.joint) if self.tasks[name].width > MOST_LABELS]
+        if wide:
+            raise LabelweaveError(
+                f"coupling: task '{wide[0]}' has {self.tasks[wide[0]].width} labels and several "
+                f"relations, expected at most {MOST_LABELS} labels"
+            )
+        root = {name: name for name in self.tasks}
+
+        def top(name: str) -> str:
+            while root[name] != name:
+                name = root[name]
+            return name
+
+        for link in self.links:
+            source, target = map(top, link.ends())
+            if source == target:
+                raise LabelweaveError(
+                    f"coupling: relation {link.name} closes a cycle, expected a forest"
+                )
+            root[source] = target
+
+    def marginals(self) -> dict[str, Floats]:
+        result = dict(self.given)
+        for name, task in self.tasks.items():
+            if self._falls_apart(name):
+                result[name] = self._labels(name)
+            else:
+                states = softmax(self._belief(name, None), axis=1)
+                result[name] = states_to_labels(task, states, name in self.joint)
+        return result
+
+    def _belief(self, name: str, without: str | None) -> Floats:
+        """Return the log belief of a task's states from all sides but one, (n, S)."""
+        total = self.log_p[name]
+        for link in self.links:
+            if name in link.ends():
+                other = link.target.name if link.source.name == name else link.source.name
+                if other != without:
+                    total = total + self._message(link, other, name)
+        return total
+
+    def _message(self, link: Link, sender: str, receiver: str) -> Floats:
+        if (sender, receiver) not in self.sent:
+            if self._falls_apart(sender):
+                parts = label_messages(link, self.given[sender])
+                self.sent[sender, receiver] = np.sum(parts, axis=0)
+            else:
+                belief = softmax(self._belief(sender, receiver), axis=1)
+                self.sent[sender, receiver] = state_message(
+                    link, belief, receiver, receiver in self.joint, sender in self.joint
+                )
+        return self.sent[sender, receiver]
+
+    def _labels(self, name: str) -> Floats:
+        """Return the marginals of a task that falls apart: its labels inform each other."""
+        link = next(link for link in self.links if name in link.ends())
+        own = self.given[name]
+        belief = self._belief(link.source.name, None)
+        parts = label_messages(link, own)
+        columns = [
+            _revised(own[:, j], softmax(belief - parts[j], axis=1), link, j)
+            for j in range(own.shape[1])
+        ]
+        return np.stack(columns, axis=1)
+
+
+def state_message(
+    link: Link, belief: Floats, receiver: str, receiver_joint: bool, sender_joint: bool
+) -> Floats:
+    """Return the log message between two variables, (n, S of the receiver).
+
+    Args:
+        link: the relation.
+        belief: (n, S) normalised belief of the sender's states.
+        receiver: the name of the receiving task.
+        receiver_joint: whether its label combinations are states.
+        sender_joint: the same of the sender.
+    """
+    to_source = receiver == link.source.name
+    on, off = link.log_ratio(receiver)
+    joint = sender_joint if to_source else receiver_joint
+    if off is not None and joint:
+        states = combinations(link.target.width)
+        log_table = on @ states.T + off @ (1 - states).T
+    elif off is None:
+        log_table = on
+    else:
+        raise AssertionError("labels that fall apart send through label_messages")
+    strength = link.to_source if to_source else link.to_target
+    table = np.exp(strength * log_table)
+    return np.asarray(np.log(np.maximum(belief @ (table.T if to_source else table), TINY)))
+
+
+def label_messages(link: Link, p: Floats) -> list[Floats]:
+    """Return the log message of every label of a multilabel target to the source, L x (n, S)."""
+    on, off = link.log_ratio(link.source.name)
+    assert off is not None
+    on, off = np.exp(link.to_source * on), np.exp(link.to_source * off)
+    return [
+        np.log(np.maximum(np.outer(p[:, j], on[:, j]) + np.outer(1 - p[:, j], off[:, j]), TINY))
+        for j in range(p.shape[1])
+    ]
+
+
+def label_odds(link: Link, belief: Floats, j: int, strength: float) -> Floats:
+    """Return what the source's belief (n, S) adds to the log-odds of one label, (n,)."""
+    on, off = link.log_ratio(link.target.name)
+    assert off is not None
+    up, down = belief @ np.exp(strength * on[:, j]), belief @ np.exp(strength * off[:, j])
+    return np.asarray(np.log(np.maximum(up, TINY)) - np.log(np.maximum(down, TINY)))
+
+
+def _revised(p: Floats, belief: Floats, link: Link, j: int) -> Floats:
+    return np.asarray(expit(_log_odds(p) + label_odds(link, belief, j, link.to_target)))
+
+
+def log_states(task: Task, p: Floats, joint: bool) -> Floats:
+    """Return the log-probabilities of a task's states, (n, S)."""
+    if isinstance(task, Multiclass):
+        return np.log(np.maximum(p, TINY))
+    assert joint
+    states = combinations(task.width)
+    log_on, log_off = np.log(np.maximum(p, TINY)), np.log(np.maximum(1 - p, TINY))
+    return np.asarray(log_on @ states.T + log_off @ (1 - states).T)
+
+
+def states_to_labels(task: Task, states: Floats, joint: bool) -> Floats:
+    """Return class or label-on probabilities from those of the states."""
+    if not joint or isinstance(task, Multiclass):
+        return states
+    return np.asarray(np.clip(states @ combinations(task.width), 0.0, 1.0))
+
+
+def _clamped(p: Floats, codes: NDArray[np.integer] | None) -> Floats:
+    if codes is None:
+        return p
+    if codes.ndim == 1:
+        return np.where((codes >= 0)[:, None], np.eye(p.shape[1])[codes], p)
+    return np.where(codes >= 0, codes.astype(np.float64), p)
+
+
+def _log_odds(p: Floats) -> Floats:
+    clipped = np.clip(p, TINY, 1 - TINY)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+

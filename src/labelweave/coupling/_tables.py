@@ -1,0 +1,237 @@
+"""The tables that couple tasks: an expert's, the expert's revised by data, and estimated ones.
+
+Whatever is estimated is estimated once from all labels, for predictions, and once without each
+fold, to be judged on that fold. Only labels are hidden; predictions are out-of-fold anyway.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.coupling._posterior import Link, make_link, too_wide
+from labelweave.learners import ALWAYS
+from labelweave.relations import (
+    AnyRelation,
+    NoisyOr,
+    Relation,
+    acyclic,
+    estimate_relations,
+    fit_noisy_or,
+)
+from labelweave.tasks import Multiclass, Multilabel
+
+Floats = NDArray[np.float64]
+Folds = NDArray[np.int64]
+Pair = tuple[str, str]
+
+PSEUDO_ROWS = 5.0  # behind each row of an expert's table
+GIVEN_FIRST = 1e6  # an expert's table is worth more than any estimated one
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """One table of a relation: from all labels, and without each fold.
+
+    Attributes:
+        whole: estimated from all labels.
+        folds: estimated without the labels of fold 0, 1, ...; an expert's table is the same in all.
+    """
+
+    whole: Link
+    folds: tuple[Link, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """All versions of one relation.
+
+    Attributes:
+        name: ``source->target``.
+        given: the expert's, as it is; None = there is no expert.
+        estimated: from the data, with the expert as prior where there is one; None where neither
+            predictions nor rows with both labels can give it.
+    """
+
+    name: str
+    given: Version | None
+    estimated: Version | None
+
+    @property
+    def any(self) -> Version:
+        """The version to look at for shapes and tasks."""
+        found = self.given or self.estimated
+        assert found is not None
+        return found
+
+
+def hidden(annotations: Annotations, folds: Mapping[str, Folds], fold: int) -> Annotations:
+    """Return the labels without those that lie in a fold, task by task."""
+    labels = {}
+    for task in annotations.tasks:
+        codes = annotations.labels[task.name].copy()
+        codes[folds[task.name] == fold] = -1
+        labels[task.name] = codes
+    return Annotations(annotations.tasks, labels, len(annotations))
+
+
+def table_folds(annotations: Annotations, folds: Mapping[str, Folds], count: int) -> dict[str, Folds]:
+    """Return the folds in which labels are hidden from the tables.
+
+    As the learners' folds, but rows that no learner can do without are dealt in turn: a table
+    judged on them must not know them.
+    """
+    result = {}
+    for task in annotations.tasks:
+        fold = folds[task.name].copy()
+        always = np.flatnonzero(fold == ALWAYS)
+        fold[always] = np.arange(len(always)) % count
+        result[task.name] = fold
+    return result
+
+
+def build_sources(
+    annotations: Annotations,
+    predictions: Mapping[str, Floats],
+    rates: Mapping[str, Floats],
+    given: Sequence[AnyRelation],
+    pairs: Sequence[Pair],
+    folds: Mapping[str, Folds],
+    count: int,
+    seed: int,
+) -> list[Source]:
+    """Return the versions of every relation.
+
+    Args:
+        annotations: labels of n rows.
+        predictions: per task probabilities of the same rows, out-of-fold where they are labelled.
+        rates: per task the shares that the predictions are for.
+        given: the expert's tables and noisy-ORs.
+        pairs: (source, target) names to estimate a table for, beside those given.
+        folds: per task what `table_folds` returns.
+        count: number of folds.
+        seed: decides the estimator's sample.
+    """
+    by_name = {relation.name: relation for relation in given}
+    wanted = list(dict.fromkeys([*((r.source.name, r.target.name) for r in given), *pairs]))
+    every = [_estimates(annotations, predictions, wanted, by_name, seed)]
+    every += [
+        _estimates(hidden(annotations, folds, f), predictions, wanted, by_name, seed)
+        for f in range(count)
+    ]
+    found: list[Source] = []
+    for pair in wanted:
+        name = "->".join(pair)
+        expert = estimated = None
+        if name in by_name:
+            link = make_link(by_name[name], rates)
+            expert = Version(link, (link,) * count)
+        if every[0].get(name) is not None:
+            # a fold that leaves nothing to estimate from leaves a table that says nothing
+            links = [make_link(e[name], rates) if e.get(name) else None for e in every]
+            whole = links[0]
+            assert whole is not None
+            silent = _silent(whole)
+            estimated = Version(whole, tuple(silent if one is None else one for one in links[1:]))
+        if expert is not None or estimated is not None:
+            found.append(Source(name, expert, estimated))
+    return found
+
+
+def choose_forest(
+    sources: Sequence[Source], trust: Mapping[str, float], rates: Mapping[str, Floats]
+) -> tuple[list[Source], dict[str, str]]:
+    """Return the relations of the forest of the greatest information, and why others are left out.
+
+    Args:
+        sources: all relations.
+        trust: by name, from 0 to 1, how far each is to be believed (its mean strength).
+        rates: per task the shares of its classes or labels.
+    """
+    weights = {}
+    for source in sources:
+        version = source.any.whole
+        bonus = GIVEN_FIRST if source.given is not None else 0.0
+        weights[source.name] = bonus + _information(version, rates) * trust[source.name]
+    relations = [_Named(s.any.whole.source, s.any.whole.target) for s in sources]
+    kept, left_out = acyclic(relations, weights)
+    reasons = dict(left_out)
+    names = [relation.name for relation in kept]
+    links = {source.name: source.any.whole for source in sources}
+    while wide := too_wide([links[name] for name in names]):
+        # drop the weakest relation of a task that an exact posterior cannot hold
+        touching = [name for name in names if wide[0] in links[name].ends()]
+        weakest = min(touching, key=lambda name: weights[name])
+        names.remove(weakest)
+        reasons[weakest] = f"task '{wide[0]}' has too many labels for several relations"
+    return [source for source in sources if source.name in names], reasons
+
+
+@dataclass(frozen=True)
+class _Named:
+    """What the forest looks at of a relation."""
+
+    source: Multiclass | Multilabel
+    target: Multiclass | Multilabel
+
+    @property
+    def name(self) -> str:
+        return f"{self.source.name}->{self.target.name}"
+
+
+def _estimates(
+    annotations: Annotations,
+    predictions: Mapping[str, Floats],
+    pairs: Sequence[Pair],
+    given: Mapping[str, AnyRelation],
+    seed: int,
+) -> dict[str, AnyRelation]:
+    tables = [p for p in pairs if isinstance(annotations.task(p[0]), Multiclass)]
+    # a table needs labels of both tasks
+    tables = [p for p in tables if all(annotations.labelled(name).any() for name in p)]
+    names = {"->".join(pair) for pair in tables}
+    experts = [r for name, r in given.items() if name in names and isinstance(r, Relation)]
+    found: dict[str, AnyRelation] = {}
+    if tables:
+        estimates = estimate_relations(
+            annotations, predictions, tables, knowledge=experts, strength=PSEUDO_ROWS, seed=seed
+        )
+        found = {estimate.relation.name: estimate.relation for estimate in estimates}
+    for pair in (p for p in pairs if p not in tables):
+        tasks = [annotations.task(name) for name in pair]
+        both = annotations.labelled(pair[0]) & annotations.labelled(pair[1])
+        if all(isinstance(task, Multilabel) for task in tasks) and both.sum() >= 10:
+            found["->".join(pair)] = _noisy_or(annotations, pair, given.get("->".join(pair)), both)
+    return found
+
+
+def _noisy_or(
+    annotations: Annotations, pair: Pair, prior: AnyRelation | None, both: NDArray[np.bool_]
+) -> NoisyOr:
+    if not isinstance(prior, NoisyOr):
+        return fit_noisy_or(annotations, *pair)
+    causes, labels = annotations.labels[pair[0]][both], annotations.labels[pair[1]][both]
+    return NoisyOr.fit(
+        prior.source, prior.target, causes, labels, prior=prior, strength=PSEUDO_ROWS
+    )
+
+
+def _silent(link: Link) -> Link:
+    return Link(
+        link.source, link.target, link.table, np.zeros_like(link.known), 1.0, 1.0,
+        link.target_rate, link.spoken_rate,
+    )  # fmt: skip
+
+
+def _information(link: Link, rates: Mapping[str, Floats]) -> float:
+    """Return the mutual information of both tasks' labels under the table, in nats."""
+    on, off = link.log_ratio(link.target.name)
+    states = len(link.table)
+    rate = rates[link.source.name]
+    prior = rate if len(rate) == states else np.full(states, 1 / states)
+    gain = link.table * on
+    if off is not None:
+        gain = gain + (1 - link.table) * off
+    return float(max(0.0, prior @ gain.sum(axis=1)))

@@ -1,0 +1,54 @@
+"""Joint learners: models that learn all tasks at once, such as a shared network."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.relations import AnyRelation
+
+Floats = NDArray[np.float64]
+
+
+@runtime_checkable
+class JointModel(Protocol):
+    """What a joint learner leaves."""
+
+    def predict(self, X: Floats) -> Mapping[str, Floats]:
+        """Return per task (n, K) class or (n, L) label-on probabilities."""
+
+    def save(self, folder: Path) -> None:
+        """Write everything into an existing, empty folder, without pickle."""
+
+
+@runtime_checkable
+class JointLearner(Protocol):
+    """Learns all tasks at once.
+
+    It takes part in two ways: as one more learner in each task's mixture, and as a candidate of the
+    guard. It is fitted once per fold, with the labels of that fold hidden in every task, and once
+    with all.
+
+    Attributes:
+        name: the name that results use.
+    """
+
+    name: str
+
+    def fit(
+        self, X: Floats, annotations: Annotations, relations: Sequence[AnyRelation], seed: int
+    ) -> JointModel:
+        """Return a model of all tasks.
+
+        Args:
+            X: (n, d) inputs.
+            annotations: labels of n rows, -1 = missing.
+            relations: the tables in use, estimated without any label that is hidden here.
+            seed: decides everything.
+        """
+
+    def load(self, folder: Path) -> JointModel:
+        """Return what `JointModel.save` wrote."""
