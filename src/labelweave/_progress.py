@@ -1,6 +1,7 @@
 """The progress bar of a training run, silent when not on a terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -81,3 +82,14 @@ def runs_bar(enabled: bool) -> Progress:
         console=console,
         disable=not (enabled and console.is_terminal),
     )
+
+
+@contextmanager
+def fit_status(enabled: bool) -> Iterator[Callable[[str], None]]:
+    """Show what is fitted now, on standard error; give what is called with each new text."""
+    console = Console(stderr=True)
+    if not (enabled and console.is_terminal):
+        yield lambda text: None
+        return
+    with console.status("learners") as status:
+        yield lambda text: status.update(text)

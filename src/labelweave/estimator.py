@@ -36,13 +36,15 @@ from labelweave.fitting._methods import METHODS
 from labelweave.fitting._relating import find_relatedness, mislabelled_table, with_relations
 from labelweave.fitting._sections import LARGEST_SEED, NetworkSection, SplitSection
 from labelweave.fitting._split import Split, make_training_split
-from labelweave.model import Model
+from labelweave.fitting._stack import StackModel, load_model
+from labelweave.model import EncodedPredictor, Model
 from labelweave.relations import NoisyOr, Relatedness, Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 from labelweave.training import TrainingConfig
 
 FITTABLE = (
     "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
+    "coupled", "student", "best_single_task",
 )  # fmt: skip
 COUPLED = FITTABLE[:3]
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
@@ -126,7 +128,7 @@ class PredictorMixin:
     """Predictions of every task, by a trained model; see `MultiTaskClassifier`."""
 
     missing: Sequence[object] | None
-    model_: Model
+    model_: EncodedPredictor
 
     def predict_proba(
         self, X: Table, prior: PriorChoice | None = None
@@ -174,7 +176,7 @@ class PredictorMixin:
             for task in tasks
         }
 
-    def _fitted(self) -> Model:
+    def _fitted(self) -> EncodedPredictor:
         if not hasattr(self, "model_"):
             raise NotFittedError("this MultiTaskClassifier is not fitted yet; call fit first")
         return self.model_
@@ -225,7 +227,10 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         method: ``full`` (distribution matching and co-annotation), ``distribution_matching``,
             ``co_annotation``, ``distillation`` (a network a task, which then teach one for all),
             ``multi_task`` (no coupling) or ``single_task`` (a network a task). Without relations
-            the first three couple nothing.
+            the first three couple nothing. ``coupled`` fits learners of every kind, couples them by
+            the relations (without any, by relations that it estimates), and keeps what held-out
+            labels confirm; ``student`` is one network taught by it, ``best_single_task`` the same
+            learners for each task alone.
         relatedness: where the relations come from, as the key of a study file: ``{"from": "all"}``
             trains an uncoupled network first, estimates tables from what it predicts (given ones
             are a prior), couples by those that hold on held-out rows, and measures how much each
@@ -281,7 +286,11 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         noise_: how labels err, a `Noise` for every task where some are wrong.
         mislabelled_: the labels that are likely wrong, the surest first: source, row (from 0),
             task, label, found, likely, probability.
-        model_: the trained `Model`.
+        model_: the trained model.
+        weights_: of ``coupled`` and ``best_single_task``, per task the weight of each learner.
+        strengths_: likewise, how strongly each relation couples, in either direction.
+        guard_: likewise, per task the candidates and their weights.
+        history_: likewise, what was left out, and why.
         n_features_in_: number of input columns.
         feature_names_in_: their names.
         notes_: remarks on inputs and split, one line each.
@@ -409,9 +418,16 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.noise_ = split.noise
         self.mislabelled_ = likely_mislabelled(collection, split, self.relatedness_)
         model = fit(method, split, config, progress=self.progress)
-        assert isinstance(model, Model)  # every method of the estimator trains networks
+        assert isinstance(model, EncodedPredictor)  # trees are no method of the estimator
         self.model_ = model
+        self._learn_stack(model)
         return self
+
+    def _learn_stack(self, model: EncodedPredictor) -> None:
+        if isinstance(model, StackModel):
+            stack = model.stack
+            self.weights_, self.guard_ = stack.weights, stack.guard
+            self.strengths_, self.history_ = list(stack.strengths), list(stack.history)
 
     @classmethod
     def load(cls, folder: str | Path) -> "MultiTaskClassifier":
@@ -419,10 +435,12 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
 
         The settings of its training are not kept: to train on, make a new one.
         """
-        model = Model.load(folder)
-        network = model.spec
-        own = {k: v for k, v in network.options.items() if k in NETWORK}
-        classifier = cls(list(model.tasks), backbone=network.backbone, **own)
+        model = load_model(folder)
+        own: dict[str, Any] = {"method": "coupled"}
+        if isinstance(model, Model):
+            own = {k: v for k, v in model.spec.options.items() if k in NETWORK}
+            own |= {"backbone": model.spec.backbone, "method": "full"}
+        classifier = cls(list(model.tasks), **own)
         classifier.model_ = model
         classifier._learn_names(model.tasks)
         return classifier

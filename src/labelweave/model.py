@@ -1,6 +1,7 @@
 """A trained model as a folder: weights in safetensors, everything else in JSON."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,8 +120,82 @@ class Predictor(Protocol):
         """Write it to a folder."""
 
 
+class EncodedPredictor(ABC):
+    """A model with its encoder: raw rows in, probabilities or predictions out.
+
+    Attributes:
+        encoder: turns raw columns into the model's inputs.
+        thresholds: per multilabel task the probability from which a label counts as on, (L,);
+            0.5 for tasks left out.
+        priors: per task the class prior in ``training`` and in the ``population``.
+        prior: the class prior that predictions assume.
+    """
+
+    encoder: Encoder
+    thresholds: dict[str, NDArray[np.float64]]
+    priors: dict[str, dict[str, NDArray[np.float64]]]
+    prior: AssumedPrior
+
+    @property
+    @abstractmethod
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the model predicts."""
+
+    @abstractmethod
+    def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+
+    @abstractmethod
+    def features(self, encoded: Inputs) -> NDArray[np.float32]:
+        """Return what tells rows apart, (n, d)."""
+
+    @abstractmethod
+    def save(self, folder: str | Path) -> None:
+        """Write the model to a folder, made where needed."""
+
+    def predict_proba(
+        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return per task P(class), (n, K), or P(label on), (n, L), of raw rows.
+
+        Args:
+            inputs: n raw rows.
+            prior: the class prior to assume, see `assumed_prior`; None = the model's own choice.
+
+        Raises:
+            LabelweaveError: inputs that do not fit, or a prior that makes no sense.
+        """
+        return self.under_prior(self.probabilities(self.encoder.transform(inputs)), prior)
+
+    def under_prior(
+        self, probabilities: Mapping[str, NDArray[np.float32]], prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return what `probabilities` gives as it is under the assumed prior."""
+        chosen = self.prior if prior is None else assumed_prior(prior, self.tasks)
+        return chosen.apply(self.tasks, probabilities, self.priors)
+
+    def predict(
+        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return per task the likeliest class, (n,), or the labels that are on, (n, L) of 0 and 1.
+
+        A binary task with named values gives these, (n,).
+        """
+        return self.decide(self.predict_proba(inputs, prior))
+
+    def decide(self, probabilities: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the predictions that belong to probabilities."""
+        return {task.name: self._decide(task, probabilities[task.name]) for task in self.tasks}
+
+    def _decide(self, task: Task, p: NDArray[Any]) -> NDArray[Any]:
+        if isinstance(task, Multiclass):
+            return task.decode(p.argmax(axis=1))
+        on = (p >= self.thresholds.get(task.name, 0.5)).astype(np.int8)
+        return task.decode(on[:, 0]) if isinstance(task, Binary) else on
+
+
 @dataclass
-class Model:
+class Model(EncodedPredictor):
     """Raw rows in, probabilities out.
 
     Args:
@@ -149,27 +224,6 @@ class Model:
         """The tasks that the model predicts."""
         return tuple(task for network in self.networks for task in network.tasks)
 
-    def predict_proba(
-        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Return per task P(class), (n, K), or P(label on), (n, L), of raw rows.
-
-        Args:
-            inputs: n raw rows.
-            prior: the class prior to assume, see `assumed_prior`; None = the model's own choice.
-
-        Raises:
-            LabelweaveError: inputs that do not fit, or a prior that makes no sense.
-        """
-        return self.under_prior(self.probabilities(self.encoder.transform(inputs)), prior)
-
-    def under_prior(
-        self, probabilities: Mapping[str, NDArray[np.float32]], prior: PriorChoice | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Return what `probabilities` gives as it is under the assumed prior."""
-        chosen = self.prior if prior is None else assumed_prior(prior, self.tasks)
-        return chosen.apply(self.tasks, probabilities, self.priors)
-
     def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
         """Return P(class) or P(label on) under the training prior, of encoded inputs."""
         return joint_probabilities(self.networks, encoded)
@@ -186,25 +240,6 @@ class Model:
     def features(self, encoded: Inputs) -> NDArray[np.float32]:
         """Return what the (first network's) backbone makes of encoded inputs, (n, d)."""
         return backbone_features(self.networks[0], encoded)
-
-    def predict(
-        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
-    ) -> dict[str, NDArray[Any]]:
-        """Return per task the likeliest class, (n,), or the labels that are on, (n, L) of 0 and 1.
-
-        A binary task with named values gives these, (n,).
-        """
-        return self.decide(self.predict_proba(inputs, prior))
-
-    def decide(self, probabilities: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the predictions that belong to probabilities."""
-        return {task.name: self._decide(task, probabilities[task.name]) for task in self.tasks}
-
-    def _decide(self, task: Task, p: NDArray[Any]) -> NDArray[Any]:
-        if isinstance(task, Multiclass):
-            return task.decode(p.argmax(axis=1))
-        on = (p >= self.thresholds.get(task.name, 0.5)).astype(np.int8)
-        return task.decode(on[:, 0]) if isinstance(task, Binary) else on
 
     def save(self, folder: str | Path) -> None:
         """Write ``weights.safetensors`` and ``model.json`` to a folder, made where needed.

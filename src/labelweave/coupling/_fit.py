@@ -1,8 +1,8 @@
 """`fit_coupled`: any learners, coupled by relations, guarded by held-out labels (METHOD section 7).
 
-    stack = fit_coupled(X, annotations, relations, seed=0)
-    stack.predict_proba(X_new)["species"]     # (n, K)
-    stack.weights, stack.strengths, stack.guard, stack.history
+stack = fit_coupled(X, annotations, relations, seed=0)
+stack.predict_proba(X_new)["species"]     # (n, K)
+stack.weights, stack.strengths, stack.guard, stack.history
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -346,5 +346,3 @@ def _clamped(p: Floats, codes: NDArray[np.integer] | None) -> Floats:
 def _log_odds(p: Floats) -> Floats:
     clipped = np.clip(p, TINY, 1 - TINY)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
-
-

@@ -96,9 +96,7 @@ class CoupledStack:
     def _checked(self, X: Floats) -> Floats:
         X = np.asarray(X, np.float64)
         if X.ndim != 2 or X.shape[1] != len(self.centre):
-            raise LabelweaveError(
-                f"X: found shape {X.shape}, expected (rows, {len(self.centre)})"
-            )
+            raise LabelweaveError(f"X: found shape {X.shape}, expected (rows, {len(self.centre)})")
         return standardised(X, self.centre, self.scale)
 
     def _predict(self, X: Floats) -> dict[str, Floats]:

@@ -18,8 +18,8 @@ from labelweave.relations import (
     NoisyOr,
     Relation,
     acyclic,
+    estimate_noisy_or,
     estimate_relations,
-    fit_noisy_or,
 )
 from labelweave.tasks import Multiclass, Multilabel
 
@@ -77,7 +77,9 @@ def hidden(annotations: Annotations, folds: Mapping[str, Folds], fold: int) -> A
     return Annotations(annotations.tasks, labels, len(annotations))
 
 
-def table_folds(annotations: Annotations, folds: Mapping[str, Folds], count: int) -> dict[str, Folds]:
+def table_folds(
+    annotations: Annotations, folds: Mapping[str, Folds], count: int
+) -> dict[str, Folds]:
     """Return the folds in which labels are hidden from the tables.
 
     As the learners' folds, but rows that no learner can do without are dealt in turn: a table
@@ -211,9 +213,9 @@ def _noisy_or(
     annotations: Annotations, pair: Pair, prior: AnyRelation | None, both: NDArray[np.bool_]
 ) -> NoisyOr:
     if not isinstance(prior, NoisyOr):
-        return fit_noisy_or(annotations, *pair)
+        return estimate_noisy_or(annotations, *pair)
     causes, labels = annotations.labels[pair[0]][both], annotations.labels[pair[1]][both]
-    return NoisyOr.fit(
+    return NoisyOr.estimate(
         prior.source, prior.target, causes, labels, prior=prior, strength=PSEUDO_ROWS
     )
 

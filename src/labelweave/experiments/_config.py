@@ -188,7 +188,15 @@ class StudyConfig(FitConfig):
                 raise LabelweaveError(
                     f"key 'methods': method '{name}' needs {lacking[name]}, found none{among}"
                 )
-        wanted = dict.fromkeys([BASELINE, *(asked or [a for a in METHODS if a not in lacking])])
+        wanted = dict.fromkeys(
+            [
+                BASELINE,
+                *(
+                    asked
+                    or [a for a, m in METHODS.items() if a not in lacking and not m.on_request]
+                ),
+            ]
+        )
         wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.method(name).base))
         order = list(METHODS)
         return sorted(

@@ -20,10 +20,10 @@ from safetensors.torch import save
 from labelweave._files import make_folder, replacing, unwritable, write_text
 from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
 from labelweave.experiments._config import StudyConfig
-from labelweave.fitting._fit import fit, teacher_scores
-from labelweave.fitting._methods import BASELINE
+from labelweave.fitting._fit import fit, taught_scores
 from labelweave.fitting._sections import LabelShiftSection
 from labelweave.fitting._split import Split
+from labelweave.fitting._stack import load_model
 from labelweave.model import Model, Predictor, TrainingRecord
 from labelweave.networks import identity
 from labelweave.relations import multiply_in
@@ -132,7 +132,8 @@ def execute(
         torch.set_num_threads(1)
         teachers = None
         if run.teachers is not None:
-            teachers = teacher_scores(Model.load(run.teachers / "model"), split, config)
+            teacher = load_model(run.teachers / "model")
+            teachers = taught_scores(config.method(run.method), teacher, split, config)
         model = fit(
             config.method(run.method), split, config, folder=partial / "training",
             teachers=teachers, progress=progress, watch=watch,
@@ -264,7 +265,11 @@ def plan_run(
         content["noise"] = fingerprint["noise"]
     if spec.all_labels:
         content["hidden"] = fingerprint["hidden"]
-    if spec.kind != "trees":
+    if spec.name == "coupled":
+        content["relations"] = fingerprint["relations"]
+    if spec.kind == "stack":
+        content["groups"] = fingerprint["groups"]
+    elif spec.kind != "trees":
         content["network"] = identity(config.network.backbone, config.network.options())
         training = spec.training_of(config.training)
         content["training"] = _training(training)
@@ -277,10 +282,10 @@ def plan_run(
     if config.label_shift != LabelShiftSection():
         content["label_shift"] = config.label_shift.model_dump()
     teachers: Run | None = None
-    if spec.distils:
-        teachers = plan_run(BASELINE, split, fingerprint, config, folder)
-        splits = config.teachers.folds
-        content["teachers"] = [teachers.key, splits, fingerprint["groups"] if splits else ""]
+    if spec.teacher is not None:
+        teachers = plan_run(spec.teacher, split, fingerprint, config, folder)
+        folds = config.teachers.folds if spec.distils else 0
+        content["teachers"] = [teachers.key, folds, fingerprint["groups"] if folds else ""]
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     own = folder / "runs" / f"{name}-seed{split.seed}-{key}"

@@ -13,7 +13,7 @@ from labelweave.experiments._loading import StudyData
 from labelweave.experiments._relating import relate_runs
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.experiments._tracking import Tracking
-from labelweave.fitting._methods import BASELINE, UNCOUPLED
+from labelweave.fitting._methods import UNCOUPLED, Method
 from labelweave.fitting._relating import with_relations
 from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
@@ -71,10 +71,9 @@ def train_methods(
     failures = train_runs(plan, first, config, jobs, progress, tracking)
     derive_runs(plan, splits, config, tracking)
     related = find_related(config, data, methods, splits, plan, jobs, progress)
-    taught = all(run.done for run in plan[BASELINE])
     second: dict[str, Sequence[Split]] = {}
     for method, spec in specs.items():
-        if method in first or (spec.distils and not taught):
+        if method in first or not _taught(spec, plan):
             continue
         if spec.estimated is None:
             second[method] = splits
@@ -94,6 +93,11 @@ def train_methods(
     return Trained(
         {**first, **second}, {method: plan[method] for method in ended}, related, failures
     )
+
+
+def _taught(spec: Method, plan: Mapping[str, Sequence[Run]]) -> bool:
+    """Return whether the models that teach a method are all there, if it has a teacher."""
+    return spec.teacher is None or all(run.done for run in plan[spec.teacher])
 
 
 def plan_runs(

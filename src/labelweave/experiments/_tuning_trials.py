@@ -363,7 +363,7 @@ def tunable(config: StudyConfig, name: str) -> Method:
             f"method '{name}' cannot be tuned: expected one that trains one network for all tasks, "
             "and is no control"
         )
-    if method.distils:
+    if method.teacher is not None:
         raise LabelweaveError(
             f"method '{name}' cannot be tuned: the single-task networks teach it; tune another method"
         )
@@ -381,7 +381,7 @@ def default_method(config: StudyConfig, related: bool) -> str:
     for name in config.method_list(related):
         method: Any = config.method(name)
         if method.kind == "joint" and not (
-            method.distils or method.all_labels or method.relations != "given"
+            method.teacher is not None or method.all_labels or method.relations != "given"
         ):
             names.append(name)
     return names[-1] if names else UNCOUPLED

@@ -38,6 +38,7 @@ from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._tracking import Tracking
 from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._split import Split
+from labelweave.fitting._stack import load_model
 from labelweave.model import Model
 from labelweave.relations import Origin, Relatedness, order_tasks
 from labelweave.report import FEW_SEEDS, best_coupled_method, joining, recommended_method
@@ -510,7 +511,8 @@ def _costs(
     joint, single = runs[method][0], runs[BASELINE][0]
     inputs = splits[method][0].test.inputs
     models = joint.folder / "model", single.folder / "model"
-    if not len(inputs) or not all((model / "model.json").exists() for model in models):
+    networks = config.method(method).kind in ("joint", "student")
+    if not (networks and len(inputs)) or not all((m / "model.json").exists() for m in models):
         return None
     made_of, path = (
         [run.key for each in (method, BASELINE) for run in runs[each]],
@@ -524,7 +526,7 @@ def _costs(
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
     spec = config.method(method)
-    needs = [spec.base, BASELINE if spec.distils else None]
+    needs = [spec.base, spec.teacher]
     before = [each for each in needs if each is not None and each in runs]
     seconds = {
         each: float(np.mean([run.record()["seconds"] for run in runs[each]]))
@@ -555,7 +557,7 @@ def _label_plan(
             task["task"]: task["gain_per_price"] if priced else task["gain_per_100"]["mean"]
             for task in tasks
         }
-    model = Model.load(run.folder / "model")
+    model = load_model(run.folder / "model")
     given = model.under_prior(model.probabilities(split.train.inputs))
     features = model.features(split.train.inputs)
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)

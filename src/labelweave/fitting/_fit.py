@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave._progress import fit_status
 from labelweave.annotations import Annotations
 from labelweave.class_priors import AssumedPrior, assumed_prior, population_prior
 from labelweave.evaluation import best_temperature, best_thresholds, scores_of
@@ -13,6 +14,7 @@ from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method
 from labelweave.fitting._networks import Fit, Scores, train_fits
 from labelweave.fitting._split import Split, held_out
+from labelweave.fitting._stack import StackModel, fit_stack, student_targets
 from labelweave.fitting._trees import fit_trees
 from labelweave.model import Model, NetworkSpec, Predictor, TrainingRecord
 from labelweave.networks import MultiTaskNetwork
@@ -56,9 +58,15 @@ def fit(
     prior = assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
     if method.kind == "trees":
         return fit_trees(np.asarray(split.train.inputs), labels, split.seed, prior)
-    if method.distils and teachers is None:
-        baseline = fit(METHODS[BASELINE], split, config, progress=progress)
-        teachers = teacher_scores(baseline, split, config)
+    if method.kind == "stack":
+        couple = method.name != "best_single_task"
+        with fit_status(progress) as tell:
+            return fit_stack(split, labels, prior, couple=couple, progress=tell)
+    if method.teacher is not None and teachers is None:
+        teacher = fit(METHODS[method.teacher], split, config, progress=progress)
+        teachers = taught_scores(method, teacher, split, config)
+    if method.kind == "student":
+        return _fit_student(split, config, teachers or {}, prior, folder, progress, watch)
     relations = split.relations
     if method.relations == "shuffled":
         relations = tuple(r.permuted(split.seed + i) for i, r in enumerate(relations))
@@ -76,6 +84,30 @@ def fit(
     if method.kind == "joint":
         model.record.curve = fits[0].history.curve()
         model.record.diagnostics = fits[0].diagnostics(networks[0], folder and folder / "network0")
+    return model
+
+
+def _fit_student(
+    split: Split,
+    config: FitConfig,
+    teachers: Scores,
+    prior: AssumedPrior,
+    folder: Path | None,
+    progress: bool,
+    watch: Watch | None,
+) -> Model:
+    """Train one network on soft targets alone: what the stack predicts, own labels weighing .9."""
+    training = config.training.model_copy(update={"weighting": "sum", "ramp": 0.0})
+    config = config.model_copy(update={"training": training})
+    spec = NetworkSpec(config.network.backbone, config.network.options())
+    labels, options = split.train.annotations, {"distillation": {"temperature": 1.0, "weight": 1.0}}
+    student = Fit(
+        split, labels, list(labels.tasks), (), (), options, config, spec, teachers, soft=True
+    )
+    networks = train_fits([student], folder, progress, watch)
+    model = _model([student], networks, split, spec, prior)
+    model.record.curve = student.history.curve()
+    model.record.diagnostics = student.diagnostics(networks[0], folder and folder / "network0")
     return model
 
 
@@ -111,6 +143,15 @@ def _thresholds(model: Model, split: Split) -> dict[str, NDArray[np.float64]]:
         for task in model.tasks
         if isinstance(task, Multilabel) and task.width > 1
     }
+
+
+def taught_scores(
+    method: Method, teacher: Predictor, split: Split, config: FitConfig
+) -> dict[str, NDArray[np.float32]]:
+    """Return what a method is taught on a split's training rows, by task: scores (n, width)."""
+    if isinstance(teacher, StackModel):
+        return student_targets(teacher, split)
+    return teacher_scores(teacher, split, config)
 
 
 def teacher_scores(

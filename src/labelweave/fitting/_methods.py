@@ -21,7 +21,9 @@ class Method:
         name: the method's name in study files and results.
         title: what it is, in one line.
         kind: ``joint`` trains one network for all tasks, ``single`` one for each task, ``trees``
-            scikit-learn's trees for each task, ``derived`` works on another method's predictions.
+            scikit-learn's trees for each task, ``stack`` a library of learners (`labelweave.coupling`),
+            ``student`` one network that a stack teaches, ``derived`` works on another method's
+            predictions.
         couplings: the couplings of its objective (`labelweave.losses.COUPLINGS`).
         relations: the relations as given, or with their rows shuffled.
         all_labels: train on labels that the study hides from the other methods.
@@ -33,11 +35,12 @@ class Method:
         noise: estimate how labels err, with the relations, and take it into account.
         options: options of its couplings, in place of the study's.
         training: its sampling and weighting, in place of the study's.
+        on_request: only compared where a study names it.
     """
 
     name: str
     title: str
-    kind: Literal["joint", "single", "trees", "derived"] = "joint"
+    kind: Literal["joint", "single", "trees", "stack", "student", "derived"] = "joint"
     couplings: tuple[str, ...] = ()
     relations: Literal["given", "shuffled"] = "given"
     all_labels: bool = False
@@ -46,6 +49,7 @@ class Method:
     noise: bool = False
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    on_request: bool = False
 
     @property
     def needs_relations(self) -> bool:
@@ -63,9 +67,16 @@ class Method:
         return "distillation" in self.couplings
 
     @property
+    def teacher(self) -> str | None:
+        """The method whose models, on the same seed, teach it; None = it learns from labels only."""
+        if self.kind == "student":
+            return self.base
+        return BASELINE if self.distils else None
+
+    @property
     def comes_second(self) -> bool:
         """Whether it is trained on what other runs of the seed gave: relations or teachers."""
-        return self.estimated is not None or self.distils
+        return self.estimated is not None or self.teacher is not None
 
     @property
     def estimated(self) -> Origin | None:
@@ -102,7 +113,7 @@ class Method:
             return "relations"
         if self.all_labels and not hidden_labels:
             return "hidden labels (a 'scatter' section)"
-        if self.kind == "trees" and not columns:
+        if self.kind in ("trees", "stack", "student") and not columns:
             return "inputs that are columns, or images with an 'encoder'"
         return None
 
@@ -132,6 +143,19 @@ METHODS: dict[str, Method] = {
             couplings=("co_annotation", "distribution_matching"),
         ),
         Method(
+            "coupled",
+            "learners of every kind, coupled by the relations and guarded by held-out labels",
+            "stack",
+            on_request=True,
+        ),
+        Method(
+            "student",
+            "one network for all tasks, taught by coupled",
+            "student",
+            base="coupled",
+            on_request=True,
+        ),
+        Method(
             "distillation",
             "multi_task + the single-task networks teach the tasks that a row has no label of",
             couplings=("distillation",),
@@ -153,6 +177,12 @@ METHODS: dict[str, Method] = {
             "strong_single_task",
             "control: trees for each task (boosted, or a forest where labels are few)",
             "trees",
+        ),
+        Method(
+            "best_single_task",
+            "control: the same learners for each task alone, weighed by held-out labels",
+            "stack",
+            on_request=True,
         ),
     )
 }

@@ -115,6 +115,7 @@ class Fit:
         config: the study's settings.
         spec: how the network is built.
         teachers: task name to (n, width) scores of its teacher on the training rows.
+        soft: learn from the teachers alone, on all rows.
 
     Attributes:
         training: per task the shares of its classes among the labelled rows that training meets.
@@ -134,7 +135,10 @@ class Fit:
         config: FitConfig,
         spec: NetworkSpec,
         teachers: Scores | None,
+        *,
+        soft: bool = False,
     ) -> None:
+        self.soft = soft
         self.split, self.tasks, self.config, self.spec = split, tasks, config, spec
         self.labels, self.losses, self.shift = labels, config.losses(), None
         names = [task.name for task in tasks]
@@ -214,7 +218,7 @@ class Fit:
         trainer, network = self.trainer(title, folder, progress, watch), self.network()
         batches = Batches(
             self.split.train.inputs,
-            self.labels.only([task.name for task in self.tasks]),
+            self._learnt_from(),
             self.sampler,
             trainer.fabric.device,
             source=self.split.source,
@@ -222,6 +226,12 @@ class Fit:
         )
         self.history = trainer.fit(network, self.objective, batches, self.steps(), self.validate)
         return network
+
+    def _learnt_from(self) -> Annotations:
+        own = self.labels.only([task.name for task in self.tasks])
+        if not self.soft:
+            return own
+        return Annotations(own.tasks, {n: np.full_like(c, -1) for n, c in own.labels.items()})
 
     def diagnostics(self, network: MultiTaskNetwork, folder: Path | None) -> dict[str, Any]:
         """Return how the training went for each of the tasks, and add it to the log."""

@@ -111,7 +111,7 @@ def takes_weights(learner: Learner) -> bool:
 def _fit_part(
     learner: Learner, X: Floats, y: Codes, weight: Floats | None, width: int, seed: int
 ) -> Part:
-    mass = np.bincount(y, weights=weight, minlength=width)
+    mass = np.asarray(np.bincount(y, weights=weight, minlength=width), np.float64)
     total = float(mass.sum())
     floor = (mass + 0.5) / (total + 0.5 * width)
     classes = np.unique(y).astype(np.int64)
@@ -168,7 +168,7 @@ def _probabilities(classifier: Any, X: Floats, classes: int) -> Floats:
 def size_of(task: Task, codes: Codes, columns: int) -> Size:
     """Return the size of a task's problem: labelled rows, inputs, classes, elements."""
     multiclass = isinstance(task, Multiclass)
-    seen = codes >= 0 if codes.ndim == 1 else (codes >= 0).any(axis=1)
+    seen = np.asarray(np.atleast_2d((codes >= 0).T).any(axis=0))
     return Size(
         int(seen.sum()), columns, task.width if multiclass else 2, 1 if multiclass else task.width
     )

@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave._search_space import Space
+from labelweave.errors import LabelweaveError, listing, nearest
 
 Floats = NDArray[np.float64]
 
@@ -55,8 +55,10 @@ class Learner(ABC):
 
     @abstractmethod
     def build(self, size: Size, seed: int) -> Any:
-        """Return a fresh classifier with ``fit(X, y, sample_weight=...)`` and ``predict_proba``
-        or ``decision_function``."""
+        """Return a fresh classifier.
+
+        It has ``fit(X, y, sample_weight=...)``, and ``predict_proba`` or ``decision_function``.
+        """
 
     @abstractmethod
     def seconds(self, size: Size) -> float:

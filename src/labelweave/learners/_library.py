@@ -13,8 +13,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from labelweave.learners._learner import Learner, Size
 from labelweave._search_space import Choice, Space, log_uniform
+from labelweave.learners._learner import Learner, Size
 
 # from so many labels on, forests grow half of their trees, and a quarter
 MANY, LARGE = 300, 5_000

@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.base import clone, is_classifier
 
+from labelweave._trust import MODULE, trusted_attribute
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.learners._learner import Learner, Size
 from labelweave.learners._library import (
@@ -16,7 +17,6 @@ from labelweave.learners._library import (
     RandomForest,
     Svm,
 )
-from labelweave._trust import MODULE, trusted_attribute
 
 LEARNERS: dict[str, Learner] = {
     learner.key: learner

@@ -113,9 +113,7 @@ def fit_temperature(task: Task, p: Floats, judged: Judged) -> float:
     return float(TEMPERATURES[best])
 
 
-def mixture_weights(
-    likelihood: Floats, weight: Floats, pseudo: float = 1.0
-) -> NDArray[np.float64]:
+def mixture_weights(likelihood: Floats, weight: Floats, pseudo: float = 1.0) -> NDArray[np.float64]:
     """Return the weights of a mixture of learners, (K,), by EM.
 
     w_k = (pseudo / K + sum_i c_i r_ik) / (pseudo + sum_i c_i), with r_ik the share of learner k in

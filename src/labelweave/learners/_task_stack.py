@@ -130,7 +130,7 @@ def fit_library(
         tick: progress.
     """
     found = LibraryFit(task)
-    seen = codes >= 0 if codes.ndim == 1 else (codes >= 0).any(axis=1)
+    seen = np.asarray(np.atleast_2d((codes >= 0).T).any(axis=0))
     rows = np.flatnonzero(seen)
     if not len(rows):
         return found
@@ -183,7 +183,9 @@ def stack_weights(
     temperatures = [fit_temperature(task, p, judged) for p in parts]
     if len(parts) == 1 or not len(judged.rows):
         return temperatures, np.full(len(parts), 1 / len(parts))
-    fits = [judged.likelihood(tempered(task, p, t)) for p, t in zip(parts, temperatures)]
+    fits = [
+        judged.likelihood(tempered(task, p, t)) for p, t in zip(parts, temperatures, strict=True)
+    ]
     return temperatures, mixture_weights(np.stack(fits, axis=1), judged.weight)
 
 
@@ -282,5 +284,3 @@ def _fit(
 ) -> TaskModel:
     weight = None if sample_weight is None else sample_weight[rows]
     return fit_task(learner, task, X[rows], codes[rows], sample_weight=weight, seed=seed)
-
-

@@ -11,7 +11,7 @@ distributions with dependence trees", 1968), and adding relations by descending 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,9 +19,21 @@ from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._evidence import Evidence
-from labelweave.relations._noisy_or import AnyRelation
+from labelweave.tasks import Task
 
-R = TypeVar("R", bound=AnyRelation)
+
+class Link(Protocol):
+    """What the forest looks at: two tasks and a name."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def source(self) -> Task: ...
+    @property
+    def target(self) -> Task: ...
+
+
+R = TypeVar("R", bound=Link)
 
 
 def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[R], dict[str, str]]:

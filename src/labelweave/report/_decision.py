@@ -16,7 +16,7 @@ from labelweave.report._tables import (
     verdict,
 )
 
-CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task")
+CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task", "best_single_task")
 
 
 def best_coupled_method(results: Mapping[str, Any]) -> str | None:

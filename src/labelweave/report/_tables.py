@@ -12,8 +12,13 @@ from typing import Any
 from labelweave._files import write_text
 from labelweave.errors import LabelweaveError, listing, nearest
 
-COUPLED = ("multi_task", "co_annotation", "distribution_matching", "full", "distillation")
-CONTROLS = ("post_hoc", "strong_single_task", "shuffled_relations", "oracle")
+COUPLED = (
+    "multi_task", "co_annotation", "distribution_matching", "full", "distillation", "coupled",
+    "student",
+)  # fmt: skip
+CONTROLS = (
+    "post_hoc", "strong_single_task", "best_single_task", "shuffled_relations", "oracle",
+)  # fmt: skip
 MARKS = {"gain": "▲", "negative transfer": "▼", "no difference": "·", "not enough data": "?"}
 
 _COVERAGE: dict[str, Any] = {

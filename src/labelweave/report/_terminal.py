@@ -33,6 +33,9 @@ CODES = {
     "post_hoc": "PH",
     "shuffled_relations": "SR",
     "strong_single_task": "SST",
+    "best_single_task": "BST",
+    "coupled": "CO",
+    "student": "ST1",
 }
 STYLES = {"gain": "green", "negative transfer": "red"}
 NAME_WIDTH = 28

@@ -9,13 +9,16 @@ from labelweave._files import replacing
 from labelweave.class_priors import PriorChoice
 from labelweave.data import InputEncoder
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.model import Model, probability_columns
+from labelweave.fitting._stack import load_model
+from labelweave.model import EncodedPredictor, probability_columns
 from labelweave.tables import read_folder, read_table
 from labelweave.tasks import Binary, Multiclass
 
 
-def find_model(folder: Path, method: str | None = None, seed: int | None = None) -> Model:
-    """Return the model of a folder that `Model.save` wrote, or of a study's results folder.
+def find_model(
+    folder: Path, method: str | None = None, seed: int | None = None
+) -> EncodedPredictor:
+    """Return the model of a folder that its `save` wrote, or of a study's results folder.
 
     Args:
         folder: the model's or the study's folder.
@@ -26,7 +29,7 @@ def find_model(folder: Path, method: str | None = None, seed: int | None = None)
         LabelweaveError: neither a model nor results there, or the method keeps no model.
     """
     if (folder / "model.json").exists():
-        return Model.load(folder)
+        return load_model(folder)
     path = folder / "results.json"
     if not path.exists():
         inner = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
@@ -56,11 +59,15 @@ def find_model(folder: Path, method: str | None = None, seed: int | None = None)
         )
     if seed is not None and seed not in seeds:
         raise LabelweaveError(f"{folder}: no model of seed {seed}, expected one of {seeds}")
-    return Model.load(models[chosen, seeds[0] if seed is None else seed])
+    return load_model(models[chosen, seeds[0] if seed is None else seed])
 
 
 def prediction_table(
-    model: Model, inputs: pd.DataFrame, *, labels: bool = True, prior: PriorChoice | None = None
+    model: EncodedPredictor,
+    inputs: pd.DataFrame,
+    *,
+    labels: bool = True,
+    prior: PriorChoice | None = None,
 ) -> pd.DataFrame:
     """Return one row per input row: a probability per class or label and, with `labels`, the
     predicted label of every task under ``<task> predicted``; `prior` as in `Model.predict_proba`.
@@ -79,7 +86,7 @@ def prediction_table(
     return pd.DataFrame(columns)
 
 
-def read_inputs(path: Path, model: Model) -> pd.DataFrame:
+def read_inputs(path: Path, model: EncodedPredictor) -> pd.DataFrame:
     """Return the rows of a table, or of a folder of images, that a model can predict.
 
     Paths of images are relative to the table, or to the folder; they come back as they are found.

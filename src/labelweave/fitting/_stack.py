@@ -1,0 +1,173 @@
+"""Stacks of learners as models of a study or an estimator: fitted on a split, saved, loaded."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import labelweave
+from labelweave._files import write_text
+from labelweave.annotations import Annotations
+from labelweave.class_priors import (
+    AssumedPrior,
+    labelled_prior,
+    population_prior,
+    source_priors,
+)
+from labelweave.coupling import CoupledStack, fit_best_single, fit_coupled, soft_targets
+from labelweave.data import Encoder, Inputs, encoder_from_dict
+from labelweave.errors import LabelweaveError
+from labelweave.evaluation import scores_of
+from labelweave.fitting._split import Split
+from labelweave.model import EncodedPredictor, Model, TrainingRecord
+from labelweave.tasks import Task
+
+FORMAT = 1
+STACK = "stack"  # its folder in the model's
+
+
+@dataclass
+class StackModel(EncodedPredictor):
+    """A `CoupledStack` with the encoder of its inputs.
+
+    Attributes:
+        encoder: turns raw columns into the learners' inputs.
+        stack: the learners, coupled and guarded.
+        thresholds: per multilabel task the probability from which a label counts as on.
+        priors: per task the class prior in ``training`` and in the ``population``.
+        prior: the class prior that predictions assume.
+        record: how the training went; not saved.
+    """
+
+    encoder: Encoder
+    stack: CoupledStack
+    thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    prior: AssumedPrior = field(default_factory=AssumedPrior)
+    record: TrainingRecord = field(default_factory=TrainingRecord, compare=False, repr=False)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the model predicts."""
+        return self.stack.tasks
+
+    def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+        given = self.stack.predict_proba(np.asarray(encoded, np.float64))
+        return {name: p.astype(np.float32) for name, p in given.items()}
+
+    def features(self, encoded: Inputs) -> NDArray[np.float32]:
+        """Return the encoded inputs, (n, d)."""
+        return np.asarray(encoded, np.float32)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``model.json`` and the folder ``stack``: skops files and JSON."""
+        path = Path(folder)
+        self.stack.save(path / STACK)
+        description = {
+            "format": FORMAT,
+            "labelweave": labelweave.__version__,
+            "kind": STACK,
+            "encoder": self.encoder.to_dict(),
+            "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
+            "prior": self.prior.to_dict(),
+            "priors": {
+                kind: {name: list(map(float, p)) for name, p in by_task.items()}
+                for kind, by_task in self.priors.items()
+            },
+        }
+        write_text(path / "model.json", json.dumps(description, indent=1))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "StackModel":
+        """Read a model that `save` wrote.
+
+        Raises:
+            LabelweaveError: the folder holds no such model, or a damaged one.
+        """
+        path = Path(folder) / "model.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if found["format"] > FORMAT:
+                raise LabelweaveError(f"format {found['format']}, expected at most {FORMAT}")
+            encoder = encoder_from_dict(found["encoder"])
+            thresholds = {n: np.asarray(t) for n, t in found["thresholds"].items()}
+            prior = AssumedPrior.from_dict(found["prior"])
+            priors = {
+                kind: {n: np.asarray(p) for n, p in by_task.items()}
+                for kind, by_task in found["priors"].items()
+            }
+        except LabelweaveError as error:
+            raise LabelweaveError(f"{path}: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise LabelweaveError(f"{path}: not a model of labelweave ({error!r})") from None
+        return cls(encoder, CoupledStack.load(Path(folder) / STACK), thresholds, priors, prior)
+
+
+def load_model(folder: str | Path) -> Model | StackModel:
+    """Return the model of a folder, whatever its kind.
+
+    Raises:
+        LabelweaveError: the folder holds no model, a damaged one, or one of a newer format.
+    """
+    try:
+        # a folder that once held the other kind may still have its files
+        kind = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["kind"]
+    except (OSError, ValueError, KeyError, TypeError):
+        kind = None  # networks, or no model: the error is theirs
+    return StackModel.load(folder) if kind == STACK else Model.load(folder)
+
+
+def fit_stack(
+    split: Split,
+    labels: Annotations,
+    prior: AssumedPrior,
+    *,
+    couple: bool,
+    progress: Callable[[str], None] | None = None,
+) -> StackModel:
+    """Fit the library of learners on a split.
+
+    Args:
+        split: the data; its inputs must be columns.
+        labels: of its training rows.
+        prior: the class prior that predictions assume.
+        couple: join the tasks by the split's relations; without any, by relations estimated
+            between all tasks. Without `couple` every task stands alone.
+        progress: called with what is fitted now.
+    """
+    X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
+    if couple:
+        stack = fit_coupled(
+            X, labels, split.relations, estimate=() if split.relations else "all",
+            groups=groups, seed=split.seed, progress=progress,
+        )  # fmt: skip
+    else:
+        stack = fit_best_single(X, labels, groups=groups, seed=split.seed, progress=progress)
+    training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
+    own = source_priors(labels, split.source, split.relations if couple else (), training)
+    priors = {"training": training, "population": population_prior(own, split.source)}
+    return StackModel(split.encoder, stack, prior=prior, priors=priors)
+
+
+def student_targets(model: StackModel, split: Split) -> dict[str, NDArray[np.float32]]:
+    """Return the scores that a student learns from, by task (n, width): own labels weigh .9."""
+    X = np.asarray(split.train.inputs, np.float64)
+    targets = soft_targets(model.stack, X, split.train.annotations)
+    return {
+        task.name: np.asarray(scores_of(task, targets[task.name]), np.float32)
+        for task in model.tasks
+    }
+
+
+def describe(model: StackModel) -> dict[str, Any]:
+    """Return what happened: weights of learners, strengths of relations, candidates, history."""
+    stack = model.stack
+    return {
+        "weights": stack.weights, "strengths": list(stack.strengths), "guard": stack.guard,
+        "history": list(stack.history),
+    }  # fmt: skip

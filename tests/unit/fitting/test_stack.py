@@ -1,0 +1,100 @@
+"""Stacks of learners in the estimator and in studies."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from study_example import write_study
+
+from labelweave import MultiTaskClassifier
+from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
+from labelweave.fitting._methods import METHODS
+from labelweave.fitting._stack import StackModel, load_model
+from labelweave.model import Model
+
+
+def scattered(n=240, seed=0):
+    """Four classes; three labels that follow from them; no row with both."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, 4, n)
+    X = pd.DataFrame(rng.normal(size=(n, 6)) + 1.2 * np.eye(6)[kind % 6][:, :6])
+    names = np.array(["ash", "beech", "elm", "oak"])
+    table = pd.DataFrame({"kind": names, "tall": ["yes", "no", "yes", "no"],
+                          "leaf": ["long", "long", "round", "oval"]})  # fmt: skip
+    y = pd.DataFrame({"kind": names[kind]}).merge(table, on="kind", how="left")
+    train = y.copy()
+    few = np.concatenate([np.flatnonzero(kind == c)[:2] for c in range(4)])
+    train.loc[few, ["tall", "leaf"]] = None
+    train.loc[np.setdiff1d(np.arange(n), few), "kind"] = None
+    X.columns = [f"x{i}" for i in range(6)]
+    return X, y, train, table
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, _, train, table = scattered()
+    return MultiTaskClassifier(relations={"kind": table}, method="coupled").fit(X, train)
+
+
+def test_coupled_is_better_than_each_task_alone(fitted):
+    X, _, train, _ = scattered()
+    alone = MultiTaskClassifier(method="best_single_task").fit(X, train)
+    new, truth, *_ = scattered(seed=1)
+    right = [(m.predict(new)["kind"] == truth["kind"]).mean() for m in (fitted, alone)]
+    assert right[0] > right[1] + 0.02
+    assert set(fitted.weights_) == set(fitted.guard_) == {"kind", "tall", "leaf"}
+    for weights in fitted.guard_.values():
+        assert sum(weights.values()) == pytest.approx(1)
+    assert {s["relation"] for s in fitted.strengths_} <= {"kind->tall", "kind->leaf"}
+    assert alone.strengths_ == []
+
+
+def test_a_saved_stack_predicts_bitwise_the_same(fitted, tmp_path):
+    X, *_ = scattered()
+    fitted.save(tmp_path)
+    again = MultiTaskClassifier.load(tmp_path)
+    assert isinstance(load_model(tmp_path), StackModel)
+    for name, p in fitted.predict_proba(X).items():
+        assert np.array_equal(p, again.predict_proba(X)[name])
+
+
+def test_a_folder_holds_the_model_that_was_saved_last(fitted, tmp_path):
+    X, _, train, table = scattered()
+    fitted.save(tmp_path)
+    student = MultiTaskClassifier(relations={"kind": table}, method="multi_task", steps=5)
+    student.fit(X, train).save(tmp_path)
+    assert isinstance(load_model(tmp_path), Model)
+
+
+def test_the_student_is_one_network_close_to_its_teacher(fitted):
+    X, _, train, table = scattered()
+    student = MultiTaskClassifier(relations={"kind": table}, method="student", steps=300)
+    student.fit(X, train)
+    assert isinstance(student.model_, Model)
+    assert len(student.model_.networks) == 1
+    same = student.predict(X)["kind"] == fitted.predict(X)["kind"]
+    assert same.mean() > 0.85
+
+
+def test_a_study_trains_them_where_it_names_them(tmp_path):
+    path = write_study(tmp_path, methods=["best_single_task", "student"], seeds=[1])
+    study = Study.from_file(path)
+    # the student's teacher is there, too; without a word none of them is
+    assert study.methods == ["single_task", "coupled", "student", "best_single_task"]
+    assert not {"coupled", "student", "best_single_task"} & set(
+        Study.from_file(write_study(tmp_path / "all", methods=None)).methods
+    )
+    results = study.compare(jobs=1, progress=False)
+    assert list(results["methods"]) == study.methods
+    again = Study.from_file(path).compare(jobs=1, progress=False)
+    assert again["methods"] == results["methods"]
+    teachers = [run for run in results["runs"] if run["method"] == "student"]
+    assert len(teachers) == 1
+
+
+def test_inputs_must_be_columns():
+    for name in ("coupled", "student", "best_single_task"):
+        lacking = METHODS[name].lacks(relations=False, hidden_labels=False, columns=False)
+        assert lacking == "inputs that are columns, or images with an 'encoder'"
+    with pytest.raises(LabelweaveError, match="no model here"):
+        load_model("nowhere")
