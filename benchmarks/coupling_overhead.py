@@ -9,8 +9,8 @@ processor's, so that other programs disturb it little. Cases and targets:
 - cnn: residual CNN of 11 M weights on 64x64 images, batch 32, the same relation: at most 1.05;
 - many: the MLP, 50 relations over 30 tasks, batch 512: at most 2.2.
 
-With ``--compile`` both objectives are compiled (`torch.compile`, needs a C++ compiler): at most 1.15,
-1.02 and 1.5.
+With ``--compile`` both objectives are compiled (`torch.compile`, needs a C++ compiler): at most
+1.15, 1.02 and 1.5.
 
 Half the rows carry the source's label, the other half the target's. "supervised" is our objective
 without couplings, "plain" a hand-written PyTorch loop with one masked loss a task: the floor.

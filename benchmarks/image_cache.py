@@ -114,7 +114,8 @@ def main() -> None:
         _row("decode", f"{jobs} processes", "images_per_second_each", [decoded]),
     ]
     print(
-        f"{'case':8} {'method':14} {'metric':24} {'median':>10} {'mean':>10} {'low':>10} {'high':>10}"
+        f"{'case':8} {'method':14} {'metric':24} "
+        f"{'median':>10} {'mean':>10} {'low':>10} {'high':>10}"
     )
     for row in results:
         figures = " ".join(f"{row[name]:10,.2f}" for name in FIGURES)

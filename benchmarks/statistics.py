@@ -1,9 +1,9 @@
 """Whether the statistics of a comparison keep what they promise, on simulated studies.
 
 Run ``python -m benchmarks.statistics [--quick] [--json OUT] [--case NAME]``. A simulated study has
-rows (in groups of 8 or alone) of which every seed tests a share of a fifth, two methods that are right
-on a row by its difficulty, their own bent for row and group, and how their training came out. The
-truth is known: what the methods would get on new rows and new trainings. Cases:
+rows (in groups of 8 or alone) of which every seed tests a share of a fifth, two methods that are
+right on a row by its difficulty, their own bent for row and group, and how their training came out.
+The truth is known: what the methods would get on new rows and new trainings. Cases:
 
 - ``coverage``: share of 95 % intervals of the difference that hold the truth; the two methods are
   equally good, so what is missing to 1 is the rate of false alarms of one test.

@@ -3,8 +3,8 @@
 Run ``python -m benchmarks.weighting_overhead [--quick] [--json OUT]``. 8 tasks of 6 classes, each
 labelled on a quarter of 512 rows, and an MLP 64-256-256; or the residual network of 11 M weights of
 `benchmarks.residual_network` on 32 images. A step is forward, objective, backward and fused AdamW
-on one thread; the methods take turns after every step, and the ratio is the median over turns of the
-ratio within a turn (low, high: the quartiles), in the processor's time. Aim for the gradient
+on one thread; the methods take turns after every step, and the ratio is the median over turns of
+the ratio within a turn (low, high: the quartiles), in the processor's time. Aim for the gradient
 methods on the features: at most 1.15.
 """
 

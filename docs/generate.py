@@ -61,23 +61,23 @@ Paths are relative to the study file. An unknown key is an error that names the 
 This page is written by `python docs/generate.py`.
 """
 ORIGINS = """\
-Coupled methods take their relations from where `relatedness: {from: ...}` says, and a method can say so
-for itself: `{method: full, relations: {from: predictions}}`, in results `full.predictions`. `from` is
-`all` (the default: the tables as a prior, corrected by all else), `knowledge` (the tables),
+Coupled methods take their relations from where `relatedness: {from: ...}` says, and a method can
+say so for itself: `{method: full, relations: {from: predictions}}`, in results
+`full.predictions`. `from` is `all` (the default: the tables as a prior, corrected by all else), `knowledge` (the tables),
 `annotations` (counts of co-labelled rows), `predictions` (of the method `multi_task`, with the
 counts) or `given`. For every seed the relations are estimated on the training rows, and only those
 that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
 tables are used as they are, unchecked: a wrong one harms.
 
-With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) a method finds out
-how the labels err, couples by the tables of clean labels, and takes the noise into account; the
+With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) a method finds
+out how the labels err, couples by the tables of clean labels, and takes the noise into account; the
 labels that are likely wrong are in `mislabelled.csv` beside the results ([noise.md](noise.md)).
 
 A method can have coupling options of its own, under a name of its own:
 `{method: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
-{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such a method
-is shown and judged like any other; the recommended method is one of the usual ones. `labelweave
-ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
+{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such a
+method is shown and judged like any other; the recommended method is one of the usual ones.
+`labelweave ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
 
 A coupled method that names `distillation` is taught by the single-task networks besides:
 `{method: full, name: full taught, couplings: {distillation: {weight: 0.1}}}`.

@@ -55,7 +55,7 @@ def _bare(value: Any) -> Any:
 
 
 def some(names: Sequence[str], limit: int = 8) -> "list[str] | Message":
-    """Return a list of names for a message, cut after `limit` of them with the count of the rest."""
+    """Return names for a message, cut after `limit` of them, with the count of the rest."""
     rest = len(names) - limit
     return Message("format.more", names=list(names[:limit]), n=rest) if rest > 0 else list(names)
 
@@ -91,8 +91,8 @@ class Messages:
     def __call__(self, key: str, **values: object) -> str:
         """Return the text of a key with its values filled in; the number `n` decides the plural.
 
-        A list becomes quoted names, a message of the results a text; a text's own format of a number
-        (``{lift:.3f}``) gets the language's marks.
+        A list becomes quoted names, a message of the results a text; a text's own format of a
+        number (``{lift:.3f}``) gets the language's marks.
         """
         text = self.texts[key]
         if isinstance(text, Mapping):

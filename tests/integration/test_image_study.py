@@ -156,8 +156,8 @@ def test_wrong_settings_are_told_in_one_line(tmp_path):
         "they become, such as 'inputs: {image: {size: 224}}'"
     )
     assert refused(tmp_path, methods=["strong_single_task"]) == (
-        "key 'methods': method 'strong_single_task' needs inputs that are columns, or images with an "
-        "'encoder', found none"
+        "key 'methods': method 'strong_single_task' needs inputs that are columns, or images with "
+        "an 'encoder', found none"
     )
 
 

@@ -355,10 +355,10 @@ def test_no_time_is_told(tmp_path):
     [
         ({}, "tuning needs validation rows, found none: set 'split: {validation: 0.2}', or give a "
              "source 'split: validation'"),
-        ({"tune": {"method": "oracle"}, "split": SPLIT}, "method 'oracle' cannot be tuned: expected one "
-         "that trains one network for all tasks, and is no control"),
-        ({"tune": {"method": "distillation"}, "split": SPLIT}, "method 'distillation' cannot be tuned: "
-         "the single-task networks teach it; tune another method"),
+        ({"tune": {"method": "oracle"}, "split": SPLIT}, "method 'oracle' cannot be tuned: "
+         "expected one that trains one network for all tasks, and is no control"),
+        ({"tune": {"method": "distillation"}, "split": SPLIT}, "method 'distillation' cannot "
+         "be tuned: another method teaches it; tune another one"),
         ({"tune": {"method": "ful"}, "split": SPLIT}, "no such method 'ful', "),
         ({"tune": {"search": {"training": False, "network": False, "couplings": False}},
           "split": SPLIT}, "key 'tune.search': nothing is left to be searched"),

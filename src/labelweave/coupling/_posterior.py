@@ -5,8 +5,8 @@ p(s, o | x) is proportional to p(s|x) p(o|x) (T[s, o] / pi_o)^lambda for every r
 priors count once. On a forest, messages (Pearl, 1988, chapter 4) give the exact marginals.
 
 Every task is one variable. A multiclass task has its classes as states. A multilabel task with one
-relation, as its target, falls apart into its labels, each a leaf. Any other multilabel task (several
-relations, or the causes of a noisy-OR) has all combinations of its labels as states.
+relation, as its target, falls apart into its labels, each a leaf. Any other multilabel task
+(several relations, or the causes of a noisy-OR) has all combinations of its labels as states.
 
 The strength lambda and the base rates pi may differ by direction: a message to a task uses those
 towards it, and so does that task's marginal. With equal ones, all marginals are those of one joint

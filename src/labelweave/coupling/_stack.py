@@ -1,4 +1,4 @@
-"""What `fit_coupled` returns: the guarded coupling of all tasks' learners; it predicts and saves."""
+"""What `fit_coupled` returns: the guarded coupling of all tasks, to predict with and to save."""
 
 import json
 from collections.abc import Mapping, Sequence

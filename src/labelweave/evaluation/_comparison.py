@@ -100,11 +100,11 @@ CHUNK = 2**19
 def group_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]:
     """Return how often each of G groups is drawn in each resampling of G groups, shape (B, G).
 
-    The weights depend on the arguments alone, so that all methods of a study are measured on the same
-    resamplings. A group of one row is a row; the rows of a larger one all get the group's weight.
-    Drawing rows anew within drawn groups would count their variance twice (Davison & Hinkley,
-    "Bootstrap Methods and their Application", 1997, 3.8; Field & Welsh, "Bootstrapping clustered
-    data", 2007).
+    The weights depend on the arguments alone, so that all methods of a study are measured on the
+    same resamplings. A group of one row is a row; the rows of a larger one all get the group's
+    weight. Drawing rows anew within drawn groups would count their variance twice (Davison &
+    Hinkley, "Bootstrap Methods and their Application", 1997, 3.8; Field & Welsh, "Bootstrapping
+    clustered data", 2007).
 
     Args:
         groups: G, the number of groups.

@@ -53,7 +53,8 @@ class Row:
     def to_dict(self) -> dict[str, str]:
         """Return the row as results hold it."""
         return {
-            "method": self.method, "label": self.label, "form": self.form, "relations": self.relations,
+            "method": self.method, "label": self.label, "form": self.form,
+            "relations": self.relations,
         }  # fmt: skip
 
 

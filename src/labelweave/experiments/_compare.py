@@ -90,7 +90,8 @@ def of_study(folder: Path, method: str | None = None) -> Side:
     if not records:
         methods = list(results["methods"])
         raise LabelweaveError(
-            f"{folder}: no method '{chosen}', expected {listing(methods, 9)}{nearest(chosen, methods)}"
+            f"{folder}: no method '{chosen}', expected {listing(methods, 9)}"
+            f"{nearest(chosen, methods)}"
         )
     study = Study(settings, folder.resolve().parents[depth])
     collection = study.data.collection

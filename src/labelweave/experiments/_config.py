@@ -101,8 +101,8 @@ class StudyConfig(FitConfig):
         noisy = [name for name in self._asked() if self._found(name).noise]
         if own and noisy:
             raise ValueError(
-                f"method '{noisy[0]}' estimates label noise, which does not go with the loss of task "
-                f"'{next(iter(own))}'"
+                f"method '{noisy[0]}' estimates label noise, which does not go with the loss of "
+                f"task '{next(iter(own))}'"
             )
         return self
 
@@ -163,7 +163,7 @@ class StudyConfig(FitConfig):
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
     def method_list(self, related: bool) -> list[str]:
-        """Return the methods in their usual order, the baseline and what others start from included.
+        """Return the methods in their usual order, with the baseline and what others start from.
 
         Without `methods`: every method that the study can have.
 

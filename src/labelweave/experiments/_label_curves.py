@@ -1,7 +1,7 @@
 """Label curves of a study: single-task networks on fewer labels, and on hidden ones if any.
 
-A point of the curve is the method ``single_task`` on a split with fewer labels, and so a run like any
-other: found by its content, resumed, trained in the same pool.
+A point of the curve is the method ``single_task`` on a split with fewer labels, and so a run like
+any other: found by its content, resumed, trained in the same pool.
 """
 
 from collections.abc import Mapping, Sequence
@@ -191,8 +191,8 @@ def total_saved(
     """Return mean and interval of what is saved on the tasks where that is shown.
 
     Shown is a saving whose interval does not hold 0; other tasks count nothing, for noise over many
-    tasks would add up to a saving. A task whose curve never reaches the joint method counts as far as
-    the curve may go on.
+    tasks would add up to a saving. A task whose curve never reaches the joint method counts as far
+    as the curve may go on.
 
     Args:
         curves: by task its label curve.

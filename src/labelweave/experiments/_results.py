@@ -95,8 +95,8 @@ def left_behind(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         runs: per method its finished runs.
 
     Returns:
-        Per method ``tasks``: task name to ``labels``, ``rarest``, ``rarest_labels``, ``share`` (of the
-        gradient), ``rate`` and ``half`` (`labelweave.training.speeds`), ``train`` and
+        Per method ``tasks``: task name to ``labels``, ``rarest``, ``rarest_labels``, ``share`` (of
+        the gradient), ``rate`` and ``half`` (`labelweave.training.speeds`), ``train`` and
         ``validation`` (share of a constant predictor's loss that is gone), ``train_score`` and
         ``validation_score``, ``state``, and of a conflict ``other`` and ``cosine``; and
         ``cosine``, rows of mean cosines in the order of the tasks. None where nothing was measured.
@@ -211,8 +211,8 @@ def collect(
     Args:
         config: the study's settings.
         splits: one split a seed.
-        runs: per method its runs that ended well, in the order of `splits`; a method that failed on some
-            seed is left out.
+        runs: per method its runs that ended well, in the order of `splits`; a method that failed on
+            some seed is left out.
         failures: what went wrong: method, seed, error.
         command: how to reproduce the results.
     """

@@ -1,4 +1,4 @@
-"""Runs: one method on one seed, kept in a folder that is found again by the hash of what made it."""
+"""Runs: one method on one seed, kept in a folder named by the hash of what made it."""
 
 import hashlib
 import json

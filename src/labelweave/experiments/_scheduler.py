@@ -28,8 +28,8 @@ class Trained:
     Attributes:
         splits: by method the data that it was trained on, one a seed.
         runs: by method its runs, in the same order; a method that failed on some seed is left out.
-        related: by origin the relatedness of every seed; of an origin that no method asks for, of the
-            first seed only.
+        related: by origin the relatedness of every seed; of an origin that no method asks for, of
+            the first seed only.
         failures: what went wrong: method, seed, error.
     """
 

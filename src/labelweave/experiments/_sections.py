@@ -67,9 +67,9 @@ class TaskSection(Section):
 class RelationSection(Section):
     """Where relations come from: an expert's table, or rows that carry both labels.
 
-    Without a table the pair is counted on co-labelled rows, or estimated in methods that say so. From
-    a multiclass task the relation is a table, from a multilabel one a noisy-OR: each of its labels
-    may switch on labels of the targets.
+    Without a table the pair is counted on co-labelled rows, or estimated in methods that say so.
+    From a multiclass task the relation is a table, from a multilabel one a noisy-OR: each of its
+    labels may switch on labels of the targets.
 
     Attributes:
         source: the task that speaks: its classes, or its labels, are the rows.
@@ -264,7 +264,8 @@ class LabelCurvesSection(Section):
         seeds: the points of other numbers of labels than today's come from this many seeds, the
             first ones.
         shares: shares of every task's labelled training rows, 0 to 1; 1 is always among them.
-        method: the method whose labels are counted; default: the recommended one, or the best coupled.
+        method: the method whose labels are counted; default: the recommended one, or the best
+            coupled.
     """
 
     shares: list[float] = Field(default=[0.1, 0.2, 0.4, 0.8, 1.0], min_length=1)
@@ -414,8 +415,8 @@ class MethodSection(Section):
 
     Attributes:
         method: the method's name.
-        name: what to call it in results; needed with couplings or training, for the usual method may
-            be there too.
+        name: what to call it in results; needed with couplings or training, for the usual method
+            may be there too.
         relations: where its relations come from; default: as ``relatedness`` says.
         noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
         couplings: options of its couplings; they take the place of the study's. A coupled method
@@ -472,7 +473,7 @@ class MethodSection(Section):
         return self.name or self.usual
 
     def found(self) -> Method:
-        """Return the method; its name stays that of the usual one, so that equal runs are shared."""
+        """Return the method under the usual one's name, so that equal runs are shared."""
         method = find_method(self.usual)
         options = [
             f"{coupling} {key}={value}"

@@ -159,7 +159,8 @@ class Study:
 
         Runs that are there already, made from the same content, are not repeated. Writes
         ``results.json``, ``results.csv``, ``report.html``, ``report.md``, ``summary.png`` and
-        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where a method estimates label noise.
+        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where a method estimates label
+        noise.
 
         Args:
             jobs: processes side by side; None = one a core.

@@ -79,9 +79,9 @@ def tune(
         progress: show a bar when on a terminal.
 
     Returns:
-        JSON-able: ``method``, ``seeds``, ``baseline`` (per task the mean score), ``trials`` (number,
-        state, value, gains and settings of each), ``front`` and ``best`` (numbers of trials),
-        ``settings`` of the best, ``usual`` (the study's own values of these).
+        JSON-able: ``method``, ``seeds``, ``baseline`` (per task the mean score), ``trials``
+        (number, state, value, gains and settings of each), ``front`` and ``best`` (numbers of
+        trials), ``settings`` of the best, ``usual`` (the study's own values of these).
 
     Raises:
         LabelweaveError: nothing to search, no validation rows, a method that cannot be tuned, no
@@ -111,8 +111,8 @@ def tune(
         own = current(config, space)
         _take_up(search, None if own is None else stored(own, space))
         job = Job(
-            validation.config, method, ready.splits, baseline, space, validation.output, name, deadline,
-            os.getpid(),
+            validation.config, method, ready.splits, baseline, space, validation.output, name,
+            deadline, os.getpid(),
         )  # fmt: skip
         _run(job, len(settled(search)), wanted, workers, progress)
         done = settled(search)

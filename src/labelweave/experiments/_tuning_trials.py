@@ -365,13 +365,13 @@ def tunable(config: StudyConfig, name: str) -> Method:
         )
     if method.teacher is not None:
         raise LabelweaveError(
-            f"method '{name}' cannot be tuned: the single-task networks teach it; tune another method"
+            f"method '{name}' cannot be tuned: another method teaches it; tune another one"
         )
     return method
 
 
 def default_method(config: StudyConfig, related: bool) -> str:
-    """Return the method that is tuned where the study does not say: the last coupled one of its methods.
+    """Return the method to tune where the study names none: its last coupled one.
 
     Args:
         config: the study's settings.

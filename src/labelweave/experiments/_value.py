@@ -355,8 +355,8 @@ def check_value(config: StudyConfig, methods: Sequence[str], tasks: Sequence[str
     asked = section.method if section else None
     if asked is not None and asked not in methods:
         raise LabelweaveError(
-            f"key 'label_curves.method': method '{asked}' is not compared, expected {listing(methods, 9)}"
-            f"{nearest(asked, methods)}"
+            f"key 'label_curves.method': method '{asked}' is not compared, expected "
+            f"{listing(methods, 9)}{nearest(asked, methods)}"
         )
     for name in prices.label if prices else ():
         if name not in tasks:
@@ -393,8 +393,8 @@ def add_value(
 ) -> None:
     """Add to a study's results what joining is worth; write ``label_next.csv`` and ``costs.json``.
 
-    Trains the label curves' runs that are not there yet. Without a baseline or a joint method nothing
-    is added.
+    Trains the label curves' runs that are not there yet. Without a baseline or a joint method
+    nothing is added.
 
     Args:
         results: of the study; label curves, costs, money, label plan and decision are added.

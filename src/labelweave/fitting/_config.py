@@ -85,5 +85,5 @@ class FitConfig(Section):
         return [self.training]
 
     def check_couplings(self, check: Callable[[dict[str, dict[str, Any]]], object]) -> None:
-        """Call `check` with all coupling options that may be used; it raises where they are wrong."""
+        """Call `check` with all coupling options in use; it raises where they are wrong."""
         check(self.couplings)

@@ -21,9 +21,9 @@ class Method:
         name: the method's name in study files and results.
         title: what it is, in one line.
         kind: ``joint`` trains one network for all tasks, ``single`` one for each task, ``trees``
-            scikit-learn's trees for each task, ``stack`` a library of learners (`labelweave.coupling`),
-            ``student`` one network that a stack teaches, ``derived`` works on another method's
-            predictions.
+            scikit-learn's trees for each task, ``stack`` a library of learners
+            (`labelweave.coupling`), ``student`` one network that a stack teaches, ``derived`` works
+            on another method's predictions.
         couplings: the couplings of its objective (`labelweave.losses.COUPLINGS`).
         relations: the relations as given, or with their rows shuffled.
         all_labels: train on labels that the study hides from the other methods.
@@ -68,7 +68,7 @@ class Method:
 
     @property
     def teacher(self) -> str | None:
-        """The method whose models, on the same seed, teach it; None = it learns from labels only."""
+        """The method whose models of the same seed teach it; None = labels alone do."""
         if self.kind == "student":
             return self.base
         return BASELINE if self.distils else None
@@ -189,7 +189,7 @@ METHODS: dict[str, Method] = {
 
 
 def find_method(name: str) -> Method:
-    """Return a method by its name; ``full.predictions`` is ``full`` with relations from predictions.
+    """Return a method by name; ``full.predictions`` is ``full`` with relations from predictions.
 
     ``full.predictions.noise`` has in addition the label noise estimated.
 

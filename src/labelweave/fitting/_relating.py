@@ -1,4 +1,4 @@
-"""How the tasks of a split relate: estimated by an uncoupled model, and what follows for the split."""
+"""How the tasks of a split relate, estimated by an uncoupled model."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace

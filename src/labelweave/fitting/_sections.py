@@ -132,8 +132,9 @@ class RelatednessSection(Section):
     """How relations are checked and estimated.
 
     Attributes:
-        from: which evidence the coupled methods' relations come from, where a method does not say: all
-            (the expert's tables, corrected by the data), knowledge, annotations, predictions, or
+        from: which evidence the coupled methods' relations come from, where a method does not say:
+            all (the expert's tables, corrected by the data), knowledge, annotations, predictions,
+            or
             given: the tables as they are, unchecked. But for given, only what holds on held-out
             rows couples tasks.
         strength: pseudo-rows that a row of an expert's table counts.

@@ -60,7 +60,7 @@ class UserLearner(Learner):
 
 
 def resolve_learners(choice: Sequence[LearnerChoice] | None) -> tuple[Learner, ...]:
-    """Return learners from names, `Learner` objects, scikit-learn classifiers and ``module:`` paths.
+    """Return learners from names, `Learner` objects, classifiers and ``module:`` paths.
 
     Args:
         choice: None = the whole library. ``module:package.Class`` names a class, or an object, of

@@ -1,4 +1,4 @@
-"""Fitted learners in one file: scikit-learn's by skops, with a fixed list of types that may be read.
+"""Fitted learners in one file, by skops, with a fixed list of types that may be read.
 
 skops writes no pickle. A file is read only if every type in it is one of scikit-learn's that are
 listed here, or comes from a package that the user trusts.

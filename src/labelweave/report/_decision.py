@@ -47,7 +47,7 @@ def recommended_method(results: Mapping[str, Any]) -> str:
 
 
 def shown_method(results: Mapping[str, Any]) -> str:
-    """Return the method whose figures are told: the recommended one, or the best beside a baseline."""
+    """Return the method to report: the recommended one, or the best beside a baseline."""
     given = results["decision"].get("method")
     if given in results["methods"]:
         return str(given)
@@ -76,8 +76,8 @@ def joining(results: Mapping[str, Any], method: str) -> str:
 def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
     """Return the verdict in words, in one line.
 
-    It holds the best coupled method against the baseline, names the recommended method where that is
-    another one, and says where a control has a higher mean than the recommended method.
+    It holds the best coupled method against the baseline, names the recommended method where that
+    is another one, and says where a control has a higher mean than the recommended method.
 
     Args:
         results: the content of a study's results.json.

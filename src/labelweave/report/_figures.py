@@ -147,7 +147,7 @@ COURSES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), ("#009E73", "^", "-."))
 
 
 def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, say: Messages) -> str:
-    """Draw the metric of single-task models by their number of labels, and the joint method's level.
+    """Draw single-task models' metric by their number of labels, and the joint method's level.
 
     Args:
         task: the task's name.

@@ -276,7 +276,7 @@ def common(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
 
 
 def _title(results: Mapping[str, Any], method: str, say: Messages) -> str:
-    """Return what a method is: the catalogue's text for a usual method, else the study's own title."""
+    """Return what a method is: the catalogue's text, or the study's own title."""
     name, *parts = method.split(".")
     keys = [f"method.{name}", *(f"method_with.{part}" for part in parts)]
     if all(say.has(key) for key in keys):

@@ -110,7 +110,7 @@ def _tasks_as_rows(
 def _blocks(
     results: Mapping[str, Any], methods: Sequence[str], codes: Mapping[str, str], console: Console
 ) -> list[Table]:
-    """Return the fewest tables of about equal width that fit the console, at least one method each."""
+    """Return the fewest tables of about equal width that fit the console."""
     tables: list[Table] = []
     for count in range(1, len(methods) + 1):
         size = -(-len(methods) // count)
@@ -219,8 +219,9 @@ def print_tuning(results: Mapping[str, Any], console: Console) -> None:
     for trial in results["trials"]:
         count[trial["state"]] += 1
     console.print(
-        f"{len(results['trials'])} trials of {printable(results['method'])}: {count['complete']} to "
-        f"their end, {count['pruned']} given up early, {count['fail']} failed; "
+        f"{len(results['trials'])} trials of {printable(results['method'])}: "
+        f"{count['complete']} to their end, {count['pruned']} given up early, "
+        f"{count['fail']} failed; "
         f"seeds: {', '.join(map(str, results['seeds']))}",
         markup=False, highlight=False,
     )  # fmt: skip

@@ -55,7 +55,8 @@ def find_model(
     seeds = [s for name, s in models if name == chosen]
     if not seeds:
         raise LabelweaveError(
-            f"{folder}: no model of method '{chosen}', expected {listing(methods)}{nearest(chosen, methods)}"
+            f"{folder}: no model of method '{chosen}', expected {listing(methods)}"
+            f"{nearest(chosen, methods)}"
         )
     if seed is not None and seed not in seeds:
         raise LabelweaveError(f"{folder}: no model of seed {seed}, expected one of {seeds}")

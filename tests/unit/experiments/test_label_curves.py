@@ -229,8 +229,8 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
         ),
         (
             {"label_curves": {"method": "ful"}},
-            "key 'label_curves.method': method 'ful' is not compared, expected 'single_task', 'full'; "
-            "did you mean 'full'?",
+            "key 'label_curves.method': method 'ful' is not compared, expected 'single_task', "
+            "'full'; did you mean 'full'?",
         ),
         (
             {"label_curves": {"shares": [1.5]}},

@@ -305,8 +305,8 @@ def test_headline_of_a_harmful_best_method_recommends_another():
         "It takes 1 network in place of 2.",
     ]
     assert risks(results) == [
-        "It is chosen by the test rows' means: among methods that do alike, the best looks a little "
-        "better than it is."
+        "It is chosen by the test rows' means: among methods that do alike, the best looks a "
+        "little better than it is."
     ]
 
 
@@ -518,7 +518,10 @@ GOOD = small({"single_task": [0.5], "full": [0.6]}, {"full": ["gain"]})
     [
         ([], "results: found list, expected a table with 'study', 'tasks', 'methods'"),
         ({"study": "s", "task": [], "methods": {}}, "results: no 'tasks'; did you mean 'task'?"),
-        (GOOD | {"tasks": []}, "results: found 0 tasks and 2 methods, expected at least one of each"),
+        (
+            GOOD | {"tasks": []},
+            "results: found 0 tasks and 2 methods, expected at least one of each",
+        ),
         (GOOD | {"tasks": [{"name": "t0"}]}, "results, task 1: no 'main_metric'"),
         (GOOD | {"methods": {"full": {"t1": {}}}},
          "results, methods, 'full': found 't1', expected one of 't0'; did you mean 't0'?"),
