@@ -1,0 +1,53 @@
+"""What docs/architecture.md promises of imports, counted by tools/house.py."""
+
+from pathlib import Path
+
+from tools.house import circles, edges, modules, repeated
+
+ROOT = Path(__file__).parents[2]
+PATHS = modules(ROOT / "src")
+ABOVE = {"experiments", "cli", "report", "tracking", "serving"}  # what training does not know
+# Relatedness.plot asks the report for its heat map, at the call
+PLOT = ("labelweave.relations._relatedness", "labelweave.report")
+
+
+def room(module: str) -> str:
+    return [*module.split("."), ""][1]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circles(edges(PATHS)) == []
+    assert circles(edges(PATHS, anywhere=True)) == []
+
+
+def test_nothing_below_the_experiments_imports_them_or_the_report() -> None:
+    below = {
+        (name, target)
+        for name, target in edges(PATHS, anywhere=True)
+        if room(name) not in ABOVE and room(target) in ABOVE and name != "labelweave.__main__"
+    }
+    assert {pair for pair in below if not (pair[0] == PLOT[0] and pair[1].startswith(PLOT[1]))} == (
+        set()
+    )
+
+
+def test_the_report_only_renders() -> None:
+    known = {room(target) for name, target in edges(PATHS, anywhere=True) if room(name) == "report"}
+    assert known <= {"report", "errors", "_files", "_messages", "evaluation"}
+
+
+def test_circles_and_repeated_names_are_found_where_there_are_some(tmp_path: Path) -> None:
+    package = tmp_path / "house"
+    package.mkdir()
+    (package / "__init__.py").write_text("from typing import TYPE_CHECKING\n")
+    (package / "a.py").write_text("from house import b\n\ndef door(): ...\n")
+    (package / "b.py").write_text("from . import c\n\ndef door():\n    import house.a\n")
+    (package / "c.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.a import door\n"
+    )
+    paths = modules(tmp_path)
+    assert sorted(paths) == ["house", "house.a", "house.b", "house.c"]
+    assert edges(paths) == {("house.a", "house.b"), ("house.b", "house.c")}
+    assert circles(edges(paths)) == []
+    assert circles(edges(paths, anywhere=True)) == [["house.a", "house.b"]]
+    assert repeated(paths) == {"door": ["house.a", "house.b"]}
