@@ -1,17 +1,24 @@
-# `make demo` and `make test` do all their own set-up; a second call starts at once.
+# Every target does its own set-up; a second call starts at once.
 PYTHON ?= python3
 PIP_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST := .venv-lowest
 
-.PHONY: demo test check format clean
+# A file's tests stay in one process, so that its fixtures are made once; files in order, long ones first.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-all test-lowest check format docs house clean
 
 demo: $(READY)
 	$(BIN)/labelweave demo
 
 test: $(READY)
-	$(BIN)/pytest -n 2
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY)
+	$(PYTEST) --durations=20
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -21,6 +28,28 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+house: $(READY)
+	$(BIN)/python tools/house.py
+
+# The oldest releases that pyproject.toml allows, of what it names itself. torch stays at the release
+# of constraints.txt: on Linux an older one from the usual index is a CUDA build of gigabytes.
+test-lowest: $(LOWEST)/.ready
+	$(LOWEST)/bin/pytest -n 2 --dist loadfile -m "not slow" tests/unit tests/integration/test_study.py
+
+$(LOWEST)/.ready: pyproject.toml constraints.txt
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install -q $(PIP_FLAGS) uv
+	$(LOWEST)/bin/uv pip compile -q --no-deps --no-header --no-annotate --resolution lowest-direct \
+		--extra cases --extra text --extra track --extra tune --extra vision pyproject.toml \
+		| grep -v '^torch==' > $(LOWEST)/lowest.txt
+	grep '^torch==' constraints.txt >> $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/python -m pip install -q $(PIP_FLAGS) -c $(LOWEST)/lowest.txt torch numpy
+	$(LOWEST)/bin/python -m pip install -q $(PIP_FLAGS) -c $(LOWEST)/lowest.txt -e '.[cases,dev]'
+	touch $(LOWEST)/.ready
 
 # The CPU build of torch comes first and alone, so that nothing else asks for the CUDA one.
 # Where the package index gives CUDA builds on Linux, name an index of CPU wheels: PIP_FLAGS=...
@@ -32,4 +61,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) $(LOWEST) build dist

@@ -1,10 +1,17 @@
+import os
+import shutil
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from command_line import CommandLine
+from filelock import FileLock
 from hypothesis import settings
+from study_example import write_study
+
+from labelweave.experiments import Study
 
 torch.set_num_threads(1)
 settings.register_profile("labelweave", deadline=None)
@@ -25,3 +32,39 @@ def interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the study file of one study of all methods, trained once a session.
+
+    All workers share it, so a test may look but not write; `trained_copy` is for those that do.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    path = shared / "trained" / "study.yaml"
+    with FileLock(shared / "trained.lock"):
+        if not path.exists():
+            being = write_study(
+                shared / "being_trained",
+                methods=None,
+                scatter=[
+                    {"name": "kind_lab", "tasks": ["kind"], "per_class": 2},
+                    {"name": "form_lab", "tasks": ["form"]},
+                ],
+                seeds=[1, 2],
+                training={
+                    "steps": 100, "batch_size": 32, "learning_rate": 0.02, "sampling": "equal",
+                },
+                couplings={"distribution_matching": {"weight": 1}, "co_annotation": {"weight": 1}},
+            )  # fmt: skip
+            Study.from_file(being).run(jobs=1, progress=False)
+            being.parent.rename(path.parent)  # whole, or not there
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained_copy(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the study file of a copy of the trained study, which a module's tests may change."""
+    folder = tmp_path_factory.mktemp("copy") / "trained"
+    return shutil.copytree(trained.parent, folder) / trained.name

@@ -71,6 +71,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study, dict[s
     return folder, study, study.compare(jobs=1, progress=False)
 
 
+@pytest.mark.slow
 def test_texts_are_tokenised_once_and_a_model_learns_what_they_say(texts):
     folder, study, results = texts
     assert results["methods"]["multi_task"]["kind"]["accuracy"]["mean"] > 0.8
@@ -99,6 +100,7 @@ def test_texts_are_tokenised_once_and_a_model_learns_what_they_say(texts):
     assert Study(shorter, folder).data.stores["remark"].folder != store.folder
 
 
+@pytest.mark.slow
 def test_a_saved_model_of_texts_needs_neither_folder_nor_cache(
     texts, cli: CommandLine, tmp_path, monkeypatch
 ):
@@ -126,6 +128,7 @@ def test_a_saved_model_of_texts_needs_neither_folder_nor_cache(
         (folder / "gone").rename(folder / "model")
 
 
+@pytest.mark.slow
 def test_a_study_of_texts_is_checked_and_told(texts, cli: CommandLine):
     folder = texts[0]
     path = folder / "study.yaml"
@@ -140,6 +143,7 @@ def test_a_study_of_texts_is_checked_and_told(texts, cli: CommandLine):
     assert f"key 'network.backbone': 'hf:modell': found no folder {folder}/modell" in found.err
 
 
+@pytest.mark.slow
 def test_a_model_of_images_trains_and_predicts_without_its_folder(tmp_path):
     write_images(tmp_path, rows=30)
     write_model(tmp_path / "vit", "vit", image_size=16)
@@ -193,6 +197,7 @@ def test_code_of_ones_own_trains_in_a_study_where_it_is_trusted(tmp_path, monkey
         Model.load(folder)
 
 
+@pytest.mark.slow
 def test_the_classifier_takes_images_with_every_setting(tmp_path):
     pytest.importorskip("kornia")
     write_images(tmp_path, rows=30)
@@ -260,6 +265,7 @@ def test_settings_that_make_no_sense_are_told_before_any_data_are_read(changes, 
     assert str(caught.value).startswith(f"study: {error}")
 
 
+@pytest.mark.slow
 def test_texts_beside_other_columns_are_refused(texts):
     folder = texts[0]
     frame = pd.read_csv(folder / "a.csv").assign(weight=1)
@@ -273,6 +279,7 @@ def test_texts_beside_other_columns_are_refused(texts):
     )
 
 
+@pytest.mark.slow
 def test_folders_without_a_tokenizer_are_told(texts, tmp_path):
     folder = texts[0]
     write_model(tmp_path / "bare", "bert")

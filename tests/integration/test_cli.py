@@ -108,6 +108,7 @@ def test_failed_runs_are_named_and_give_exit_code_1(
     assert (tmp_path / "runs" / "parts" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_is_named_in_the_terminal_and_in_every_report(
     tmp_path: Path, cli: CommandLine
 ) -> None:

@@ -52,6 +52,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return Study.from_file(path).compare(jobs=1, progress=False)
 
 
+@pytest.mark.slow
 @needs_full
 @pytest.mark.parametrize(
     ("file", "jobs"),
@@ -82,6 +83,7 @@ def test_a_disk_that_fills_in_training_ends_the_study_and_the_next_call_goes_on(
     assert results["methods"] == unbroken["methods"]
 
 
+@pytest.mark.slow
 @needs_full
 @pytest.mark.parametrize("name", ["results.json", "report.html", "summary.png", "runs.jsonl"])
 def test_a_disk_that_fills_at_the_end_costs_no_run(
@@ -103,6 +105,7 @@ def test_a_disk_that_fills_at_the_end_costs_no_run(
     )
 
 
+@pytest.mark.slow
 @needs_full
 def test_a_disk_that_fills_while_relations_are_found(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
@@ -136,6 +139,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_a_real_small_disk(small_disk: Path, cli: CommandLine) -> None:
     path = write_study(small_disk, **CHANGES | {"seeds": 4})
     filler = small_disk / "filler"
@@ -212,6 +216,7 @@ def test_a_table_that_cannot_be_read(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "damage"),
     [("run.json", b"{"), ("predictions.safetensors", b"\x00"), ("predictions.safetensors", None)],

@@ -13,6 +13,8 @@ from study_process import CHECKPOINT, PATIENCE, kill_group, started, workers_of
 
 from labelweave.experiments import Study
 
+pytestmark = pytest.mark.slow
+
 CHANGES: dict[str, Any] = {
     "training": {"steps": 100, "batch_size": 32, "checkpoint_seconds": 0.1},
     "methods": ["single_task", "multi_task", "full", "post_hoc"],

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import CommandLine
-from study_example import tables, write_study
+from study_example import tables
 
 from labelweave.errors import LabelweaveError
-from labelweave.experiments import Study
 from labelweave.model import Model
 from labelweave.report import recommended_method
 from labelweave.serving._prediction import find_model, prediction_table
@@ -22,15 +21,11 @@ PRIOR = "prior: training (the shares among the labelled training rows)\n"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(trained_copy: Path) -> Path:
     """Return the results of a study with a new table, ``new.csv``, beside them."""
-    methods = ["single_task", "full", "strong_single_task"]
-    path = write_study(tmp_path_factory.mktemp("study"), seeds=[1, 2], methods=methods)
-    study = Study.from_file(path)
-    study.run(jobs=1, progress=False)
-    new = tables(20, seed=9)[0].drop(columns="kind")
-    new.to_csv(study.output / "new.csv", index=False)
-    return study.output
+    output = trained_copy.parent / "runs" / "parts"
+    tables(20, seed=9)[0].drop(columns="kind").to_csv(output / "new.csv", index=False)
+    return output
 
 
 def test_a_table_of_probabilities_equals_the_models_own(folder: Path, cli: CommandLine) -> None:
@@ -76,13 +71,15 @@ def test_the_recommended_method_is_taken_by_itself(folder: Path, cli: CommandLin
 
 def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path: Path) -> None:
     new = folder / "new.csv"
+    trees = "strong_single_task"  # keeps no model that predicts new rows
+    with_model = sorted({file.parent.name.split("-")[0] for file in folder.glob("runs/*/model")})
+    assert trees not in with_model
+    expected = ", ".join(f"'{name}'" for name in with_model)
     assert cli.refused("predict", folder, new, "--method", "fulll") == (
-        f"{folder}: no model of method 'fulll', expected 'full', 'single_task'; "
-        "did you mean 'full'?"
+        f"{folder}: no model of method 'fulll', expected {expected}; did you mean 'full'?"
     )
-    assert cli.refused("predict", folder, new, "--method", "strong_single_task") == (
-        f"{folder}: no model of method 'strong_single_task', expected 'full', 'single_task'; "
-        "did you mean 'single_task'?"
+    assert cli.refused("predict", folder, new, "--method", trees) == (
+        f"{folder}: no model of method '{trees}', expected {expected}; did you mean 'single_task'?"
     )
     assert cli.refused("predict", folder, new, "--method", "full", "--seed", 5) == (
         f"{folder}: no model of seed 5, expected one of [1, 2]"

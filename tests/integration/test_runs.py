@@ -8,6 +8,8 @@ from study_process import PATIENCE, started
 
 from labelweave.experiments import Study
 
+pytestmark = pytest.mark.slow
+
 TRAINING = {"steps": 500, "batch_size": 32, "checkpoint_seconds": 0.05}
 
 

@@ -225,6 +225,7 @@ def test_the_half_that_judges_holds_scattered_labels_of_both_kinds(tmp_path) -> 
         assert 0.25 < half[labelled].mean() < 0.75
 
 
+@pytest.mark.slow
 def test_rows_are_held_out_once_and_side_by_side_changes_nothing(tmp_path, monkeypatch) -> None:
     methods = ["multi_task", "full"]
     settings = {"relatedness": {"folds": 2}, "methods": methods, "seeds": 2}

@@ -192,6 +192,7 @@ def whole(study_file):
     return tune(Study.from_file(study_file), trials=4, progress=False)
 
 
+@pytest.mark.slow
 def test_a_search_tells_its_trials(whole):
     assert (whole["method"], whole["seeds"], set(whole["baseline"])) == (
         "full",
@@ -209,6 +210,7 @@ def test_a_search_tells_its_trials(whole):
     assert whole["best"] in whole["front"]
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_as_an_unbroken_one(whole, tmp_path, monkeypatch):
     study = Study.from_file(write_study(tmp_path, split=SPLIT, tune=SMALL))
     calls = iter(range(10))
@@ -232,6 +234,7 @@ def test_a_stopped_search_goes_on_as_an_unbroken_one(whole, tmp_path, monkeypatc
     assert next(calls) == 5  # four trials and the one that was interrupted
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_the_test_rows(whole, tmp_path):
     """Test rows of a source of their own: with wrong labels, and without any."""
     found = []
@@ -248,6 +251,7 @@ def test_nothing_depends_on_the_test_rows(whole, tmp_path):
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.slow
 def test_the_baseline_of_the_study_is_not_trained_again(whole, tmp_path, monkeypatch):
     path = write_study(tmp_path, split=SPLIT, tune=SMALL)
     study = Study.from_file(path)
@@ -305,6 +309,7 @@ def test_pruning_is_by_the_median_of_the_others_at_the_same_evaluation():
     assert isinstance(trial_module.pruner(off), optuna.pruners.NopPruner)
 
 
+@pytest.mark.slow
 def test_a_pruned_trial_leaves_no_checkpoint(tmp_path, monkeypatch):
     optuna = pytest.importorskip("optuna")
 
@@ -320,6 +325,7 @@ def test_a_pruned_trial_leaves_no_checkpoint(tmp_path, monkeypatch):
     assert not list((tmp_path / "runs/parts/tuning/runs").glob("*.partial"))
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_study_that_runs(study_file, whole, cli: CommandLine):
     answer = cli("tune", study_file, "--trials", 4)
     assert answer.code == 0, answer.err
@@ -338,6 +344,7 @@ def test_the_command_writes_a_study_that_runs(study_file, whole, cli: CommandLin
     assert all(math.isfinite(float(row["gain kind"])) for row in rows)
 
 
+@pytest.mark.slow
 def test_workers_share_a_search(study_file, whole):
     found = tune(Study.from_file(study_file), trials=6, workers=2, progress=False)
     assert found["trials"][:4] == whole["trials"]

@@ -14,7 +14,6 @@ from study_example import write_study
 
 from labelweave._files import check_free, locked
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
-from labelweave.experiments import Study
 
 HOLD = (
     "import sys, pathlib\n"
@@ -125,13 +124,11 @@ def test_commands_that_train_refuse_a_folder_in_use(
 
 
 def test_the_report_is_written_while_another_process_works(
-    tmp_path: Path, cli: CommandLine
+    trained_copy: Path, cli: CommandLine
 ) -> None:
-    path = write_study(tmp_path, training={"steps": 5, "batch_size": 8})
-    study = Study.from_file(path)
-    study.run(jobs=1, progress=False)
-    with held_elsewhere(study.output):
-        assert cli("report", study.output).code == 0
+    output = trained_copy.parent / "runs" / "parts"
+    with held_elsewhere(output):
+        assert cli("report", output).code == 0
 
 
 def refused_in_a_thread(folder: Path) -> bool:

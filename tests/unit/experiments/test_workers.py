@@ -29,6 +29,7 @@ def always_killed(_: int) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_when_a_process_is_killed_what_has_not_ended_goes_on_in_new_ones(tmp_path: Path) -> None:
     given = [(tmp_path, number) for number in range(5)]
     killed = r"study 'parts': a worker process was killed, .* runs go on in new ones"
@@ -37,6 +38,7 @@ def test_when_a_process_is_killed_what_has_not_ended_goes_on_in_new_ones(tmp_pat
     assert found == {number: number**2 for number in range(5)}
 
 
+@pytest.mark.slow
 def test_when_they_are_killed_again_and_again_it_is_told_in_one_line() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

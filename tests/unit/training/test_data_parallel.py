@@ -69,6 +69,7 @@ def _train_and_save(fabric: Fabric, path: str) -> None:
         save_file(weights, path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without distributed")
 def test_two_processes_end_with_the_weights_of_one(tmp_path: Path) -> None:
     alone = trained_all(Fabric(accelerator="cpu", devices=1))

@@ -68,6 +68,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, unbroken):
     assert history.records == unbroken[1]
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_resumed(tmp_path, unbroken):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
