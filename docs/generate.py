@@ -63,7 +63,8 @@ This page is written by `python docs/generate.py`.
 ORIGINS = """\
 Coupled methods take their relations from where `relatedness: {from: ...}` says, and a method can
 say so for itself: `{method: full, relations: {from: predictions}}`, in results
-`full.predictions`. `from` is `all` (the default: the tables as a prior, corrected by all else), `knowledge` (the tables),
+`full.predictions`. `from` is `all` (the default: the tables as a prior, corrected by all else),
+`knowledge` (the tables),
 `annotations` (counts of co-labelled rows), `predictions` (of the method `multi_task`, with the
 counts) or `given`. For every seed the relations are estimated on the training rows, and only those
 that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the

@@ -43,10 +43,11 @@ from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 from labelweave.training import TrainingConfig
 
 FITTABLE = (
-    "full", "distribution_matching", "co_annotation", "distillation", "multi_task", "single_task",
-    "coupled", "student", "best_single_task",
+    "coupled", "student", "best_single_task", "full", "distribution_matching", "co_annotation",
+    "distillation", "multi_task", "single_task",
 )  # fmt: skip
-COUPLED = FITTABLE[:3]
+STACKED = FITTABLE[:3]
+COUPLED = FITTABLE[3:6]
 NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
 INPUTS = ("categorical", "scale", "image", "text")
 TRAINING = (
@@ -94,6 +95,12 @@ def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
     if given["noise"] and related.get("from") == "given":
         raise _wrong("noise", "found relatedness from 'given', expected evidence from the data")
     _section(SplitSection, validation=given["validation"])
+    if method in STACKED:
+        for name in ("couplings", "relatedness"):
+            if given[name]:
+                raise _wrong(
+                    name, f"found it with the method '{method}', expected {listing(COUPLED)}"
+                )
     couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
     config = _section(
         FitConfig,
@@ -104,6 +111,12 @@ def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
         relatedness=dict(related),
         label_shift=dict(given["label_shift"] or {}),
     )
+    if method in STACKED and (config.inputs.pixels or config.inputs.tokens):
+        raise _wrong(
+            "method",
+            f"found '{method}', which takes columns, or images and texts with an 'encoder'; "
+            "expected a method that trains a network alone, such as 'full'",
+        )
     return config.located(Path())
 
 
@@ -224,13 +237,13 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         relations: `Relation` and `NoisyOr` objects, or a mapping from a task to its knowledge table
             (a CSV file or a data frame, see `read_knowledge`, and `read_noisy_or` for the labels of
             a multilabel task).
-        method: ``full`` (distribution matching and co-annotation), ``distribution_matching``,
-            ``co_annotation``, ``distillation`` (a network a task, which then teach one for all),
-            ``multi_task`` (no coupling) or ``single_task`` (a network a task). Without relations
-            the first three couple nothing. ``coupled`` fits learners of every kind, couples them by
-            the relations (without any, by relations that it estimates), and keeps what held-out
-            labels confirm; ``student`` is one network taught by it, ``best_single_task`` the same
-            learners for each task alone.
+        method: ``coupled`` fits learners of every kind, couples them by the relations (without
+            any, by relations that it estimates), and keeps what held-out labels confirm;
+            ``student`` is one network taught by it, ``best_single_task`` the same learners for each
+            task alone. The others train networks alone: ``full`` (distribution matching and
+            co-annotation), ``distribution_matching``, ``co_annotation``, ``distillation`` (a
+            network a task, which then teach one for all), ``multi_task`` (no coupling) or ``single_task``
+            (a network a task). Without relations the first three of these couple nothing.
         relatedness: where the relations come from, as the key of a study file: ``{"from": "all"}``
             trains an uncoupled network first, estimates tables from what it predicts (given ones
             are a prior), couples by those that hold on held-out rows, and measures how much each
@@ -300,7 +313,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self,
         tasks: Sequence[Task] | None = None,
         relations: GivenRelations = (),
-        method: str = "full",
+        method: str = "coupled",
         *,
         relatedness: Mapping[str, Any] | None = None,
         noise: str | None = None,

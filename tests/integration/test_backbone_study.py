@@ -207,7 +207,7 @@ def test_the_classifier_takes_images_with_every_setting(tmp_path):
 
     def fitted(seed: int = 0) -> MultiTaskClassifier:
         return MultiTaskClassifier(
-            image={"size": 16}, backbone="hf:resnet", cache=tmp_path / "cache",
+            method="full", image={"size": 16}, backbone="hf:resnet", cache=tmp_path / "cache",
             network={"config": SMALL["resnet"], "norm": "group"}, backbone_rate=0.5,
             layer_decay=0.9, augment={"flip": 0.5, "crop": 0.1}, steps=8, batch_size=8,
             random_state=seed,

@@ -132,7 +132,7 @@ def test_a_model_refuses_another_encoder(tmp_path, monkeypatch):
     table = pd.read_csv(tmp_path / "lab" / "lab.csv")
     table["image"] = [str(tmp_path / "lab" / name) for name in table["image"]]
     X, y = table[["image", "weight"]], table[["round"]]
-    model = MultiTaskClassifier(image=CORNERS, hidden=(8,), steps=40).fit(X, y)
+    model = MultiTaskClassifier(method="full", image=CORNERS, hidden=(8,), steps=40).fit(X, y)
     assert model.score(X, y) > 0.8
     monkeypatch.setattr(encoders_example.Corners, "name", "corners 2")
     image_encoder.cache_clear()

@@ -204,8 +204,8 @@ def test_the_estimator_takes_paths(tmp_path):
     table = read_folder(folder, "file", ["kind"])
     X = pd.DataFrame({"file": [str(folder / name) for name in table["file"]]})
     model = MultiTaskClassifier(
-        image={"column": "file", "size": SIDE}, backbone="cnn", channels=(8, 8), hidden=(16,),
-        steps=60, batch_size=32,
+        method="full", image={"column": "file", "size": SIDE}, backbone="cnn",
+        channels=(8, 8), hidden=(16,), steps=60, batch_size=32,
     ).fit(X, table[["kind"]])  # fmt: skip
     assert model.score(X, table[["kind"]]) > 0.9
     model.save(tmp_path / "model")

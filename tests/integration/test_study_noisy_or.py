@@ -123,7 +123,7 @@ def test_the_classifier_learns_modes_from_failures(as_table) -> None:
     table = pd.DataFrame({"m": [*MODES.labels, "leak"], "failure": [0.95, 0.95, 0.95, 0.01]})
     scores = []
     for relations in ([], {"mode": table} if as_table else [noisy]):
-        model = MultiTaskClassifier([MODES, FAILURE], relations, steps=120, hidden=(32,))
+        model = MultiTaskClassifier([MODES, FAILURE], relations, "full", steps=120, hidden=(32,))
         predicted = model.fit(train[COLUMNS], y).predict(test[COLUMNS])["mode"]
         scores.append((predicted == test[list(MODES.labels)].to_numpy()).mean())
     assert scores[1] > scores[0] + 0.02

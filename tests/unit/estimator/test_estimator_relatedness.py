@@ -35,7 +35,7 @@ X, Y, WRONG = scattered()
 
 def classifier(**options) -> MultiTaskClassifier:
     quick = {"steps": 150, "hidden": [32], "learning_rate": 0.02}
-    return MultiTaskClassifier([KINDS, *MARKS], **quick | options)
+    return MultiTaskClassifier([KINDS, *MARKS], **{"method": "full"} | quick | options)
 
 
 @pytest.fixture(scope="module")

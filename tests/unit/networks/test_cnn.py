@@ -85,7 +85,7 @@ def test_digits_are_learnt_and_the_saved_model_predicts_the_same(tmp_path: Path)
     images, digits = load_digits(return_X_y=True)
     inputs = images  # some pixels are constant
     labels = {"digit": digits[:600].astype(str), "loop": np.isin(digits[:600], (0, 6, 8, 9))}
-    model = MultiTaskClassifier(**QUICK).fit(inputs[:600], labels)
+    model = MultiTaskClassifier(**{"method": "full"} | QUICK).fit(inputs[:600], labels)
     found = model.predict(inputs[600:])
     assert (found["digit"] == digits[600:].astype(str)).mean() > 0.8
     model.save(tmp_path)
@@ -97,6 +97,6 @@ def test_digits_are_learnt_and_the_saved_model_predicts_the_same(tmp_path: Path)
 
 def test_columns_scaled_each_may_lack_the_constant_pixels():
     images, digits = load_digits(return_X_y=True)
-    model = MultiTaskClassifier(**QUICK | {"scale": "each"})
+    model = MultiTaskClassifier(**{"method": "full"} | QUICK | {"scale": "each"})
     with pytest.raises(LabelweaveError, match="found 61 inputs, expected 64 for shape"):
         model.fit(images, {"digit": digits})
