@@ -242,8 +242,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             ``student`` is one network taught by it, ``best_single_task`` the same learners for each
             task alone. The others train networks alone: ``full`` (distribution matching and
             co-annotation), ``distribution_matching``, ``co_annotation``, ``distillation`` (a
-            network a task, which then teach one for all), ``multi_task`` (no coupling) or ``single_task``
-            (a network a task). Without relations the first three of these couple nothing.
+            network a task, which then teach one for all), ``multi_task`` (no coupling) or
+            ``single_task`` (a network a task). Without relations the first three of these couple nothing.
         relatedness: where the relations come from, as the key of a study file: ``{"from": "all"}``
             trains an uncoupled network first, estimates tables from what it predicts (given ones
             are a prior), couples by those that hold on held-out rows, and measures how much each

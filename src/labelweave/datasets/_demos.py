@@ -53,7 +53,7 @@ scatter:
 
 network: {{backbone: mlp, hidden: [256, 256], dropout: 0.2}}
 training: {{steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}}
-# other methods: multi_task, full, distillation, strong_single_task, oracle, and without this line more
+# other methods: multi_task, full, distillation, strong_single_task, oracle
 methods: [single_task, best_single_task, coupled, student, post_hoc, shuffled_relations]
 label_curves: false   # without this line: what labels joining saves, for twice the time
 seeds: {seeds}
