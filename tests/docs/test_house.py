@@ -1,5 +1,6 @@
 """What docs/architecture.md promises of imports, counted by tools/house.py."""
 
+import re
 from pathlib import Path
 
 from tools.house import circles, edges, modules, repeated
@@ -18,6 +19,21 @@ def room(module: str) -> str:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circles(edges(PATHS)) == []
     assert circles(edges(PATHS, anywhere=True)) == []
+
+
+def test_no_packages_import_each_other_in_a_circle() -> None:
+    rooms = {(room(name), room(target)) for name, target in edges(PATHS, anywhere=True)}
+    assert circles({(name, target) for name, target in rooms if name != target}) == []
+
+
+def test_the_architecture_names_every_package_and_in_their_order() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.M)
+    order = {name: place for place, row in enumerate(rows) for name in re.findall(r"\w+", row)}
+    assert set(order) == {room(name) for name in PATHS} - {"", "__main__"}
+    for name, target in edges(PATHS, anywhere=True):
+        if room(name) in order and room(target) in order:
+            assert order[room(target)] <= order[room(name)], (name, target)
 
 
 def test_nothing_below_the_experiments_imports_them_or_the_report() -> None:
