@@ -95,7 +95,7 @@ def annotations_of(
 
 
 def relations_of(relations: GivenRelations, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:
-    """Return relations as they are, or those of knowledge tables, by the task that speaks.
+    """Return relations as they are, or those of knowledge tables, by their source task.
 
     Raises:
         LabelweaveError: whatever is wrong with a table, in one line.

@@ -18,7 +18,6 @@ from labelweave._messages import Message, some
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import AnyRelation, Relation, source_posterior
-from labelweave.tables import read_table
 from labelweave.tasks import Multiclass, Task, key
 
 Floats = NDArray[np.floating]
@@ -142,8 +141,8 @@ def population_prior(
     return {name: np.asarray(rows / rows.sum() @ priors) for name, priors in own.items()}
 
 
-def spoken_prior(task: Task, training: Prior, tau: float) -> Prior:
-    """Return the prior of which scores speak to which training adds tau log-odds of `training`.
+def score_prior(task: Task, training: Prior, tau: float) -> Prior:
+    """Return the prior that scores assume when training adds tau log-odds of `training` to them.
 
     As share^(1 - tau), for a label both of its sides; with tau = 1 all classes are alike, with
     tau = 0 it is `training` itself.
@@ -160,7 +159,7 @@ def spoken_prior(task: Task, training: Prior, tau: float) -> Prior:
 def log_odds(task: Task, prior: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what a prior adds to a head's scores: log shares, or log-odds of labels, same shape.
 
-    Scores that speak of one prior speak of another when the difference of the two is added.
+    Adding the difference of two priors moves scores from one to the other.
     """
     if isinstance(task, Multiclass):
         return np.log(prior)
@@ -340,6 +339,8 @@ def assumed_prior(choice: PriorChoice, tasks: Sequence[Task], place: str = "prio
 
 
 def _read(path: Path) -> dict[str, dict[str, float]]:
+    from labelweave.tables import read_table  # only where a prior is a file
+
     table = read_table(path)
     columns = ("task", "class", "probability")
     for column in columns:

@@ -28,15 +28,21 @@ from labelweave.class_priors import PriorChoice
 from labelweave.data import Collection, Scale, Source, prepare_sources
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import evaluate
-from labelweave.fitting._checking import check_split
-from labelweave.fitting._config import FitConfig
-from labelweave.fitting._fit import fit
+from labelweave.fitting import (
+    METHODS,
+    FitConfig,
+    Split,
+    check_split,
+    find_relatedness,
+    fit,
+    load_model,
+    make_training_split,
+    mislabelled_table,
+    with_relations,
+)
 from labelweave.fitting._inputs import InputsSection
-from labelweave.fitting._methods import METHODS
-from labelweave.fitting._relating import find_relatedness, mislabelled_table, with_relations
 from labelweave.fitting._sections import LARGEST_SEED, NetworkSection, SplitSection
-from labelweave.fitting._split import Split, make_training_split
-from labelweave.fitting._stack import StackModel, load_model
+from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor, Model
 from labelweave.relations import NoisyOr, Relatedness, Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
@@ -306,7 +312,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         history_: likewise, what was left out, and why.
         n_features_in_: number of input columns.
         feature_names_in_: their names.
-        notes_: remarks on inputs and split, one line each.
+        notes_: messages on inputs and split, one line each.
     """
 
     def __init__(

@@ -147,7 +147,7 @@ class EncodedPredictor(ABC):
 
     @abstractmethod
     def features(self, encoded: Inputs) -> NDArray[np.float32]:
-        """Return what tells rows apart, (n, d)."""
+        """Return features that distinguish rows, (n, d)."""
 
     @abstractmethod
     def save(self, folder: str | Path) -> None:
@@ -204,7 +204,7 @@ class Model(EncodedPredictor):
         networks: one network for all tasks, or one for each.
         thresholds: per multilabel task the probability from which a label counts as on, (L,);
             0.5 for tasks left out.
-        priors: per task the class prior in ``training``, of which the networks speak, and in the
+        priors: per task the class prior in ``training``, which the networks assume, and in the
             ``population`` of all training rows, (K,) or (L,); empty in models saved before these
             were kept. ``drawn``: of tasks whose loss frees them from it, that of the rows drawn.
         prior: the class prior that predictions assume.
@@ -233,8 +233,8 @@ class Model(EncodedPredictor):
         found = self.probabilities(encoded)
         for task in self.tasks:
             if task.name in self.priors.get("drawn", {}):
-                spoken, drawn = (self.priors[kind][task.name] for kind in ("training", "drawn"))
-                found[task.name] = adjust(task, found[task.name], spoken, drawn).astype(np.float32)
+                assumed, drawn = (self.priors[kind][task.name] for kind in ("training", "drawn"))
+                found[task.name] = adjust(task, found[task.name], assumed, drawn).astype(np.float32)
         return found
 
     def features(self, encoded: Inputs) -> NDArray[np.float32]:

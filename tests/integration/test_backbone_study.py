@@ -105,7 +105,7 @@ def test_a_saved_model_of_texts_needs_neither_folder_nor_cache(
     texts, cli: CommandLine, tmp_path, monkeypatch
 ):
     folder, study, _ = texts
-    run = study._trained[1]["multi_task"][0]
+    run = study._trained.runs["multi_task"][0]
     model = tmp_path / "model"
     shutil.copytree(run.folder / "model", model)
     said = json.loads((model / "model.json").read_text())
@@ -149,7 +149,7 @@ def test_a_model_of_images_trains_and_predicts_without_its_folder(tmp_path):
     write_model(tmp_path / "vit", "vit", image_size=16)
     study = image_study(tmp_path, {"backbone": "hf:./vit", "frozen": True})
     study.compare(jobs=1, progress=False)
-    run = study._trained[1]["multi_task"][0]
+    run = study._trained.runs["multi_task"][0]
     shutil.rmtree(tmp_path / "vit")
     model = Model.load(run.folder / "model")
     paths = [str(p) for p in sorted(tmp_path.glob("photos/*/*"))]
@@ -190,7 +190,7 @@ def test_code_of_ones_own_trains_in_a_study_where_it_is_trusted(tmp_path, monkey
     monkeypatch.setenv(VARIABLE, "model_folders_example")
     study = image_study(tmp_path, network, methods=["single_task", "multi_task"])
     study.compare(jobs=1, progress=False)
-    folder = study._trained[1]["multi_task"][0].folder / "model"
+    folder = study._trained.runs["multi_task"][0].folder / "model"
     Model.load(folder)
     monkeypatch.delenv(VARIABLE)
     with pytest.raises(LabelweaveError, match="is not trusted"):

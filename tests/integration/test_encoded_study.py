@@ -73,7 +73,7 @@ def test_a_study_of_features_runs_with_trees_and_predicts_from_files(tmp_path, c
     results = study.compare(jobs=1, progress=False)
     assert encoder.seen == 120  # each image once, in both
     assert results["methods"]["full"]["kind"]["accuracy"]["mean"] > 0.9
-    run = study._trained[1]["full"][0]
+    run = study._trained.runs["full"][0]
     lab = pd.read_csv(tmp_path / "lab" / "lab.csv")
     lab["image"] = [str(tmp_path / "lab" / name) for name in lab["image"]]
     given = Model.load(run.folder / "model").predict_proba(lab)["kind"]

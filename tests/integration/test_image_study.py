@@ -57,7 +57,7 @@ def test_a_saved_model_reads_the_files_itself(ended, cli: CommandLine):
 
 def test_predictions_from_files_are_those_of_the_study(ended):
     study = ended[0]
-    run = next(r for r in study._trained[1]["full"])
+    run = next(r for r in study._trained.runs["full"])
     names = read_folder(study.folder / "photos", "image")["image"].tolist()
     names = [str(study.folder / "photos" / name) for name in names]
     names += [
@@ -72,7 +72,7 @@ def test_predictions_from_files_are_those_of_the_study(ended):
 def test_runs_are_found_again_and_redone_when_an_image_changes(tmp_path):
     study = Study.from_file(write_image_study(tmp_path, rows=30, training={"steps": 2}))
     study.compare(jobs=1, progress=False)
-    keys = {run.key for run in study._trained[1]["full"]}
+    keys = {run.key for run in study._trained.runs["full"]}
     moved = Study.from_file(shutil.copytree(tmp_path, tmp_path / "copy") / "study.yaml")
     found = planned(moved)
     assert {run.key for run in found} == keys
@@ -228,7 +228,7 @@ def test_a_cnn_sees_pixels_and_columns_alike():
 
 def test_the_model_says_how_images_are_read(ended):
     # a model's description says how its images are read, in JSON
-    run = ended[0]._trained[1]["full"][0]
+    run = ended[0]._trained.runs["full"][0]
     said = json.loads((run.folder / "model" / "model.json").read_text(encoding="utf-8"))
     assert said["encoder"]["media"] == [
         {

@@ -226,7 +226,7 @@ def test_a_tracker_that_fails_is_told_and_catches_up(
     with pytest.warns(LabelweaveWarning) as told:
         results = run(path)
     assert [str(w.message) for w in told if w.category is LabelweaveWarning] == [
-        "tracking: tensorboard failed and is left out, the next call will tell it what it missed "
+        "tracking: tensorboard failed and is left out, the next call will report what it missed "
         "(the server is down)"
     ]
     assert results["failures"] == []

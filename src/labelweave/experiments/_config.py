@@ -51,7 +51,7 @@ class StudyConfig(FitConfig):
         teachers: how single-task networks are calibrated before they teach.
         methods: what to compare; the baseline is always among them. An entry
             ``{method: full, relations: {from: predictions}}`` estimates the relations, and with
-            ``name`` and ``couplings`` or ``training`` a method has options of its own.
+            ``name`` and ``couplings`` or ``training`` a method has its own options.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
         label_curves: how the single-task networks do with fewer and more labels; false = do not
@@ -131,7 +131,7 @@ class StudyConfig(FitConfig):
                 raise LabelweaveError(f"method '{name}': {error}") from None
 
     def losses(self) -> dict[str, str | dict[str, Any]]:
-        """Return by task the loss that it has of its own."""
+        """Return by task the loss that replaces cross-entropy."""
         return {task.name: task.loss for task in self.tasks if task.loss != "cross_entropy"}
 
     def trainings(self) -> list[TrainingConfig]:

@@ -1,4 +1,4 @@
-"""Runs side by side, each in a process of its own, and those derived from them."""
+"""Runs side by side, each in its own process, and those derived from them."""
 
 import os
 import threading
@@ -13,8 +13,8 @@ from joblib import Parallel, cpu_count, delayed
 from labelweave._progress import runs_bar
 from labelweave.errors import LabelweaveWarning, TrainingError
 from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._context import StudyContext
 from labelweave.experiments._runs import Run, derive, execute
-from labelweave.experiments._tracking import Tracking
 from labelweave.fitting._split import Split
 
 INTERVAL = 0.2  # seconds; a command started again takes longer than that to begin its work
@@ -25,7 +25,7 @@ def end_with(parent: int) -> None:
 
     Without this the workers of a killed study would train on, beside those of the same command
     started again. Every file is written whole or not at all, so ending is always safe. On Windows
-    nothing tells that the parent is gone.
+    a process cannot see that its parent is gone.
     """
     if os.getpid() == parent or any(t.name == __name__ for t in threading.enumerate()):
         return
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 def side_by_side(
-    call: Callable[..., T], given: Sequence[tuple[Any, ...]], jobs: int | None, told: str
+    call: Callable[..., T], given: Sequence[tuple[Any, ...]], jobs: int | None, title: str
 ) -> Iterator[tuple[int, T]]:
     """Give the number and the result of every call, as it ends.
 
@@ -55,7 +55,8 @@ def side_by_side(
         call: what to call; one that is left has changed nothing but files.
         given: of every call its arguments.
         jobs: processes side by side; None = one a core.
-        told: of which study what goes on, for a warning: "study 'a': {}; {} runs".
+        title: of a warning, with places for what happened and for how many calls are left:
+            "study 'a': {}; {} runs".
 
     Raises:
         TrainingError: processes were killed again and again.
@@ -74,7 +75,7 @@ def side_by_side(
                 raise TrainingError(KILLED) from None
             if waiting:
                 killed = "a worker process was killed, perhaps for lack of memory"
-                message = f"{told.format(killed, len(waiting))} go on in new ones"
+                message = f"{title.format(killed, len(waiting))} go on in new ones"
                 warnings.warn(message, LabelweaveWarning, stacklevel=4)
 
 
@@ -107,26 +108,21 @@ Pair = tuple[Run, Split]
 
 
 def train_runs(
+    context: StudyContext,
     plan: Mapping[str, Sequence[Run]],
     splits: Mapping[str, Sequence[Split]],
-    config: StudyConfig,
-    jobs: int | None,
-    progress: bool,
-    tracking: Tracking,
 ) -> list[dict[str, Any]]:
     """Train the runs that are not done, but none of a derived method; return what went wrong.
 
     Args:
+        context: the study at work.
         plan: per method its runs.
         splits: per method their data, in the same order.
-        config: the study's settings.
-        jobs: processes side by side; None = one a core.
-        progress: show a bar when on a terminal.
-        tracking: told of every run that is done.
 
     Raises:
         WriteError: a file cannot be written.
     """
+    config, tracking = context.config, context.tracking
     # methods that differ in name only share a folder, and are trained once
     pairs = {
         run.folder: (run, split)
@@ -140,15 +136,14 @@ def train_runs(
     # one network a task takes longest: start those first, so that no core waits at the end
     waiting.sort(key=lambda pair: config.method(pair[0].method).kind != "single")
     failures: list[dict[str, Any]] = []
-    bar = runs_bar(progress)
-    with bar:
+    with runs_bar(context.progress) as bar:
         shown = bar.add_task(
             f"{config.name}: runs", total=len(pairs), completed=len(pairs) - len(waiting), last=""
         )
         for run, split in pairs.values():
-            if run.done:  # trained before, perhaps by a call that was killed before it told
+            if run.done:  # trained before, perhaps by a call that was killed before it noted it
                 tracking.note(run, split)
-        for run, error in _trained(waiting, config, jobs):
+        for run, error in _trained(waiting, config, context.jobs):
             if error is None:
                 tracking.note(run, pairs[run.folder][1])
             else:
@@ -158,21 +153,18 @@ def train_runs(
 
 
 def derive_runs(
-    plan: Mapping[str, Sequence[Run]],
-    splits: Sequence[Split],
-    config: StudyConfig,
-    tracking: Tracking,
+    context: StudyContext, plan: Mapping[str, Sequence[Run]], splits: Sequence[Split]
 ) -> None:
     """Write the runs of the derived methods whose base is done."""
     for method, runs in plan.items():
-        base = config.method(method).base
+        base = context.config.method(method).base
         if base is None:
             continue
         for run, start, split in zip(runs, plan[base], splits, strict=True):
             if start.done and not run.done:
                 derive(run, start, split)
             if run.done:
-                tracking.note(run, split)
+                context.tracking.note(run, split)
 
 
 def _trained(
@@ -180,15 +172,15 @@ def _trained(
 ) -> Iterator[tuple[Run, str | None]]:
     """Give every run as it ends, with what went wrong."""
     left = dict(enumerate(waiting))
-    told = f"study '{config.name}': {{}}; {{}} runs"
+    title = f"study '{config.name}': {{}}; {{}} runs"
     try:
         given = [(run, split, config) for run, split in waiting]
-        for number, error in side_by_side(_job, given, jobs, told):
+        for number, error in side_by_side(_job, given, jobs, title):
             yield left.pop(number)[0], error
     except TrainingError as error:
         yield from ((run, str(error)) for run, _ in left.values())
 
 
 def _job(run: Run, split: Split, config: StudyConfig) -> str | None:
-    # where its process was killed after it, but before the answer was heard
+    # where its process was killed after it, but before its answer arrived
     return None if run.done else execute(run, split, config)

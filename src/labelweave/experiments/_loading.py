@@ -48,11 +48,11 @@ class ReadSource:
     """A source of a study as a table.
 
     Attributes:
-        section: what the study says of it, or of the part of a data set that it is.
+        section: the study file's section of it, or of the part of a data set that it is.
         table: its rows.
         root: the folder that paths in the table are relative to.
         tasks: the tasks that a data set brings.
-        notes: remarks on what was read, a line each.
+        notes: messages on what was read, a line each.
     """
 
     section: SourceSection
@@ -66,7 +66,7 @@ def read_case(section: SourceSection, folder: Path, column: str | None) -> list[
     """Read a published data set; return one source for each of its official parts.
 
     The training part stays free for validation rows to be drawn from, unless the data set has
-    validation and test parts of its own.
+    its own validation and test parts.
 
     Args:
         section: names the data set, its folder and options.
@@ -85,7 +85,7 @@ def read_case(section: SourceSection, folder: Path, column: str | None) -> list[
     read = find_reader(name)(root, **section.options)
     table = _renamed(read, name, column)
     groups = GROUP if read.group else None
-    told = tuple(f"{section.called}: {note}" for note in read.notes)
+    notes = tuple(f"{section.called}: {note}" for note in read.notes)
     parts: dict[Side | None, NDArray[np.bool_]] = {None: np.ones(len(table), dtype=np.bool_)}
     if read.part is not None and section.split is None:
         parts = {part: (read.table[read.part] == part).to_numpy() for part in SIDES}
@@ -104,7 +104,7 @@ def read_case(section: SourceSection, folder: Path, column: str | None) -> list[
         }  # fmt: skip
         part_section = section.model_copy(update=changes)
         kept_rows = table.iloc[kept].reset_index(drop=True)
-        made.append(ReadSource(part_section, kept_rows, root, read.tasks, () if made else told))
+        made.append(ReadSource(part_section, kept_rows, root, read.tasks, () if made else notes))
     return made
 
 
@@ -150,8 +150,8 @@ def written_relations(
     if section.known is not None:
         known = known_table(section.known, vocabulary=section.vocabulary)
         table = known.frame
-        told = {"table": section.known, "vocabulary": known.vocabulary}
-        origin = Message("message.known_table", **told)
+        values = {"table": section.known, "vocabulary": known.vocabulary}
+        origin = Message("message.known_table", **values)
         if section.vocabulary is None:
             speaker = next(task for task in tasks if task.name == section.source)
             labels = [name for task in tasks if task is not speaker for name in task.names]
@@ -168,7 +168,7 @@ def counted_relation(training: Annotations, section: RelationSection, target: st
     Args:
         training: the training rows' labels.
         section: what the study file says.
-        target: the task spoken about.
+        target: the task that the relation predicts.
 
     Raises:
         LabelweaveError: no training row carries both labels.
@@ -194,7 +194,7 @@ class StudyData:
         only: the tasks that take part, by name; empty = all. The labels of the others still shape
             the split, so that studies of other tasks have the same test rows, and are no inputs.
         stores: by column that is read, such as the paths of images, what its values became.
-        notes: remarks on what was read, a line each.
+        notes: messages on what was read, a line each.
     """
 
     collection: Collection

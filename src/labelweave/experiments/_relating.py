@@ -10,19 +10,19 @@ from safetensors.numpy import load_file, save
 from labelweave._files import make_folder, replacing
 from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import side_by_side
 from labelweave.experiments._runs import Run
 from labelweave.fitting._relating import (
     ByOrigin,
-    Pairs,
     Predictions,
+    RelationQuery,
     out_of_fold_predictions,
     relate_split,
 )
 from labelweave.fitting._split import Split, content_hash, relations_hash
 from labelweave.model import Model
 from labelweave.relations import (
-    AnyRelation,
     Origin,
     load_relatedness,
     save_relatedness,
@@ -41,7 +41,7 @@ def _out_of_fold(path: Path, split: Split, config: StudyConfig) -> Predictions:
     found = out_of_fold_predictions(split, config)
     make_folder(path.parent)
     with replacing(path) as temporary:
-        # safetensors' own writing has errors of its own for a full disk
+        # safetensors' own writing raises other errors on a full disk
         temporary.write_bytes(save({f"{TASK}{name}": p for name, p in found.items()}))
     return found
 
@@ -50,46 +50,39 @@ FORMAT = 1  # part of every kept relatedness' name: raised when what is found ch
 
 
 def relate_runs(
+    context: StudyContext,
     splits: Sequence[Split],
     bases: Sequence[Run],
     origins: Sequence[Sequence[Origin]],
-    pairs: Pairs,
-    known: Sequence[AnyRelation],
-    config: StudyConfig,
-    *,
-    noise: bool = False,
-    jobs: int | None = None,
+    query: RelationQuery,
 ) -> Iterator[tuple[int, ByOrigin]]:
-    """Give the number of every split and its relatedness, each made in a process of its own.
+    """Give the number of every split and its relatedness, each made in its own process.
 
     What was kept comes first; only what is not there is looked for.
 
     Args:
+        context: the study at work.
         splits: the data of every seed.
         bases: their finished runs of the method ``multi_task``.
         origins: of every split, which evidence enters the tables.
-        pairs: see `relate_run`, as the rest.
-        known: an expert's relations.
-        config: the study's settings.
-        noise: estimate how labels err, too.
-        jobs: processes side by side; None = one a core.
+        query: what is asked.
 
     Raises:
         TrainingError: the system killed processes again and again.
     """
-    waiting: list[int] = []
+    config, waiting = context.config, list[int]()
     for number, (split, base, wanted) in enumerate(zip(splits, bases, origins, strict=True)):
-        paths = _paths(split, base, pairs, known, config, wanted, noise)
+        paths = _paths(split, base, config, wanted, query)
         kept = {origin: load_relatedness(path) for origin, path in paths.items()}
         found = {origin: each for origin, each in kept.items() if each is not None}
         if len(found) == len(paths):
             yield number, found
         else:
             waiting.append(number)
-    given = [(splits[i], bases[i], pairs, known, config, origins[i], noise) for i in waiting]
-    told = f"study '{config.name}': {{}}; the relations of {{}} seeds"
+    given = [(splits[i], bases[i], config, origins[i], query) for i in waiting]
+    title = f"study '{config.name}': {{}}; the relations of {{}} seeds"
     try:
-        for number, found in side_by_side(relate_run, given, jobs, told):
+        for number, found in side_by_side(relate_run, given, context.jobs, title):
             yield waiting[number], found
     except TrainingError as error:
         raise TrainingError(f"relations: {error}") from None
@@ -98,24 +91,20 @@ def relate_runs(
 def relate_run(
     split: Split,
     base: Run,
-    pairs: Pairs,
-    known: Sequence[AnyRelation],
     config: StudyConfig,
     origins: Sequence[Origin],
-    noise: bool = False,
+    query: RelationQuery,
 ) -> ByOrigin:
     """Return by origin the relatedness of the tasks, estimated on a split's training rows.
 
     Args:
         split: the data of one seed.
         base: its finished run of the method ``multi_task``.
-        pairs: the (source, target) pairs to look at; None = every pair.
-        known: an expert's relations.
         config: the study's settings.
         origins: which evidence enters the tables.
-        noise: estimate how labels err, too.
+        query: what is asked.
     """
-    paths = _paths(split, base, pairs, known, config, origins, noise)
+    paths = _paths(split, base, config, origins, query)
     kept = {origin: load_relatedness(path) for origin, path in paths.items()}
     found: ByOrigin = {origin: each for origin, each in kept.items() if each is not None}
     if len(found) == len(paths):
@@ -126,7 +115,7 @@ def relate_run(
     kept_in = base.folder.parent.parent / "held_out"
     path = kept_in / f"{base.key}-{config.relatedness.folds}.safetensors"
     for origin, each in relate_split(
-        split, model, pairs, known, config, missing, noise=noise,
+        split, model, config, missing, query,
         out_of_fold=lambda: _out_of_fold(path, split, config),
     ).items():  # fmt: skip
         found[origin] = each
@@ -137,17 +126,15 @@ def relate_run(
 def _paths(
     split: Split,
     base: Run,
-    pairs: Pairs,
-    known: Sequence[AnyRelation],
     config: StudyConfig,
     origins: Sequence[Origin],
-    noise: bool,
+    query: RelationQuery,
 ) -> dict[Origin, Path]:
     """Return by origin where the relatedness is kept, named by all that it depends on."""
-    settings = repr((FORMAT, base.key, pairs, config.relatedness.strength, noise))
+    settings = repr((FORMAT, base.key, query.pairs, config.relatedness.strength, query.noise))
     splits = config.relatedness.folds
     groups = content_hash([split.train.groups])
-    content = f"{settings} {splits} {groups} {relations_hash(known)}"
+    content = f"{settings} {splits} {groups} {relations_hash(query.known)}"
     folder = base.folder.parent.parent / "relatedness"
     return {
         origin: folder

@@ -118,7 +118,7 @@ def execute(
 
     Raises:
         WriteError: a file cannot be written.
-        Stopped: `watch`, which is told of every evaluation, has ended it.
+        Stopped: `watch`, which is called at every evaluation, has ended it.
     """
     partial = run.folder.with_name(run.folder.name + ".partial")
     make_folder(partial)
@@ -253,7 +253,7 @@ def plan_run(
         folder: the study's folder.
     """
     spec = config.method(method)
-    # where its relations come from is told by what they are
+    # the relations themselves are hashed, so that their origin does not matter
     name = spec.name.partition(".")[0]
     content: dict[str, Any] = {"format": FORMAT, "method": name, "data": fingerprint["data"]}
     if spec.needs_relations:

@@ -53,21 +53,21 @@ def knowledge_tables(tables: Tables) -> dict[Path, str]:
 def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> list[str]:
     """Return the columns that look like labels.
 
-    With knowledge tables: what these speak of. Besides, every column of few values that has gaps
+    With knowledge tables: the tasks in them. Besides, every column of few values that has gaps
     or is absent from some table, for that is how scattered labels look. Where there is neither,
     every text column of few values.
     """
     sources = {path: table for path, table in tables.items() if path not in knowledge}
     columns = list(dict.fromkeys(c for table in sources.values() for c in table.columns))
-    spoken = set(knowledge.values())
+    named = set(knowledge.values())
     for path in knowledge:
-        spoken |= {name.partition("=")[0] for name in tables[path].columns[1:]}
+        named |= {name.partition("=")[0] for name in tables[path].columns[1:]}
     few = [c for c in columns if unusable([t[c] for t in sources.values() if c in t]) is None]
     few = [c for c in few if few_values(sources, c)]
     found = [
         column
         for column in columns
-        if column in spoken or (column in few and _scattered(sources, column))
+        if column in named or (column in few and _scattered(sources, column))
     ]
     if found:
         return found

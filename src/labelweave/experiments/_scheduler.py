@@ -8,13 +8,12 @@ from typing import Any
 from labelweave._progress import runs_bar
 from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import derive_runs, train_runs
-from labelweave.experiments._loading import StudyData
 from labelweave.experiments._relating import relate_runs
 from labelweave.experiments._runs import Run, plan_run
-from labelweave.experiments._tracking import Tracking
 from labelweave.fitting._methods import UNCOUPLED, Method
-from labelweave.fitting._relating import with_relations
+from labelweave.fitting._relating import RelationQuery, with_relations
 from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
 
@@ -40,37 +39,26 @@ class Trained:
 
 
 def train_methods(
-    config: StudyConfig,
-    data: StudyData,
-    methods: Sequence[str],
-    splits: Sequence[Split],
-    output: Path,
-    jobs: int | None,
-    progress: bool,
-    tracking: Tracking,
+    context: StudyContext, methods: Sequence[str], splits: Sequence[Split]
 ) -> Trained:
     """Train every method on every seed, as far as its runs are not there.
 
     Args:
-        config: the study's settings.
-        data: its data.
+        context: the study at work.
         methods: the methods' names.
         splits: the data of every seed.
-        output: the study's folder.
-        jobs: processes side by side; None = one a core.
-        progress: show a bar when on a terminal.
-        tracking: told of every run that is done.
 
     Raises:
         TrainingError: every method failed on some seed, or no process lived to find the relations.
         WriteError: a file cannot be written.
     """
+    config, folder = context.config, context.folder
     specs = {method: config.method(method) for method in methods}
     first = {method: splits for method, spec in specs.items() if not spec.comes_second}
-    plan = plan_runs(first, config, output)
-    failures = train_runs(plan, first, config, jobs, progress, tracking)
-    derive_runs(plan, splits, config, tracking)
-    related = find_related(config, data, methods, splits, plan, jobs, progress)
+    plan = plan_runs(first, config, folder)
+    failures = train_runs(context, plan, first)
+    derive_runs(context, plan, splits)
+    related = find_related(context, methods, splits, plan)
     second: dict[str, Sequence[Split]] = {}
     for method, spec in specs.items():
         if method in first or not _taught(spec, plan):
@@ -82,8 +70,8 @@ def train_methods(
                 with_relations(split, found, noise=spec.noise)
                 for split, found in zip(splits, by_seed, strict=True)
             ]
-    runs = plan_runs(second, config, output)
-    failures += train_runs(runs, second, config, jobs, progress, tracking)
+    runs = plan_runs(second, config, folder)
+    failures += train_runs(context, runs, second)
     plan |= runs
     ended = [
         method for method in methods if method in plan and all(run.done for run in plan[method])
@@ -101,47 +89,43 @@ def _taught(spec: Method, plan: Mapping[str, Sequence[Run]]) -> bool:
 
 
 def plan_runs(
-    splits: Mapping[str, Sequence[Split]], config: StudyConfig, output: Path
+    splits: Mapping[str, Sequence[Split]], config: StudyConfig, folder: Path
 ) -> dict[str, list[Run]]:
     """Return by method its runs on its splits."""
     prints: dict[int, dict[str, str]] = {}
     for split in (split for of_method in splits.values() for split in of_method):
         prints.setdefault(id(split), split.fingerprint())
     return {
-        method: [plan_run(method, split, prints[id(split)], config, output) for split in of_method]
+        method: [plan_run(method, split, prints[id(split)], config, folder) for split in of_method]
         for method, of_method in splits.items()
     }
 
 
 def find_related(
-    config: StudyConfig,
-    data: StudyData,
+    context: StudyContext,
     methods: Sequence[str],
     splits: Sequence[Split],
     plan: Mapping[str, Sequence[Run]],
-    jobs: int | None,
-    progress: bool,
 ) -> ByOrigin:
     """Return by origin the relatedness of every seed, or nothing where a run has failed.
 
     Methods that take an expert's tables as given use them all; on the first seed these are judged
     all the same, so that the report says what holds.
     """
+    config, data = context.config, context.data
     specs = [config.method(name) for name in methods]
     wanted = list(dict.fromkeys(o for spec in specs if (o := spec.estimated) is not None))
     related: ByOrigin = {origin: [] for origin in wanted}
     base = plan.get(UNCOUPLED, ())
-    noise = any(spec.noise for spec in specs)
+    query = RelationQuery(data.pairs, data.known, any(spec.noise for spec in specs))
     if not (wanted or data.known) or not base or not all(run.done for run in base):
         return related
     first = [*wanted, "knowledge"] if data.known else wanted
     origins = [list(dict.fromkeys(first)), *[wanted] * (len(splits) - 1)]
     found: dict[int, dict[Origin, Relatedness]] = {}
-    with runs_bar(progress) as bar:
+    with runs_bar(context.progress) as bar:
         shown = bar.add_task(f"{config.name}: relations", total=len(splits), last="")
-        for number, by_origin in relate_runs(
-            splits, base, origins, data.pairs, data.known, config, noise=noise, jobs=jobs
-        ):
+        for number, by_origin in relate_runs(context, splits, base, origins, query):
             found[number] = by_origin
             bar.update(shown, advance=1, last=f"seed {splits[number].seed}")
     for number in range(len(splits)):

@@ -72,12 +72,12 @@ class RelationSection(Section):
     labels may switch on labels of the targets.
 
     Attributes:
-        source: the task that speaks: its classes, or its labels, are the rows.
+        source: the task to predict from: its classes, or its labels, are the rows.
         table: CSV file, relative to the study file; of a noisy-OR, ``leak`` may be one more row.
         known: instead, a published table that ships, for example ``du-tao-martinez-2014``.
         vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``;
             default: all labels of the study.
-        targets: the tasks spoken about; default: all in the table. Needed without a table.
+        targets: the tasks to predict; default: all in the table. Needed without a table.
         strength: factor on the coupling terms of these relations.
         smoothing: pseudo-counts per row when counting, of a noisy-OR per cause.
     """
@@ -387,7 +387,7 @@ class OriginSection(Section):
 
 
 class MethodTrainingSection(Section):
-    """What a method's training can have of its own.
+    """The keys of the training that a method can set.
 
     Attributes:
         sampling: how batches are mixed, in place of the study's.
@@ -411,7 +411,7 @@ class MethodTrainingSection(Section):
 
 
 class MethodSection(Section):
-    """A method with relations, coupling options or a training of its own.
+    """A method with its own relations, coupling options or training.
 
     Attributes:
         method: the method's name.
@@ -421,7 +421,7 @@ class MethodSection(Section):
         noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
         couplings: options of its couplings; they take the place of the study's. A coupled method
             that names ``distillation`` is taught by the single-task networks besides.
-        training: ``sampling`` and ``weighting`` of its own, in place of the study's.
+        training: its ``sampling`` and ``weighting``, in place of the study's.
     """
 
     method: str
@@ -459,7 +459,7 @@ class MethodSection(Section):
 
     @property
     def usual(self) -> str:
-        """The name of the method without options of its own, for example ``full.predictions``."""
+        """The name of the method without its own options, for example ``full.predictions``."""
         parts = [self.method]
         if self.relations:
             parts.append(self.relations.origin)

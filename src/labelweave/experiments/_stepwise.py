@@ -40,7 +40,7 @@ def next_stage(study: Study, *, progress: bool = True) -> Stage:
         progress: show a bar when on a terminal.
 
     Raises:
-        LabelweaveError: nothing speaks for joining any tasks, or all are joined.
+        LabelweaveError: there is no evidence to join any tasks, or all are joined.
         TrainingError: the training failed.
     """
     name = study.config.name

@@ -17,17 +17,17 @@ from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
+from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import side_by_side, train_runs
 from labelweave.experiments._loading import StudyData, load, make_split
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
-from labelweave.experiments._runs import Run
-from labelweave.experiments._scheduler import plan_runs, train_methods
+from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
 from labelweave.experiments._tracking import Tracking, check_tracking
 from labelweave.experiments._value import add_value, check_value, next_task
 from labelweave.fitting._checking import batch_shares, check_split
 from labelweave.fitting._methods import UNCOUPLED
-from labelweave.fitting._relating import mislabelled_table
+from labelweave.fitting._relating import RelationQuery, mislabelled_table
 from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
 from labelweave.report import known_language, write_csv, write_report
@@ -70,8 +70,8 @@ def _drawn(jobs: int | None, study: str, wanted: Sequence[Picture]) -> list[str]
     if len(wanted) < MANY:
         return in_turn(wanted)
     given = [(picture,) for picture in wanted]
-    told = f"study '{study}': {{}}; {{}} pictures"
-    found = dict(side_by_side(Picture.drawn, given, jobs, told))
+    title = f"study '{study}': {{}}; {{}} pictures"
+    found = dict(side_by_side(Picture.drawn, given, jobs, title))
     return [found[number] for number in range(len(wanted))]
 
 
@@ -110,8 +110,7 @@ class Study:
         self.mislabelled: pd.DataFrame | None = None
         check_tracking(self.config)
         check_value(self.config, self.methods, [task.name for task in self.data.collection.tasks])
-        # by method its data and its finished runs, of the last `compare`
-        self._trained: tuple[dict[str, Sequence[Split]], dict[str, list[Run]]] = ({}, {})
+        self._trained = Trained({}, {}, {}, [])  # by the last `compare`
 
     @classmethod
     def from_file(cls, path: str | Path, **changes: Any) -> "Study":
@@ -166,8 +165,8 @@ class Study:
             jobs: processes side by side; None = one a core.
             progress: show a bar when on a terminal.
             language: of the report; None = as the study says.
-            announce: told what the batches are mixed of, on the first seed, when all is checked and
-                the training is about to begin.
+            announce: called with what the batches are mixed of, on the first seed, when all is
+                checked and the training is about to begin.
 
         Returns:
             The content of ``results.json``.
@@ -178,49 +177,42 @@ class Study:
             WriteError: a file cannot be written.
             TrainingError: every method failed on some seed.
         """
-        known_language(language or self.config.language)  # told before hours of training, not after
+        known_language(language or self.config.language)  # an error before hours of training
         check_free(self.output)
         checked = self.splits()
-        with self._working() as tracking:
+        with self._working(jobs, progress) as context:
             if announce is not None:
                 announce(batch_shares(checked[0], self.config.training))
-            results = self._compare(checked, jobs, progress, tracking)
-            splits, runs = self._trained
-            add_value(
-                results, self.config, self.data, splits, runs, self.output, jobs, progress, tracking
-            )
-            told: dict[str, Any] = plain(results)
-            write_results(told, self.output, language, jobs)
+            results = self._compare(context, checked)
+            add_value(context, results, self._trained.splits, self._trained.runs)
+            written: dict[str, Any] = plain(results)
+            write_results(written, self.output, language, jobs)
             if self.mislabelled is not None:
                 write_mislabelled(self.mislabelled, self.output)
-        return told
+        return written
 
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
         check_free(self.output)
         splits = self.splits()
-        with self._working() as tracking:
-            results: dict[str, Any] = plain(self._compare(splits, jobs, progress, tracking))
+        with self._working(jobs, progress) as context:
+            results: dict[str, Any] = plain(self._compare(context, splits))
             return results
 
     @contextmanager
-    def _working(self) -> Iterator[Tracking]:
+    def _working(self, jobs: int | None, progress: bool) -> Iterator[StudyContext]:
         """Keep the study's folder for this process, without what a killed one left half-written."""
         with locked(self.output):
             remove_unfinished(self.output)
             remove_unfinished(self.output / "held_out")
-            yield Tracking(self.config, self.output, self.folder)
+            tracking = Tracking(self.config, self.output, self.folder)
+            yield StudyContext(self.config, self.data, self.output, tracking, jobs, progress)
 
-    def _compare(
-        self, splits: Sequence[Split], jobs: int | None, progress: bool, tracking: Tracking
-    ) -> dict[str, Any]:
-        trained = train_methods(
-            self.config, self.data, self.methods, splits, self.output, jobs, progress, tracking
-        )
-        self._trained = trained.splits, trained.runs
-        self._note_mislabelled(splits, trained.related)
-        failures, related = trained.failures, trained.related
-        results = collect(self.config, splits, trained.runs, failures, self.command)
+    def _compare(self, context: StudyContext, splits: Sequence[Split]) -> dict[str, Any]:
+        trained = self._trained = train_methods(context, self.methods, splits)
+        related = trained.related
+        self._note_mislabelled(splits, related)
+        results = collect(self.config, splits, trained.runs, trained.failures, self.command)
         results["next_task"] = next_task(related)
         results["relatedness"] = {
             origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
@@ -246,14 +238,12 @@ class Study:
         check_free(self.output)
         split = self.first_split()
         plan = plan_runs({UNCOUPLED: [split]}, self.config, self.output)
-        with self._working() as tracking:
-            failures = train_runs(plan, {UNCOUPLED: [split]}, self.config, 1, progress, tracking)
+        with self._working(1, progress) as context:
+            failures = train_runs(context, plan, {UNCOUPLED: [split]})
             if failures:
                 raise TrainingError(failures[0]["error"])
-            run, data = plan[UNCOUPLED][0], self.data
-            found = relate_run(
-                split, run, data.pairs, data.known, self.config, [origin], noise=True
-            )
+            query = RelationQuery(self.data.pairs, self.data.known, noise=True)
+            found = relate_run(split, plan[UNCOUPLED][0], self.config, [origin], query)
         related = found[origin]
         self._note_mislabelled([split], {origin: [related]})
         return related

@@ -1,4 +1,4 @@
-"""Tells trackers of a study's runs as they end, each once."""
+"""Reports a study's runs to trackers as they end, each once."""
 
 import json
 import re
@@ -23,8 +23,8 @@ RUNS_FILE = "runs.jsonl"
 class Tracking:
     """The trackers of one study.
 
-    A tracker that fails is named in a warning and left out until the next call, which tells it what
-    it missed: hours of training are not lost for a server that is down.
+    A tracker that fails is named in a warning and left out until the next call, which reports
+    what it missed: hours of training are not lost for a server that is down.
 
     Args:
         config: the study's settings.
@@ -45,7 +45,7 @@ class Tracking:
             self.trackers[name] = TRACKERS[name](output, self.study, **options)
 
     def note(self, run: Run, split: Split) -> None:
-        """Tell every tracker of a run that is done, where it does not know it yet.
+        """Report a run that is done to every tracker that does not know it yet.
 
         Args:
             run: the run.
@@ -54,18 +54,18 @@ class Tracking:
         Raises:
             WriteError: ``runs.jsonl`` cannot be written.
         """
-        told = cache(lambda: finished_run(run, split, self.config, self.study))
+        finished = cache(lambda: finished_run(run, split, self.config, self.study))
         if not self.runs_file.has(run.folder.name):
-            self.runs_file.write(told())
+            self.runs_file.write(finished())
         for name, tracker in list(self.trackers.items()):
             try:
                 if not tracker.has(run.folder.name):
-                    tracker.write(told())
+                    tracker.write(finished())
             except Exception as error:  # whatever a package that is not ours raises
                 del self.trackers[name]
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 warnings.warn(
-                    f"tracking: {name} failed and is left out, the next call will tell it what it "
+                    f"tracking: {name} failed and is left out, the next call will report what it "
                     f"missed ({reason[0]})",
                     LabelweaveWarning,
                     stacklevel=3,
@@ -83,7 +83,7 @@ def check_tracking(config: StudyConfig) -> None:
 
 
 def finished_run(run: Run, split: Split, config: StudyConfig, study: str) -> FinishedRun:
-    """Return what trackers are told of a run that is done."""
+    """Return what trackers note of a run that is done."""
     record, predictions = run.record(), run.predictions()
     labels = split.test.annotations.labels
     settings = {"network": config.network.model_dump(), "training": config.training.model_dump()}

@@ -100,10 +100,10 @@ def tune(
     wanted = config.tune.trials if trials is None else trials
     deadline = None if timeout is None else time.time() + timeout
     validation.splits()  # whatever the data do not allow is found before a folder is made
-    with validation.working() as tracking:
+    with validation.working(workers, progress) as context:
         name = ""
         opened(validation.output, "check")  # optuna is there, before anything is trained
-        ready = validation.prepare(workers, progress, tracking)
+        ready = validation.prepare(context)
         baseline = [scores(run, f) for run, f in zip(ready.baseline, ready.splits, strict=True)]
         _check_scores(baseline)
         name = _name(validation, ready.splits, space)
@@ -120,7 +120,7 @@ def tune(
 
 
 def settled(search: "optuna.Study") -> list["optuna.trial.FrozenTrial"]:
-    """Return the trials that came to an end of their own: complete, pruned or failed."""
+    """Return the trials that ended by themselves: complete, pruned or failed."""
     states = ("COMPLETE", "PRUNED")
     return [
         trial

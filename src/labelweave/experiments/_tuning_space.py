@@ -15,7 +15,7 @@ from labelweave.training import TRAINING_SPACE
 
 SECTIONS = ("training", "network", "couplings")
 WEIGHTING, SAMPLING = "training.weighting", "training.sampling"
-NAMED = (WEIGHTING, SAMPLING)  # their values are names of what has options of its own
+NAMED = (WEIGHTING, SAMPLING)  # their values name what has options
 Settings = Mapping[str, Any]
 
 

@@ -1,4 +1,4 @@
-"""One trial of a search: settings asked for, trained, scored on validation rows, told."""
+"""One trial of a search: settings asked for, trained, scored on validation rows, recorded."""
 
 import json
 import math
@@ -18,11 +18,11 @@ from labelweave._search_space import Choice, Range
 from labelweave.errors import LabelweaveError, Stopped, TrainingError
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments._config import StudyConfig, parse_study
+from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import end_with, train_runs
 from labelweave.experiments._runs import Run, borrow, execute, plan_run
 from labelweave.experiments._scheduler import find_related, plan_runs
 from labelweave.experiments._study import Study
-from labelweave.experiments._tracking import Tracking
 from labelweave.experiments._tuning_space import named, with_settings
 from labelweave.fitting._methods import BASELINE, UNCOUPLED, Method
 from labelweave.fitting._relating import with_relations
@@ -238,7 +238,7 @@ def configured(config: StudyConfig, settings: Mapping[str, Any]) -> StudyConfig:
 def _watcher(
     job: Job, trial: "optuna.Trial", number: int
 ) -> Callable[[int, Mapping[str, float | None]], None]:
-    """Return what tells the search of every evaluation, and stops a trial that it gives up."""
+    """Return what reports every evaluation to the search, and stops a trial that it gives up."""
 
     def watch(evaluation: int, found: Mapping[str, float | None]) -> None:
         gained = gains([found], [job.baseline[number]])
@@ -309,28 +309,23 @@ class ValidationStudy(Study):
         return replace(split, test=split.validation)
 
     @contextmanager
-    def working(self) -> Iterator[Tracking]:
+    def working(self, jobs: int | None, progress: bool) -> Iterator[StudyContext]:
         """Keep the study's folder, and the search's, for this process."""
         check_free(self.original.output)
-        with locked(self.original.output), self._working() as tracking:
-            yield tracking
+        with locked(self.original.output), self._working(jobs, progress) as context:
+            yield context
 
-    def prepare(self, jobs: int | None, progress: bool, tracking: Tracking) -> Prepared:
+    def prepare(self, context: StudyContext) -> Prepared:
         """Train what is not there of the baseline, and of what relations are estimated from."""
         splits = self.splits()
         names = [BASELINE, *([UNCOUPLED] if self.tuned.estimated else [])]
         plan = plan_runs(dict.fromkeys(names, splits), self.config, self.output)
         self._borrow(plan, splits)
-        failures = train_runs(
-            plan, dict.fromkeys(names, splits), self.config, jobs, progress, tracking
-        )
+        failures = train_runs(context, plan, dict.fromkeys(names, splits))
         if failures:
             raise TrainingError(f"{failures[0]['method']}: {failures[0]['error']}")
         if self.tuned.estimated is not None:
-            by_origin = find_related(
-                self.config, self.data, self.methods, splits, plan, jobs, progress
-            )
-            by_seed = by_origin[self.tuned.estimated]
+            by_seed = find_related(context, self.methods, splits, plan)[self.tuned.estimated]
             splits = [
                 with_relations(split, found, noise=self.tuned.noise)
                 for split, found in zip(splits, by_seed, strict=True)

@@ -20,6 +20,7 @@ from labelweave.evaluation import Replicates, main_metric
 from labelweave.evaluation._label_curves import interval, mean_draws
 from labelweave.experiments._active_learning import ROWS_FILE, rows_to_label, task_plan, write_rows
 from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import train_runs
 from labelweave.experiments._label_curves import (
     Point,
@@ -31,11 +32,9 @@ from labelweave.experiments._label_curves import (
     task_curve,
     total_saved,
 )
-from labelweave.experiments._loading import StudyData
 from labelweave.experiments._results import replicates_of
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.experiments._sections import PricesSection
-from labelweave.experiments._tracking import Tracking
 from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
@@ -381,15 +380,10 @@ def joint_method(config: StudyConfig, results: Mapping[str, Any]) -> str | None:
 
 
 def add_value(
+    context: StudyContext,
     results: dict[str, Any],
-    config: StudyConfig,
-    data: StudyData,
     splits: Mapping[str, Sequence[Split]],
     runs: Runs,
-    output: Path,
-    jobs: int | None,
-    progress: bool,
-    tracking: Tracking,
 ) -> None:
     """Add to a study's results what joining is worth; write ``label_next.csv`` and ``costs.json``.
 
@@ -397,16 +391,12 @@ def add_value(
     nothing is added.
 
     Args:
+        context: the study at work.
         results: of the study; label curves, costs, money, label plan and decision are added.
-        config: the study's settings.
-        data: its data.
         splits: by method the data that it was trained on, one a seed.
         runs: by method its finished runs, in the same order.
-        output: the study's folder.
-        jobs: processes side by side; None = one a core.
-        progress: show a bar when on a terminal.
-        tracking: told of the label curves' runs.
     """
+    config, data, output = context.config, context.data, context.folder
     method = joint_method(config, results)
     if method is None or BASELINE not in runs:
         return
@@ -418,9 +408,7 @@ def add_value(
     pairs = [(joint[n], single[n]) for n in joint if _has_data(joint[n]) and _has_data(single[n])]
     curves: dict[str, TaskCurve] = {}
     if config.label_curves:
-        points = _points(
-            config, splits[BASELINE], single, output, results, jobs, progress, tracking
-        )
+        points = _points(context, splits[BASELINE], single, results)
         curves = {j.task.name: task_curve(points[j.task.name], j) for j, _ in pairs}
         results["label_curves"] = {
             name: curve_to_dict(found, method, config) for name, found in curves.items()
@@ -428,9 +416,7 @@ def add_value(
     costs = _costs(config, method, splits, runs, output)
     results["costs"] |= costs or {}
     results["money"] = money(config.prices, curves, costs, level)
-    results["label_plan"] = _label_plan(
-        config, data, splits[method][0], runs[method][0], curves, output
-    )
+    results["label_plan"] = _label_plan(context, splits[method][0], runs[method][0], curves)
     results["decision"] = decide(results, method, pairs, curves, level)
 
 
@@ -457,16 +443,13 @@ def _has_data(found: Replicates) -> bool:
 
 
 def _points(
-    config: StudyConfig,
+    context: StudyContext,
     splits: Sequence[Split],
     now: Mapping[str, Replicates],
-    output: Path,
     results: dict[str, Any],
-    jobs: int | None,
-    progress: bool,
-    tracking: Tracking,
 ) -> dict[str, list[Point]]:
     """Train the runs of the label curves and return by task the measured points."""
+    config, output = context.config, context.folder
     assert config.label_curves
     section = config.label_curves
     wanted = [
@@ -476,9 +459,7 @@ def _points(
         plan_run(BASELINE, each.split, each.split.fingerprint(), config, output) for each in wanted
     ]
     thinned = [each.split for each in wanted]
-    results["failures"] += train_runs(
-        {BASELINE: runs}, {BASELINE: thinned}, config, jobs, progress, tracking
-    )
+    results["failures"] += train_runs(context, {BASELINE: runs}, {BASELINE: thinned})
     points = {}
     for name, measured in now.items():
         has = [int(split.train.annotations.labelled(name).sum()) for split in splits]
@@ -539,13 +520,9 @@ def _costs(
 
 
 def _label_plan(
-    config: StudyConfig,
-    data: StudyData,
-    split: Split,
-    run: Run,
-    curves: Mapping[str, TaskCurve],
-    output: Path,
+    context: StudyContext, split: Split, run: Run, curves: Mapping[str, TaskCurve]
 ) -> dict[str, Any]:
+    config, data = context.config, context.data
     tasks = task_plan(curves, config.prices, config.statistics.level)
     plan = {"tasks": tasks, "rows_file": None, "rows": 0}
     if not config.label_next or not (run.folder / "model" / "model.json").exists():
@@ -561,5 +538,5 @@ def _label_plan(
     given = model.under_prior(model.probabilities(split.train.inputs))
     features = model.features(split.train.inputs)
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
-    write_rows(rows, output)
+    write_rows(rows, context.folder)
     return plan | {"rows_file": ROWS_FILE, "rows": len(rows)}

@@ -1,1 +1,31 @@
-"""Fit a method on a split: the one trainer."""
+"""Fit a method on a split: the one trainer, under the estimator and the experiments.
+
+``fit(method, split, config)`` returns a `Predictor`; it knows no test set, no study and no files
+but its checkpoints.
+"""
+
+from labelweave.fitting._checking import check_split
+from labelweave.fitting._config import FitConfig
+from labelweave.fitting._fit import fit
+from labelweave.fitting._methods import METHODS, Method, find_method
+from labelweave.fitting._relating import find_relatedness, mislabelled_table, with_relations
+from labelweave.fitting._split import Rows, Split, make_training_split
+from labelweave.fitting._stack import load_model
+from labelweave.model import Predictor
+
+__all__ = [
+    "METHODS",
+    "FitConfig",
+    "Method",
+    "Predictor",
+    "Rows",
+    "Split",
+    "check_split",
+    "find_method",
+    "find_relatedness",
+    "fit",
+    "load_model",
+    "make_training_split",
+    "mislabelled_table",
+    "with_relations",
+]

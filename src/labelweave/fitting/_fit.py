@@ -60,8 +60,8 @@ def fit(
         return fit_trees(np.asarray(split.train.inputs), labels, split.seed, prior)
     if method.kind == "stack":
         couple = method.name != "best_single_task"
-        with fit_status(progress) as tell:
-            return fit_stack(split, labels, prior, couple=couple, progress=tell)
+        with fit_status(progress) as show:
+            return fit_stack(split, labels, prior, couple=couple, progress=show)
     if method.teacher is not None and teachers is None:
         teacher = fit(METHODS[method.teacher], split, config, progress=progress)
         teachers = taught_scores(method, teacher, split, config)
@@ -122,8 +122,8 @@ def _model(
     drawn: dict[str, NDArray[np.float64]] = {}
     population: dict[str, NDArray[np.float64]] = {}
     for each in fits:
-        training |= each.spoken
-        drawn |= {n: p for n, p in each.training.items() if each.spoken[n] is not p}
+        training |= each.score_priors
+        drawn |= {n: p for n, p in each.training.items() if each.score_priors[n] is not p}
         population |= population_prior(each.own, split.source)
     model = Model(split.encoder, spec, networks, prior=prior)
     model.priors = {"training": training, "population": population, "drawn": drawn}

@@ -169,7 +169,7 @@ class InputsSection(Section):
         categorical: numeric columns that are categories.
         clip: standardised values beyond this many standard deviations are cut.
         max_categories: rarer categories of a column share the "unknown" input.
-        scale: ``each`` numeric column has a mean and deviation of its own; or all of them
+        scale: ``each`` numeric column has its own mean and deviation; or all of them
             ``together`` have one, as the pixels of an image, and constant columns are kept.
         cache: folder for what is read from images and texts, relative to the study file; may be
             removed at any time. Default: ``<output>/cache``.

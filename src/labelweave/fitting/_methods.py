@@ -104,7 +104,7 @@ class Method:
         }
 
     def training_of(self, general: TrainingConfig) -> TrainingConfig:
-        """Return the study's training with what the method has of its own."""
+        """Return the study's training with the method's own keys in place."""
         return general.model_copy(update=dict(self.training)) if self.training else general
 
     def lacks(self, *, relations: bool, hidden_labels: bool, columns: bool = True) -> str | None:

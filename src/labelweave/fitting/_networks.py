@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.class_priors import labelled_prior, log_odds, source_priors, spoken_prior
+from labelweave.class_priors import labelled_prior, log_odds, score_prior, source_priors
 from labelweave.data import row_weights
 from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
@@ -119,7 +119,7 @@ class Fit:
 
     Attributes:
         training: per task the shares of its classes among the labelled rows that training meets.
-        spoken: per task the shares that the scores speak of.
+        score_priors: per task the class prior that the scores assume.
         own: per task those of every source, (D, width).
         history: of the training.
     """
@@ -158,7 +158,7 @@ class Fit:
         )
         self.training = self._training_prior()
         self.own = source_priors(labels, split.source, relations, self.training)
-        self.spoken = {task.name: self._spoken(task) for task in tasks}
+        self.score_priors = {task.name: self._score_prior(task) for task in tasks}
         self.shift = self._shift(adjust=config.label_shift.training == "adjust")
         ramp = config.training.ramp
         counts = own_labels(labels)
@@ -174,22 +174,24 @@ class Fit:
         weights = row_weights(self.sampler, len(self.labels))
         return {task.name: labelled_prior(self.labels, task.name, weights) for task in self.tasks}
 
-    def _spoken(self, task: Task) -> NDArray[np.float64]:
+    def _score_prior(self, task: Task) -> NDArray[np.float64]:
         met, loss = self.training[task.name], self.losses.get(task.name)
-        return met if loss is None else spoken_prior(task, met, freed(loss, task))
+        return met if loss is None else score_prior(task, met, freed(loss, task))
 
     def _shift(self, *, adjust: bool) -> dict[str, NDArray[np.float64]] | None:
         """Return how far each source's prior lies from that of the scores, (D, width) a task.
 
         Without `adjust` all sources have the training prior; None = it is that of the scores.
         """
-        if not adjust and all(self.spoken[name] is prior for name, prior in self.training.items()):
+        if not adjust and all(
+            self.score_priors[name] is prior for name, prior in self.training.items()
+        ):
             return None
         met = self.own
         if not adjust:
             met = {name: np.tile(self.training[name], (len(own), 1)) for name, own in met.items()}
         return {
-            task.name: log_odds(task, met[task.name]) - log_odds(task, self.spoken[task.name])
+            task.name: log_odds(task, met[task.name]) - log_odds(task, self.score_priors[task.name])
             for task in self.tasks
         }
 
@@ -265,7 +267,7 @@ def train_fits(
         fits: the networks to train, of one split.
         folder: for checkpoints and logs; None = nowhere.
         progress: show a bar over the steps.
-        watch: told of every evaluation on the validation rows.
+        watch: called at every evaluation on the validation rows.
     """
     trained: dict[int, MultiTaskNetwork] = {}
     for places in _groups(fits):

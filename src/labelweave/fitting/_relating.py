@@ -1,7 +1,7 @@
 """How the tasks of a split relate, estimated by an uncoupled model."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,28 @@ Pairs = Sequence[tuple[str, str]] | None
 ByOrigin = dict[Origin, Relatedness]
 
 
+@dataclass(frozen=True)
+class RelationQuery:
+    """What is asked about the relations of tasks.
+
+    Attributes:
+        pairs: the (source, target) pairs to look at; None = every pair.
+        known: an expert's relations.
+        noise: estimate how labels err, too.
+    """
+
+    pairs: Pairs = None
+    known: Sequence[AnyRelation] = ()
+    noise: bool = False
+
+
 def relate_split(
     split: Split,
     model: Model,
-    pairs: Pairs,
-    known: Sequence[AnyRelation],
     config: FitConfig,
     origins: Sequence[Origin],
+    query: RelationQuery,
     *,
-    noise: bool = False,
     out_of_fold: Callable[[], Predictions] | None = None,
 ) -> ByOrigin:
     """Return by origin the relatedness of the tasks by an uncoupled model of the split.
@@ -36,11 +49,9 @@ def relate_split(
     Args:
         split: the data of one seed.
         model: the network for all tasks, trained on them without coupling.
-        pairs: the (source, target) pairs to look at; None = every pair.
-        known: an expert's relations.
         config: the settings.
         origins: which evidence enters the tables.
-        noise: estimate how labels err, too.
+        query: what is asked.
         out_of_fold: gives predictions of the training rows by networks that have not seen them;
             None = `out_of_fold_predictions`.
     """
@@ -56,14 +67,14 @@ def relate_split(
         origin: relate(
             split.train.annotations,
             predictions,
-            pairs,
-            knowledge=known,
+            query.pairs,
+            knowledge=query.known,
             origin=origin,
             strength=config.relatedness.strength,
             sources=split.source,
             groups=split.train.groups,
             held_out=rows,
-            noise=noise,
+            noise=query.noise,
             seed=split.seed,
         )
         for origin in origins
@@ -124,7 +135,8 @@ def find_relatedness(
     pairs = [(relation.source.name, relation.target.name) for relation in known] or None
     uncoupled = fit(METHODS[UNCOUPLED], split, config, progress=progress)
     assert isinstance(uncoupled, Model)
-    return relate_split(split, uncoupled, pairs, known, config, [origin], noise=noise)[origin]
+    query = RelationQuery(pairs, known, noise)
+    return relate_split(split, uncoupled, config, [origin], query)[origin]
 
 
 COLUMNS = ["source", "row", "task", "label", "found", "likely", "probability", "seeds"]

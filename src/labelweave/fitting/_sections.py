@@ -107,10 +107,10 @@ class LabelShiftSection(Section):
     """Class priors that differ between sources, and between training and prediction.
 
     Attributes:
-        training: ``adjust`` = every source has class priors of its own, known from its labels or
+        training: ``adjust`` = every source has its own class priors, known from its labels or
             through the relations, and all losses of a row see its source's; ``none`` = one for all.
         prediction: the class prior that predictions assume: ``training`` (the shares among the
-            labelled training rows), ``population`` (among all of them, as far as relations tell),
+            labelled training rows), ``population`` (among all of them, as far as relations allow),
             ``uniform``, ``rows`` (estimated by EM on the rows predicted), or per task each class
             with its share.
     """

@@ -58,7 +58,7 @@ class Split:
         validation: rows for early stopping, thresholds and temperatures; may be empty.
         test: rows to compare on.
         relations: the relations between the tasks.
-        notes: remarks on the split and the inputs, one line each.
+        notes: messages on the split and the inputs, one line each.
         noise: how the training rows' labels err, by `source`; the relations are of clean labels.
         needs: per task how much it has to learn through the relations, where that was measured.
     """
@@ -197,14 +197,14 @@ def fitted_encoder(
     return encoder, lambda index: encoder.transform(inputs.iloc[index], stores)
 
 
-STREAM = 11  # random numbers of its own, not those that scatter labels
+STREAM = 11  # its own random numbers, not those that mask labels
 
 
 def held_out(split: Split, parts: int) -> Iterator[tuple[Split, NDArray[np.int64]]]:
     """Give for each part the split that trains on the other parts and tests on it, and its rows.
 
-    Every label is dealt evenly to the parts: of two rows of a class, one trains when the other is
-    held out. Rows of one group are held out together.
+    Every label is spread evenly over the parts: of two rows of a class, one trains when the other
+    is held out. Rows of one group are held out together.
 
     Args:
         split: the data of one seed.

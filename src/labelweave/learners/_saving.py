@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from skops import io as skops
 
 from labelweave._files import replacing
 from labelweave._trust import VARIABLE
@@ -57,6 +56,8 @@ def write_models(models: Mapping[str, TaskModel], path: Path) -> dict[str, Any]:
                 }
             )
         described[name] = {"key": model.key, "multiclass": model.multiclass, "parts": parts}
+    from skops import io as skops  # takes seconds to import
+
     try:
         content = skops.dumps(classifiers)
     except Exception as error:
@@ -72,6 +73,8 @@ def read_models(described: Mapping[str, Any], path: Path) -> dict[str, TaskModel
     Raises:
         LabelweaveError: no such file, a damaged one, or one with types that are not trusted.
     """
+    from skops import io as skops
+
     try:
         content = path.read_bytes()
         unknown = skops.get_untrusted_types(data=content)

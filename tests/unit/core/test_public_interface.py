@@ -35,6 +35,8 @@ PACKAGES = {
         prepare prepare_sources row_weights scatter split_rows token_column""",
     "datasets": """DataSet Reader described_cases find_reader write_digits write_leaves
         write_named""",
+    "fitting": """METHODS FitConfig Method Predictor Rows Split check_split find_method
+        find_relatedness fit load_model make_training_split mislabelled_table with_relations""",
     "tables": "SUFFIXES infer_tasks read_folder read_table table_source",
 }
 

@@ -13,7 +13,7 @@ from study_example import tables, write_study
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-from labelweave.experiments import _stepwise as staging
+from labelweave.experiments import _stepwise as stepwise
 from labelweave.experiments._compare import compare_sides, of_study
 from labelweave.experiments._stepwise import Stage, next_stage, promising
 from labelweave.experiments._study import stage_name
@@ -139,7 +139,7 @@ def test_a_stage_ends_with_what_the_next_one_would_add(study: Path, cli: Command
     assert added.task == "size"
     assert promising([pair], ["kind", "size"]) is None
     stage = Stage(("kind", "form"), None, "so", None, added)
-    cli.monkeypatch.setattr(staging, "next_stage", lambda study: stage)
+    cli.monkeypatch.setattr(stepwise, "next_stage", lambda study: stage)
     out = cli("run", study, "--jobs", 1, "--next").out
     assert out.endswith(f"\n\nNext: size ({pair.reason}): labelweave run {study} --next\n")
 

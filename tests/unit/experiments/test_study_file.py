@@ -10,10 +10,10 @@ from study_example import content, tables, write_study
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, StudyConfig, parse_study, read_study_file
 
-TOP = "name tasks sources relations split scatter inputs network training couplings label_shift "
-TOP += (
-    "relatedness teachers methods seeds statistics label_curves label_next prices only tune output "
-    "language tracking"
+TOP = (
+    "inputs network training couplings label_shift relatedness teachers name tasks sources "
+    "relations split scatter methods seeds statistics label_curves label_next prices only tune "
+    "output language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 

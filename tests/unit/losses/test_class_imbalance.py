@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from study_example import content, write_study
 from torch.nn import functional as F
 
-from labelweave.class_priors import labelled_prior, log_odds, spoken_prior
+from labelweave.class_priors import labelled_prior, log_odds, score_prior
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, StudyConfig
 from labelweave.losses import Objective, Reweighted, Supervised, freed
@@ -135,7 +135,7 @@ def test_balanced_softmax_is_the_cross_entropy_of_shifted_scores():
     """Ren et al.: -log n_y e^z_y / sum n_j e^z_j."""
     logits, labels = batch(4, n=30)
     training = np.array([0.7, 0.2, 0.1])
-    spoken = spoken_prior(KIND, training, freed("balanced_softmax", KIND))
+    spoken = score_prior(KIND, training, freed("balanced_softmax", KIND))
     np.testing.assert_allclose(spoken, 1 / 3)
     shift = {
         "kind": (log_odds(KIND, training) - log_odds(KIND, spoken))[None],
@@ -151,7 +151,7 @@ def test_balanced_softmax_is_the_cross_entropy_of_shifted_scores():
 @given(st.floats(0, 1))
 def test_what_tau_leaves_and_what_training_adds_make_the_training_prior(tau):
     for task, training in ((KIND, np.array([0.7, 0.2, 0.1])), (MARKS, np.array([0.05, 0.6]))):
-        spoken = spoken_prior(task, training, tau)
+        spoken = score_prior(task, training, tau)
         rest = log_odds(task, training) - log_odds(task, spoken)
         expected = tau * log_odds(task, training)
         if task is KIND:  # up to a constant

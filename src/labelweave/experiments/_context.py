@@ -1,0 +1,31 @@
+"""What every step of a study needs to know: settings, data, folder, processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._loading import StudyData
+from labelweave.experiments._tracking import Tracking
+
+
+@dataclass(frozen=True)
+class StudyContext:
+    """A study at work: made when its folder is locked, handed to every step.
+
+    It stays in the process that holds the folder; workers get what they need of it.
+
+    Attributes:
+        config: the study's settings.
+        data: its data.
+        folder: where its runs and results are.
+        tracking: notes every finished run.
+        jobs: processes side by side; None = one a core.
+        progress: show a bar when on a terminal.
+    """
+
+    config: StudyConfig
+    data: StudyData
+    folder: Path
+    tracking: Tracking
+    jobs: int | None = None
+    progress: bool = False
