@@ -51,8 +51,9 @@ def test_unknown_keys_name_the_nearest() -> None:
         (
             {"methods": ["ful"]},
             "key 'methods': no such method 'ful', expected 'single_task', 'multi_task', "
-            "'co_annotation', 'distribution_matching', 'full', 'distillation', 'post_hoc', "
-            "'oracle', 'shuffled_relations', 'strong_single_task'; did you mean 'full'?",
+            "'co_annotation', 'distribution_matching', 'full', 'coupled', 'student', "
+            "'distillation', 'post_hoc', 'oracle', 'shuffled_relations', 'strong_single_task', "
+            "'best_single_task'; did you mean 'full'?",
         ),
         ({"methods": "full"}, "key 'methods': should be a valid list, found 'full'"),
         (
