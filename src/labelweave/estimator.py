@@ -249,7 +249,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             task alone. The others train networks alone: ``full`` (distribution matching and
             co-annotation), ``distribution_matching``, ``co_annotation``, ``distillation`` (a
             network a task, which then teach one for all), ``multi_task`` (no coupling) or
-            ``single_task`` (a network a task). Without relations the first three of these couple nothing.
+            ``single_task`` (a network a task). Without relations the first three of these couple
+            nothing.
         relatedness: where the relations come from, as the key of a study file: ``{"from": "all"}``
             trains an uncoupled network first, estimates tables from what it predicts (given ones
             are a prior), couples by those that hold on held-out rows, and measures how much each

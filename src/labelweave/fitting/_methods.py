@@ -200,7 +200,8 @@ def find_method(name: str) -> Method:
     origin, _, noise = rest.partition(".")
     if base not in METHODS:
         raise LabelweaveError(
-            f"no such method '{name}', expected {listing(METHODS, len(METHODS))}{nearest(base, METHODS)}"
+            f"no such method '{name}', expected {listing(METHODS, len(METHODS))}"
+            f"{nearest(base, METHODS)}"
         )
     method = METHODS[base]
     if not rest:
