@@ -9,8 +9,8 @@ from command_line import CommandLine
 from study_example import tables
 
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._recommendation import recommended_method
 from labelweave.model import Model
-from labelweave.report import recommended_method
 from labelweave.serving._prediction import find_model, prediction_table
 
 COLUMNS = [

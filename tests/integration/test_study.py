@@ -11,12 +11,12 @@ from study_example import content, tables, write_study
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.evaluation._recommendation import recommended_method
 from labelweave.experiments import Study, StudyData, parse_study
 from labelweave.experiments import _runs as runs
 from labelweave.experiments._checking import notes
 from labelweave.fitting._methods import METHODS
 from labelweave.relations import Relation
-from labelweave.report import recommended_method
 from labelweave.tasks import Multiclass
 
 Results = dict[str, Any]

@@ -23,6 +23,7 @@ from labelweave.evaluation._comparison import (
     verdict,
 )
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER, evaluate, main_metric, metric_names
+from labelweave.evaluation._recommendation import best_coupled_method, joining, recommended_method
 
 __all__ = [
     "HIGHER_IS_BETTER",
@@ -32,6 +33,7 @@ __all__ = [
     "Replicates",
     "TestResult",
     "Verdict",
+    "best_coupled_method",
     "best_temperature",
     "best_thresholds",
     "cohens_h",
@@ -40,8 +42,10 @@ __all__ = [
     "evaluate",
     "group_weights",
     "holm",
+    "joining",
     "main_metric",
     "metric_names",
+    "recommended_method",
     "reliability",
     "replicate_metrics",
     "scores_of",

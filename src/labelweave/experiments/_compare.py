@@ -19,11 +19,11 @@ from labelweave.evaluation import (
     TestResult,
     holm,
     main_metric,
+    recommended_method,
     verdict,
 )
 from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
-from labelweave.report import recommended_method
 from labelweave.serving._prediction import find_model, read_inputs
 from labelweave.tasks import Task
 

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from labelweave._messages import languages
 from labelweave._validation import one_line
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import (
@@ -27,7 +28,6 @@ from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
 from labelweave.fitting._sections import SplitSection
 from labelweave.losses import reweighted
-from labelweave.report import languages
 from labelweave.training import TrainingConfig
 
 

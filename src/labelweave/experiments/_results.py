@@ -22,6 +22,7 @@ from labelweave.evaluation import (
     holm,
     main_metric,
     metric_names,
+    recommended_method,
     reliability,
     verdict,
 )
@@ -31,7 +32,6 @@ from labelweave.experiments._runs import Run
 from labelweave.fitting._methods import BASELINE, UNCOUPLED
 from labelweave.fitting._split import Split
 from labelweave.relations import relation_to_dict
-from labelweave.report import recommended_method
 from labelweave.tasks import Task
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from labelweave._files import check_free, locked, make_folder, remove_unfinished, write_text
-from labelweave._messages import plain
+from labelweave._messages import known_language, plain
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
@@ -30,7 +30,7 @@ from labelweave.fitting._methods import UNCOUPLED
 from labelweave.fitting._relating import RelationQuery, mislabelled_table
 from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
-from labelweave.report import known_language, write_csv, write_report
+from labelweave.report import write_csv, write_report
 from labelweave.report._page import Picture, in_turn
 
 LONGEST = 80

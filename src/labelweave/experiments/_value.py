@@ -16,8 +16,15 @@ from labelweave._files import write_text
 from labelweave._messages import Message, plain
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.evaluation import Replicates, main_metric
+from labelweave.evaluation import (
+    Replicates,
+    best_coupled_method,
+    joining,
+    main_metric,
+    recommended_method,
+)
 from labelweave.evaluation._label_curves import interval, mean_draws
+from labelweave.evaluation._recommendation import FEW_SEEDS
 from labelweave.experiments._active_learning import ROWS_FILE, rows_to_label, task_plan, write_rows
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
@@ -40,7 +47,6 @@ from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
 from labelweave.model import Model
 from labelweave.relations import Origin, Relatedness, order_tasks
-from labelweave.report import FEW_SEEDS, best_coupled_method, joining, recommended_method
 
 SECONDS = 3600
 

@@ -2,16 +2,7 @@
 
 from labelweave._messages import known_language, languages
 from labelweave.report._ablation import print_ablation, write_ablation
-from labelweave.report._decision import (
-    FEW_SEEDS,
-    best_coupled_method,
-    decide,
-    headline,
-    joining,
-    reasons,
-    recommended_method,
-    risks,
-)
+from labelweave.report._decision import decide, headline, reasons, risks
 from labelweave.report._page import read_results, write_html, write_markdown, write_report
 from labelweave.report._sections import print_relatedness
 from labelweave.report._summary import write_summary
@@ -19,11 +10,8 @@ from labelweave.report._tables import write_csv
 from labelweave.report._terminal import print_compared, print_results, print_tuning
 
 __all__ = [
-    "FEW_SEEDS",
-    "best_coupled_method",
     "decide",
     "headline",
-    "joining",
     "known_language",
     "languages",
     "print_ablation",
@@ -33,7 +21,6 @@ __all__ = [
     "print_tuning",
     "read_results",
     "reasons",
-    "recommended_method",
     "risks",
     "write_ablation",
     "write_csv",

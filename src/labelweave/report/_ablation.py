@@ -20,19 +20,9 @@ from rich.text import Text
 
 from labelweave._files import write_text
 from labelweave.errors import LabelweaveError
-from labelweave.report._tables import (
-    MARKS,
-    best_methods,
-    checked,
-    difference,
-    escaped,
-    main_metrics,
-    printable,
-    score,
-    tabular,
-    verdict,
-)
+from labelweave.report._tables import MARKS, escaped, printable, tabular
 from labelweave.report._terminal import fits
+from labelweave.results import best_methods, checked, difference, main_metrics, score, verdict
 
 COLUMNS = (
     "method", "label", "form", "relations", "task", "metric", "mean", "std", "seeds", "best",

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelweave._messages import Messages
-from labelweave.report._tables import (
+from labelweave.evaluation._recommendation import (
+    FEW_SEEDS,
+    best_coupled_method,
+    joining,
+    recommended_method,
+    shown_method,
+)
+from labelweave.results import (
     checked,
     coupled_methods,
     difference,
@@ -17,60 +24,6 @@ from labelweave.report._tables import (
 )
 
 CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task", "best_single_task")
-
-
-def best_coupled_method(results: Mapping[str, Any]) -> str | None:
-    """Return the coupled method with the highest mean main metric, None if none has data."""
-    results = checked(results)
-    means = mean_scores(results, coupled_methods(results))
-    return max(means, key=means.__getitem__, default=None)
-
-
-def recommended_method(results: Mapping[str, Any]) -> str:
-    """Return the method to use: no negative transfer on any task and the highest mean main metric.
-
-    Only the baseline and the coupled methods are candidates, never a control. The baseline is the
-    answer where every coupled method harms some task, or none has a higher mean.
-
-    Args:
-        results: the content of a study's results.json.
-
-    Raises:
-        LabelweaveError: the results are not those of a study.
-    """
-    results = checked(results)
-    coupled = coupled_methods(results)
-    safe = [method for method in coupled if not tasks_with(results, method, "negative transfer")]
-    # the baseline comes first, so a tie goes to it
-    means = mean_scores(results, [results["baseline"], *safe])
-    return max(means, key=means.__getitem__, default=str(results["baseline"]))
-
-
-def shown_method(results: Mapping[str, Any]) -> str:
-    """Return the method to report: the recommended one, or the best beside a baseline."""
-    given = results["decision"].get("method")
-    if given in results["methods"]:
-        return str(given)
-    method = recommended_method(results)
-    return (best_coupled_method(results) or method) if method == results["baseline"] else method
-
-
-def joining(results: Mapping[str, Any], method: str) -> str:
-    """Return whether to join: "join", "join some", "do not join" or "cannot tell".
-
-    By the verdicts on a joint method. join: a gain on some task and negative transfer on none; join
-    some: both; cannot tell: no change is shown, and on some task there is not enough data, or no
-    comparison at all; do not join: all else.
-
-    Args:
-        results: the content of a study's results.json.
-        method: the joint method.
-    """
-    words = [verdict(results, method, task) for task in results["tasks"]]
-    if "gain" in words:
-        return "join some" if "negative transfer" in words else "join"
-    unclear = {None, "not enough data"} & {*words}
-    return "cannot tell" if unclear and "negative transfer" not in words else "do not join"
 
 
 def headline(results: Mapping[str, Any], say: Messages | None = None) -> str:
@@ -307,7 +260,6 @@ def _digits(value: float | None) -> int:
     return 0 if size >= 100 else 1 if size >= 10 else 2
 
 
-FEW_SEEDS = 5
 # what the results give a key for and the sentences below tell anyway
 TOLD = {"gain", "negative_transfer", "no_gain", "fewer_networks", "few_seeds", "failed_runs"}
 

@@ -14,7 +14,7 @@ from labelweave._files import replacing
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
 from labelweave.report._drawing import PIXELS, cut, inline_svg, name_ticks, new_figure, style, width
-from labelweave.report._tables import Estimate
+from labelweave.results import Estimate
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart
 BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"

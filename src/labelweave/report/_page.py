@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from labelweave._files import write_text
 from labelweave._messages import Messages, known_language
 from labelweave.errors import LabelweaveError
-from labelweave.report._decision import decide, headline, recommended_method, shown_method
+from labelweave.evaluation._recommendation import recommended_method, shown_method
+from labelweave.report._decision import decide, headline
 from labelweave.report._sections import money_lines, needs_rows, noise_rows
 from labelweave.report._summary import write_summary
-from labelweave.report._tables import (
-    MARKS,
+from labelweave.report._tables import MARKS
+from labelweave.results import (
     best_methods,
     checked,
     difference,

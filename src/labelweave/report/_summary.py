@@ -7,15 +7,10 @@ from typing import Any
 
 from labelweave._files import replacing
 from labelweave._messages import Messages
-from labelweave.report._decision import Decision, decide, headline, shown_method
-from labelweave.report._tables import (
-    Estimate,
-    checked,
-    difference,
-    interval_level,
-    printable,
-    verdict,
-)
+from labelweave.evaluation._recommendation import shown_method
+from labelweave.report._decision import Decision, decide, headline
+from labelweave.report._tables import printable
+from labelweave.results import Estimate, checked, difference, interval_level, verdict
 
 SIZE, DPI = (1600, 900), 100
 INK, SOFT, LINE = "#1b1f24", "#59626d", "#dfe3e8"

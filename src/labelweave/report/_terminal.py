@@ -11,14 +11,13 @@ from rich.text import Text
 
 from labelweave.report._decision import blind_spot, headline
 from labelweave.report._sections import value_lines
-from labelweave.report._tables import (
-    MARKS,
+from labelweave.report._tables import MARKS, printable
+from labelweave.results import (
     best_methods,
     checked,
     interval_level,
     main_metrics,
     method_names,
-    printable,
     score,
     verdict,
 )

@@ -37,7 +37,7 @@ def find_model(
             f"{folder}: found neither model.json nor results.json, expected a model's folder or "
             f"the results folder of a study{inner}"
         )
-    from labelweave.report import recommended_method
+    from labelweave.evaluation import recommended_method
 
     try:
         results = json.loads(path.read_text(encoding="utf-8"))

@@ -2,9 +2,9 @@ import pytest
 from test_report import small
 
 from labelweave._messages import Messages
-from labelweave.report import decide, joining
-from labelweave.report._decision import shown_method
-from labelweave.report._tables import checked
+from labelweave.evaluation._recommendation import joining, shown_method
+from labelweave.report import decide
+from labelweave.results import checked
 
 GAIN, HARM, SAME, UNCLEAR = "gain", "negative transfer", "no difference", "not enough data"
 

@@ -18,19 +18,11 @@ from rich.console import Console
 
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
-from labelweave.report import (
-    best_coupled_method,
-    headline,
-    print_results,
-    reasons,
-    recommended_method,
-    risks,
-    write_csv,
-    write_html,
-)
+from labelweave.evaluation._recommendation import best_coupled_method, recommended_method
+from labelweave.report import headline, print_results, reasons, risks, write_csv, write_html
 from labelweave.report._decision import blind_spot
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
-from labelweave.report._tables import Estimate, checked, mean_scores, method_names
+from labelweave.results import Estimate, checked, mean_scores, method_names
 
 VOID = {"meta", "br", "wbr"}
 NASTY = '<b>&"'

@@ -19,7 +19,7 @@ from labelweave.report import _summary as summary_module
 from labelweave.report import languages, write_html, write_markdown, write_summary
 from labelweave.report._drawing import fonts_for
 from labelweave.report._page import _title
-from labelweave.report._tables import checked
+from labelweave.results import checked
 
 RESULTS = with_value(example_results(2, 5, 2, large_table=False))
 

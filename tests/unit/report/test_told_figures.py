@@ -11,7 +11,7 @@ from labelweave._messages import Messages
 from labelweave.report import decide, write_markdown
 from labelweave.report._figures import label_curve
 from labelweave.report._sections import value_lines
-from labelweave.report._tables import checked
+from labelweave.results import checked
 
 
 def needed(mean: float | None, low: float | None, high: float | None) -> dict[str, Any]:
