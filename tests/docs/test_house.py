@@ -49,7 +49,7 @@ def test_nothing_below_the_experiments_imports_them_or_the_report() -> None:
 
 def test_the_report_only_renders() -> None:
     known = {room(target) for name, target in edges(PATHS, anywhere=True) if room(name) == "report"}
-    assert known <= {"report", "errors", "_files", "_messages", "evaluation"}
+    assert known <= {"report", "results", "errors", "_files", "_messages", "evaluation"}
 
 
 def test_circles_and_repeated_names_are_found_where_there_are_some(tmp_path: Path) -> None:
