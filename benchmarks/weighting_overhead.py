@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from benchmarks.coupling_overhead import Step, times
 from benchmarks.residual_network import cnn
-from labelweave.balancing import WEIGHTINGS, Choice
+from labelweave._options import Named
+from labelweave.balancing import WEIGHTINGS
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Multiclass
@@ -30,7 +31,7 @@ TASKS = tuple(Multiclass(f"task{i}", tuple("abcdef")) for i in range(8))
 AIM = 1.15
 
 
-def step_of(choice: Choice, body: nn.Module, features: int, inputs: Tensor) -> Step:
+def step_of(choice: Named, body: nn.Module, features: int, inputs: Tensor) -> Step:
     """Return a training step of a fresh network with a weighting, as the trainer does it."""
     torch.manual_seed(0)
     network = MultiTaskNetwork(body, TASKS, features)
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the list of result rows")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    choices: dict[str, Choice] = {name: name for name in WEIGHTINGS}
+    choices: dict[str, Named] = {name: name for name in WEIGHTINGS}
     choices["upgrad, parameters"] = {"upgrad": {"gradients": "parameters"}}
     rows: list[dict[str, Any]] = []
     for case in ("mlp", "cnn"):

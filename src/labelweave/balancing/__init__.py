@@ -1,6 +1,5 @@
 """Balancing of sources and tasks: how batches are mixed, and how the tasks' losses are weighed."""
 
-from labelweave.balancing._choices import Choice, Options, chosen
 from labelweave.balancing._gradient_methods import segments_of, task_gramian
 from labelweave.balancing._sampling import (
     SAMPLERS,
@@ -28,19 +27,16 @@ __all__ = [
     "SAMPLERS",
     "SEARCHED",
     "WEIGHTINGS",
-    "Choice",
     "Equal",
     "GradientMethod",
     "LossWeighting",
     "Mixture",
-    "Options",
     "Proportional",
     "RoundRobin",
     "Sampler",
     "Shares",
     "Temperature",
     "Weighting",
-    "chosen",
     "label_shares",
     "sampler",
     "sampling",

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.optimize import nnls
 
+from labelweave._options import Named, Options, chosen
 from labelweave._search_space import Space, Uniform
 from labelweave.annotations import Annotations
-from labelweave.balancing._choices import Choice, Options, chosen
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tasks import Binary, Multiclass
 
@@ -279,7 +279,7 @@ TITLES = {
 }
 
 
-def sampling(choice: Choice) -> tuple[str, Options]:
+def sampling(choice: Named) -> tuple[str, Options]:
     """Return the name and all the options of a sampling strategy.
 
     Raises:
@@ -289,7 +289,7 @@ def sampling(choice: Choice) -> tuple[str, Options]:
 
 
 def sampler(
-    choice: Choice,
+    choice: Named,
     sources: Sequence[Rows],
     batch_size: int,
     seed: int,

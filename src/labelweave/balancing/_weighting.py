@@ -9,9 +9,9 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
+from labelweave._options import Named, Options, chosen
 from labelweave._search_space import Space, Uniform, log_uniform
 from labelweave.balancing import _gradient_methods
-from labelweave.balancing._choices import Choice, Options, chosen
 from labelweave.balancing._gradient_methods import Gramian, Weights, cagrad
 from labelweave.errors import LabelweaveError, listing, nearest
 
@@ -411,7 +411,7 @@ WEIGHTINGS: dict[str, Weighting] = {
 }  # fmt: skip
 
 
-def weighting(choice: Choice) -> tuple[Weighting, Options]:
+def weighting(choice: Named) -> tuple[Weighting, Options]:
     """Return the weighting of a name, or of a name with its options, and all its options.
 
     Raises:

@@ -258,8 +258,8 @@ def plan_run(
     content: dict[str, Any] = {"format": FORMAT, "method": name, "data": fingerprint["data"]}
     if spec.needs_relations:
         content["relations"] = fingerprint["relations"]
-        if split.needs:
-            content["needs"] = fingerprint["needs"]
+        if split.transfer_weights:
+            content["transfer_weights"] = fingerprint["transfer_weights"]
     # where no noise was found the run is that of the method without it
     if spec.noise and split.noise:
         content["noise"] = fingerprint["noise"]

@@ -164,7 +164,7 @@ class Fit:
         counts = own_labels(labels)
         self.objective = Objective(
             tasks, relations, couplings, ramp=ramp, shift=self.shift, noise=noise, counts=counts,
-            needs=split.needs, losses=self.losses, shares=self.training,
+            transfer_weights=split.transfer_weights, losses=self.losses, shares=self.training,
         )  # fmt: skip
         self.validate = self._validate if len(split.validation.index) else None
         self.history = History()

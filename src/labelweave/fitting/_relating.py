@@ -107,9 +107,12 @@ def with_relations(split: Split, related: Relatedness, *, noise: bool = False) -
         relations: list[AnyRelation] = list(related.noise.relations)
         relations += [r for r in related.relations if isinstance(r, NoisyOr)]
         return replace(
-            split, relations=tuple(relations), noise=related.noise.found, needs=related.needs
+            split,
+            relations=tuple(relations),
+            noise=related.noise.found,
+            transfer_weights=related.transfer_weights,
         )
-    return replace(split, relations=related.relations, needs=related.needs)
+    return replace(split, relations=related.relations, transfer_weights=related.transfer_weights)
 
 
 def find_relatedness(

@@ -24,7 +24,7 @@ from labelweave.data import (
 )
 from labelweave.data._splitting import deal, label_counts
 from labelweave.fitting._inputs import InputsSection
-from labelweave.relations import AnyRelation, Needs, Noise, NoisyOr, acyclic
+from labelweave.relations import AnyRelation, Noise, NoisyOr, TransferWeights, acyclic
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Split:
         relations: the relations between the tasks.
         notes: messages on the split and the inputs, one line each.
         noise: how the training rows' labels err, by `source`; the relations are of clean labels.
-        needs: per task how much it has to learn through the relations, where that was measured.
+        transfer_weights: per task how much it has to learn through the relations, where
+            that was measured.
     """
 
     seed: int
@@ -74,14 +75,14 @@ class Split:
     relations: tuple[AnyRelation, ...]
     notes: tuple[str, ...]
     noise: tuple[Noise, ...] = ()
-    needs: Needs = field(default_factory=dict)
+    transfer_weights: TransferWeights = field(default_factory=dict)
 
     def coverage(self) -> Coverage:
         """Return the coverage of the training rows, by source or scattered part."""
         return Coverage(self.train.annotations, self.source, self.source_names)
 
     def fingerprint(self) -> dict[str, str]:
-        """Return a hash of each part: data, groups, hidden labels, relations, noise and needs.
+        """Return a hash of each part: data, groups, hidden labels, relations, noise, weights.
 
         A method's run depends on the data, and on the others as far as the method uses them.
         """
@@ -91,7 +92,7 @@ class Split:
             inputs = rows.inputs
             data += inputs.content() if isinstance(inputs, StoredInputs) else [inputs]
             data += [rows.index, *_codes(rows.annotations)]
-        needs = [part for name, n in self.needs.items() for part in (name.encode(), n)]
+        weights = [part for name, w in self.transfer_weights.items() for part in (name.encode(), w)]
         noise = [part for n in self.noise for part in (n.task.name.encode(), n.confusion)]
         return {
             "data": content_hash(data),
@@ -99,7 +100,7 @@ class Split:
             "hidden": content_hash(_codes(self.everything) if self.everything else []),
             "relations": relations_hash(self.relations),
             "noise": content_hash(noise),
-            "needs": content_hash(needs),
+            "transfer_weights": content_hash(weights),
         }
 
 

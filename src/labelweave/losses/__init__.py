@@ -12,7 +12,7 @@ from labelweave.losses._co_annotation import (
     Posterior,
     SoftLabels,
 )
-from labelweave.losses._coupling import Coupling, RelationCoupling, needs, own_labels
+from labelweave.losses._coupling import Coupling, RelationCoupling, own_labels, transfer_weights
 from labelweave.losses._distillation import Distillation, scores_of
 from labelweave.losses._distribution_matching import FORMS, DistributionMatching
 from labelweave.losses._layout import ColumnBatch, Columns, Labels, Logits, Terms
@@ -77,10 +77,10 @@ __all__ = [
     "freed",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
-    "needs",
     "needs_relations",
     "own_labels",
     "reweighted",
     "scores_of",
     "task_loss",
+    "transfer_weights",
 ]

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._coupling import Coupling, Needs, RelationCoupling, target_needs
+from labelweave.losses._coupling import Coupling, RelationCoupling, target_weights
 from labelweave.losses._layout import ColumnBatch, Columns, Terms, constant, join, joined
 from labelweave.losses._stack import RelationStack
 from labelweave.losses._supervised import by_data_source
-from labelweave.relations import Noise, Relation
+from labelweave.relations import Noise, Relation, TransferWeights
 
 
 class SoftLabels(RelationCoupling):
@@ -26,7 +26,7 @@ class SoftLabels(RelationCoupling):
         relations: the relations to couple by.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
-        needs: factor of what a task learns, see `labelweave.losses._coupling`; None = 1.
+        transfer_weights: factor of what a task learns (`transfer_weights`); None = 1.
     """
 
     form = "soft_labels"
@@ -36,11 +36,11 @@ class SoftLabels(RelationCoupling):
         relations: Sequence[Relation],
         smoothing: float = 0.01,
         columns: Columns | None = None,
-        needs: Needs | None = None,
+        transfer_weights: TransferWeights | None = None,
     ) -> None:
         super().__init__(relations, smoothing, columns)
-        if needs is not None:
-            self.stacks.weights.mul_(target_needs(self.stacks, needs)[:, None])
+        if transfer_weights is not None:
+            self.stacks.weights.mul_(target_weights(self.stacks, transfer_weights)[:, None])
         self.names = tuple(f"{self.form}/{name}" for name in self.stacks.names)
 
     def terms(self, batch: ColumnBatch) -> Terms:
@@ -73,7 +73,7 @@ class BackwardCoupling(RelationCoupling):
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
         noise: see `RelationStacks`.
-        needs: factor of what a task learns, see `labelweave.losses._coupling`; None = 1.
+        transfer_weights: factor of what a task learns (`transfer_weights`); None = 1.
 
     Attributes:
         summed: whether a row's loss sums the evidence of all relations.
@@ -81,7 +81,7 @@ class BackwardCoupling(RelationCoupling):
 
     form: str
     summed: ClassVar[bool] = False
-    need: Tensor
+    factors: Tensor
 
     def __init__(
         self,
@@ -89,11 +89,12 @@ class BackwardCoupling(RelationCoupling):
         smoothing: float = 0.01,
         columns: Columns | None = None,
         noise: Sequence[Noise] = (),
-        needs: Needs | None = None,
+        transfer_weights: TransferWeights | None = None,
     ) -> None:
         super().__init__(relations, smoothing, columns, noise)
-        need = [1.0 if needs is None else needs[stack.source].mean() for stack in self.stacks]
-        self.register_buffer("need", constant(need), persistent=False)
+        weights = transfer_weights
+        factors = [1.0 if weights is None else weights[s.source].mean() for s in self.stacks]
+        self.register_buffer("factors", constant(factors), persistent=False)
         self.names = tuple(f"{self.form}/{stack.source}" for stack in self.stacks)
 
     def terms(self, batch: ColumnBatch) -> Terms:
@@ -112,7 +113,7 @@ class BackwardCoupling(RelationCoupling):
         missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
         use = self.taught(observed) & missing
         sums = torch.where(use, torch.stack(losses, dim=1), 0.0).sum(dim=0)
-        return Terms(self.names, sums * self.need, use.sum(dim=0, dtype=sums.dtype))
+        return Terms(self.names, sums * self.factors, use.sum(dim=0, dtype=sums.dtype))
 
     @property
     def multiples(self) -> tuple[float, ...]:
@@ -335,7 +336,7 @@ class CoAnnotation(Coupling):
         smoothing: float = 0.01,
         columns: Columns | None = None,
         noise: Sequence[Noise] = (),
-        needs: Needs | None = None,
+        transfer_weights: TransferWeights | None = None,
     ) -> None:
         check_forms(forward, backward)
         if noise and backward in ("paper", "hard"):
@@ -346,7 +347,7 @@ class CoAnnotation(Coupling):
         super().__init__(columns or Columns.of(relations))
         parts: list[Coupling] = []
         if forward == "soft_labels":
-            parts.append(SoftLabels(relations, smoothing, self.columns, needs))
+            parts.append(SoftLabels(relations, smoothing, self.columns, transfer_weights))
         elif forward == "hard":
             parts.append(HardLabels(relations, self.columns))
         if backward == "paper":
@@ -355,7 +356,7 @@ class CoAnnotation(Coupling):
             parts.append(HardClasses(relations, self.columns))
         elif backward is not None:
             form = MarginalLikelihood if backward == "marginal" else Posterior
-            parts.append(form(relations, smoothing, self.columns, noise, needs))
+            parts.append(form(relations, smoothing, self.columns, noise, transfer_weights))
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)
 

@@ -22,7 +22,7 @@ from labelweave.losses._layout import (
     constant,
 )
 from labelweave.losses._stack import NoisyOrStack, RelationStacks
-from labelweave.relations import Noise, Relation
+from labelweave.relations import Noise, Relation, TransferWeights
 from labelweave.tasks import Multiclass, Task
 
 
@@ -110,7 +110,6 @@ class RelationCoupling(Coupling):
 
 FADE = 20.0
 Counts = Mapping[str, NDArray[np.float64]]
-Needs = Mapping[str, NDArray[np.float64]]
 
 
 def own_labels(annotations: Annotations) -> Counts:
@@ -126,11 +125,13 @@ def own_labels(annotations: Annotations) -> Counts:
     return counts
 
 
-def needs(tasks: Sequence[Task], counts: Mapping[str, ArrayLike], fade: float) -> Needs:
+def transfer_weights(
+    tasks: Sequence[Task], counts: Mapping[str, ArrayLike], fade: float
+) -> TransferWeights:
     """Return per task the factor of what it learns from others, (width,), above 0 up to 1.
 
     Args:
-        tasks: the tasks; one without counts has the need 1.
+        tasks: the tasks; one without counts has the factor 1.
         counts: own labels, as `own_labels` gives them.
         fade: labels of a class, or of a label's rarer side, at which the factor is one half. A
             multiclass task has one factor, the mean over its classes, for all its classes.
@@ -146,21 +147,21 @@ def needs(tasks: Sequence[Task], counts: Mapping[str, ArrayLike], fade: float) -
                 f"task '{task.name}': found own labels of shape {own.shape}, expected "
                 f"{(task.width,)}"
             )
-        need = fade / (fade + own)
+        factor = fade / (fade + own)
         one = isinstance(task, Multiclass)
-        found[task.name] = np.full_like(need, need.mean()) if one else need
+        found[task.name] = np.full_like(factor, factor.mean()) if one else factor
     return found
 
 
-def target_needs(stacks: RelationStacks, needs: Needs) -> Tensor:
-    """Return the need of the target at each of the stacks' M columns, (M,)."""
+def target_weights(stacks: RelationStacks, weights: TransferWeights) -> Tensor:
+    """Return the transfer weight of the target at each of the stacks' M columns, (M,)."""
     targets = [relation.target for relation in stacks.relations]
     # of a multilabel target: every label on, then every label off
-    parts = [np.tile(needs[t.name], 1 if isinstance(t, Multiclass) else 2) for t in targets]
+    parts = [np.tile(weights[t.name], 1 if isinstance(t, Multiclass) else 2) for t in targets]
     return constant(np.concatenate(parts))
 
 
-def source_needs(stacks: RelationStacks, needs: Needs) -> Tensor:
-    """Return the need of the source task at each of the stacks' M columns, (M,)."""
-    parts = [np.full(stack.width, needs[stack.source].mean()) for stack in stacks]
+def source_weights(stacks: RelationStacks, weights: TransferWeights) -> Tensor:
+    """Return the transfer weight of the source task at each of the stacks' M columns, (M,)."""
+    parts = [np.full(stack.width, weights[stack.source].mean()) for stack in stacks]
     return constant(np.concatenate(parts))

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._coupling import Needs, RelationCoupling, source_needs, target_needs
+from labelweave.losses._coupling import RelationCoupling, source_weights, target_weights
 from labelweave.losses._layout import ColumnBatch, Columns, Terms, joined
-from labelweave.relations import Relation
+from labelweave.relations import Relation, TransferWeights
 
 FLOOR = 1e-6  # of q in a logarithm; below it q gets no gradient
 LEAST = 1e-6  # probability of the known classes; below it they say nothing
@@ -54,7 +54,7 @@ def matched(
     log_p: Tensor,
     q: Tensor,
     mass: Tensor | None,
-    needs: tuple[Factor, Factor] = (1.0, 1.0),
+    factors: tuple[Factor, Factor] = (1.0, 1.0),
 ) -> Tensor:
     """Return a form's loss of every column, summed over the rows, (M,).
 
@@ -63,15 +63,15 @@ def matched(
         log_p: (n, M) the target head's log-probabilities.
         q: (n, M) the source through the table.
         mass: (n, M) weight of the elements; None = 1.
-        needs: factors of what the target and what the source learns, each one or (M,).
+        factors: of what the target and what the source learns, each one or (M,).
     """
     form = FORMS[name]
     if isinstance(form, tuple):
-        loss = _cross_entropies(log_p, q, form[0] * needs[0], form[1] * needs[1])
+        loss = _cross_entropies(log_p, q, form[0] * factors[0], form[1] * factors[1])
     elif name == "paper":
         loss = form(log_p, q)
     else:
-        loss = form(log_p, q) * (0.5 * (needs[0] + needs[1]))
+        loss = form(log_p, q) * (0.5 * (factors[0] + factors[1]))
     return (loss if mass is None else mass * loss).sum(dim=0)
 
 
@@ -100,7 +100,7 @@ class DistributionMatching(RelationCoupling):
         form: one of the names above.
         smoothing: see `RelationStacks`.
         columns: see `Coupling`.
-        needs: factor of what a task learns, see `labelweave.losses._coupling`; None = 1. The target
+        transfer_weights: factor of what a task learns (`transfer_weights`); None = 1. The target
             learns by its own, the source by its own; ``js`` by the mean of both, ``paper`` by 1.
 
     Raises:
@@ -116,7 +116,7 @@ class DistributionMatching(RelationCoupling):
         form: str = "symmetric",
         smoothing: float = 0.01,
         columns: Columns | None = None,
-        needs: Needs | None = None,
+        transfer_weights: TransferWeights | None = None,
     ) -> None:
         if form not in FORMS:
             raise LabelweaveError(
@@ -124,8 +124,9 @@ class DistributionMatching(RelationCoupling):
             )
         super().__init__(relations, smoothing, columns)
         forth = back = None
-        if needs is not None:
-            forth, back = target_needs(self.stacks, needs), source_needs(self.stacks, needs)
+        if transfer_weights is not None:
+            forth = target_weights(self.stacks, transfer_weights)
+            back = source_weights(self.stacks, transfer_weights)
         self.register_buffer("forth", forth, persistent=False)
         self.register_buffer("back", back, persistent=False)
         self.form = form
@@ -145,8 +146,10 @@ class DistributionMatching(RelationCoupling):
             q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 1.0)
             mass = known.detach()
         log_p = stacks.columns_of(batch.log_p)
-        needs = (1.0, 1.0) if self.forth is None or self.back is None else (self.forth, self.back)
-        sums = matched(self.form, log_p, q, mass, needs) @ stacks.shares
+        factors: tuple[Factor, Factor] = (1.0, 1.0)
+        if self.forth is not None and self.back is not None:
+            factors = self.forth, self.back
+        sums = matched(self.form, log_p, q, mass, factors) @ stacks.shares
         return Terms(self.names, sums, torch.full_like(sums, float(len(log_p))))
 
     def _round(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from labelweave.balancing import Choice
+from labelweave._options import Named
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._coupling import Counts
 from labelweave.losses._layout import Columns, Labels, Logits, Terms, check_batch, constant, join
@@ -20,7 +20,7 @@ from labelweave.losses._registry import (
     needs_relations,
 )
 from labelweave.losses._supervised import Supervised, one_task_loss, supervised_losses
-from labelweave.relations import AnyRelation, Needs, Noise
+from labelweave.relations import AnyRelation, Noise, TransferWeights
 from labelweave.tasks import Task
 
 Weigh = Callable[[Tensor, Tensor], Tensor]
@@ -67,9 +67,9 @@ class Objective(nn.Module):
             plentiful, see `labelweave.losses._coupling`. Their option ``fade`` (default 20) is the
             number of labels at which what a task learns counts half, None = they do not fade.
             Without counts nothing fades.
-        needs: task name to (width,), how much it has to learn from the others where that was
-            measured (`labelweave.relations.learning_needs`), instead of its number of labels. A
-            number or null for ``fade`` comes first.
+        transfer_weights: task name to (width,), how much it has to learn from the others where
+            that was measured (`labelweave.relations.estimate_transfer_weights`), instead of its
+            number of labels. A number or null for ``fade`` comes first.
         losses: task name to a loss of its own (`labelweave.losses.TASK_LOSSES`). One that frees
             scores from class shares (`freed`) is the cross-entropy here, the rest is in `shift`.
         shares: task name to the shares of its labels being on, (L,), for positive weights.
@@ -95,8 +95,8 @@ class Objective(nn.Module):
         shift: Mapping[str, NDArray[np.float64]] | None = None,
         noise: Sequence[Noise] = (),
         counts: Counts | None = None,
-        needs: Needs | None = None,
-        losses: Mapping[str, Choice] | None = None,
+        transfer_weights: TransferWeights | None = None,
+        losses: Mapping[str, Named] | None = None,
         shares: Mapping[str, ArrayLike] | None = None,
     ) -> None:
         super().__init__()
@@ -116,14 +116,12 @@ class Objective(nn.Module):
         self.supervised = supervised_losses(tasks, noise, losses or {}, shares or {}, self.columns)
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
-        given = {
-            "relations": relations, "tasks": tasks, "columns": self.columns, "noise": noise,
-            "counts": counts, "needs": needs,
-        }  # fmt: skip
         for name, options in (couplings or {}).items():
             if needs_relations(name) and not relations:
                 continue
-            found, factor = made_couplings(name, dict(options), given)
+            found, factor = made_couplings(
+                name, options, tasks, self.columns, relations, noise, counts, transfer_weights
+            )
             self.couplings.extend(found)
             factors += [factor * multiple for coupling in found for multiple in coupling.multiples]
         plain = type(self.supervised) is Supervised and not self.couplings

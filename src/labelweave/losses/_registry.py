@@ -1,30 +1,23 @@
-"""The couplings by name, each made of what it takes and of a study's options."""
+"""The couplings by name: the options of each, and how an objective makes it."""
 
-import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from pydantic import Field
+
+from labelweave._options import Options, chosen
 from labelweave._search_space import Space, log_uniform
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._co_annotation import CoAnnotation
-from labelweave.losses._coupling import FADE, Coupling, Needs, needs
+from labelweave.losses._coupling import FADE, Counts, Coupling, transfer_weights
 from labelweave.losses._distillation import Distillation
 from labelweave.losses._distribution_matching import DistributionMatching
+from labelweave.losses._layout import Columns
 from labelweave.losses._noisy_or import NoisyOrCoAnnotation, NoisyOrMatching
-from labelweave.relations import AnyRelation, NoisyOr
+from labelweave.relations import AnyRelation, Noise, NoisyOr, Relation, TransferWeights
 from labelweave.tasks import Task
-
-COUPLINGS: dict[str, Callable[..., Coupling]] = {
-    "distribution_matching": DistributionMatching,
-    "co_annotation": CoAnnotation,
-    "distillation": Distillation,
-}
-# the same by noisy-ORs
-NOISY_OR_COUPLINGS: dict[str, Callable[..., Coupling]] = {
-    "distribution_matching": NoisyOrMatching,
-    "co_annotation": NoisyOrCoAnnotation,
-}
 
 # Below 1: a coupling's loss outweighs that of a multilabel target, a mean over its labels, and
 # up to a point what it teaches does not depend on its weight (docs/experiments.md).
@@ -33,96 +26,219 @@ PUBLISHED = {"paper", "hard"}  # these forms have weight 1
 WEIGHTS = log_uniform(0.03, 3.0)  # to search
 
 
+class CouplingOptions(Options):
+    """weight: factor of the coupling's terms; None = the default of its form."""
+
+    weight: float | None = Field(default=None, ge=0)
+
+    @property
+    def usual_weight(self) -> float:
+        """The weight of a coupling whose options name none."""
+        return 1.0
+
+
+class RelationOptions(CouplingOptions):
+    """smoothing: see `RelationStacks`; fade: own labels at which what is learnt counts half."""
+
+    smoothing: float = Field(default=0.01, ge=0, lt=1)
+    fade: float | None = Field(default=FADE, gt=0)
+
+    @property
+    def usual_weight(self) -> float:
+        """The weight of a coupling whose options name none: 1 for the published forms."""
+        forms = {getattr(self, key, None) for key in ("form", "forward", "backward")}
+        return 1.0 if forms & PUBLISHED else WEIGHT
+
+
+class MatchingOptions(RelationOptions):
+    """form: a name of `FORMS`."""
+
+    form: str = "symmetric"
+
+
+class CoAnnotationOptions(RelationOptions):
+    """forward, backward: a name of `FORWARD`, `BACKWARD`, None = off; temperature: of ``paper``."""
+
+    forward: str | None = "soft_labels"
+    backward: str | None = "marginal"
+    temperature: float = Field(default=1.0, gt=0)
+
+
+class DistillationOptions(CouplingOptions):
+    """temperature, weights: one for all tasks, or task name to its own."""
+
+    temperature: float | Mapping[str, float] = 2.0
+    weights: float | Mapping[str, float] = 1.0
+
+
+@dataclass(frozen=True)
+class CouplingContext:
+    """What an objective knows that a coupling may need.
+
+    Attributes:
+        tasks: the tasks to be trained.
+        columns: the layout of the batches.
+        relations: the tables.
+        noisy_ors: the noisy-ORs.
+        noise: how labels err.
+        transfer_weights: per task the factor of what it learns; None = 1.
+    """
+
+    tasks: Sequence[Task]
+    columns: Columns
+    relations: Sequence[Relation] = ()
+    noisy_ors: Sequence[NoisyOr] = ()
+    noise: Sequence[Noise] = ()
+    transfer_weights: TransferWeights | None = None
+
+
+def _matching(context: CouplingContext, options: MatchingOptions) -> list[Coupling]:
+    found: list[Coupling] = []
+    form, smoothing, columns = options.form, options.smoothing, context.columns
+    if context.relations:
+        weights = context.transfer_weights
+        found += [DistributionMatching(context.relations, form, smoothing, columns, weights)]
+    if context.noisy_ors:
+        found += [NoisyOrMatching(context.noisy_ors, form, smoothing, columns)]
+    return found
+
+
+def _co_annotation(context: CouplingContext, options: CoAnnotationOptions) -> list[Coupling]:
+    found: list[Coupling] = []
+    if context.relations:
+        tables = CoAnnotation(
+            context.relations, options.forward, options.backward, options.temperature,
+            options.smoothing, context.columns, context.noise, context.transfer_weights,
+        )  # fmt: skip
+        found.append(tables)
+    if context.noisy_ors:
+        noisy_ors = NoisyOrCoAnnotation(
+            context.noisy_ors, options.forward, options.backward, options.smoothing, context.columns
+        )
+        found.append(noisy_ors)
+    return found
+
+
+def _distillation(context: CouplingContext, options: DistillationOptions) -> list[Coupling]:
+    columns = context.columns
+    return [Distillation(context.tasks, options.temperature, options.weights, columns)]
+
+
+@dataclass(frozen=True)
+class CouplingKind:
+    """A coupling that a study can name.
+
+    Attributes:
+        options: the class of its options.
+        by_relations: whether it works by relations; without any it is left out.
+        make: its losses, one for tables and one for noisy-ORs.
+        space: the values of its own options that a search may try.
+    """
+
+    options: type[CouplingOptions]
+    by_relations: bool
+    make: Callable[[CouplingContext, Any], list[Coupling]]
+    space: Space
+
+
+COUPLINGS: dict[str, CouplingKind] = {
+    "distribution_matching": CouplingKind(
+        MatchingOptions, True, _matching, DistributionMatching.space
+    ),
+    "co_annotation": CouplingKind(CoAnnotationOptions, True, _co_annotation, CoAnnotation.space),
+    "distillation": CouplingKind(DistillationOptions, False, _distillation, Distillation.space),
+}
+
+
+def coupling_options(name: str, options: Mapping[str, Any]) -> CouplingOptions:
+    """Return all the options of a coupling.
+
+    Args:
+        name: a name of `COUPLINGS`.
+        options: those that are given.
+
+    Raises:
+        LabelweaveError: an unknown coupling or option, or a value that an option cannot have.
+    """
+    known = {name: kind.options for name, kind in COUPLINGS.items()}
+    _, found = chosen("coupling", {name: options}, known)
+    assert isinstance(found, CouplingOptions)
+    return found
+
+
 def needs_relations(coupling: str) -> bool:
     """Return whether a coupling, by its name, works by relations.
 
     Raises:
         LabelweaveError: an unknown coupling.
     """
-    if coupling not in COUPLINGS:
-        raise LabelweaveError(
-            f"unknown coupling '{coupling}', expected {listing(COUPLINGS)}"
-            f"{nearest(coupling, COUPLINGS)}"
-        )
-    return "relations" in inspect.signature(COUPLINGS[coupling]).parameters
+    coupling_options(coupling, {})
+    return COUPLINGS[coupling].by_relations
 
 
-def default_weight(coupling: str, options: Mapping[str, object]) -> float:
-    """Return the factor of a coupling whose options name none."""
-    forms = {options.get(key) for key in ("form", "forward", "backward")}
-    plain = not needs_relations(coupling) or bool(forms & PUBLISHED)
-    return 1.0 if plain else WEIGHT
+def default_weight(coupling: str, options: Mapping[str, Any]) -> float:
+    """Return the factor of a coupling's terms where its options name none.
+
+    Raises:
+        LabelweaveError: see `coupling_options`.
+    """
+    return coupling_options(coupling, options).usual_weight
 
 
 def coupling_space(coupling: str) -> Space:
     """Return the values of a coupling's options that a search may try."""
-    return {"weight": WEIGHTS, **getattr(COUPLINGS[coupling], "space", {})}
+    kind = COUPLINGS.get(coupling)
+    return {"weight": WEIGHTS, **(kind.space if kind else {})}
 
 
 def made_couplings(
-    name: str, options: dict[str, object], given: Mapping[str, object]
+    name: str,
+    given: Mapping[str, Any],
+    tasks: Sequence[Task],
+    columns: Columns,
+    relations: Sequence[AnyRelation] = (),
+    noise: Sequence[Noise] = (),
+    counts: Counts | None = None,
+    measured: TransferWeights | None = None,
 ) -> tuple[list[Coupling], float]:
-    """Return the losses of one name, of what each takes of `given`, and the factor of their terms.
+    """Return the losses of one name and the factor of their terms; see `Objective`.
 
     Tables and noisy-ORs have losses of their own.
+
+    Raises:
+        LabelweaveError: see `coupling_options`; or tasks that do not fit the options.
     """
-    usual = default_weight(name, options)
-    weight = checked_weight(f"coupling '{name}'", options.pop("weight", usual))
-    given = {**given, "needs": _needs(name, given, options)}
-    parameters = inspect.signature(COUPLINGS[name]).parameters
-    known = [*(p for p in parameters if p not in given), "weight"]
-    known += ["fade"] if "needs" in parameters else []
-    for option in options:
-        if option not in known:
-            raise LabelweaveError(
-                f"coupling '{name}': unknown option '{option}', expected {listing(known)}"
-                f"{nearest(option, known)}"
-            )
+    options = coupling_options(name, given)
+    context = CouplingContext(
+        tasks,
+        columns,
+        [relation for relation in relations if not isinstance(relation, NoisyOr)],
+        [relation for relation in relations if isinstance(relation, NoisyOr)],
+        noise,
+        _weights(options, tasks, counts, measured),
+    )
     try:
-        found = _made(name, options, given)
-    except (TypeError, LabelweaveError) as error:
+        found = COUPLINGS[name].make(context, options)
+    except LabelweaveError as error:
         raise LabelweaveError(f"coupling '{name}': {error}") from None
+    weight = options.usual_weight if options.weight is None else options.weight
     return [coupling for coupling in found if coupling.names], weight
 
 
-def _needs(name: str, given: Mapping[str, Any], options: dict[str, object]) -> Needs | None:
-    """Return the needs of the tasks: as measured, or by own labels and the option ``fade``.
-
-    Takes the option out; a fade that is given comes before what was measured.
-    """
-    if "needs" not in inspect.signature(COUPLINGS[name]).parameters:
+def _weights(
+    options: CouplingOptions,
+    tasks: Sequence[Task],
+    counts: Counts | None,
+    measured: TransferWeights | None,
+) -> TransferWeights | None:
+    """Return the transfer weights: as measured, or by own labels and the option ``fade``."""
+    if not isinstance(options, RelationOptions) or options.fade is None:
         return None
-    measured = {} if "fade" in options else given["needs"] or {}
-    fade = options.pop("fade", FADE)
-    if fade is None:
+    # a fade that is given comes before what was measured
+    known = {} if "fade" in options.model_fields_set else dict(measured or {})
+    if counts is None and not known:
         return None
-    if not isinstance(fade, int | float) or not 0 < fade < math.inf:
-        raise LabelweaveError(
-            f"coupling '{name}': found the fade {fade!r}, expected a number above 0, or null"
-        )
-    if given["counts"] is None and not measured:
-        return None
-    return {**needs(given["tasks"], given["counts"] or {}, fade), **measured}
-
-
-def _made(name: str, options: Mapping[str, object], given: Mapping[str, object]) -> list[Coupling]:
-    def make(coupling: Callable[..., Coupling], arguments: Mapping[str, object]) -> Coupling:
-        known = inspect.signature(coupling).parameters
-        return coupling(**{key: value for key, value in arguments.items() if key in known})
-
-    everything = {**given, **options}
-    if not needs_relations(name):
-        return [make(COUPLINGS[name], everything)]
-    relations: Any = given["relations"]
-    tables = [relation for relation in relations if not isinstance(relation, NoisyOr)]
-    noisy_ors = [relation for relation in relations if isinstance(relation, NoisyOr)]
-    found = []
-    if tables:
-        found.append(make(COUPLINGS[name], everything | {"relations": tables}))
-    if noisy_ors:
-        # options of the forms for tables, such as a temperature, mean nothing to these
-        found.append(make(NOISY_OR_COUPLINGS[name], everything | {"relations": noisy_ors}))
-    return found
+    return {**transfer_weights(tasks, counts or {}, options.fade), **known}
 
 
 def checked_weight(place: str, value: object) -> float:

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labelweave.balancing import Choice, Options, chosen
+from labelweave._options import Named, Options, chosen
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._coupling import Coupling
 from labelweave.losses._layout import ColumnBatch, Columns, Terms, constant, widened
@@ -139,7 +139,7 @@ MULTILABEL_ONLY = {"asymmetric", "positive_weights"}
 REWEIGHTED = {"focal", "asymmetric", "positive_weights"}  # others are the cross-entropy
 
 
-def task_loss(choice: Choice, task: Task) -> tuple[str, Any]:
+def task_loss(choice: Named, task: Task) -> tuple[str, Any]:
     """Return the name and all the options of a task's loss.
 
     Raises:
@@ -156,12 +156,12 @@ def task_loss(choice: Choice, task: Task) -> tuple[str, Any]:
     return name, options
 
 
-def reweighted(choice: Choice) -> bool:
+def reweighted(choice: Named) -> bool:
     """Return whether a loss weighs elements otherwise than the cross-entropy does."""
     return chosen("loss", choice, TASK_LOSSES)[0] in REWEIGHTED
 
 
-def freed(choice: Choice, task: Task) -> float:
+def freed(choice: Named, task: Task) -> float:
     """Return how far a loss frees the scores from the class shares: tau, 0 for most.
 
     Training then adds tau log share(class) to the scores, for a label the log-odds of being on, so
@@ -208,7 +208,7 @@ class Reweighted(Supervised):
     def __init__(
         self,
         tasks: Sequence[Task],
-        losses: Mapping[str, Choice],
+        losses: Mapping[str, Named],
         shares: Mapping[str, ArrayLike],
         columns: Columns | None = None,
     ) -> None:
@@ -230,7 +230,7 @@ class Reweighted(Supervised):
         return Terms(self.names, sums, batch.one_hot.sum(dim=0) @ segments)
 
 
-def _made(choice: Choice, task: Task, shares: Mapping[str, ArrayLike]) -> Columnwise | None:
+def _made(choice: Named, task: Task, shares: Mapping[str, ArrayLike]) -> Columnwise | None:
     name, options = task_loss(choice, task)
     if name == "focal":
         return lambda log_p: focal(log_p, options.gamma)
@@ -391,7 +391,7 @@ class ForwardCorrected(Supervised):
 def supervised_losses(
     tasks: Sequence[Task],
     noise: Sequence[Noise],
-    losses: Mapping[str, Choice],
+    losses: Mapping[str, Named],
     shares: Mapping[str, ArrayLike],
     columns: Columns,
 ) -> Supervised:

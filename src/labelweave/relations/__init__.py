@@ -32,7 +32,11 @@ from labelweave.relations._relatedness import (
     save_relatedness,
 )
 from labelweave.relations._relation import Relation
-from labelweave.relations._transfer_weights import HeldOut, Needs, learning_needs
+from labelweave.relations._transfer_weights import (
+    HeldOut,
+    TransferWeights,
+    estimate_transfer_weights,
+)
 
 __all__ = [
     "ORIGINS",
@@ -40,7 +44,6 @@ __all__ = [
     "Estimate",
     "Evidence",
     "HeldOut",
-    "Needs",
     "NextTask",
     "Noise",
     "NoiseReport",
@@ -49,17 +52,18 @@ __all__ = [
     "Relatedness",
     "Relation",
     "TaskPair",
+    "TransferWeights",
     "acyclic",
     "count_relation",
     "estimate_noise",
     "estimate_noisy_or",
     "estimate_relations",
+    "estimate_transfer_weights",
     "evaluate_noisy_or",
     "evaluate_relation",
     "join_tables",
     "known_table",
     "known_tables",
-    "learning_needs",
     "load_relatedness",
     "multiply_in",
     "order_tasks",

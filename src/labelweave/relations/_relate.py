@@ -18,7 +18,7 @@ from labelweave.relations._label_noise import NoiseReport, estimate_noise
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._relatedness import Relatedness
 from labelweave.relations._relation import Relation
-from labelweave.relations._transfer_weights import HeldOut, learning_needs
+from labelweave.relations._transfer_weights import HeldOut, estimate_transfer_weights
 from labelweave.tasks import Multiclass, Multilabel
 
 Origin = Literal["knowledge", "annotations", "predictions", "all"]
@@ -272,7 +272,9 @@ def relate(
         ranking=tuple(ranking),
         proposal=propose(ranking),
         noise=report,
-        needs=learning_needs(held_out, kept, seed) if held_out is not None else {},
+        transfer_weights=(
+            estimate_transfer_weights(held_out, kept, seed) if held_out is not None else {}
+        ),
     )
 
 

@@ -21,7 +21,7 @@ from labelweave.relations._graph import Proposal, TaskPair
 from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport
 from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
-from labelweave.relations._transfer_weights import Needs
+from labelweave.relations._transfer_weights import TransferWeights
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 
@@ -39,7 +39,8 @@ class Relatedness:
         ranking: pairs of tasks by expected gain.
         proposal: with which tasks to start.
         noise: how labels err, with the relations' tables of clean labels; None = not asked for.
-        needs: per task how much it has to learn through these relations (`learning_needs`); empty
+        transfer_weights: per task how much it has to learn through these relations
+            (`estimate_transfer_weights`); empty
             without rows held out.
     """
 
@@ -51,7 +52,7 @@ class Relatedness:
     ranking: tuple[TaskPair, ...]
     proposal: Proposal
     noise: NoiseReport | None = None
-    needs: Needs = field(default_factory=dict)
+    transfer_weights: TransferWeights = field(default_factory=dict)
 
     def estimate(self, name: str) -> Estimate:
         """Return the estimate of a relation, ``source->target``.
@@ -134,7 +135,9 @@ class Relatedness:
             "used": [relation.name for relation in self.relations],
             "left_out": dict(self.left_out),
             "noise": None if self.noise is None else self.noise.to_dict(),
-            "needs": {name: need.round(4).tolist() for name, need in self.needs.items()},
+            "transfer_weights": {
+                name: w.round(4).tolist() for name, w in self.transfer_weights.items()
+            },
             "ranking": [vars(pair) for pair in self.ranking],
             "proposal": {
                 "tasks": list(self.proposal.tasks),

@@ -1,10 +1,10 @@
-"""How much every task still has to learn from the others, measured on rows held out of training.
+"""Transfer weights: how much every task still has to learn from the others, on held-out rows.
 
 What the relations tell of a task leaves out what the inputs show beyond it. That costs nothing
 where the task's own head is weak, and harms where it is strong, whatever the number of its labels.
 So both are weighed against each other on rows that neither has seen: in a logistic regression of
 the labels on the log-odds of both (stacked generalisation, Wolpert, Neural Networks 1992), the
-need is the relations' share in what it predicts. It is 0 where what they tell does not clearly
+transfer weight is the relations' share in what it predicts. It is 0 where they do not clearly
 help, as where two sources look so different that one head knows nothing of the other's rows.
 """
 
@@ -21,7 +21,7 @@ from labelweave.relations._relation import Relation
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
-Needs = Mapping[str, Floats]
+TransferWeights = Mapping[str, Floats]
 
 TINY = 1e-4
 SMOOTHING = 0.02  # no table is that sure
@@ -44,7 +44,9 @@ class HeldOut:
     predictions: Mapping[str, NDArray[np.floating]]
 
 
-def learning_needs(held_out: HeldOut, relations: Sequence[AnyRelation], seed: int = 0) -> Needs:
+def estimate_transfer_weights(
+    held_out: HeldOut, relations: Sequence[AnyRelation], seed: int = 0
+) -> TransferWeights:
     """Return per task how much it has to learn through the relations, (width,), from 0 to 1.
 
     1: the relations tell all and the task's own head nothing; 0: the other way round. A multiclass

@@ -13,7 +13,7 @@ from labelweave._messages import Messages, known_language
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation._recommendation import recommended_method, shown_method
 from labelweave.report._decision import decide, headline
-from labelweave.report._sections import money_lines, needs_rows, noise_rows
+from labelweave.report._sections import money_lines, noise_rows, transfer_rows
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import MARKS
 from labelweave.results import (
@@ -236,7 +236,7 @@ def write_html(
             classes=_classes(results["coverage"]),
             settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
             noise_rows=noise_rows,
-            needs_rows=needs_rows,
+            transfer_rows=transfer_rows,
             difference=difference,
             estimate=estimate,
             **pictures(results, say, draw),

@@ -147,9 +147,11 @@ def print_relatedness(
             console.print(Text(f"{printable(evidence['name'])}: labels left out: {names}"))
     for estimate in found["estimates"]:
         _print_disagreements(estimate, console)
-    needs = [f"{printable(task)} {need}" for task, need, _ in needs_rows(found["needs"])]
-    if needs:
-        console.print(Text(f"to learn from the other tasks: {', '.join(needs)}"))
+    learns = [
+        f"{printable(task)} {share}" for task, share, _ in transfer_rows(found["transfer_weights"])
+    ]
+    if learns:
+        console.print(Text(f"to learn from the other tasks: {', '.join(learns)}"))
     if found["noise"] and found["noise"]["examined"]:
         console.print(_noise(found["noise"], sources))
     proposal = found["proposal"]
@@ -243,8 +245,8 @@ def noise_rows(
     ]
 
 
-def needs_rows(
-    needs: Mapping[str, Sequence[float]], say: Messages | None = None
+def transfer_rows(
+    weights: Mapping[str, Sequence[float]], say: Messages | None = None
 ) -> list[tuple[str, str, str]]:
     """Return task, how much it has to learn from the others, and the span over its labels.
 
@@ -252,7 +254,7 @@ def needs_rows(
     """
     say = say or Messages()
     rows = []
-    for task, values in needs.items():
+    for task, values in weights.items():
         mean, low, high = sum(values) / len(values), min(values), max(values)
         ends = {"low": say.share(low, 1), "high": say.share(high, 1)}
         rows.append((task, say.share(mean, 1), say("format.span", **ends) if low < high else ""))

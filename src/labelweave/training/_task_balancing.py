@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from labelweave._options import Named
 from labelweave.balancing import (
-    Choice,
     GradientMethod,
     LossWeighting,
     segments_of,
@@ -217,7 +217,7 @@ def _hand_out(flat: Tensor, parameters: Sequence[nn.Parameter]) -> None:
         parameter.grad = part.view_as(parameter).to(parameter)
 
 
-def balance_of(choice: Choice, network: MultiTaskNetwork, fabric: "Fabric") -> Balance | None:
+def balance_of(choice: Named, network: MultiTaskNetwork, fabric: "Fabric") -> Balance | None:
     """Return the balance of a weighting at a network; None where it is the plain sum.
 
     Raises:

@@ -89,7 +89,7 @@ def test_a_shuffled_table_is_left_out_where_the_data_are_asked() -> None:
     assert checked.relations_ == ()
     sound = classifier(relations=TABLES, relatedness={"from": "all"}).fit(X, Y)
     assert {r.name for r in sound.relations_} == {r.name for r in TABLES}
-    assert set(sound.relatedness_.needs) == {"kind", *(mark.name for mark in MARKS)}
+    assert set(sound.relatedness_.transfer_weights) == {"kind", *(mark.name for mark in MARKS)}
 
 
 @pytest.mark.parametrize(

@@ -234,8 +234,8 @@ def described(path: Path) -> str:
         ),
         (
             {"couplings": {"distribution_matching": {"from": "js"}}},
-            "coupling 'distribution_matching': unknown option 'from', expected 'form', "
-            "'smoothing', 'weight', 'fade'; did you mean 'form'?",
+            "coupling 'distribution_matching': no such option 'from', expected 'weight', "
+            "'smoothing', 'fade', 'form'; did you mean 'form'?",
         ),
         (
             {"couplings": {"distribution_matching": {"form": "jss"}}},
@@ -244,7 +244,8 @@ def described(path: Path) -> str:
         ),
         (
             {"couplings": {"co_annotation": {"weight": -1}}},
-            "coupling 'co_annotation': found the weight '-1', expected a number of 0 or more",
+            "coupling 'co_annotation': option 'weight' should be greater than or equal to 0, "
+            "found -1",
         ),
         (
             {"relations": [{"table": "knowledge.csv", "source": "knd"}]},

@@ -158,7 +158,12 @@ def test_certain_teachers_stay_finite():
         ),
         (
             lambda: Objective(TASKS, (), {"distillation": {"temperature": {"binary": "hot"}}}),
-            "coupling 'distillation': distillation: task 'binary': temperature hot, expected a "
+            "coupling 'distillation': option 'temperature' should be a valid number, unable to "
+            "parse string as a number, found 'hot'",
+        ),
+        (
+            lambda: Objective(TASKS, (), {"distillation": {"temperature": {"binary": 0}}}),
+            "coupling 'distillation': distillation: task 'binary': temperature 0.0, expected a "
             "number above 0",
         ),
         (

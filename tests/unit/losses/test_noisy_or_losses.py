@@ -246,7 +246,7 @@ def test_bad_input_is_told_in_one_line():
          "coupling 'co_annotation': unknown forward form 'softlabels', expected 'soft_labels', "
          "'hard'; did you mean 'soft_labels'?"),
         ({"co_annotation": {"smoothing": 1}},
-         "coupling 'co_annotation': smoothing 1, expected from 0 to below 1"),
+         "coupling 'co_annotation': option 'smoothing' should be less than 1, found 1"),
     ]:  # fmt: skip
         with pytest.raises(LabelweaveError) as caught:
             Objective(TASKS, [relation], couplings)

@@ -188,14 +188,14 @@ def test_the_objective_is_one_graph(form):
         (
             (TASKS, relations(), {"distribution_maching": {}}),
             {},
-            "unknown coupling 'distribution_maching', expected 'distribution_matching', "
+            "no such coupling 'distribution_maching', expected 'distribution_matching', "
             "'co_annotation', 'distillation'; did you mean 'distribution_matching'?",
         ),
         (
             (TASKS, relations(), {"distribution_matching": {"forms": "js"}}),
             {},
-            "coupling 'distribution_matching': unknown option 'forms', expected 'form', "
-            "'smoothing', 'weight', 'fade'; did you mean 'form'?",
+            "coupling 'distribution_matching': no such option 'forms', expected 'weight', "
+            "'smoothing', 'fade', 'form'; did you mean 'form'?",
         ),
         (
             (TASKS, relations(), {"distribution_matching": {"form": "jss"}}),
@@ -206,22 +206,25 @@ def test_the_objective_is_one_graph(form):
         (
             (TASKS, relations(), {"co_annotation": {"smoothing": 1.5}}),
             {},
-            "coupling 'co_annotation': smoothing 1.5, expected from 0 to below 1",
+            "coupling 'co_annotation': option 'smoothing' should be less than 1, found 1.5",
         ),
         (
             (TASKS, relations(), {"co_annotation": {"smoothing": "much"}}),
             {},
-            "coupling 'co_annotation': '<=' not supported between instances of 'int' and 'str'",
+            "coupling 'co_annotation': option 'smoothing' should be a valid number, unable to "
+            "parse string as a number, found 'much'",
         ),
         (
             (TASKS, relations(), {"co_annotation": {"weight": -1}}),
             {},
-            "coupling 'co_annotation': found the weight '-1', expected a number of 0 or more",
+            "coupling 'co_annotation': option 'weight' should be greater than or equal to 0, "
+            "found -1",
         ),
         (
             (TASKS, relations(), {"co_annotation": {"weight": "much"}}),
             {},
-            "coupling 'co_annotation': found the weight 'much', expected a number of 0 or more",
+            "coupling 'co_annotation': option 'weight' should be a valid number, unable to parse "
+            "string as a number, found 'much'",
         ),
         (
             (TASKS,),

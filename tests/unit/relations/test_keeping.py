@@ -38,8 +38,11 @@ def test_a_kept_relatedness_is_bitwise_what_was_found(found, tmp_path):
         assert getattr(ours, part).tobytes() == getattr(theirs, part).tobytes()
         assert np.array_equal(ours.mask, theirs.mask)
         assert not getattr(ours, part).flags.writeable
-    assert again.needs.keys() == found.needs.keys()
-    assert all(again.needs[name].tobytes() == found.needs[name].tobytes() for name in found.needs)
+    assert again.transfer_weights.keys() == found.transfer_weights.keys()
+    assert all(
+        again.transfer_weights[name].tobytes() == found.transfer_weights[name].tobytes()
+        for name in found.transfer_weights
+    )
     assert again.proposal == found.proposal
     assert isinstance(again.proposal.reason, Message)
     assert again.noise.mislabelled == found.noise.mislabelled

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from labelweave.annotations import Annotations
-from labelweave.losses import CoAnnotation, DistributionMatching, Objective, own_labels
+from labelweave.losses import CoAnnotation, Columns, DistributionMatching, Objective, own_labels
 from labelweave.losses._registry import made_couplings
-from labelweave.relations import HeldOut, NoisyOr, Relation, learning_needs, relate
+from labelweave.relations import HeldOut, NoisyOr, Relation, estimate_transfer_weights, relate
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))
@@ -36,8 +36,8 @@ def held_out(kind=4.0, colour=4.0, marks=4.0, n=800, seed=0):
 
 
 def test_a_weak_head_has_much_to_learn_and_a_strong_one_little() -> None:
-    weak = learning_needs(held_out(marks=0.3, colour=0.3), RELATIONS)
-    strong = learning_needs(held_out(kind=0.5, marks=8.0, colour=6.0), RELATIONS)
+    weak = estimate_transfer_weights(held_out(marks=0.3, colour=0.3), RELATIONS)
+    strong = estimate_transfer_weights(held_out(kind=0.5, marks=8.0, colour=6.0), RELATIONS)
     assert weak["marks"].min() > 0.8
     assert weak["colour"].min() > 0.8
     assert weak["kind"].max() < 0.3
@@ -47,21 +47,21 @@ def test_a_weak_head_has_much_to_learn_and_a_strong_one_little() -> None:
 
 
 def test_needs_are_shares_one_a_class_task_and_one_a_label() -> None:
-    needs = learning_needs(held_out(), RELATIONS)
-    assert {name: need.shape for name, need in needs.items()} == {
+    weights = estimate_transfer_weights(held_out(), RELATIONS)
+    assert {name: weight.shape for name, weight in weights.items()} == {
         "kind": (4,), "colour": (2,), "marks": (2,),
     }  # fmt: skip
-    assert len(set(needs["kind"])) == 1
-    assert all(((need >= 0) & (need <= 1)).all() for need in needs.values())
+    assert len(set(weights["kind"])) == 1
+    assert all(((weight >= 0) & (weight <= 1)).all() for weight in weights.values())
 
 
 def test_what_says_nothing_is_not_needed() -> None:
     rows = held_out(kind=0.0)
-    needs = learning_needs(rows, RELATIONS[1:])
-    assert needs["marks"].max() < 0.1
-    assert "colour" not in needs
+    weights = estimate_transfer_weights(rows, RELATIONS[1:])
+    assert weights["marks"].max() < 0.1
+    assert "colour" not in weights
     one_sided = Relation(KIND, MARKS, MARKED, known=np.array([[True, False]] * 4))
-    assert learning_needs(held_out(marks=0.3), [one_sided])["marks"][1] == 0
+    assert estimate_transfer_weights(held_out(marks=0.3), [one_sided])["marks"][1] == 0
 
 
 def test_a_few_rows_that_the_relations_tell_nothing_of_need_nothing() -> None:
@@ -70,7 +70,9 @@ def test_a_few_rows_that_the_relations_tell_nothing_of_need_nothing() -> None:
         rows = held_out(kind=1.5, n=20, seed=seed)
         order = np.random.default_rng(seed).permutation(20)
         lost = {**rows.predictions, "colour": rows.predictions["colour"][order]}
-        found.append(learning_needs(HeldOut(rows.annotations, lost), RELATIONS[:1])["kind"][0])
+        found.append(
+            estimate_transfer_weights(HeldOut(rows.annotations, lost), RELATIONS[:1])["kind"][0]
+        )
     # without the test a third of them, .2 on average
     assert np.mean(np.array(found) > 0) <= 0.15
 
@@ -81,27 +83,29 @@ def test_labels_with_few_rows_lean_on_all_labels_of_their_task() -> None:
     marked = np.stack([rng.permutation([0, 0, 1, 1]) for _ in range(20)], axis=1)
     table = Relation(KIND, wide, marked * 0.8 + 0.1)
 
-    def needs(n):
+    def weights(n):
         codes = rng.integers(0, 4, n)
         on = rng.random((n, 20)) < table.table[codes]
         # head and class tell about as much of every label
         scores = 1.5 * (on - 0.5) + rng.normal(size=on.shape)
         said = {"kind": soft(rng, np.eye(4)[codes], 3.0), "wide": 1 / (1 + np.exp(-scores))}
         rows = HeldOut(Annotations((KIND, wide), {"kind": codes, "wide": on.astype(int)}), said)
-        return learning_needs(rows, [table])["wide"]
+        return estimate_transfer_weights(rows, [table])["wide"]
 
-    many, few = needs(20_000), needs(40)
+    many, few = weights(20_000), weights(40)
     assert many.std() < 0.1
     assert abs(few.mean() - many.mean()) < 0.1
-    assert few.std() < 0.15  # without leaning .25, with needs of 0 and of 1
+    assert few.std() < 0.15  # without leaning .25, with weights of 0 and of 1
     assert few.min() > 0.1
 
 
 def test_tasks_without_labels_on_these_rows_are_left_out() -> None:
     rows = held_out()
     labels = {**rows.annotations.labels, "colour": np.full(800, -1)}
-    needs = learning_needs(HeldOut(Annotations(TASKS, labels), rows.predictions), RELATIONS)
-    assert set(needs) == {"kind", "marks"}
+    weights = estimate_transfer_weights(
+        HeldOut(Annotations(TASKS, labels), rows.predictions), RELATIONS
+    )
+    assert set(weights) == {"kind", "marks"}
 
 
 def test_the_effect_of_a_noisy_or_learns_from_it_and_its_causes_do_not() -> None:
@@ -111,37 +115,40 @@ def test_the_effect_of_a_noisy_or_learns_from_it_and_its_causes_do_not() -> None
     labels = {"marks": causes.astype(int), "fails": causes.any(axis=1, keepdims=True).astype(int)}
     said = {"marks": np.where(causes, 0.9, 0.1), "fails": rng.uniform(0.4, 0.6, (500, 1))}
     rows = HeldOut(Annotations((MARKS, fails), labels), said)
-    needs = learning_needs(rows, [NoisyOr(MARKS, fails, [[0.9], [0.9]], [0.05])])
-    assert needs["fails"][0] > 0.8
-    assert "marks" not in needs
+    weights = estimate_transfer_weights(rows, [NoisyOr(MARKS, fails, [[0.9], [0.9]], [0.05])])
+    assert weights["fails"][0] > 0.8
+    assert "marks" not in weights
 
 
 def test_relate_measures_needs_where_rows_were_held_out() -> None:
     rows = held_out(marks=0.3)
-    assert relate(rows.annotations, rows.predictions).needs == {}
+    assert relate(rows.annotations, rows.predictions).transfer_weights == {}
     found = relate(rows.annotations, rows.predictions, held_out=rows)
-    assert found.needs["marks"].min() > 0.5
-    assert set(found.to_dict()["needs"]) <= {"kind", "colour", "marks"}
+    assert found.transfer_weights["marks"].min() > 0.5
+    assert set(found.to_dict()["transfer_weights"]) <= {"kind", "colour", "marks"}
 
 
 @pytest.mark.parametrize("name", ["distribution_matching", "co_annotation"])
-def test_measured_needs_come_before_counted_labels_and_a_given_fade_before_both(name) -> None:
+def test_measured_weights_come_before_counts_and_a_given_fade_before_both(
+    name,
+) -> None:
     annotations = held_out().annotations
     counts = own_labels(annotations)
     measured = {"kind": np.full(4, 0.7)}
-    given = {"relations": RELATIONS, "tasks": TASKS, "counts": counts, "needs": measured}
     make = {"distribution_matching": DistributionMatching, "co_annotation": CoAnnotation}[name]
 
-    def source_need(options):
-        (loss,), _ = made_couplings(name, options, given)
+    def source_weight(options):
+        (loss,), _ = made_couplings(
+            name, options, TASKS, Columns(TASKS), RELATIONS, counts=counts, measured=measured
+        )
         assert isinstance(loss, make)
-        back = loss.back if name == "distribution_matching" else loss.parts[-1].need
+        back = loss.back if name == "distribution_matching" else loss.parts[-1].factors
         return None if back is None else float(back[0])
 
-    assert source_need({}) == pytest.approx(0.7)
+    assert source_weight({}) == pytest.approx(0.7)
     few = np.mean(5 / (5 + counts["kind"]))
-    assert source_need({"fade": 5}) == pytest.approx(few)
-    assert source_need({"fade": None}) in (None, 1.0)
+    assert source_weight({"fade": 5}) == pytest.approx(few)
+    assert source_weight({"fade": None}) in (None, 1.0)
 
 
 def test_ours_has_a_small_weight_and_the_published_forms_have_one() -> None:

@@ -1,4 +1,4 @@
-"""Strategies by name, with options whose types and ranges are known."""
+"""Components by name, with typed options: the resolver that all packages use."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -8,24 +8,25 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from labelweave._search_space import Space
 from labelweave.errors import LabelweaveError, listing, nearest
 
-Choice = str | Mapping[str, Any]  # a name, or one name with its options
+Named = str | Mapping[str, Any]
+"""A component as a study file names it: ``name``, or ``{name: {option: value}}``."""
 
 
 class Options(BaseModel):
-    """The options of a strategy; their bounds are those of what is valid."""
+    """The options of a component, with their defaults; the bounds are those of valid values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     short: ClassVar[str | None] = None  # the option that a bare value stands for
     space: ClassVar[Space] = {}  # the values that a search may try
 
 
-def chosen(kind: str, choice: Choice, known: Mapping[str, type[Options]]) -> tuple[str, Options]:
+def chosen(kind: str, choice: Named, known: Mapping[str, type[Options]]) -> tuple[str, Options]:
     """Return the name and options of ``name``, ``{name: {option: value}}`` or ``{name: value}``.
 
     Args:
-        kind: what errors call the strategies.
+        kind: what errors call the components.
         choice: the choice, as a study file has it.
-        known: name to the options that it takes.
+        known: name to the class of its options.
 
     Raises:
         LabelweaveError: an unknown name or option, or a value that an option cannot have.
@@ -54,11 +55,12 @@ def chosen(kind: str, choice: Choice, known: Mapping[str, type[Options]]) -> tup
     try:
         return name, options.model_validate(given)
     except ValidationError as error:
-        raise LabelweaveError(f"{kind} '{name}': {_told(error, options)}") from None
+        raise LabelweaveError(f"{kind} '{name}': {_reason(error, options)}") from None
 
 
-def _told(error: ValidationError, options: type[Options]) -> str:
-    first = error.errors()[0]
+def _reason(error: ValidationError, options: type[Options]) -> str:
+    # of the readings of a union, the one that got furthest is meant
+    first = max(error.errors(), key=lambda each: len(each["loc"]))
     key = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "extra_forbidden":
         known = options.model_fields

@@ -4,10 +4,25 @@ import torch
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.losses import CoAnnotation, DistributionMatching, Objective, needs, own_labels
+from labelweave.losses import (
+    CoAnnotation,
+    DistributionMatching,
+    Objective,
+    own_labels,
+    transfer_weights,
+)
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel
 
+ERRORS = {
+    "0": "coupling 'co_annotation': option 'fade' should be greater than 0, found 0",
+    "-1": "coupling 'co_annotation': option 'fade' should be greater than 0, found -1",
+    "much": (
+        "coupling 'co_annotation': option 'fade' should be a valid number, unable to parse string "
+        "as a number, found 'much'"
+    ),
+    "nan": "coupling 'co_annotation': option 'fade' should be a finite number, found nan",
+}
 KIND = Multiclass("kind", ("a", "b", "c"))
 MARKS = Multilabel("marks", ("x", "y"))
 FORM = Multiclass("form", ("round", "flat"))
@@ -16,7 +31,7 @@ RELATIONS = [
     Relation(KIND, MARKS, [[0.9, 0.1], [0.2, 0.8], [0.5, 0.3]]),
     Relation(KIND, FORM, [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]),
 ]
-NEEDS = {
+WEIGHTS = {
     "kind": np.full(3, 0.5),
     "marks": np.array([0.25, 0.25]),
     "form": np.full(2, 0.125),
@@ -42,10 +57,10 @@ def gradients(loss, logits, labels) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("make", [DistributionMatching, CoAnnotation])
-def test_what_a_task_learns_is_multiplied_by_its_own_need(make) -> None:
+def test_what_a_task_learns_is_multiplied_by_its_own_weight(make) -> None:
     logits, labels = batch()
     whole = gradients(make(RELATIONS), logits, labels)
-    part = gradients(make(RELATIONS, needs=NEEDS), logits, labels)
+    part = gradients(make(RELATIONS, transfer_weights=WEIGHTS), logits, labels)
     for name, factor in (("kind", 0.5), ("marks", 0.25), ("form", 0.125)):
         assert torch.allclose(part[name], factor * whole[name], atol=1e-6)
         assert whole[name].abs().max() > 0
@@ -55,14 +70,15 @@ def test_the_papers_form_does_not_fade_and_js_fades_by_the_mean() -> None:
     logits, labels = batch()
     paper = DistributionMatching(RELATIONS, "paper")(logits, labels).means()
     assert torch.equal(
-        DistributionMatching(RELATIONS, "paper", needs=NEEDS)(logits, labels).means(), paper
+        DistributionMatching(RELATIONS, "paper", transfer_weights=WEIGHTS)(logits, labels).means(),
+        paper,
     )
     js = DistributionMatching(RELATIONS, "js")(logits, labels).means()
-    faded = DistributionMatching(RELATIONS, "js", needs=NEEDS)(logits, labels).means()
+    faded = DistributionMatching(RELATIONS, "js", transfer_weights=WEIGHTS)(logits, labels).means()
     assert torch.allclose(faded, torch.tensor([0.375, 0.3125]) * js)
 
 
-def test_own_labels_and_the_needs_that_follow() -> None:
+def test_own_labels_and_the_weights_that_follow() -> None:
     labels = Annotations(
         (KIND, MARKS),
         {
@@ -72,7 +88,7 @@ def test_own_labels_and_the_needs_that_follow() -> None:
     )
     counts = own_labels(labels)
     assert {name: list(own) for name, own in counts.items()} == {"kind": [2, 1, 0], "marks": [1, 0]}
-    found = needs(TASKS, counts, 2.0)
+    found = transfer_weights(TASKS, counts, 2.0)
     assert found["kind"] == pytest.approx(np.full(3, (2 / 4 + 2 / 3 + 1) / 3))
     assert found["marks"] == pytest.approx([2 / 3, 1])
     assert found["form"] == pytest.approx([1, 1])
@@ -93,8 +109,6 @@ def test_an_objective_fades_by_its_counts_unless_told_otherwise() -> None:
     for fade in (0, -1, "much", float("nan")):
         with pytest.raises(LabelweaveError) as error:
             Objective(TASKS, RELATIONS, {"co_annotation": {"fade": fade}}, counts=counts)
-        assert str(error.value) == (
-            f"coupling 'co_annotation': found the fade {fade!r}, expected a number above 0, or null"
-        )
+        assert str(error.value) == ERRORS[str(fade)]
     with pytest.raises(LabelweaveError, match=r"task 'form': found own labels of shape \(3,\)"):
         Objective(TASKS, RELATIONS, {"co_annotation": {}}, counts=counts | {"form": np.ones(3)})
