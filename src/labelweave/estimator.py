@@ -73,7 +73,9 @@ def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
     method, seed = given["method"], given["random_state"]
     if method not in FITTABLE:
         raise _wrong(
-            "method", f"found {method!r}, expected {listing(FITTABLE)}{nearest(method, FITTABLE)}"
+            "method",
+            f"found {method!r}, expected {listing(FITTABLE, len(FITTABLE))}"
+            f"{nearest(method, FITTABLE)}",
         )
     if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
         raise _wrong("random_state", f"found {seed!r}, expected a whole number from 0 up")

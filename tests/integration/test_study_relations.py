@@ -10,7 +10,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.fitting import _relating as relating
 from labelweave.fitting._methods import find_method
-from labelweave.relations._counting import held_out_half
+from labelweave.relations._counting import confusion_counts, held_out_half
 
 ESTIMATED = [
     "multi_task",
@@ -167,9 +167,7 @@ def test_predictions_are_trusted_as_far_as_rows_held_out_say(tmp_path, monkeypat
     (split,) = Study.from_file(path).splits()
     Study.from_file(path).relate(progress=False)
     # every labelled training row is held out once
-    confusion = relations.confusion_counts(
-        seen["held_out"].annotations, seen["held_out"].predictions
-    )
+    confusion = confusion_counts(seen["held_out"].annotations, seen["held_out"].predictions)
     labelled = split.train.annotations.labelled("kind").sum()
     assert confusion["kind"].sum() == labelled > 0
     assert np.trace(confusion["kind"]) > labelled / 2

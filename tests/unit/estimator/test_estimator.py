@@ -282,8 +282,9 @@ def test_without_fit_there_is_nothing_to_predict() -> None:
         ),
         (
             {"method": "fulll"},
-            "'method': found 'fulll', expected 'full', 'distribution_matching', 'co_annotation', "
-            "'distillation', 'multi_task', 'single_task'; did you mean 'full'?",
+            "'method': found 'fulll', expected 'coupled', 'student', 'best_single_task', 'full', "
+            "'distribution_matching', 'co_annotation', 'distillation', 'multi_task', "
+            "'single_task'; did you mean 'full'?",
         ),
         (
             {"couplings": {"co_anotation": {}}},
