@@ -47,8 +47,8 @@ QUICK = ("single_task", "equal", "proportional", "upgrad", "coupled equal")
 
 def methods(coupled: bool) -> list[str]:
     """Return the names of the methods that are compared by default."""
-    weighted = [name for name in WEIGHTINGS if name not in ("sum", "constant", "imtl_l")]
-    names = ["single_task", *SAMPLERS, *weighted]  # imtl_l is uncertainty, once more
+    weighted = [name for name in WEIGHTINGS if name not in ("sum", "constant")]
+    names = ["single_task", *SAMPLERS, *weighted]
     with_coupling = ("proportional", "equal", "labels", "uncertainty", "upgrad", "nash_mtl")
     return names + [f"coupled {name}" for name in with_coupling if coupled]
 

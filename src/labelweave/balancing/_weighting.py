@@ -236,8 +236,8 @@ class FAMO(LossWeighting):
 
 GradientMethod = Callable[[Gramian, int], Weights]
 DEFAULT = "sum"
-# to search: one of every idea, for a name more is a trial less for each
-SEARCHED = ("sum", "uncertainty", "imtl_l", "famo", "upgrad", "cagrad")
+# to search by default: those that were better somewhere (docs/imbalance.md)
+SEARCHED = ("sum", "uncertainty", "upgrad", "cagrad")
 
 
 class ConstantOptions(Options):
@@ -327,12 +327,6 @@ def _uncertainty(tasks: Sequence[str], options: LearntOptions) -> LossWeighting:
     return Learnt(UW(len(tasks)), len(tasks), options.rate, scale=2.0)
 
 
-def _imtl_l(tasks: Sequence[str], options: LearntOptions) -> LossWeighting:
-    from torchjd.scalarization import IMTLL
-
-    return Learnt(IMTLL(len(tasks)), len(tasks), options.rate, scale=1.0)
-
-
 def _stch(tasks: Sequence[str], options: STCHOptions) -> LossWeighting:
     from torchjd.scalarization import STCH
 
@@ -360,9 +354,6 @@ WEIGHTINGS: dict[str, Weighting] = {
     ),
     "uncertainty": Weighting(
         "learnt uncertainties (Kendall et al., CVPR 2018)", "loss", LearntOptions, _uncertainty
-    ),
-    "imtl_l": Weighting(
-        "losses learnt to the same scale (Liu et al., ICLR 2021)", "loss", LearntOptions, _imtl_l
     ),
     "dwa": Weighting(
         "more weight to losses that fall slowly (Liu et al., CVPR 2019)", "loss", DWAOptions,

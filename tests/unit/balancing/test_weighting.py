@@ -20,7 +20,7 @@ from labelweave.training._task_balancing import FeatureBalance, ParameterBalance
 
 BY_GRADIENT = [name for name, each in WEIGHTINGS.items() if each.kind == "gradient"]
 BY_LOSS = [name for name, each in WEIGHTINGS.items() if each.kind == "loss"]
-STATEFUL = ["uncertainty", "imtl_l", "dwa", "famo"]
+STATEFUL = ["uncertainty", "dwa", "famo"]
 
 
 def made(choice, tasks=3):
@@ -311,11 +311,10 @@ def test_a_task_that_stays_away_keeps_what_was_learnt_for_it(name):
 
 def test_learnt_weights_settle_at_one_over_the_loss():
     values = torch.tensor([0.5, 1.0, 2.0])
-    for name in ("uncertainty", "imtl_l"):
-        weigh = made({name: {"rate": 0.05}})
-        for _ in range(200):
-            weights = weigh(values, ALL)
-        torch.testing.assert_close(weights, 1 / values, rtol=0.02, atol=0)
+    weigh = made({"uncertainty": {"rate": 0.05}})
+    for _ in range(200):
+        weights = weigh(values, ALL)
+    torch.testing.assert_close(weights, 1 / values, rtol=0.02, atol=0)
 
 
 def test_torchjd_gives_the_same_weights():

@@ -92,7 +92,7 @@ def test_unknown_keys_name_the_nearest() -> None:
         (
             {"methods": [{"method": "full", "name": "s", "training": {"weighting": "mgdb"}}]},
             "key 'methods.0.training': no such weighting 'mgdb', expected 'sum', 'constant', "
-            "'uncertainty', 'imtl_l', 'dwa', 'famo', 'stch', 'geometric_mean', 'upgrad', "
+            "'uncertainty', 'dwa', 'famo', 'stch', 'geometric_mean', 'upgrad', "
             "'pcgrad', 'cagrad', 'nash_mtl', 'mgda', 'aligned_mtl', 'config'; did you mean "
             "'mgda'?",
         ),
