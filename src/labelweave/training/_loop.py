@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labelweave._progress import StepBar
 from labelweave.data._batches import Batch, Batches
@@ -30,7 +30,7 @@ from labelweave.training._checkpoint import (
 from labelweave.training._config import TrainingConfig
 from labelweave.training._diagnostics import head_gradients, probes, shares_and_cosines
 from labelweave.training._history import LOG, History, Window
-from labelweave.training._optimiser import Network, clip, clip_each, one_cycle, optimizer_of
+from labelweave.training._optimiser import Network, clip_each, one_cycle, optimizer_of
 from labelweave.training._task_balancing import balance_of
 
 if TYPE_CHECKING:
@@ -165,10 +165,9 @@ class Loop:
         optimizer = optimizer_of(network, self.config, self.fabric.device)
         self.module, self.optimizer = self.fabric.setup(network, optimizer)
         self.bare = adds_nothing(self.fabric)
-        self.update = self.optimizer.step
         if self.bare:
             # Fabric's wrappers cost a tenth of a small network's step
-            self.module, self.optimizer, self.update = network, optimizer, optimizer.quick_step
+            self.module, self.optimizer = network, optimizer
         self.weights = list(network.parameters())
         # the network of several tasks; those side by side share nothing to look at or to balance
         self.joint = network if isinstance(network, MultiTaskNetwork) else None
@@ -234,7 +233,7 @@ class Loop:
             self.gradients = head_gradients(logits, self.joint, self.balance)
         if self.config.clip is not None:
             self._clip(self.config.clip)
-        self.update()
+        self.optimizer.step()
         if self.balance is not None and self.balance.looks_back:
             with torch.no_grad():
                 again = self._loss(self.module(batch.inputs), batch)
@@ -269,7 +268,7 @@ class Loop:
 
     def _clip(self, most: float) -> None:
         if self.bare:
-            (clip if self.joint else clip_each)(self.weights, most)
+            (nn.utils.clip_grad_norm_ if self.joint else clip_each)(self.weights, most)
             return
         self.fabric.clip_gradients(
             self.module, self.optimizer, max_norm=most, error_if_nonfinite=False
