@@ -1,7 +1,7 @@
 """Coupling: any learners of related tasks, joined by tables and guarded by held-out labels."""
 
 from labelweave.coupling._fit import fit_best_single, fit_coupled
-from labelweave.coupling._guard import Candidate, guard, judging_rows, related_evidence
+from labelweave.coupling._guard import Candidate, guard, judging_rows, related_evidence, trust_in
 from labelweave.coupling._posterior import Link, joint_posterior, make_link, too_wide
 from labelweave.coupling._self_training import pseudo_labels, related_rows, weighted_samples
 from labelweave.coupling._stack import CoupledStack, soft_targets
@@ -30,5 +30,6 @@ __all__ = [
     "related_rows",
     "soft_targets",
     "too_wide",
+    "trust_in",
     "weighted_samples",
 ]

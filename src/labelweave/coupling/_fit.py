@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.coupling._guard import guard, judging_rows
+from labelweave.coupling._guard import guard, judging_rows, trust_in
 from labelweave.coupling._posterior import joint_posterior
 from labelweave.coupling._self_training import fit_self_trained, pseudo_labels, related_rows
 from labelweave.coupling._stack import CoupledStack, standardised
-from labelweave.coupling._strengths import Strength, fit_strengths
+from labelweave.coupling._strengths import Strength, fit_strengths, mixed_version
 from labelweave.coupling._tables import (
     Pair,
+    as_relation,
     build_sources,
     choose_forest,
     hidden,
@@ -30,7 +31,6 @@ from labelweave.learners import (
     JointLearner,
     JointModel,
     Judged,
-    Learner,
     LearnerChoice,
     LibraryFit,
     Member,
@@ -45,20 +45,22 @@ from labelweave.learners import (
     stack_weights,
     takes_weights,
 )
-from labelweave.relations import AnyRelation
+from labelweave.relations import AnyRelation, NoisyOr
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Progress = Callable[[str], None]
+_Given = Mapping[str, Floats]
 
 WORK = 4_000  # labelled rows of a task that judge and are predicted out-of-fold
 TAUGHT = 4_000  # rows that pseudo-labels are given to
 TEACHERS = 3  # learners that are self-trained, at most, each of this weight at least
 TEACHER_WEIGHT = 0.05
 WORTH = 0.5  # self-training needs so many related rows for each own label,
-HELD = 0.1  # and a relation to the task of this strength
+HELD, HELD_ESTIMATED = 0.1, 0.35  # and a relation of this strength; .25 is the prior's mean
 TABLE_FOLDS = 5
+JOINT_FOLDS = 3
 
 
 def fit_coupled(
@@ -192,7 +194,7 @@ class _Fitting:
         self.rates = {t.name: _rate(annotations, t) for t in self.tasks}
 
     def _folds(self, groups: NDArray[Any] | None) -> dict[str, Rows]:
-        """Return every task's folds; a row without its label goes with its other labels' fold."""
+        """Return every task's folds; a group without its label goes with its other labels' fold."""
         found, own = {}, {}
         for number, task in enumerate(self.tasks):
             seen = self.all.labelled(task.name)
@@ -204,14 +206,19 @@ class _Fitting:
                 fold_count(int(seen.sum())),
                 self.seed * 1000 + number,
             )
+        n = len(self.all)
+        group = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
+        held = {name: np.bincount(group, weights=seen) > 0 for name, seen in own.items()}
+        taken = {name: fold.copy() for name, fold in found.items()}
         for task in self.tasks:
-            fold, open_rows = found[task.name], ~own[task.name]
+            # whole groups: those with a label of the task keep their fold
+            free = ~held[task.name]
             for other in self.tasks:
                 if other is not task:
-                    taken = open_rows & own[other.name] & (found[other.name] >= 0)
-                    fold[taken] = found[other.name][taken]
-                    open_rows = open_rows & ~taken
-        return found
+                    rows = (free & held[other.name])[group] & (found[other.name] >= 0)
+                    taken[task.name][rows] = found[other.name][rows]
+                    free = free & ~held[other.name]
+        return taken
 
     def _work_rows(self) -> Rows:
         chosen = np.zeros(len(self.all), np.bool_)
@@ -261,7 +268,7 @@ class _Fitting:
         self.progress("strengths")
         strengths = fit_strengths(self.annotations, p, self.rates, sources, folds, self.weight)
 
-        joint, joint_p = self._joint(strengths, folds)
+        joint, joint_p = self._joint(strengths, relations, p)
         for name, predictions in joint_p.items():
             for task in self.tasks:
                 fits[task.name].keys.append(name)
@@ -302,7 +309,7 @@ class _Fitting:
             if both and name in touched:
                 candidates["self_trained_coupled"] = both[name]
             candidates |= {key: found[name] for key, found in joint_p.items()}
-            guards[name] = guard(task, candidates, judged[name])
+            guards[name] = guard(task, candidates, judged[name], trust_in(name, strengths))
         return self._result(stacks, taught_stacks, strengths, self_strengths, guards, joint)
 
     def _judged(self, name: str, related: Rows, strengths: Sequence[Strength]) -> Judged:
@@ -389,12 +396,13 @@ class _Fitting:
         name = task.name
         links = [s.version.whole for s in strengths]
         held = [
-            s.to_source if s.version.whole.source.name == name else s.to_target
+            (s.to_source if s.version.whole.source.name == name else s.to_target)
+            - (HELD if s.as_given > 0 else HELD_ESTIMATED)
             for s in strengths
             if name in s.version.whole.ends()
         ]
         taught = np.intersect1d(watched, related_rows(self.annotations, name, links))
-        if not len(taught) or not held or max(held) < HELD:
+        if not len(taught) or not held or max(held) < 0:
             return None
         by_key = {learner.key: learner for learner in self.learners}
         members = sorted(stack.members, key=lambda m: -m.weight)
@@ -406,29 +414,29 @@ class _Fitting:
             return None
         rows = np.flatnonzero(self.annotations.labelled(name))
         fold = self.folds[name]
-        count = len(next(iter(fit.by_fold.values())))
+        parts = sorted({int(f) for f in [*fold[rows], *fold[taught]] if f >= 0})
         evidence = self.annotations[taught]
         given = {other: q[taught] for other, q in p.items()}
         where = np.searchsorted(watched, taught)
         predictions = {m.key: np.tile(self.rates[name], (len(self.rows), 1)) for m in teachers}
         models: dict[str, Any] = {}
-        for f in [*range(max(count, 2)), None]:
+        for f in [*parts, None]:
             if f is None:
                 r = pseudo_labels(given, links, evidence, name)
                 own, pseudo = rows, np.arange(len(taught))
             else:
-                if f < count:
-                    total = sum(m.weight for m in members if m.key in fit.by_fold)
-                    mixture = combine(
+                held_out = [m for m in members if f in fit.by_fold.get(m.key, {})]
+                blind = given[name]
+                if held_out:
+                    # the mixture that did not see this fold
+                    blind = combine(
                         task,
-                        [fit.by_fold[m.key][f][where] for m in members if m.key in fit.by_fold],
-                        [m.temperature for m in members if m.key in fit.by_fold],
-                        np.array([m.weight for m in members if m.key in fit.by_fold]) / total,
+                        [fit.by_fold[m.key][f][where] for m in held_out],
+                        [m.temperature for m in held_out],
+                        np.array([m.weight for m in held_out]) / sum(m.weight for m in held_out),
                     )
-                else:
-                    mixture = given[name]
                 tables = [s.version.folds[f] for s in strengths]
-                r = pseudo_labels({**given, name: mixture}, tables, evidence, name)
+                r = pseudo_labels({**given, name: blind}, tables, evidence, name)
                 own = rows[fold[rows] != f]
                 pseudo = np.flatnonzero(fold[taught] != f)
             for m in teachers:
@@ -453,12 +461,70 @@ class _Fitting:
         return TaskStack(task, tuple(found)), mixture
 
     def _joint(
-        self, strengths: Sequence[Strength], folds: Mapping[str, Rows]
+        self, strengths: Sequence[Strength], relations: Sequence[AnyRelation], p: _Given
     ) -> tuple[dict[str, JointModel], dict[str, dict[str, Floats]]]:
-        """Return the joint learners' models, and what they give for the rows out-of-fold."""
+        """Return the joint learners' models, and what they give for the rows out-of-fold.
+
+        One fit hides a third of the labels of every task, and of every table that is estimated.
+        """
         models: dict[str, JointModel] = {}
         predictions: dict[str, dict[str, Floats]] = {}
+        if not self.joint_learners:
+            return models, predictions
+        dealt = table_folds(self.all, self.folds_all, JOINT_FOLDS)
+        parts = {name: np.where(fold < 0, fold, fold % JOINT_FOLDS) for name, fold in dealt.items()}
+        tables = self._joint_tables(strengths, relations, p, parts)
+        for learner in self.joint_learners:
+            self.progress(f"all tasks: {learner.name}")
+            models[learner.name] = learner.fit(self.X, self.all, tables[-1], self.seed)
+            given = models[learner.name].predict(self.X[self.rows])
+            found = {name: np.array(q, np.float64) for name, q in given.items()}
+            for fold in range(JOINT_FOLDS):
+                self.progress(f"all tasks: {learner.name} (part {fold + 1} of {JOINT_FOLDS})")
+                part = learner.fit(self.X, hidden(self.all, parts, fold), tables[fold], self.seed)
+                given = part.predict(self.X[self.rows])
+                for name, q in given.items():
+                    inside = parts[name][self.rows] == fold
+                    found[name][inside] = q[inside]
+            predictions[learner.name] = found
         return models, predictions
+
+    def _joint_tables(
+        self,
+        strengths: Sequence[Strength],
+        relations: Sequence[AnyRelation],
+        p: _Given,
+        parts: Mapping[str, Rows],
+    ) -> list[list[AnyRelation]]:
+        """Return the relations for every part, and last those from all labels."""
+        used = [s for s in strengths if max(s.to_source, s.to_target) >= HELD]
+        fixed: list[AnyRelation] = [
+            relation
+            for relation in relations
+            if isinstance(relation, NoisyOr) and relation.name in {s.name for s in used}
+        ]
+        tables = [s for s in used if isinstance(s.version.whole.source, Multiclass)]
+        whole = [as_relation(s.version.whole) for s in tables]
+        if all(link is s.version.whole for s in tables for link in s.version.folds):
+            return [[*fixed, *whole]] * (JOINT_FOLDS + 1)
+        inside = {name: fold[self.rows] for name, fold in parts.items()}
+        pairs = [(s.version.whole.source.name, s.version.whole.target.name) for s in tables]
+        given = [r for r in relations if r.name in {s.name for s in tables}]
+        sources = {
+            source.name: source
+            for source in build_sources(
+                self.annotations, p, self.rates, given, pairs, inside, JOINT_FOLDS, self.seed
+            )
+        }
+        result: list[list[AnyRelation]] = []
+        for fold in range(JOINT_FOLDS):
+            found = list(fixed)
+            for s in tables:
+                version = mixed_version(sources[s.name], s.shares)
+                link = version.folds[fold].with_strengths(s.to_source, s.to_target)
+                found.append(as_relation(link))
+            result.append(found)
+        return [*result, [*fixed, *whole]]
 
     def _result(
         self,
@@ -502,6 +568,3 @@ def _checked_weight(weight: Floats | None, n: int) -> Floats | None:
             f"sample_weight: found shape {found.shape}, expected {n} numbers of 0 or more"
         )
     return found
-
-
-__all__ = ["Learner", "fit_best_single", "fit_coupled", "hidden"]

@@ -5,16 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from labelweave.annotations import Annotations
-from labelweave.coupling._strengths import Strength
+from labelweave.coupling._strengths import ESTIMATED, GRID, Strength
 from labelweave.learners import Judged, fit_temperature, own_labels, tempered
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-RELATED_ROWS = 10  # rows with related labels count as one own label a class together, at least 10
+# all rows with related labels count as so many own labels a class together, and at least as so many
+PER_CLASS, AT_LEAST = 3, 20
+PRIOR_ALONE, PRIOR_TRUSTED = 0.5, 0.1  # prior of `alone` without and with an expert's table
+ESTIMATED_MEAN = float(ESTIMATED @ GRID)
 LEAST = 1e-3  # a candidate of less weight is dropped
 
 
@@ -36,34 +40,75 @@ class Candidate:
     likelihood: float
 
 
-def guard(task: Task, predictions: Mapping[str, Floats], judged: Judged) -> list[Candidate]:
-    """Return the candidates' posterior weights, in proportion to exp(held-out log-likelihood).
+def guard(
+    task: Task, predictions: Mapping[str, Floats], judged: Judged, trust: float = 0.0
+) -> list[Candidate]:
+    """Return the candidates' posterior weights, prior times exp(held-out log-likelihood).
 
-    All candidates are equally likely beforehand. What hurts gets weight 0; what cannot be told
-    apart is averaged.
+    What hurts gets weight 0; what cannot be told apart is averaged. A gain over `alone` on a few
+    rows is noisy, and candidates must not win by noise: their gain counts less its standard error,
+    sqrt(n) times the deviation of a row's gain, and `alone` is half of the prior. As far as the
+    tables are trusted, nothing is subtracted and `alone` is a tenth of the prior: an expert's table
+    stands without evidence against it.
 
     Args:
         task: the task.
-        predictions: by candidate, (n, W) for all rows that `judged` counts in, made without them.
+        predictions: by candidate, (n, W) for all rows that `judged` counts in, made without them;
+            ``alone`` among them.
         judged: the rows that judge.
+        trust: of the task's relations, see `trust_in`.
     """
-    names, scores, temperatures = list(predictions), [], []
+    names = list(predictions)
+    fits, temperatures = [], []
     for name in names:
         p = predictions[name][judged.rows]
         # `alone` has its learners' temperatures already
         t = 1.0 if name == "alone" else fit_temperature(task, p, judged)
-        scores.append(judged.total(tempered(task, p, t)))
+        fits.append(judged.likelihood(tempered(task, p, t)))
         temperatures.append(t)
-    total = max(float(judged.weight.sum()), 1e-9)
-    best = np.array(scores) - max(scores)
-    weights = np.exp(best)
-    weights /= weights.sum()
+    own = PRIOR_ALONE + trust * (PRIOR_TRUSTED - PRIOR_ALONE)
+    alone = fits[names.index("alone")]
+    scores = []
+    for name, fit in zip(names, fits, strict=True):
+        if name == "alone":
+            scores.append(np.log(own) if len(names) > 1 else 0.0)
+            continue
+        gain = fit - alone
+        error = np.sqrt(judged.weight.sum()) * _deviation(gain, judged.weight)
+        prior = np.log((1 - own) / (len(names) - 1))
+        scores.append(prior + float(judged.weight @ gain) - (1 - trust) * error)
+    weights = softmax(np.array(scores))
     weights = np.where(weights >= LEAST, weights, 0.0)
     weights /= weights.sum()
+    total = max(float(judged.weight.sum()), 1e-9)
     return [
-        Candidate(name, float(w), t, s / total)
-        for name, w, t, s in zip(names, weights, temperatures, scores, strict=True)
+        Candidate(name, float(w), t, float(judged.weight @ fit) / total)
+        for name, w, t, fit in zip(names, weights, temperatures, fits, strict=True)
     ]
+
+
+def trust_in(name: str, strengths: Sequence[Strength]) -> float:
+    """Return how far the relations of a task are trusted, the best of them, from 0 to 1.
+
+    An expert's table by its strength; an estimated one by how far its strength was raised above the
+    mean of its prior.
+    """
+    found = [0.0]
+    for s in strengths:
+        if name in s.version.whole.ends():
+            power = s.to_source if s.version.whole.source.name == name else s.to_target
+            raised = max(0.0, (power - ESTIMATED_MEAN) / (1 - ESTIMATED_MEAN))
+            found.append(s.as_given * power + (1 - s.as_given) * raised)
+    return min(1.0, max(found))
+
+
+def _deviation(values: Floats, weight: Floats) -> float:
+    """Return the weighted standard deviation; 0 without rows."""
+    total = float(weight.sum())
+    if not total > 0:
+        return 0.0
+    mean = float(weight @ values) / total
+    return float(np.sqrt(max(0.0, float(weight @ (values - mean) ** 2) / total)))
 
 
 def judging_rows(
@@ -78,7 +123,7 @@ def judging_rows(
 
     A row with labels of related tasks judges through the expert's tables, at the strength that the
     labels allow them: M(s) = prod_o (T[s, y_o] / pi_o)^lambda. All such rows together count as much
-    as one own label a class, at least 10. Estimated tables do not judge: they come from the very
+    as three own labels a class, at least 20. Estimated tables do not judge: they come from the very
     predictions that would be judged.
 
     Args:
@@ -100,7 +145,7 @@ def judging_rows(
     rows, evidence = related[spread], evidence[spread]
     if not len(rows):
         return judged
-    most = max(RELATED_ROWS, task.width if isinstance(task, Multiclass) else 2)
+    most = max(AT_LEAST, PER_CLASS * (task.width if isinstance(task, Multiclass) else 2))
     part = Judged(rows, evidence, weight[rows] * min(1.0, most / len(rows)))
     return Judged.join([judged, part])
 

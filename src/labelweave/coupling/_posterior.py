@@ -103,15 +103,28 @@ def make_link(relation: AnyRelation, rates: Mapping[str, Floats]) -> Link:
     return Link(source, target, table, known, 1.0, 1.0, rate, spoken)
 
 
-def mixed(first: Link, second: Link, share: float) -> Link:
-    """Return the link whose table is `share` of the first and the rest of the second."""
-    if share >= 1 or first is second:
-        return first
-    table = share * first.table + (1 - share) * second.table
-    table = np.where(first.known & ~second.known, first.table, table)
-    table = np.where(second.known & ~first.known, second.table, table)
-    spoken = share * first.spoken_rate + (1 - share) * second.spoken_rate
-    return replace(first, table=table, known=first.known | second.known, spoken_rate=spoken)
+def mixed(links: Sequence[Link], shares: Sequence[float]) -> Link:
+    """Return one link between the same tasks whose table is the weighted mean of several.
+
+    An entry that only some of them know is the mean of these.
+
+    Args:
+        links: the links.
+        shares: their weights, which sum to 1; those of next to no weight are left out.
+    """
+    used = [(link, share) for link, share in zip(links, shares, strict=True) if share > 1e-3]
+    if len(used) == 1:
+        return used[0][0]
+    weight = np.array([share * link.known for link, share in used])
+    known = np.any([link.known for link, _ in used], axis=0)
+    mass = np.maximum(weight.sum(axis=0), TINY)
+    table = (weight * np.array([link.table for link, _ in used])).sum(axis=0) / mass
+    first = used[0][0]
+    total = sum(share for _, share in used)
+    spoken = np.sum([share / total * link.spoken_rate for link, share in used], axis=0)
+    return replace(
+        first, table=np.where(known, table, first.table), known=known, spoken_rate=spoken
+    )
 
 
 def combinations(labels: int) -> Floats:

@@ -1,4 +1,4 @@
-"""What `fit_coupled` returns: the guarded coupling of all tasks, to predict with and to save."""
+"""What `fit_coupled` returns: all tasks' learners, coupled and guarded; it predicts and saves."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -8,10 +8,13 @@ Beyond METHOD:
 
 - Labels of a class that has only one cannot be held out from the learners. They still judge an
   expert's table: the table's messages alone, on the class shares, do not know them.
-- A table that is wrong is wrong in both directions. Each direction's prior is half its own and
-  half the posterior of the other direction.
+- A table that is wrong is wrong in both directions. Messages from the task with more labels judge
+  it well; the way back has half of that posterior in its prior. Not the other way round: messages
+  from a task of few labels are poor however right the table is.
+- An expert who is right in one table is more likely right in the next: relations of the same kind
+  into one task share part of their prior (partial pooling).
 - An expert's table competes with its revision by the data (the expert as a Dirichlet prior of 5
-  pseudo-rows a row): their mixture by the likelihood of the labels of both tasks is what couples.
+  pseudo-rows a row), by the same messages: the mixture of both couples.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,10 +43,12 @@ Floats = NDArray[np.float64]
 GRID = (0.0, 0.25, 0.5, 0.75, 1.0)
 EXPERT = np.array([0.2, 0.1, 0.1, 0.1, 0.5])  # prior of an expert's table
 ESTIMATED = np.array([0.6, 0.1, 0.1, 0.1, 0.1])  # prior of an estimated one
-AS_GIVEN = 0.8  # prior of the expert's table as it is, against its revision
+AS_GIVEN = 0.9  # prior of the expert's table as it is, against its revision
 SHARED = 0.5  # how much of a direction's prior is the other direction's posterior
-SWEEPS = 2
-MOST_ROWS = 3_000  # of a task that judge; more would not change a mean over five values
+POOLED = 0.5  # how much of it is what other relations of the same kind are found to be
+SWEEPS = 3
+TEMPERATURES = (1.0, 1.4, 2.0, 2.8)
+MOST_ROWS = 1_000  # of a task that judge; more would not change a mean over five values
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +60,7 @@ class Strength:
         to_source, to_target: mean strengths.
         posterior_to_source, posterior_to_target: (5,) over 0, .25, .5, .75, 1.
         as_given: share of the expert's table as it is in the table used; 0 without an expert.
+        shares: of all versions of the table in the one used.
         version: the tables used, with these strengths.
     """
 
@@ -64,6 +70,7 @@ class Strength:
     posterior_to_source: Floats
     posterior_to_target: Floats
     as_given: float
+    shares: tuple[float, ...]
     version: Version
 
     def to_dict(self) -> dict[str, object]:
@@ -103,17 +110,18 @@ def fit_strengths(
     if not sources:
         return []
     work = _Work(annotations, predictions, rates, sources, folds, weight, alone)
-    shares = {source.name: work.share_as_given(source) for source in sources}
-    versions = {source.name: _mixed(source, shares[source.name]) for source in sources}
-    priors = {name: share * EXPERT + (1 - share) * ESTIMATED for name, share in shares.items()}
+    shares = {source.name: work.shares(source) for source in sources}
+    versions = {source.name: mixed_version(source, shares[source.name]) for source in sources}
+    as_given = {s.name: shares[s.name][0] if s.given else 0.0 for s in sources}
+    priors = {name: share * EXPERT + (1 - share) * ESTIMATED for name, share in as_given.items()}
     posteriors = work.posteriors(versions, priors)
     found = []
     for source in sources:
         back, forth = (posteriors[source.name, way] for way in ("source", "target"))
         means = float(back @ GRID), float(forth @ GRID)
         version = _with(versions[source.name], *means)
-        share = shares[source.name]
-        found.append(Strength(source.name, *means, back, forth, share, version))
+        name = source.name
+        found.append(Strength(name, *means, back, forth, as_given[name], shares[name], version))
     return found
 
 
@@ -153,23 +161,24 @@ class _Work:
             task.name in self.joint,
         )
 
-    def share_as_given(self, source: Source) -> float:
-        """Return the posterior of the expert's table as it is, against its revision."""
-        if source.given is None:
-            return 0.0
-        if source.estimated is None:
-            return 1.0
+    def way_in(self, source: Source) -> str:
+        """Return the direction whose messages come from the task with more labels."""
+        one, two = (len(self.judges[name].rows) for name in source.any.whole.ends())
+        return "source" if two >= one else "target"
+
+    def shares(self, source: Source) -> tuple[float, ...]:
+        """Return the posterior of every version of a relation's table."""
+        count = len(source.versions)
+        if count == 1:
+            return (1.0,)
+        prior = [AS_GIVEN, *[(1 - AS_GIVEN) / (count - 1)] * (count - 1)]
+        judges = self.judges[source.any.whole.ends()[0 if self.way_in(source) == "source" else 1]]
         scores = []
-        for version, prior in ((source.given, EXPERT), (source.estimated, ESTIMATED)):
-            score = 0.0
-            for receiver in source.any.whole.ends():
-                judges = self.judges[receiver]
-                grid = [self.message(version, receiver, value) for value in GRID]
-                fit = np.array([judges.likelihood(message) for message in grid])
-                score += float(logsumexp(fit + np.log(prior)))
-            scores.append(score)
-        odds = np.log(AS_GIVEN / (1 - AS_GIVEN)) + scores[0] - scores[1]
-        return float(1 / (1 + np.exp(-np.clip(odds, -50, 50))))
+        for version in source.versions:
+            grid = [self.message(version, judges.name, value) for value in GRID]
+            fit = np.array([judges.likelihood(message) for message in grid])
+            scores.append(float(logsumexp(fit + np.log(EXPERT))))
+        return tuple(softmax(np.log(prior) + np.array(scores)).tolist())
 
     def posteriors(
         self, versions: Mapping[str, Version], priors: Mapping[str, Floats]
@@ -191,13 +200,35 @@ class _Work:
                 rest = self._rest(edge, edges, grids, found)
                 judges = self.judges[receiver]
                 fits[edge] = np.array([judges.likelihood(rest + m) for m in grids[edge]])
-                found[edge] = softmax(fits[edge] + np.log(priors[edge[0]]))
-        result = {}
-        for name, way in edges:
-            other = found[name, "target" if way == "source" else "source"]
-            prior = (1 - SHARED) * priors[name] + SHARED * other
-            result[name, way] = softmax(fits[name, way] + np.log(np.maximum(prior, 1e-12)))
+                prior = self._pooled(edge, edges, priors, found)
+                found[edge] = softmax(fits[edge] + np.log(prior))
+        result = dict(found)
+        for source in self.sources:
+            name, well = source.name, self.way_in(source)
+            back = name, "target" if well == "source" else "source"
+            prior = (1 - SHARED) * priors[name] + SHARED * found[name, well]
+            result[back] = softmax(fits[back] + np.log(np.maximum(prior, 1e-12)))
         return result
+
+    def _pooled(
+        self,
+        edge: tuple[str, str],
+        edges: Mapping[tuple[str, str], str],
+        priors: Mapping[str, Floats],
+        found: Mapping[tuple[str, str], Floats],
+    ) -> Floats:
+        """Return a direction's prior: in part what other relations of the kind were found to be."""
+        given = {source.name: source.given for source in self.sources}
+        like = [
+            found[other]
+            for other, receiver in edges.items()
+            if other != edge and receiver == edges[edge] and given[other[0]] == given[edge[0]]
+        ]
+        own = priors[edge[0]]
+        if self.alone or not like:
+            return own
+        share = POOLED * len(like) / (len(like) + 1)
+        return np.asarray((1 - share) * own + share * np.mean(like, axis=0))
 
     def _rest(
         self,
@@ -259,7 +290,7 @@ class _Judges:
         weight: Floats,
         joint: bool,
     ) -> None:
-        self.rows, self.folds, self.weight = rows, folds, weight
+        self.name, self.rows, self.folds, self.weight = task.name, rows, folds, weight
         if isinstance(task, Multiclass):
             self.log_p, fits = log_states(task, p, joint), np.eye(task.width)[codes]
         elif joint:
@@ -276,8 +307,15 @@ class _Judges:
         self.shape = self.log_p.shape
 
     def likelihood(self, message: Floats) -> float:
-        """Return the weighted log-likelihood of the labels with a message multiplied in."""
+        """Return the weighted log-likelihood of the labels with a message multiplied in.
+
+        At the best of some temperatures: related tasks are predicted from the same inputs, so
+        together they are over-confident, which is no fault of the tables.
+        """
         scores = self.log_p + message
+        return max(self._at(scores / t) for t in TEMPERATURES)
+
+    def _at(self, scores: Floats) -> float:
         found = logsumexp(scores + self.log_fits, axis=-1) - logsumexp(scores, axis=-1)
         return float(self.weight @ found.reshape(len(self.rows), -1).sum(axis=1))
 
@@ -291,15 +329,14 @@ def _states_of(tasks: Mapping[str, Task], sources: Sequence[Source], alone: bool
     return frozenset(causes)
 
 
-def _mixed(source: Source, share: float) -> Version:
-    if source.given is None or source.estimated is None:
+def mixed_version(source: Source, shares: Sequence[float]) -> Version:
+    """Return the mixture of a relation's versions."""
+    if len(source.versions) == 1 or shares[0] > 0.999:
         return source.any
-    pairs = zip(source.given.folds, source.estimated.folds, strict=True)
-    if share > 0.999:
-        return source.given
+    folds = zip(*(version.folds for version in source.versions), strict=True)
     return Version(
-        mixed(source.given.whole, source.estimated.whole, share),
-        tuple(mixed(a, b, share) for a, b in pairs),
+        mixed([version.whole for version in source.versions], shares),
+        tuple(mixed(links, shares) for links in folds),
     )
 
 

@@ -5,7 +5,8 @@ fold, to be judged on that fold. Only labels are hidden; predictions are out-of-
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ Folds = NDArray[np.int64]
 Pair = tuple[str, str]
 
 PSEUDO_ROWS = 5.0  # behind each row of an expert's table
+LEAST_ROWS = 10  # with labels of both tasks, for a noisy-OR to be fitted
 GIVEN_FIRST = 1e6  # an expert's table is worth more than any estimated one
 
 
@@ -50,21 +52,19 @@ class Source:
 
     Attributes:
         name: ``source->target``.
-        given: the expert's, as it is; None = there is no expert.
-        estimated: from the data, with the expert as prior where there is one; None where neither
-            predictions nor rows with both labels can give it.
+        given: whether an expert gave it: the first version is the expert's table as it is, then
+            come its revision by the data and what the data say without it, where there are any.
+        versions: the tables.
     """
 
     name: str
-    given: Version | None
-    estimated: Version | None
+    given: bool
+    versions: tuple[Version, ...]
 
     @property
     def any(self) -> Version:
         """The version to look at for shapes and tasks."""
-        found = self.given or self.estimated
-        assert found is not None
-        return found
+        return self.versions[0]
 
 
 def hidden(annotations: Annotations, folds: Mapping[str, Folds], fold: int) -> Annotations:
@@ -92,6 +92,16 @@ def table_folds(
         fold[always] = np.arange(len(always)) % count
         result[task.name] = fold
     return result
+
+
+def as_relation(link: Link) -> Relation:
+    """Return a link between tables of classes as a relation of its mean strength."""
+    assert isinstance(link.source, Multiclass)
+    table = link.table
+    if isinstance(link.target, Multiclass):
+        table = table / table.sum(axis=1, keepdims=True)
+    strength = (link.to_source + link.to_target) / 2
+    return Relation(link.source, link.target, table, link.known, strength)
 
 
 def build_sources(
@@ -126,19 +136,18 @@ def build_sources(
     found: list[Source] = []
     for pair in wanted:
         name = "->".join(pair)
-        expert = estimated = None
+        versions = []
         if name in by_name:
             link = make_link(by_name[name], rates)
-            expert = Version(link, (link,) * count)
-        if every[0].get(name) is not None:
+            versions.append(Version(link, (link,) * count))
+        for number in range(len(every[0].get(name, ()))):
+            whole = make_link(every[0][name][number], rates)
             # a fold that leaves nothing to estimate from leaves a table that says nothing
-            links = [make_link(e[name], rates) if e.get(name) else None for e in every]
-            whole = links[0]
-            assert whole is not None
-            silent = _silent(whole)
-            estimated = Version(whole, tuple(silent if one is None else one for one in links[1:]))
-        if expert is not None or estimated is not None:
-            found.append(Source(name, expert, estimated))
+            silent = replace(whole, known=np.zeros_like(whole.known))
+            links = [make_link(e[name][number], rates) if name in e else silent for e in every[1:]]
+            versions.append(Version(whole, tuple(links)))
+        if versions:
+            found.append(Source(name, name in by_name, tuple(versions)))
     return found
 
 
@@ -155,10 +164,11 @@ def choose_forest(
     weights = {}
     for source in sources:
         version = source.any.whole
-        bonus = GIVEN_FIRST if source.given is not None else 0.0
+        bonus = GIVEN_FIRST if source.given else 0.0
         weights[source.name] = bonus + _information(version, rates) * trust[source.name]
     relations = [_Named(s.any.whole.source, s.any.whole.target) for s in sources]
-    kept, left_out = acyclic(relations, weights)
+    # of a relation the forest looks at the names alone
+    kept, left_out = acyclic(cast("list[AnyRelation]", relations), weights)
     reasons = dict(left_out)
     names = [relation.name for relation in kept]
     links = {source.name: source.any.whole for source in sources}
@@ -189,42 +199,42 @@ def _estimates(
     pairs: Sequence[Pair],
     given: Mapping[str, AnyRelation],
     seed: int,
-) -> dict[str, AnyRelation]:
+) -> dict[str, tuple[AnyRelation, ...]]:
+    """Return by name the estimates of every relation: with the expert as prior, and without."""
     tables = [p for p in pairs if isinstance(annotations.task(p[0]), Multiclass)]
     # a table needs labels of both tasks
     tables = [p for p in tables if all(annotations.labelled(name).any() for name in p)]
     names = {"->".join(pair) for pair in tables}
     experts = [r for name, r in given.items() if name in names and isinstance(r, Relation)]
-    found: dict[str, AnyRelation] = {}
+    found: dict[str, tuple[AnyRelation, ...]] = {}
     if tables:
         estimates = estimate_relations(
             annotations, predictions, tables, knowledge=experts, strength=PSEUDO_ROWS, seed=seed
         )
-        found = {estimate.relation.name: estimate.relation for estimate in estimates}
+        for each in estimates:
+            both = each.relation, each.data
+            found[each.relation.name] = both if each.prior is not None else both[:1]
     for pair in (p for p in pairs if p not in tables):
-        tasks = [annotations.task(name) for name in pair]
-        both = annotations.labelled(pair[0]) & annotations.labelled(pair[1])
-        if all(isinstance(task, Multilabel) for task in tasks) and both.sum() >= 10:
-            found["->".join(pair)] = _noisy_or(annotations, pair, given.get("->".join(pair)), both)
+        name = "->".join(pair)
+        tasks = [annotations.task(end) for end in pair]
+        rows = annotations.labelled(pair[0]) & annotations.labelled(pair[1])
+        if all(isinstance(task, Multilabel) for task in tasks) and rows.sum() >= LEAST_ROWS:
+            prior = given.get(name)
+            alone = estimate_noisy_or(annotations, *pair)
+            revised = _noisy_or(annotations, pair, prior, rows)
+            found[name] = (alone,) if revised is None else (revised, alone)
     return found
 
 
 def _noisy_or(
     annotations: Annotations, pair: Pair, prior: AnyRelation | None, both: NDArray[np.bool_]
-) -> NoisyOr:
+) -> NoisyOr | None:
     if not isinstance(prior, NoisyOr):
-        return estimate_noisy_or(annotations, *pair)
+        return None
     causes, labels = annotations.labels[pair[0]][both], annotations.labels[pair[1]][both]
     return NoisyOr.estimate(
         prior.source, prior.target, causes, labels, prior=prior, strength=PSEUDO_ROWS
     )
-
-
-def _silent(link: Link) -> Link:
-    return Link(
-        link.source, link.target, link.table, np.zeros_like(link.known), 1.0, 1.0,
-        link.target_rate, link.spoken_rate,
-    )  # fmt: skip
 
 
 def _information(link: Link, rates: Mapping[str, Floats]) -> float:

@@ -113,7 +113,7 @@ def _fit_part(
 ) -> Part:
     mass = np.asarray(np.bincount(y, weights=weight, minlength=width), np.float64)
     total = float(mass.sum())
-    floor = (mass + 0.5) / (total + 0.5 * width)
+    floor: Floats = np.asarray((mass + 0.5) / (total + 0.5 * width), np.float64)
     classes = np.unique(y).astype(np.int64)
     share = 1.0 / (total + width)
     if len(classes) < 2:

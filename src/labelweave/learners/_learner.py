@@ -55,10 +55,7 @@ class Learner(ABC):
 
     @abstractmethod
     def build(self, size: Size, seed: int) -> Any:
-        """Return a fresh classifier.
-
-        It has ``fit(X, y, sample_weight=...)``, and ``predict_proba`` or ``decision_function``.
-        """
+        """Return a fresh classifier: ``fit``, and ``predict_proba`` or ``decision_function``."""
 
     @abstractmethod
     def seconds(self, size: Size) -> float:

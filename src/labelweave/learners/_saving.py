@@ -38,6 +38,9 @@ def write_models(models: Mapping[str, TaskModel], path: Path) -> dict[str, Any]:
     Raises:
         LabelweaveError: a classifier that skops cannot write, or a file that cannot be written.
     """
+    # loading it takes seconds: it looks at every class of scikit-learn
+    from skops import io as skops
+
     classifiers: list[Any] = []
     described: dict[str, Any] = {}
     for name, model in models.items():
@@ -56,8 +59,6 @@ def write_models(models: Mapping[str, TaskModel], path: Path) -> dict[str, Any]:
                 }
             )
         described[name] = {"key": model.key, "multiclass": model.multiclass, "parts": parts}
-    from skops import io as skops  # takes seconds to import
-
     try:
         content = skops.dumps(classifiers)
     except Exception as error:

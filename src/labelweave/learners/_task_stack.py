@@ -95,7 +95,7 @@ class LibraryFit:
     task: Task
     keys: list[str] = field(default_factory=list)
     predictions: dict[str, Floats] = field(default_factory=dict)
-    by_fold: dict[str, list[Floats]] = field(default_factory=dict)
+    by_fold: dict[str, dict[int, Floats]] = field(default_factory=dict)
     models: dict[str, TaskModel] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -130,7 +130,7 @@ def fit_library(
         tick: progress.
     """
     found = LibraryFit(task)
-    seen = np.asarray(np.atleast_2d((codes >= 0).T).any(axis=0))
+    seen = np.asarray(codes >= 0 if codes.ndim == 1 else (codes >= 0).any(axis=1))
     rows = np.flatnonzero(seen)
     if not len(rows):
         return found
@@ -141,14 +141,14 @@ def fit_library(
     for learner in learners:
         tick(task.name, learner.key)
         p = np.tile(np.asarray(rate, np.float64), (len(work), 1))
-        watch: list[Floats] = []
+        watch: dict[int, Floats] = {}
         for fold in held:
             train = rows[folds[rows] != fold]
             model = _fit(learner, task, X, codes, train, sample_weight, seed)
             inside = np.flatnonzero(seen[work] & (folds[work] == fold))
             both = model.predict(X[work[np.concatenate([inside, watched])]])
             p[inside] = both[: len(inside)]
-            watch.append(both[len(inside) :])
+            watch[fold] = both[len(inside) :]
         found.predictions[learner.key], found.by_fold[learner.key] = p, watch
     kept = list(learners)
     if len(judges) >= SURE and len(kept) > 1:
