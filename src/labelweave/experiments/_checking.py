@@ -12,7 +12,7 @@ from labelweave.errors import listing
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._checking import batch_shares
 from labelweave.fitting._split import Split
-from labelweave.networks import described
+from labelweave.networks import describe_inputs
 from labelweave.tasks import Binary, Task
 
 FEW_GROUPS = 10
@@ -76,4 +76,4 @@ def description(
 
 def _inputs(split: Split) -> str:
     shape = split.encoder.shape_
-    return str(shape) if isinstance(shape, int) else described(shape)
+    return str(shape) if isinstance(shape, int) else describe_inputs(shape)

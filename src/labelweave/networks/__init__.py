@@ -17,7 +17,7 @@ from labelweave.networks._multi_task import (
     parameter_groups,
     probabilities,
 )
-from labelweave.networks._pretrained import described
+from labelweave.networks._pretrained import describe_inputs
 
 __all__ = [
     "BACKBONES",
@@ -29,7 +29,7 @@ __all__ = [
     "backbone_options",
     "backbone_space",
     "check_name",
-    "described",
+    "describe_inputs",
     "family_of",
     "identity",
     "parameter_groups",

@@ -1,10 +1,11 @@
 """Backbones by name: what turns inputs into the features that all heads share."""
 
-import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labelweave._options import Options, chosen
 from labelweave._search_space import Space
 from labelweave._shapes import Shape
 from labelweave._trust import MODULE
@@ -19,16 +20,73 @@ from labelweave.networks._layers import (
     mlp,
     to_group_norm,
 )
-from labelweave.networks._pretrained import hugging_face, own_module
+from labelweave.networks._pretrained import Pooling, hugging_face, own_module, timm_model
 
-BACKBONES: dict[str, Callable[..., Backbone]] = {"linear": linear, "mlp": mlp, "cnn": cnn}
-FAMILIES: dict[str, Callable[..., Backbone]] = {
-    _model_folders.PREFIX: hugging_face,
-    _pretrained.TIMM_PREFIX: _pretrained.timm_model,
-    MODULE: own_module,
+
+class MlpOptions(Options):
+    """hidden, dropout: see `mlp`."""
+
+    space = MLP_SPACE
+    hidden: list[int] = [256, 256]
+    dropout: float = 0.2
+
+
+class CnnOptions(Options):
+    """shape, channels, hidden, dropout: see `cnn`."""
+
+    space = CNN_SPACE
+    shape: list[int] = []
+    channels: list[int] = [16, 32]
+    hidden: list[int] = [256, 256]
+    dropout: float = 0.2
+
+
+class HuggingFaceOptions(Options):
+    """config, pooling, architecture: see `hugging_face`."""
+
+    config: Mapping[str, Any] | None = None
+    pooling: Pooling | None = None
+    architecture: Mapping[str, Any] | None = None
+
+
+class TimmOptions(Options):
+    """config, weights, statistics: see `timm_model`."""
+
+    config: Mapping[str, Any] | None = None
+    weights: str | None = None
+    statistics: Mapping[str, Any] | None = None
+
+
+class ModuleOptions(Options):
+    """config: see `own_module`."""
+
+    config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class BackboneKind:
+    """A backbone, or a family of them, that a study can name.
+
+    Attributes:
+        options: the class of its options.
+        make: the inputs, in a family the rest of the name, and the options to the backbone.
+    """
+
+    options: type[Options]
+    make: Callable[..., Backbone]
+
+
+BACKBONES: dict[str, BackboneKind] = {
+    "linear": BackboneKind(Options, linear),
+    "mlp": BackboneKind(MlpOptions, mlp),
+    "cnn": BackboneKind(CnnOptions, cnn),
 }
-"""By the beginning of a name: what makes the backbone of the rest of it."""
-SPACES: dict[str, Space] = {"mlp": MLP_SPACE, "cnn": CNN_SPACE}
+FAMILIES: dict[str, BackboneKind] = {
+    _model_folders.PREFIX: BackboneKind(HuggingFaceOptions, hugging_face),
+    _pretrained.TIMM_PREFIX: BackboneKind(TimmOptions, timm_model),
+    MODULE: BackboneKind(ModuleOptions, own_module),
+}
+"""By the beginning of a name: the backbone of the rest of it."""
 NORMS = ("batch", "group")
 
 
@@ -38,7 +96,7 @@ def backbone(
     """Return the backbone of that name.
 
     Args:
-        name: the name, or one that starts as `FAMILIES` say.
+        name: a name of `BACKBONES`, or one that starts with a name of `FAMILIES`.
         inputs: the number of input features; or (channels, height, width) of images, whose pixels
             are uint8; or `Tokens`.
         norm: ``group`` puts group in the place of batch normalisation.
@@ -48,22 +106,11 @@ def backbone(
     Raises:
         LabelweaveError: an unknown name or option, or an option's value that makes no sense.
     """
-    check_name(name)
-    known = backbone_options(name)
-    for option in options:
-        if option not in known:
-            raise LabelweaveError(
-                f"backbone '{name}': unknown option '{option}', "
-                f"expected {listing(known) or 'none'}{nearest(option, known)}"
-            )
-    family = family_of(name)
-    try:
-        if family is None:
-            made = BACKBONES[name](inputs, **options)
-        else:
-            made = FAMILIES[family](inputs, name.removeprefix(family), **options)
-    except TypeError as error:
-        raise LabelweaveError(f"backbone '{name}': {error}") from None
+    kind, family = _kind(name), family_of(name)
+    _, valid = chosen("backbone", {name: options}, {name: kind.options})
+    given = {key: getattr(valid, key) for key in valid.model_fields_set}
+    rest = () if family is None else (name.removeprefix(family),)
+    made = kind.make(inputs, *rest, **given)
     if norm == "group":
         to_group_norm(f"backbone '{name}'", made)
     return made.freeze() if frozen else made
@@ -85,35 +132,46 @@ def check_name(name: str) -> str:
     return name
 
 
-def backbone_options(name: str) -> list[str]:
-    """Return the names of the options of a backbone."""
+def _kind(name: str) -> BackboneKind:
+    check_name(name)
     family = family_of(name)
-    if family is None:
-        return list(inspect.signature(BACKBONES[name]).parameters)[1:]
-    return list(inspect.signature(FAMILIES[family]).parameters)[2:]
+    return BACKBONES[name] if family is None else FAMILIES[family]
+
+
+def backbone_options(name: str) -> list[str]:
+    """Return the names of the options of a backbone.
+
+    Raises:
+        LabelweaveError: an unknown name.
+    """
+    return list(_kind(name).options.model_fields)
 
 
 def identity(name: str, options: Mapping[str, Any]) -> list[Any]:
-    """Return what tells a backbone's network and first weights from another's, ready for JSON.
+    """Return what identifies a backbone's network and first weights, ready for JSON.
 
-    Files are told by what they hold, not by their place.
+    Files are identified by their contents, not by their place.
 
     Raises:
         LabelweaveError: a file cannot be read.
     """
-    told = dict(options)
-    if told.get("weights"):
-        told["weights"] = _model_folders.content_of([Path(told["weights"])])
+    known = dict(options)
+    if known.get("weights"):
+        known["weights"] = _model_folders.content_of([Path(known["weights"])])
     source = name.removeprefix(_model_folders.PREFIX)
     if name == source or source in _model_folders.architectures():
-        return [name, told]
+        return [name, known]
     folder = Path(source)
     files = [folder / "config.json", *_model_folders.weight_files(folder)]
-    said = folder / "preprocessor_config.json"
-    content = _model_folders.content_of(files + [said] * said.exists())
-    return [f"{_model_folders.PREFIX}{content}", told]
+    statistics = folder / "preprocessor_config.json"
+    content = _model_folders.content_of(files + [statistics] * statistics.exists())
+    return [f"{_model_folders.PREFIX}{content}", known]
 
 
 def backbone_space(name: str) -> Space:
-    """Return the values of a backbone's options that a search may try."""
-    return SPACES.get(name, {})
+    """Return the values of a backbone's options that a search may try.
+
+    Raises:
+        LabelweaveError: an unknown name.
+    """
+    return _kind(name).options.space

@@ -145,7 +145,9 @@ def features_of(name: str, module: nn.Module, inputs: Shape) -> int:
         raise
     except Exception as error:  # whatever a module of any origin does with inputs that do not fit
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise LabelweaveError(f"{name}: does not take {described(inputs)} ({reason})") from None
+        raise LabelweaveError(
+            f"{name}: does not take {describe_inputs(inputs)} ({reason})"
+        ) from None
     module.train(training)
     if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != ROWS:
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
@@ -165,7 +167,7 @@ def example(inputs: Shape) -> Tensor:
     return torch.zeros(ROWS, inputs)
 
 
-def described(inputs: Shape) -> str:
+def describe_inputs(inputs: Shape) -> str:
     """Return inputs in words."""
     if isinstance(inputs, Tokens):
         return f"texts of {inputs.length} tokens"
@@ -328,7 +330,7 @@ def _for_inputs(kind: str, inputs: Shape) -> dict[str, Any]:
 def _check_inputs(name: str, kind: str, settings: Mapping[str, Any], inputs: Shape) -> None:
     wanted = "texts as tokens" if kind in TEXT_MODELS else "images"
     if isinstance(inputs, int) or isinstance(inputs, Tokens) != (kind in TEXT_MODELS):
-        raise LabelweaveError(f"{name}: takes {wanted}, found {described(inputs)}")
+        raise LabelweaveError(f"{name}: takes {wanted}, found {describe_inputs(inputs)}")
     if isinstance(inputs, Tokens):
         words, padding = settings.get("vocab_size"), settings.get("pad_token_id", inputs.padding)
         if isinstance(words, int) and words < inputs.vocabulary:
@@ -374,7 +376,7 @@ def timm_model(
     """
     name = f"{TIMM_PREFIX}{source}"
     if isinstance(inputs, int | Tokens):
-        raise LabelweaveError(f"{name}: takes images, found {described(inputs)}")
+        raise LabelweaveError(f"{name}: takes images, found {describe_inputs(inputs)}")
     options = dict(config or {})
     for key in options:
         if key in OURS or key.startswith(ELSEWHERE):

@@ -66,12 +66,12 @@ def test_every_head_is_its_own_linear_layer():
         ),
         (
             lambda: backbone("mlp", 5, hiden=[3]),
-            "backbone 'mlp': unknown option 'hiden', expected 'hidden', 'dropout'; "
+            "backbone 'mlp': no such option 'hiden', expected 'hidden', 'dropout'; "
             "did you mean 'hidden'?",
         ),
         (
             lambda: backbone("linear", 5, hidden=[3]),
-            "backbone 'linear': unknown option 'hidden', expected none",
+            "backbone 'linear': no such option 'hidden', expected none",
         ),
         (
             lambda: backbone("mlp", 5, hidden=[]),
@@ -83,15 +83,15 @@ def test_every_head_is_its_own_linear_layer():
         ),
         (
             lambda: backbone("mlp", 5, dropout=1),
-            "mlp: dropout 1, expected from 0 to below 1",
+            "mlp: dropout 1.0, expected from 0 to below 1",
         ),
         (
             lambda: backbone("mlp", 5, hidden=3),
-            "backbone 'mlp': 'int' object is not iterable",
+            "backbone 'mlp': option 'hidden' should be a valid list, found 3",
         ),
         (
             lambda: MultiTaskNetwork(nn.Identity(), TASKS),
-            "the backbone Identity does not tell its number of features: give features=",
+            "the backbone Identity does not say its number of features: give features=",
         ),
         (
             lambda: MultiTaskNetwork(backbone("linear", 5), []),
