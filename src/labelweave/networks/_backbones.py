@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from labelweave._options import Options, chosen
 from labelweave._search_space import Space
 from labelweave._shapes import Shape
@@ -27,7 +29,7 @@ class MlpOptions(Options):
     """hidden, dropout: see `mlp`."""
 
     space = MLP_SPACE
-    hidden: list[int] = [256, 256]
+    hidden: list[int] = Field(default=[256, 256])
     dropout: float = 0.2
 
 
@@ -35,9 +37,9 @@ class CnnOptions(Options):
     """shape, channels, hidden, dropout: see `cnn`."""
 
     space = CNN_SPACE
-    shape: list[int] = []
-    channels: list[int] = [16, 32]
-    hidden: list[int] = [256, 256]
+    shape: list[int] = Field(default=[])
+    channels: list[int] = Field(default=[16, 32])
+    hidden: list[int] = Field(default=[256, 256])
     dropout: float = 0.2
 
 

@@ -32,7 +32,7 @@ class MultiTaskNetwork(nn.Module):
         if features is None:
             if not isinstance(backbone, Backbone):
                 raise LabelweaveError(
-                    f"the backbone {type(backbone).__name__} does not tell its number of features: "
+                    f"the backbone {type(backbone).__name__} does not say its number of features: "
                     "give features="
                 )
             features = backbone.features
