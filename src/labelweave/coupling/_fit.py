@@ -1,4 +1,4 @@
-"""`fit_coupled`: any learners, coupled by relations, guarded by held-out labels (METHOD section 7).
+"""`fit_coupled`: any learners, coupled by relations, guarded by held-out labels (docs/coupling.md).
 
 stack = fit_coupled(X, annotations, relations, seed=0)
 stack.predict_proba(X_new)["species"]     # (n, K)
@@ -79,7 +79,7 @@ def fit_coupled(
 ) -> CoupledStack:
     """Fit a library of learners to every task, couple the tasks, and guard what comes out.
 
-    The six steps are those of METHOD section 7: learners and their mixture, joint posterior,
+    The six steps are those of docs/coupling.md: learners and their mixture, joint posterior,
     strengths, self-training, guard; a student learns from `soft_targets`.
 
     Args:

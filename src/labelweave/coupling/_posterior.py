@@ -1,7 +1,7 @@
 """The joint posterior of related tasks: exact sum-product on a forest of relations.
 
 p(s, o | x) is proportional to p(s|x) p(o|x) (T[s, o] / pi_o)^lambda for every relation s -> o
-(METHOD section 7, step 2): the exponent is the pointwise mutual information of both labels, so
+(docs/coupling.md, step 2): the exponent is the pointwise mutual information of both labels, so
 priors count once. On a forest, messages (Pearl, 1988, chapter 4) give the exact marginals.
 
 Every task is one variable. A multiclass task has its classes as states. A multilabel task with one

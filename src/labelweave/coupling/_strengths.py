@@ -1,10 +1,10 @@
 """How strongly each relation couples, in each direction: a posterior mean, not a choice.
 
 lambda is judged by the out-of-fold likelihood of the receiving task's own labels on the grid
-{0, .25, .5, .75, 1} and averaged under its posterior (METHOD section 7, step 3). Six labels hardly
+{0, .25, .5, .75, 1} and averaged under its posterior (docs/coupling.md, step 3). Six labels hardly
 move it, sixty decide.
 
-Beyond METHOD:
+Besides:
 
 - Labels of a class that has only one cannot be held out from the learners. They still judge an
   expert's table: the table's messages alone, on the class shares, do not know them.

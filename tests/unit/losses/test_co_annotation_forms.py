@@ -242,7 +242,7 @@ def test_labelled_elements_get_no_gradient_and_strength_zero_takes_out(forward, 
 
 
 def test_the_papers_targets_are_nearly_uniform_at_temperature_one():
-    # fear among the seven expressions of METHOD: 7 classes, one whose labels are all on
+    # fear among Du, Tao and Martinez (2014): 7 classes, one whose labels are all on
     source, target = Multiclass("emotion", range(7)), Multilabel("units", tuple("abcdefg"))
     relation = Relation(source, target, np.eye(7))
     labels = {"emotion": torch.tensor([-1]), "units": torch.eye(7)[:1].long()}
