@@ -6,7 +6,6 @@ from labelweave.balancing._sampling import (
     Equal,
     Mixture,
     Proportional,
-    RoundRobin,
     Sampler,
     Shares,
     Temperature,
@@ -19,7 +18,6 @@ from labelweave.balancing._weighting import (
     WEIGHTINGS,
     GradientMethod,
     LossWeighting,
-    Weighting,
     weighting,
 )
 
@@ -32,11 +30,9 @@ __all__ = [
     "LossWeighting",
     "Mixture",
     "Proportional",
-    "RoundRobin",
     "Sampler",
     "Shares",
     "Temperature",
-    "Weighting",
     "label_shares",
     "sampler",
     "sampling",

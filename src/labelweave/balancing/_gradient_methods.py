@@ -41,7 +41,7 @@ def combined(scores_gradient: Tensor, weight: Tensor, segments: Tensor, weights:
     return (scores_gradient * (segments @ weights)) @ weight
 
 
-def joined(scores: Tensor, features: Tensor, back: Callable[[Tensor], Tensor]) -> Tensor:
+def routed(scores: Tensor, features: Tensor, back: Callable[[Tensor], Tensor]) -> Tensor:
     """Return the scores, from whose gradient the features are to get theirs by `back`.
 
     For scores of detached features: the layer between then computes no gradient for the features

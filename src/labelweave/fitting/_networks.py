@@ -16,7 +16,7 @@ from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
-from labelweave.losses import Objective, freed, own_labels
+from labelweave.losses import Objective, freed, label_counts
 from labelweave.model import NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork, SideBySide
 from labelweave.relations import AnyRelation, Noise
@@ -60,7 +60,7 @@ def task_fits(
     if len(validation.index):
         held_out = joint_probabilities([network], validation.inputs)
     found: dict[str, dict[str, Any]] = {}
-    counts = own_labels(labels)
+    counts = label_counts(labels)
     for task in network.tasks:
         prior, own = labelled_prior(labels, task.name), counts[task.name]
         rarest = int(own.argmin())
@@ -161,7 +161,7 @@ class Fit:
         self.score_priors = {task.name: self._score_prior(task) for task in tasks}
         self.shift = self._shift(adjust=config.label_shift.training == "adjust")
         ramp = config.training.ramp
-        counts = own_labels(labels)
+        counts = label_counts(labels)
         self.objective = Objective(
             tasks, relations, couplings, ramp=ramp, shift=self.shift, noise=noise, counts=counts,
             transfer_weights=split.transfer_weights, losses=self.losses, shares=self.training,

@@ -3,19 +3,18 @@
 from labelweave.losses._co_annotation import (
     BACKWARD,
     FORWARD,
-    BackwardCoupling,
     CoAnnotation,
     HardClasses,
     HardLabels,
     MarginalLikelihood,
     PaperScores,
-    Posterior,
+    PosteriorTargets,
     SoftLabels,
 )
-from labelweave.losses._coupling import Coupling, RelationCoupling, own_labels, transfer_weights
-from labelweave.losses._distillation import Distillation, scores_of
+from labelweave.losses._coupling import Coupling, label_counts, transfer_weights
+from labelweave.losses._distillation import Distillation
 from labelweave.losses._distribution_matching import FORMS, DistributionMatching
-from labelweave.losses._layout import ColumnBatch, Columns, Labels, Logits, Terms
+from labelweave.losses._layout import Columns, Labels, Logits, Terms
 from labelweave.losses._noisy_or import (
     NoisyOrCoAnnotation,
     NoisyOrLabels,
@@ -24,7 +23,6 @@ from labelweave.losses._noisy_or import (
 )
 from labelweave.losses._objective import Loss, Objective, Weigh
 from labelweave.losses._registry import COUPLINGS, coupling_space, default_weight, needs_relations
-from labelweave.losses._stack import RelationStack, RelationStacks
 from labelweave.losses._supervised import (
     TASK_LOSSES,
     ForwardCorrected,
@@ -43,9 +41,7 @@ __all__ = [
     "FORMS",
     "FORWARD",
     "TASK_LOSSES",
-    "BackwardCoupling",
     "CoAnnotation",
-    "ColumnBatch",
     "Columns",
     "Coupling",
     "Distillation",
@@ -63,10 +59,7 @@ __all__ = [
     "NoisyOrMatching",
     "Objective",
     "PaperScores",
-    "Posterior",
-    "RelationCoupling",
-    "RelationStack",
-    "RelationStacks",
+    "PosteriorTargets",
     "Reweighted",
     "SoftLabels",
     "Supervised",
@@ -75,12 +68,11 @@ __all__ = [
     "coupling_space",
     "default_weight",
     "freed",
+    "label_counts",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
     "needs_relations",
-    "own_labels",
     "reweighted",
-    "scores_of",
     "task_loss",
     "transfer_weights",
 ]

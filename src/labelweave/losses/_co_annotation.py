@@ -282,7 +282,7 @@ class PaperScores(BackwardCoupling):
         return -trust * (target * log_p).sum(dim=1)
 
 
-class Posterior(BackwardCoupling):
+class PosteriorTargets(BackwardCoupling):
     """Target labelled, source missing: cross-entropy against the posterior of the source's class.
 
     r(s) proportional to p(s|x) prod_j T[s, y_j] over the observed elements, without gradient (the
@@ -355,7 +355,7 @@ class CoAnnotation(Coupling):
         elif backward == "hard":
             parts.append(HardClasses(relations, self.columns))
         elif backward is not None:
-            form = MarginalLikelihood if backward == "marginal" else Posterior
+            form = MarginalLikelihood if backward == "marginal" else PosteriorTargets
             parts.append(form(relations, smoothing, self.columns, noise, transfer_weights))
         self.parts = nn.ModuleList(parts)
         self.names = tuple(name for part in parts for name in part.names)

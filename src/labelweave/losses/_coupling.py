@@ -109,10 +109,10 @@ class RelationCoupling(Coupling):
 
 
 FADE = 20.0
-Counts = Mapping[str, NDArray[np.float64]]
+LabelCounts = Mapping[str, NDArray[np.float64]]
 
 
-def own_labels(annotations: Annotations) -> Counts:
+def label_counts(annotations: Annotations) -> LabelCounts:
     """Return per task the labelled rows of every class, (K,), or of a label's rarer side, (L,)."""
     counts: dict[str, NDArray[np.float64]] = {}
     for task in annotations.tasks:
@@ -132,7 +132,7 @@ def transfer_weights(
 
     Args:
         tasks: the tasks; one without counts has the factor 1.
-        counts: own labels, as `own_labels` gives them.
+        counts: own labels, as `label_counts` gives them.
         fade: labels of a class, or of a label's rarer side, at which the factor is one half. A
             multiclass task has one factor, the mean over its classes, for all its classes.
 

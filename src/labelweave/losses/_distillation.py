@@ -95,7 +95,7 @@ class Distillation(Coupling):
             )
         given = dict(teachers or {})
         if form == "probabilities":
-            given |= {t.name: scores_of(t, given[t.name]) for t in self.tasks if t.name in given}
+            given |= {t.name: logits_of(t, given[t.name]) for t in self.tasks if t.name in given}
         return super().forward(logits, labels, given)
 
     def terms(self, batch: ColumnBatch) -> Terms:
@@ -131,7 +131,7 @@ class Distillation(Coupling):
         )
 
 
-def scores_of(task: Task, probabilities: Tensor) -> Tensor:
+def logits_of(task: Task, probabilities: Tensor) -> Tensor:
     """Return scores (n, width) of P(class) or P(label on), which are cut off at 1e-6."""
     if isinstance(task, Multiclass):
         return torch.log(probabilities.clamp(min=1e-6))

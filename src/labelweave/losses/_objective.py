@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from labelweave._options import Named
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._coupling import Counts
+from labelweave.losses._coupling import LabelCounts
 from labelweave.losses._layout import Columns, Labels, Logits, Terms, check_batch, constant, join
 from labelweave.losses._registry import (
     check_relations,
@@ -63,7 +63,7 @@ class Objective(nn.Module):
             see every task under the row's own prior (Menon et al., ICLR 2021).
         noise: how the labels of some tasks err (`ForwardCorrected`); the relations' tables are
             then of clean labels.
-        counts: own labels of every task (`own_labels`): couplings fade as these become
+        counts: own labels of every task (`label_counts`): couplings fade as these become
             plentiful, see `labelweave.losses._coupling`. Their option ``fade`` (default 20) is the
             number of labels at which what a task learns counts half, None = they do not fade.
             Without counts nothing fades.
@@ -94,7 +94,7 @@ class Objective(nn.Module):
         ramp: float = 0.1,
         shift: Mapping[str, NDArray[np.float64]] | None = None,
         noise: Sequence[Noise] = (),
-        counts: Counts | None = None,
+        counts: LabelCounts | None = None,
         transfer_weights: TransferWeights | None = None,
         losses: Mapping[str, Named] | None = None,
         shares: Mapping[str, ArrayLike] | None = None,

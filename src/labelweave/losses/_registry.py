@@ -11,7 +11,7 @@ from labelweave._options import Options, chosen
 from labelweave._search_space import Space, log_uniform
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._co_annotation import CoAnnotation
-from labelweave.losses._coupling import FADE, Counts, Coupling, transfer_weights
+from labelweave.losses._coupling import FADE, Coupling, LabelCounts, transfer_weights
 from labelweave.losses._distillation import Distillation
 from labelweave.losses._distribution_matching import DistributionMatching
 from labelweave.losses._layout import Columns
@@ -198,7 +198,7 @@ def made_couplings(
     columns: Columns,
     relations: Sequence[AnyRelation] = (),
     noise: Sequence[Noise] = (),
-    counts: Counts | None = None,
+    counts: LabelCounts | None = None,
     measured: TransferWeights | None = None,
 ) -> tuple[list[Coupling], float]:
     """Return the losses of one name and the factor of their terms; see `Objective`.
@@ -228,7 +228,7 @@ def made_couplings(
 def _weights(
     options: CouplingOptions,
     tasks: Sequence[Task],
-    counts: Counts | None,
+    counts: LabelCounts | None,
     measured: TransferWeights | None,
 ) -> TransferWeights | None:
     """Return the transfer weights: as measured, or by own labels and the option ``fade``."""

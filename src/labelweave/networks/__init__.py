@@ -2,7 +2,6 @@
 
 from labelweave.networks._backbones import (
     BACKBONES,
-    FAMILIES,
     backbone,
     backbone_options,
     backbone_space,
@@ -21,7 +20,6 @@ from labelweave.networks._pretrained import describe_inputs
 
 __all__ = [
     "BACKBONES",
-    "FAMILIES",
     "Backbone",
     "MultiTaskNetwork",
     "SideBySide",

@@ -130,7 +130,7 @@ def columns(name: str, inputs: Shape) -> int:
     raise LabelweaveError(f"{name}: takes columns, found images of {inputs}; expected a 'cnn'")
 
 
-class Pixels(nn.Module):
+class StandardizedPixels(nn.Module):
     """Standardise pixels, 0 to 255, channel by channel: (x / 255 - mean) / deviation.
 
     Args:
@@ -190,7 +190,7 @@ def cnn(
     if isinstance(inputs, Tokens):
         raise LabelweaveError("cnn: takes images, found texts as tokens; expected 'hf:...'")
     if isinstance(inputs, tuple):
-        first: nn.Module = Pixels()
+        first: nn.Module = StandardizedPixels()
         shape, inputs = inputs, math.prod(inputs)
     else:
         first = nn.Unflatten(1, tuple(shape))

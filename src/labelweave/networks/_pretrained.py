@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from labelweave._shapes import Shape, Tokens
 from labelweave._trust import MODULE, trusted_attribute
 from labelweave.errors import LabelweaveError, listing, missing_package, nearest
-from labelweave.networks._layers import Backbone, Pixels
+from labelweave.networks._layers import Backbone, StandardizedPixels
 from labelweave.networks._model_folders import (
     IMAGE_MODELS,
     PREFIX,
@@ -259,7 +259,7 @@ class Images(nn.Module):
         pooling: Pooling | None = None,
     ) -> None:
         super().__init__()
-        self.pixels, self.model, self.pooling = Pixels(mean, deviation), model, pooling
+        self.pixels, self.model, self.pooling = StandardizedPixels(mean, deviation), model, pooling
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (n, features) of images (n, channels, height, width)."""
@@ -408,7 +408,7 @@ def timm_model(
     said = statistics or getattr(model, "pretrained_cfg", None) or {}
     taken = {"mean": list(said.get("mean", [0.5])), "std": list(said.get("std", [0.25]))}
     mean, deviation = (_timm_channels(values, inputs[0]) for values in taken.values())
-    body = nn.Sequential(Pixels(mean, deviation), model)
+    body = nn.Sequential(StandardizedPixels(mean, deviation), model)
     saved: dict[str, Any] = {"statistics": taken} | ({"config": options} if options else {})
     return Backbone(body, features_of(name, body, inputs), (name, saved), CHUNK)
 
@@ -466,5 +466,5 @@ def own_module(inputs: Shape, source: str, config: Mapping[str, Any] | None = No
         )
     if isinstance(inputs, tuple) and not isinstance(inputs, Tokens):
         statistics = [getattr(module, key) for key in ("mean", "deviation") if hasattr(module, key)]
-        module = nn.Sequential(Pixels(*statistics), module)
+        module = nn.Sequential(StandardizedPixels(*statistics), module)
     return Backbone(module, features_of(name, module, inputs), chunk=CHUNK)

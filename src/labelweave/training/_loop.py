@@ -41,7 +41,7 @@ Watch = Callable[[int, Mapping[str, float | None]], None]
 
 
 @dataclass(frozen=True)
-class Setting:
+class LoopSettings:
     """How the loop runs; see `labelweave.training.Trainer`."""
 
     config: TrainingConfig
@@ -151,7 +151,7 @@ class Loop:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: LoopSettings,
         network: Network,
         objective: Objective,
         batches: Batches,

@@ -16,7 +16,7 @@ from labelweave.balancing import (
     task_gramian,
     weighting,
 )
-from labelweave.balancing._gradient_methods import combined, joined
+from labelweave.balancing._gradient_methods import combined, routed
 from labelweave.networks import MultiTaskNetwork
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class FeatureBalance(Balance):
         if features is None or not features.requires_grad:  # a linear backbone shares nothing
             return scores
         dtype = features.dtype
-        return joined(scores, features, lambda back: self._combine(back).to(dtype))
+        return routed(scores, features, lambda back: self._combine(back).to(dtype))
 
     def _combine(self, scores_gradient: Tensor) -> Tensor:
         D, W = scores_gradient.float(), self.heads.weight.detach().float()

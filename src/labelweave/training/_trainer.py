@@ -12,7 +12,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.losses import Objective
 from labelweave.training._config import TrainingConfig
 from labelweave.training._history import History
-from labelweave.training._loop import Interrupt, Loop, Setting, Validate, Watch
+from labelweave.training._loop import Interrupt, Loop, LoopSettings, Validate, Watch
 from labelweave.training._optimiser import Network
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Trainer:
         """
         if self.config.patience is not None and validate is None:
             raise LabelweaveError("training: patience needs validation rows, found none")
-        setting = Setting(
+        setting = LoopSettings(
             self.config, self.seed, self.folder, self.fabric, self.progress, self.title,
             self.diagnose, self.watch,
         )  # fmt: skip

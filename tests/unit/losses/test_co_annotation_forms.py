@@ -28,7 +28,7 @@ from labelweave.losses import (
     MarginalLikelihood,
     Objective,
     PaperScores,
-    Posterior,
+    PosteriorTargets,
 )
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel
@@ -120,7 +120,7 @@ def backward_terms(relations, logits, labels, row_loss):
 
 BACKWARD_FORMS = {
     "posterior": (
-        lambda r: Posterior(r, SMOOTHING),
+        lambda r: PosteriorTargets(r, SMOOTHING),
         lambda group, elements, p: posterior_row(elements, p, SMOOTHING),
     ),
     "paper": (
@@ -192,7 +192,7 @@ def test_the_posterior_form_has_the_gradient_of_the_marginal_likelihood(seed):
     relations = random_relations(rng)
     logits, labels = random_logits(rng, 8), tensors(random_labels(rng, 8))
     gradients = []
-    for form in (MarginalLikelihood, Posterior):
+    for form in (MarginalLikelihood, PosteriorTargets):
         leaves = tensors(logits, grad=True)
         form(relations).double()(leaves, labels).means().sum().backward()
         gradients.append({n: leaf.grad for n, leaf in leaves.items() if leaf.grad is not None})

@@ -8,7 +8,7 @@ from labelweave.losses import (
     CoAnnotation,
     DistributionMatching,
     Objective,
-    own_labels,
+    label_counts,
     transfer_weights,
 )
 from labelweave.relations import Relation
@@ -86,7 +86,7 @@ def test_own_labels_and_the_weights_that_follow() -> None:
             "marks": np.array([[1, 0], [1, -1], [0, 0], [-1, 0]]),
         },
     )
-    counts = own_labels(labels)
+    counts = label_counts(labels)
     assert {name: list(own) for name, own in counts.items()} == {"kind": [2, 1, 0], "marks": [1, 0]}
     found = transfer_weights(TASKS, counts, 2.0)
     assert found["kind"] == pytest.approx(np.full(3, (2 / 4 + 2 / 3 + 1) / 3))

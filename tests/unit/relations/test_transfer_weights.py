@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from labelweave.annotations import Annotations
-from labelweave.losses import CoAnnotation, Columns, DistributionMatching, Objective, own_labels
+from labelweave.losses import CoAnnotation, Columns, DistributionMatching, Objective, label_counts
 from labelweave.losses._registry import made_couplings
 from labelweave.relations import HeldOut, NoisyOr, Relation, estimate_transfer_weights, relate
 from labelweave.tasks import Binary, Multiclass, Multilabel
@@ -133,7 +133,7 @@ def test_measured_weights_come_before_counts_and_a_given_fade_before_both(
     name,
 ) -> None:
     annotations = held_out().annotations
-    counts = own_labels(annotations)
+    counts = label_counts(annotations)
     measured = {"kind": np.full(4, 0.7)}
     make = {"distribution_matching": DistributionMatching, "co_annotation": CoAnnotation}[name]
 
