@@ -160,6 +160,7 @@ def times(steps: Sequence[Step], turns: int) -> np.ndarray[Any, Any]:
 
 def measure(name: str, case: Case, turns: int, compiled: bool) -> list[dict[str, Any]]:
     """Return the rows of one case: seconds a step, and ratios to the supervised step."""
+    torch.compiler.reset()  # every objective is compiled once, within the limit of recompilations
     losses = {
         "supervised": objective_loss(case, {}, compiled),
         "coupled": objective_loss(case, COUPLINGS, compiled),

@@ -161,7 +161,7 @@ class Objective(nn.Module):
                 type or range than the tasks'; or there is a `shift` and no `source`.
         """
         if not (self.checked or torch.compiler.is_compiling()):
-            self._check(logits, labels)
+            self.check(logits, labels)
         # mixed precision is for networks: small probabilities need float32
         device = next(iter(logits.values())).device.type
         mixed = torch.is_autocast_enabled(device)
@@ -206,8 +206,19 @@ class Objective(nn.Module):
         weighted = raw * self.factors
         return Loss(mean * self.factors[0], self.supervised.names, raw, weighted)
 
-    def _check(self, logits: Logits, labels: Labels) -> None:
-        """Check the first batch; the others of a loop are like it."""
+    def check(self, logits: Logits, labels: Labels) -> None:
+        """Check a batch, as a call does with the first one.
+
+        A compiled objective cannot: call this once before it.
+
+        Args:
+            logits: task name to (n, width) scores of the heads.
+            labels: task name to the codes of `Annotations`; -1 and -100 = missing.
+
+        Raises:
+            LabelweaveError: scores or labels are lacking, or of another shape, type or range than
+                the tasks'; names the task.
+        """
         losses = (self.supervised, *self.couplings)
         tables = (table for loss in losses for table in loss.tables())
         check_batch(self.columns.tasks, logits, labels, tables)

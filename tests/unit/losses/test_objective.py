@@ -361,6 +361,15 @@ def test_minus_100_is_missing_as_minus_1_is(couplings):
         assert torch.equal(losses[0].raw, losses[1].raw)
 
 
+def test_a_compiled_objective_is_checked_on_request():
+    rng = np.random.default_rng(4)
+    logits, codes = tensors(random_logits(rng, 4)), tensors(random_labels(rng, 4))
+    codes["source"] = torch.tensor([0, 3, -1, 1])
+    objective = Objective(TASKS)
+    with pytest.raises(LabelweaveError, match=r"task 'source': found 3, expected 0 to 2"):
+        objective.check(logits, codes)
+
+
 def test_labels_that_count_from_one_are_named():
     rng = np.random.default_rng(3)
     task = next(task for task in TASKS if isinstance(task, Multiclass))
