@@ -49,13 +49,13 @@ def run(case: str, seed: int, folder: Path, found: Results) -> tuple[list[Task],
     study = hard.write()
     results = study.compare(progress=False)
     split = study.first_split()
-    for told in results["runs"]:
-        place = study.output / "runs" / told["folder"]
-        given = Run(told["method"], seed, told["key"], place).predictions()
+    for told in results.runs:
+        place = study.output / "runs" / told.folder
+        given = Run(told.method, seed, told.key, place).predictions()
         for task in split.test.annotations.tasks:
             labels = split.test.annotations.labels[task.name]
             result = TestResult(given[task.name], labels)
-            found.setdefault(told["method"], {}).setdefault(task.name, []).append(result)
+            found.setdefault(told.method, {}).setdefault(task.name, []).append(result)
     return list(split.test.annotations.tasks), hard
 
 

@@ -115,9 +115,9 @@ def measure(case: str, study: Path, seeds: int, factors: tuple[float, ...]) -> I
     content |= {"methods": methods(factors), "seeds": seeds, "output": "strength"}
     content.pop("relatedness", None)
     results = Study(content, study.parent).compare(progress=False)
-    metrics = {task["name"]: task["main_metric"] for task in results["tasks"]}
+    metrics = {task.name: task.main_metric for task in results.tasks}
     source, *others = metrics
-    for method, found in results["methods"].items():
+    for method, found in results.methods.items():
         if method == "single_task":
             continue
         for name, tasks in ((source, [source]), ("others", others)):
@@ -126,9 +126,9 @@ def measure(case: str, study: Path, seeds: int, factors: tuple[float, ...]) -> I
                 "case": case,
                 "method": method,
                 "metric": name,
-                "mean": float(np.mean([value["mean"] for value in values])),
-                "low": float(np.mean([value["low"] for value in values])),
-                "high": float(np.mean([value["high"] for value in values])),
+                "mean": float(np.mean([value.mean for value in values])),
+                "low": float(np.mean([value.low for value in values])),
+                "high": float(np.mean([value.high for value in values])),
                 "seeds": seeds,
             }
 

@@ -101,6 +101,8 @@ class Messages:
 
     def tells(self, message: object) -> bool:
         """Return whether there is a text for what results message; an older one is a mere text."""
+        if isinstance(message, Message):
+            return message.code in self.texts
         return isinstance(message, Mapping) and message.get("code") in self.texts
 
     def told(self, message: Any) -> str:

@@ -2,18 +2,20 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from report_example import example_results
 from rich.console import Console
-from study_example import write_study
+from study_example import as_json, write_study
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, run_ablation
 from labelweave.experiments import _runs as runs
 from labelweave.report import print_ablation, write_ablation
 from labelweave.report._tables import escaped
+from labelweave.results import Results
 
 PAPER = {
     "method": "full",
@@ -46,7 +48,7 @@ def probabilities(study: Study, method: str, results) -> np.ndarray:
 def ablated(tmp_path_factory):
     path = write_study(tmp_path_factory.mktemp("ablated"), seeds=[3, 4])
     study = Study.from_file(path)
-    return study, run_ablation(study, ["predictions"], jobs=1, progress=False)
+    return study, as_json(run_ablation(study, ["predictions"], jobs=1, progress=False))
 
 
 def test_the_rows_are_those_of_the_paper_for_every_origin(ablated) -> None:
@@ -75,7 +77,7 @@ def test_a_study_and_its_ablation_share_their_runs_whatever_they_are_called(abla
     path = write_study(
         study.folder, seeds=[3, 4], methods=["full", "co_annotation.predictions", PAPER]
     )
-    own = Study.from_file(path).run(jobs=1, progress=False)
+    own = as_json(Study.from_file(path).run(jobs=1, progress=False))
     assert {folder: folder.stat().st_mtime_ns for folder in folders.iterdir()} == before
     assert own["methods"]["mine"] == results["methods"]["full (paper)"]
     assert own["methods"]["mine"] != own["methods"]["full"]
@@ -90,7 +92,7 @@ def test_equal_methods_of_two_names_are_trained_once(tmp_path, monkeypatch) -> N
 
     monkeypatch.setattr(runs, "fit", counted)
     path = write_study(tmp_path, methods=[PAPER, {**PAPER, "name": "twin"}])
-    results = Study.from_file(path).run(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).run(jobs=1, progress=False))
     assert results["methods"]["mine"] == results["methods"]["twin"]
     assert sorted(trained) == ["full", "single_task"]
 
@@ -164,25 +166,23 @@ def test_an_ablation_needs_relations_and_known_origins(tmp_path, cli) -> None:
     )
 
 
-def made_up(tasks: int = 2) -> dict:
-    results = example_results(tasks=tasks, methods=5)
-    results["rows"] = [
+def made_up(tasks: int = 2) -> Results:
+    given = example_results(tasks=tasks, methods=5)
+    text = given.to_json().replace('"species"', '"a_b & c%"')
+    content = json.loads(text)
+    content["rows"] = [
         {"method": method, "label": method, "form": form, "relations": "given" if form else ""}
-        for method, form in zip(results["methods"], ["", "", "ours", "ours", "paper"], strict=True)
+        for method, form in zip(given.methods, ["", "", "ours", "ours", "paper"], strict=True)
     ]
-    results["tasks"][0]["name"] = "a_b & c%"
-    for part in ("methods", "differences", "verdicts"):
-        for cells in results[part].values():
-            cells["a_b & c%"] = cells.pop("species")
     values = {"single_task": 0.5, "multi_task": 0.4, "full": 0.7}
-    for method in results["methods"]:
-        cell = results["methods"][method]["a_b & c%"]["accuracy"]
+    for method in given.methods:
+        cell = content["methods"][method]["a_b & c%"]["accuracy"]
         cell["mean"] = values.get(method, 0.6)
         cell["values"] = [cell["mean"] - 0.1, None, cell["mean"] + 0.1]
         if method != "single_task":
             word = "negative transfer" if method == "multi_task" else "no difference"
-            results["verdicts"][method]["a_b & c%"] = word
-    return results
+            content["verdicts"][method]["a_b & c%"] = word
+    return Results.from_json(json.dumps(content))
 
 
 def test_csv_holds_mean_spread_best_and_verdict(tmp_path) -> None:
@@ -195,7 +195,7 @@ def test_csv_holds_mean_spread_best_and_verdict(tmp_path) -> None:
     assert [method for method, row in rows.items() if row["verdict"] == "negative transfer"] == [
         "multi_task"
     ]
-    assert json.loads((tmp_path / "ablation.json").read_text("utf-8")) == made_up()
+    assert Results.from_json((tmp_path / "ablation.json").read_bytes()) == made_up()
 
 
 def test_latex_has_the_papers_form_and_escapes_names(tmp_path) -> None:
@@ -220,8 +220,7 @@ def test_latex_escapes_every_special_character() -> None:
 
 
 def test_the_page_is_whole_and_escapes_names(tmp_path) -> None:
-    results = made_up()
-    results["study"] = "<script>"
+    results = replace(made_up(), study="<script>")
     write_ablation(results, tmp_path)
     page = (tmp_path / "ablation.html").read_text("utf-8")
     assert "<script" not in page
@@ -237,7 +236,7 @@ def test_the_terminal_shows_every_task_whatever_the_width(width) -> None:
     print_ablation(made_up(tasks=9), console)
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= width
-    assert all(task["name"] in text for task in made_up(tasks=9)["tasks"])
+    assert all(task.name in text for task in made_up(tasks=9).tasks)
     assert "40.0 ±14.1▼" in text
     assert text.count("ours, given relations") == text.count("method")
 
@@ -249,9 +248,13 @@ def test_other_results_are_refused(tmp_path) -> None:
 
 def test_a_failed_method_is_shown_as_no_data(tmp_path) -> None:
     results = made_up()
-    for part in ("methods", "differences", "verdicts"):
-        del results[part]["full"]
-    write_ablation(results, tmp_path)
+    without = {
+        part: {
+            method: cells for method, cells in getattr(results, part).items() if method != "full"
+        }
+        for part in ("methods", "differences", "verdicts")
+    }
+    write_ablation(replace(results, **without), tmp_path)
     assert "full & -- & -- " in (tmp_path / "ablation.tex").read_text("utf-8")
     assert '<td class="none">no data</td>' in (tmp_path / "ablation.html").read_text("utf-8")
 

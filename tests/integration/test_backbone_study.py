@@ -10,6 +10,7 @@ import yaml
 from command_line import CommandLine
 from image_example import image_content, write_images
 from model_folders_example import SMALL, WORDS, write_model, write_tokenizer
+from study_example import as_json
 
 from labelweave._shapes import Tokens
 from labelweave._trust import VARIABLE
@@ -68,7 +69,7 @@ def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Study, dict[s
     folder = tmp_path_factory.mktemp("texts")
     write_texts(folder)
     study = Study(text_content(), folder)
-    return folder, study, study.compare(jobs=1, progress=False)
+    return folder, study, as_json(study.compare(jobs=1, progress=False))
 
 
 @pytest.mark.slow

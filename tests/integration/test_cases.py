@@ -10,6 +10,7 @@ import pytest
 import yaml
 from command_line import CommandLine
 from encoders_example import LetterCodes
+from study_example import as_json
 
 from labelweave.datasets import _demos as demos
 from labelweave.datasets._demos import (
@@ -124,7 +125,7 @@ def test_fashion_mnist_runs_from_the_official_files_to_results(
     assert split.train.annotations.co_labelled().loc["item", "warm"] == 0
     assert len(split.test.index) == 20
     assert len(split.relations) == 5
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert results["failures"] == []
     assert set(results["methods"]) == {"single_task", "full"}
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from command_line import CommandLine
 from image_example import image_content, write_image_study, write_images
+from study_example import as_json
 
 from labelweave import _trust as trusting
 from labelweave.data._frozen_encoders import image_encoder, text_encoder
@@ -70,7 +71,7 @@ def test_a_study_of_features_runs_with_trees_and_predicts_from_files(tmp_path, c
     assert cli("--trust", "encoders_example", "run", path, "--jobs", 1).code == 0
     encoder = image_encoder(CORNERS["encoder"])
     study = Study.from_file(path)
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert encoder.seen == 120  # each image once, in both
     assert results["methods"]["full"]["kind"]["accuracy"]["mean"] > 0.9
     run = study._trained.runs["full"][0]
@@ -164,7 +165,7 @@ def test_texts_are_a_column_of_a_study(tmp_path, cli: CommandLine):
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(study), encoding="utf-8")
     assert cli("run", path, "--jobs", 1).code == 0
-    results = Study.from_file(path).compare(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).compare(jobs=1, progress=False))
     assert results["methods"]["multi_task"]["kind"]["accuracy"]["mean"] == 1
     out = tmp_path / "out.csv"
     assert cli("predict", tmp_path / "runs" / "remarks", tmp_path / "t.csv", "--out", out).code == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from command_line import CommandLine
-from study_example import write_study
+from study_example import as_json, write_study
 
 from labelweave._files import make_folder, write_text
 from labelweave.errors import LabelweaveError, WriteError
@@ -49,7 +49,7 @@ def test_a_full_disk_is_named_and_the_old_file_stays(tmp_path: Path) -> None:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the results of the study where the disk has room."""
     path = write_study(tmp_path_factory.mktemp("unbroken"), **CHANGES)
-    return Study.from_file(path).compare(jobs=1, progress=False)
+    return as_json(Study.from_file(path).compare(jobs=1, progress=False))
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_a_disk_that_fills_in_training_ends_the_study_and_the_next_call_goes_on(
     )
     assert not run.done
     assert not (study.output / "results.json").exists()
-    results = study.run(jobs=1, progress=False)
+    results = as_json(study.run(jobs=1, progress=False))
     assert results["failures"] == []
     assert not list(tmp_path.rglob("*.partial"))
     assert results["methods"] == unbroken["methods"]
@@ -225,7 +225,7 @@ def test_a_damaged_run_is_named_with_what_to_do(
     name: str, damage: bytes | None, tmp_path: Path, cli: CommandLine
 ) -> None:
     path = write_study(tmp_path, **CHANGES)
-    results = Study.from_file(path).compare(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).compare(jobs=1, progress=False))
     (folder,) = tmp_path.glob("runs/parts/runs/multi_task-*")
     (folder / name).unlink()
     if damage is not None:
@@ -238,7 +238,10 @@ def test_a_damaged_run_is_named_with_what_to_do(
     for file in [*folder.rglob("*")][::-1]:
         file.rmdir() if file.is_dir() else file.unlink()
     folder.rmdir()
-    assert Study.from_file(path).compare(jobs=1, progress=False)["methods"] == results["methods"]
+    assert (
+        as_json(Study.from_file(path).compare(jobs=1, progress=False))["methods"]
+        == results["methods"]
+    )
 
 
 def deny(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

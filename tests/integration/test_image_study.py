@@ -8,6 +8,7 @@ import pytest
 import torch
 from command_line import CommandLine
 from image_example import SIDE, image_content, write_image_study, write_images
+from study_example import as_json
 
 from labelweave.data import StoredInputs
 from labelweave.errors import LabelweaveError
@@ -22,7 +23,7 @@ from labelweave.tables import read_folder
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, object]]:
     study = Study.from_file(write_image_study(tmp_path_factory.mktemp("images")))
-    return study, study.run(jobs=1, progress=False)
+    return study, as_json(study.run(jobs=1, progress=False))
 
 
 def refused(folder: Path, **changes: object) -> str:

@@ -25,7 +25,11 @@ LONG = {"training": {"steps": 1000, "batch_size": 32, "checkpoint_seconds": 0.05
 
 def without_times(results: dict[str, Any]) -> dict[str, Any]:
     """Return results without what depends on the clock."""
-    kept = {k: v for k, v in results.items() if k not in {"created", "costs", "money", "decision"}}
+    kept = {
+        k: v
+        for k, v in results.items()
+        if k not in {"created", "costs", "running", "money", "recommendation"}
+    }
     kept["relatedness"] = None  # nothing was estimated
     return kept
 

@@ -9,7 +9,6 @@ from command_line import CommandLine
 from study_example import tables
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation._recommendation import recommended_method
 from labelweave.model import Model
 from labelweave.serving._prediction import find_model, prediction_table
 
@@ -65,7 +64,9 @@ def test_a_models_folder_will_do(folder: Path, cli: CommandLine, tmp_path: Path)
 
 def test_the_recommended_method_is_taken_by_itself(folder: Path, cli: CommandLine) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    chosen = cli("predict", folder, folder / "new.csv", "--method", recommended_method(results))
+    chosen = cli(
+        "predict", folder, folder / "new.csv", "--method", results["recommendation"]["method"]
+    )
     assert cli("predict", folder, folder / "new.csv") == chosen
 
 

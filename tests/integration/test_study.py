@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import yaml
 from scipy import stats
-from study_example import content, tables, write_study
+from study_example import as_json, content, tables, write_study
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.evaluation._recommendation import recommended_method
 from labelweave.experiments import Study, StudyData, parse_study
 from labelweave.experiments import _runs as runs
 from labelweave.experiments._checking import notes
@@ -27,7 +26,7 @@ SCATTER = [
 
 
 def run(path: Path) -> Results:
-    return Study.from_file(path).run(jobs=1, progress=False)
+    return as_json(Study.from_file(path).run(jobs=1, progress=False))
 
 
 def change(path: Path, **changes: Any) -> None:
@@ -118,7 +117,7 @@ def test_calibration_is_told_of_the_baseline_the_joint_and_the_recommended_metho
     _, results = every_method
     found = results["calibration"]
     assert list(found)[:2] == ["single_task", "multi_task"]
-    assert set(found) == {"single_task", "multi_task", recommended_method(results)}
+    assert set(found) == {"single_task", "multi_task", results["recommendation"]["method"]}
     for by_task in found.values():
         cells = {name: (by_task[name]["ece"], by_task[name]["bins"]) for name in by_task}
         assert set(cells) == {"kind", "form"}
@@ -190,7 +189,7 @@ def test_relations_are_counted_on_training_rows(tmp_path: Path) -> None:
     both = split.train.annotations.co_labelled().loc["kind", "form"]
     assert relation.origin == f"counted on {both} rows"
     assert 0 < both < 30
-    results = study.run(jobs=1, progress=False)
+    results = as_json(study.run(jobs=1, progress=False))
     assert results["relations"][0]["origin"]["text"] == relation.origin
     assert results["verdicts"]["full"].keys() == {"kind", "form"}
 
@@ -397,15 +396,15 @@ def test_test_rows_of_few_groups_are_noted(tmp_path: Path) -> None:
     )
     found = notes(Study.from_file(path).splits())
     assert found[1] == (
-        "the test rows come from 3 groups only: too few to tell how groups vary, intervals are a "
-        "guess"
+        "the test rows come from only 3 groups, too few to estimate how groups vary: intervals "
+        "are rough"
     )
 
 
 def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
     couplings = {"co_annotation": {"forward": None, "weight": 0.5}}
     path = write_study(tmp_path, couplings=couplings, methods=["co_annotation"])
-    settings = Study.from_file(path).run(jobs=1, progress=False)["settings"]
+    settings = as_json(Study.from_file(path).run(jobs=1, progress=False))["settings"]
     assert settings["couplings"] == couplings
     assert settings["sources"][0] == {
         "path": "a.csv",

@@ -3,7 +3,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from study_example import write_study
+from study_example import as_json, write_study
 
 from labelweave import relations
 from labelweave.errors import LabelweaveError
@@ -23,7 +23,7 @@ ESTIMATED = [
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     path = write_study(tmp_path_factory.mktemp("related"), methods=ESTIMATED)
-    return Study.from_file(path).run(jobs=1, progress=False)
+    return as_json(Study.from_file(path).run(jobs=1, progress=False))
 
 
 def test_methods_with_estimated_relations_stand_beside_those_with_the_given_table(results) -> None:
@@ -64,7 +64,7 @@ def test_pairs_without_a_shared_row_can_be_estimated_but_not_counted(tmp_path) -
     path = write_study(tmp_path, **changes, methods=["full.predictions"])
     (split,) = Study.from_file(path).splits()
     assert split.relations == ()
-    results = Study.from_file(path).run(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).run(jobs=1, progress=False))
     assert "full.predictions" in results["methods"]
 
 
@@ -201,7 +201,7 @@ def test_a_wrong_table_is_corrected_before_it_couples(tmp_path) -> None:
     table = pd.read_csv(tmp_path / "knowledge.csv")
     table.loc[:, "round"] = 1 - table["round"]
     table.to_csv(tmp_path / "knowledge.csv", index=False)
-    (estimate,) = Study.from_file(path).run(jobs=1, progress=False)["relatedness"]["all"][
+    (estimate,) = as_json(Study.from_file(path).run(jobs=1, progress=False))["relatedness"]["all"][
         "estimates"
     ]
     (right,) = (i for i, name in enumerate(estimate["columns"]) if name == "round")
@@ -228,7 +228,7 @@ def test_rows_are_held_out_once_and_side_by_side_changes_nothing(tmp_path, monke
     methods = ["multi_task", "full"]
     settings = {"relatedness": {"folds": 2}, "methods": methods, "seeds": 2}
     study = Study.from_file(write_study(tmp_path, **settings))
-    together = study.compare(jobs=2, progress=False)["relatedness"]
+    together = as_json(study.compare(jobs=2, progress=False))["relatedness"]
     kept = sorted((study.output / "held_out").iterdir())
     assert len(kept) == 2
 
@@ -237,10 +237,10 @@ def test_rows_are_held_out_once_and_side_by_side_changes_nothing(tmp_path, monke
 
     monkeypatch.setattr(relating, "fit", none)
     shutil.rmtree(study.output / "relatedness")  # found anew, from what is kept
-    again = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
+    again = as_json(Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False))
     assert again["relatedness"] == together
     monkeypatch.undo()
     shutil.rmtree(study.output / "relatedness")
     kept[0].write_bytes(b"damaged")
-    alone = Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False)
+    alone = as_json(Study.from_file(tmp_path / "study.yaml").compare(jobs=1, progress=False))
     assert alone["relatedness"] == together

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from command_line import CommandLine
-from study_example import content, write_study
+from study_example import as_json, content, write_study
 
 from labelweave.errors import LabelweaveError, LabelweaveWarning
 from labelweave.experiments import Study, parse_study
@@ -27,7 +27,7 @@ CHANGES: dict[str, Any] = {
 
 
 def run(path: Path) -> dict[str, Any]:
-    return Study.from_file(path).run(jobs=1, progress=False)
+    return as_json(Study.from_file(path).run(jobs=1, progress=False))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

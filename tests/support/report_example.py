@@ -1,8 +1,23 @@
-"""A made-up study of nine methods and nine tasks, in the form of results.json."""
+"""The results of a made-up study of nine methods and nine tasks."""
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
+from labelweave.evaluation import recommend
+from labelweave.results import (
+    FORMAT,
+    Cell,
+    Failure,
+    LabelCounts,
+    LossTerms,
+    MethodCosts,
+    Results,
+    RunningCosts,
+    TaskFacts,
+)
 
 TASKS = {
     "species": 32, "shape": 9, "denate_edge": 2, "hirsute": 2, "apex_form": 5,
@@ -23,84 +38,115 @@ METHODS = {
 
 def example_results(
     tasks: int = 9, methods: int = 9, seeds: int = 3, large_table: bool = True
-) -> dict[str, Any]:
+) -> Results:
     rng = np.random.default_rng(0)
     names = [*TASKS, *(f"task_{i}" for i in range(len(TASKS), tasks))][:tasks]
     kept = list(METHODS)[:methods]
     sizes = {name: TASKS.get(name, 4) for name in names}
-    results: dict[str, Any] = {
-        "study": "leaves, labels scattered over four herbaria",
-        "labelweave": "0.1.0",
-        "created": "2025-01-31T12:00:00+00:00",
-        "seeds": list(range(seeds)),
-        "baseline": "single_task",
-        "tasks": [
-            {
-                "name": name,
-                "kind": "multilabel" if name == "hirsute" else "multiclass",
-                "names": [f"{name}_{k}" for k in range(sizes[name])],
-                "main_metric": "macro_f1" if name == "hirsute" else "accuracy",
-            }
-            for name in names
-        ],
-        "method_titles": {method: METHODS[method][1] for method in kept},
-        "methods": {method: {} for method in kept},
-        "differences": {method: {} for method in kept if method != "single_task"},
-        "verdicts": {method: {} for method in kept if method != "single_task"},
-    }
-    for t, task in enumerate(results["tasks"]):
-        _fill_task(results, rng, t, task, seeds)
-    results["coverage"] = _coverage(rng, names, sizes)
-    results["relations"] = [
+    facts = tuple(
+        TaskFacts(
+            name,
+            "macro_f1" if name == "hirsute" else "accuracy",
+            "multilabel" if name == "hirsute" else "multiclass",
+            tuple(f"{name}_{k}" for k in range(sizes[name])),
+        )
+        for name in names
+    )
+    cells: dict[str, dict[str, dict[str, Cell]]] = {method: {} for method in kept}
+    differences: dict[str, dict[str, dict[str, Cell]]] = {method: {} for method in kept[1:]}
+    verdicts: dict[str, dict[str, Any]] = {method: {} for method in kept[1:]}
+    for t, task in enumerate(facts):
+        _fill_task(cells, differences, verdicts, rng, t, task, seeds)
+    coverage = _coverage(rng, names, sizes)
+    relations = [
         _relation(rng, names[0], other, sizes[names[0]], sizes[other]) for other in names[1:]
     ]
     if large_table:
-        results["relations"].append(_relation(rng, "bird", "attributes", 200, 312))
-    steps = list(range(0, 2000, 50))
-    results["curves"] = {
-        method: {
-            "step": steps,
-            "terms": {
-                term: [
+        relations.append(_relation(rng, "bird", "attributes", 200, 312))
+    steps = range(0, 2000, 50)
+    terms = [*names, "co_annotation", "distribution_matching"]
+    curves = {
+        method: LossTerms(
+            tuple(steps),
+            {
+                term: tuple(
                     float(np.exp(-s / (300 + 40 * k)) + 0.1 + 0.03 * rng.random()) for s in steps
-                ]
-                for k, term in enumerate([*names, "co_annotation", "distribution_matching"])
+                )
+                for k, term in enumerate(terms)
             },
-        }
+        )
         for method in kept
     }
-    results["costs"] = {
-        method: {
-            "seconds": float(12 + 30 * (method == "single_task") + 3 * rng.random()),
-            "parameters": 1_234_567 if method != "single_task" else 1_234_567 * tasks,
-            "networks": tasks if "single" in method else 1,
-        }
+    costs = {
+        method: MethodCosts(
+            float(12 + 30 * (method == "single_task") + 3 * rng.random()),
+            1_234_567 if method != "single_task" else 1_234_567 * tasks,
+            tasks if "single" in method else 1,
+        )
         for method in kept
     }
-    results["splits"] = {"train": 1204, "validation": 322, "test": 381}
-    results["settings"] = {
-        "study": results["study"],
-        "sources": {"herbarium_north": {"table": "north.csv", "labels": names[:2]}},
-        "training": {"epochs": 40, "learning_rate": 0.001, "batch": 256, "early_stopping": True},
-    }
-    results["environment"] = {"python": "3.11", "torch": "2.13.0+cpu", "cpu": "8 cores"}
-    results["notes"] = ["task 'species': class 'species_31' has 2 labelled rows"]
-    results["failures"] = [{"method": kept[-1], "seed": 2, "error": "loss is no longer finite"}]
-    results["command"] = "labelweave study leaves.yaml --seeds 3"
-    return results
+    study = "leaves, labels scattered over four herbaria"
+    return recommended(
+        Results(
+            study=study,
+            labelweave="0.1.0",
+            created="2025-01-31T12:00:00+00:00",
+            seeds=tuple(range(seeds)),
+            tasks=facts,
+            method_titles={method: METHODS[method][1] for method in kept},
+            methods=cells,
+            differences=differences,
+            verdicts=verdicts,
+            coverage=coverage,
+            relations=tuple(relations),
+            curves=curves,
+            costs=costs,
+            splits={"train": 1204, "validation": 322, "test": 381},
+            settings={
+                "study": study,
+                "sources": {"herbarium_north": {"table": "north.csv", "labels": names[:2]}},
+                "training": {
+                    "epochs": 40, "learning_rate": 0.001, "batch": 256, "early_stopping": True,
+                },
+            },
+            environment={"python": "3.11", "torch": "2.13.0+cpu", "cpu": "8 cores"},
+            notes=("task 'species': class 'species_31' has 2 labelled rows",),
+            failures=(Failure(kept[-1], 2, "loss is no longer finite"),),
+            command="labelweave study leaves.yaml --seeds 3",
+        )
+    )  # fmt: skip
+
+
+def recommended(results: Results, **changes: Any) -> Results:
+    """Return the results with fields changed, and the recommendation that follows from them."""
+    changed = replace(results, **changes)
+    return changed if "recommendation" in changes else replace(
+        changed, recommendation=recommend(changed)
+    )  # fmt: skip
+
+
+def results_of(given: dict[str, Any]) -> Results:
+    """Return the results of a table that holds some of the keys of results.json."""
+    return recommended(Results.from_json(json.dumps({"format": FORMAT, **given})))
 
 
 def _fill_task(
-    results: dict[str, Any], rng: np.random.Generator, t: int, task: dict[str, Any], seeds: int
+    cells: dict[str, dict[str, dict[str, Cell]]],
+    differences: dict[str, dict[str, dict[str, Cell]]],
+    verdicts: dict[str, dict[str, Any]],
+    rng: np.random.Generator,
+    t: int,
+    task: TaskFacts,
+    seeds: int,
 ) -> None:
-    name, main = task["name"], task["main_metric"]
+    name, main = task.name, task.main_metric
     base = 0.55 + 0.35 * rng.random()
     lift = 3.0 if t == 0 else -1.2 if t == 3 else rng.uniform(-0.2, 1.0)
-    for method in results["methods"]:
+    for method in cells:
         gain = METHODS[method][0] * (abs(lift) if method == "oracle" else lift)
         width = 0.012 + 0.02 * rng.random()
         if t == 6 and method == "strong_single_task":
-            metrics = {main: _estimate(None, 0, 0, 0)}
+            metrics = {main: Cell(n=0, seeds=0)}
         else:
             mean = min(base + gain + 0.01 * rng.normal(), 0.99)
             metrics = {
@@ -108,42 +154,37 @@ def _fill_task(
                 "balanced_accuracy": _estimate(mean - 0.04, width, 381, seeds),
                 "ece": _estimate(0.05 + 0.02 * rng.random(), 0.01, 381, seeds),
             }
-        results["methods"][method][name] = metrics
+        cells[method][name] = metrics
         if method == "single_task":
             continue
-        results["differences"][method][name] = {
-            metric: _difference(value, results["methods"]["single_task"][name][metric], width)
+        differences[method][name] = {
+            metric: _difference(value, cells["single_task"][name][metric], width)
             for metric, value in metrics.items()
         }
-        change = results["differences"][method][name][main]
-        results["verdicts"][method][name] = (
-            "not enough data" if change["mean"] is None
-            else "no difference" if change["p_adjusted"] > 0.05
-            else "gain" if change["mean"] > 0 else "negative transfer"
+        change = differences[method][name][main]
+        verdicts[method][name] = (
+            "not enough data" if change.mean is None
+            else "no difference" if (change.p_adjusted or 0) > 0.05
+            else "gain" if change.mean > 0 else "negative transfer"
         )  # fmt: skip
 
 
-def _estimate(mean: float | None, width: float, n: int, seeds: int) -> dict[str, Any]:
-    if mean is None:
-        return {"mean": None, "low": None, "high": None, "n": 0, "seeds": 0, "values": []}
-    return {
-        "mean": mean, "low": mean - width, "high": mean + width,
-        "n": n, "seeds": seeds, "values": [mean] * seeds,
-    }  # fmt: skip
+def _estimate(mean: float, width: float, n: int, seeds: int) -> Cell:
+    return Cell(mean, mean - width, mean + width, n, seeds, (mean,) * seeds)
 
 
-def _difference(value: dict[str, Any], base: dict[str, Any], width: float) -> dict[str, Any]:
-    if value["mean"] is None:
-        return {**value, "p": None, "p_adjusted": None, "effect": None, "detectable": None}
-    mean = value["mean"] - base["mean"]
+def _difference(value: Cell, base: Cell, width: float) -> Cell:
+    if value.mean is None or base.mean is None:
+        return value
+    mean = value.mean - base.mean
     p = float(np.exp(-abs(mean) * 160))
-    return {
-        **_estimate(mean, width, value["n"], value["seeds"]),
-        "p": p, "p_adjusted": min(1.0, 9 * p), "effect": 3 * mean, "detectable": 2 * width,
-    }  # fmt: skip
+    found = _estimate(mean, width, value.n or 0, value.seeds or 0)
+    return replace(
+        found, p=p, p_adjusted=min(1.0, 9 * p), effect=3 * mean, detectable=2 * width
+    )  # fmt: skip
 
 
-def _coverage(rng: np.random.Generator, names: list[str], sizes: dict[str, int]) -> dict[str, Any]:
+def _coverage(rng: np.random.Generator, names: list[str], sizes: dict[str, int]) -> LabelCounts:
     sources = ["herbarium_north", "herbarium_south", "field_photos", "experts"]
     seen = rng.random((len(sources), len(names))) < 0.5
     per_class: dict[str, Any] = {
@@ -162,10 +203,8 @@ def _coverage(rng: np.random.Generator, names: list[str], sizes: dict[str, int])
     }
     rows = {source: max(*of_task.values(), 50) for source, of_task in labelled.items()}
     co = rng.integers(0, 900, (len(names), len(names))) * (rng.random((len(names),) * 2) < 0.7)
-    return {
-        "sources": sources, "tasks": names, "rows": rows, "labelled": labelled,
-        "per_class": per_class, "co_labelled": (co + co.T).tolist(),
-    }  # fmt: skip
+    both = tuple(tuple(row) for row in (co + co.T).tolist())
+    return LabelCounts(tuple(sources), tuple(names), rows, labelled, per_class, both)
 
 
 def _relation(
@@ -182,45 +221,45 @@ def _relation(
     }  # fmt: skip
 
 
-def with_value(results: dict[str, Any]) -> dict[str, Any]:
+def with_value(results: Results) -> Results:
     """Return the results with label curves, calibration, costs, money, label plan and next task."""
-    names, baseline = [task["name"] for task in results["tasks"]], results["baseline"]
-    method = "full" if "full" in results["methods"] else baseline
-    return results | {
-        "label_curves": {
-            task["name"]: _label_curve(results, task, method, reached=t != 1)
-            for t, task in enumerate(results["tasks"])
+    names, baseline = [task.name for task in results.tasks], results.baseline
+    method = "full" if "full" in results.methods else baseline
+    return recommended(
+        results,
+        label_curves={
+            task.name: _label_curve(results, task, method, reached=t != 1)
+            for t, task in enumerate(results.tasks)
         },
-        "calibration": {
+        calibration={
             name: {task: {"ece": _share(0.05), "bins": _bins(k)} for task in names}
             for k, name in enumerate(dict.fromkeys([baseline, "multi_task", method]))
         },
-        "costs": results["costs"]
-        | {
-            "machine": "8 cores",
-            "joint": _running(1, 1_234_567, 0.9),
-            "single": _running(len(names), 1_234_567 * len(names), 6.5),
-            "ratio": {"latency_1": 0.14, "latency_256": 0.2, "throughput": 5.0, "memory": 0.2,
-                      "disk": 0.11, "training": 0.4},
-            "assumptions": ["one thread, warm"],
-        },
-        "money": {
+        running=RunningCosts(
+            joint=_running(1, 1_234_567, 0.9),
+            single=_running(len(names), 1_234_567 * len(names), 6.5),
+            ratio={"latency_1": 0.14, "latency_256": 0.2, "throughput": 5.0, "memory": 0.2,
+                   "disk": 0.11, "training": 0.4},
+            machine="8 cores",
+            assumptions=("one thread, warm",),
+        ),
+        money={
             "currency": "EUR",
             "labels": {names[0]: {"price": 2.5, "saved": _share(1200.0)}},
             "total": _share(1200.0),
             "running": {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year",
                         "assumption": "5,000,000 predictions a year"},
         },
-        "left_behind": {method: _left_behind(names)},
-        "label_plan": {
+        left_behind={method: _left_behind(names)},
+        label_plan={
             "tasks": [{"task": name, "labels_now": 64, "gain_per_100": _share(0.02),
                        "price": 2.5 if k == 0 else None, "gain_per_price": None, "rank": k + 1,
                        "why": ""} for k, name in enumerate(names)],
             "rows_file": "label_next.csv", "rows": 100,
         },
-        "next_task": {"start": names[:2], "why": "most related",
-                      "order": [{"task": name, "adds": "a gain of 0.01"} for name in names[2:4]]},
-    }  # fmt: skip
+        next_task={"start": names[:2], "why": "most related",
+                   "order": [{"task": name, "adds": "a gain of 0.01"} for name in names[2:4]]},
+    )  # fmt: skip
 
 
 def _left_behind(names: list[str]) -> dict[str, Any]:
@@ -246,14 +285,12 @@ def _share(mean: float) -> dict[str, float]:
     return {"mean": mean, "low": 0.8 * mean, "high": 1.2 * mean}
 
 
-def _label_curve(
-    results: dict[str, Any], task: dict[str, Any], method: str, reached: bool
-) -> dict[str, Any]:
-    top = results["methods"][results["baseline"]][task["name"]][task["main_metric"]]["mean"]
+def _label_curve(results: Results, task: TaskFacts, method: str, reached: bool) -> dict[str, Any]:
+    top = results.score(results.baseline, task).mean or 0.0
     labels = [float(n) for n in (6, 13, 26, 51, 64)]
     value = [top - 0.3 / n**0.5 + 0.3 / 8 for n in labels]
     return {
-        "metric": task["main_metric"], "method": method,
+        "metric": task.main_metric, "method": method,
         "points": [{"labels": n, "share": n / 64, "mean": v, "low": v - 0.02, "high": v + 0.02,
                     "seeds": 3} for n, v in zip(labels, value, strict=True)],
         "fit": [[n, top - 0.3 / n**0.5 + 0.3 / 8] for n in range(6, 200, 5)],

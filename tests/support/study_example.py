@@ -1,11 +1,14 @@
 """Two small tables with labels of different tasks, an expert's table, and a study of them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+
+from labelweave.results import Results
 
 KINDS = ("bolt", "disc", "ring")
 ROUND = {"bolt": 0, "disc": 1, "ring": 1}
@@ -61,3 +64,9 @@ def write_study(folder: Path, **changes: Any) -> Path:
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(content(**changes), sort_keys=False), encoding="utf-8")
     return path
+
+
+def as_json(results: Results) -> dict[str, Any]:
+    """Return the content of ``results.json``."""
+    found: dict[str, Any] = json.loads(results.to_json())
+    return found

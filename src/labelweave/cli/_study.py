@@ -1,6 +1,5 @@
 """``labelweave run``."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
+    from labelweave.results import Results
 
 
 def run_and_print(study: "Study", jobs: int | None, language: str | None = None) -> None:
@@ -28,13 +28,11 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     report_failures(results)
 
 
-def report_failures(results: Mapping[str, Any]) -> None:
+def report_failures(results: "Results") -> None:
     """Print the runs that failed, and exit 1 where there are any."""
-    for failure in results["failures"]:
-        typer.echo(
-            f"failed: {failure['method']}, seed {failure['seed']}: {failure['error']}", err=True
-        )
-    if results["failures"]:
+    for failure in results.failures:
+        typer.echo(f"failed: {failure.method}, seed {failure.seed}: {failure.error}", err=True)
+    if results.failures:
         raise typer.Exit(1)
 
 

@@ -23,9 +23,10 @@ from labelweave.evaluation._comparison import (
     verdict,
 )
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER, evaluate, main_metric, metric_names
-from labelweave.evaluation._recommendation import best_coupled_method, joining, recommended_method
+from labelweave.evaluation._recommendation import FEW_SEEDS, joining, recommend
 
 __all__ = [
+    "FEW_SEEDS",
     "HIGHER_IS_BETTER",
     "Difference",
     "Estimate",
@@ -33,7 +34,6 @@ __all__ = [
     "Replicates",
     "TestResult",
     "Verdict",
-    "best_coupled_method",
     "best_temperature",
     "best_thresholds",
     "cohens_h",
@@ -45,7 +45,7 @@ __all__ = [
     "joining",
     "main_metric",
     "metric_names",
-    "recommended_method",
+    "recommend",
     "reliability",
     "replicate_metrics",
     "scores_of",

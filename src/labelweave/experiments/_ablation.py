@@ -1,7 +1,7 @@
 """The ablation of a study: what each part of the label gains, in the paper's order of rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -9,6 +9,7 @@ from labelweave.experiments._sections import MethodSection
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, find_method
 from labelweave.relations import ORIGINS, Origin
+from labelweave.results import Results
 
 LABELS = {
     BASELINE: "single-task",
@@ -83,7 +84,7 @@ def run_ablation(
     *,
     jobs: int | None = None,
     progress: bool = True,
-) -> dict[str, Any]:
+) -> Results:
     """Run the ablation of a study on its data, seeds and settings, but not with its methods.
 
     Runs are shared with those of the study itself: none is trained twice. Writes no results.
@@ -117,7 +118,7 @@ def run_ablation(
     )
     ablated = Study(config, study.folder, data=study.data, command=study.command)
     results = ablated.compare(jobs=jobs, progress=progress)
-    return results | {"rows": [row.to_dict() for row in rows]}
+    return replace(results, rows=tuple(row.to_dict() for row in rows))
 
 
 def _named(

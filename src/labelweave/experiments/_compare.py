@@ -1,6 +1,5 @@
 """Two studies, or two models, held against each other on the same test rows."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,11 @@ from labelweave.evaluation import (
     TestResult,
     holm,
     main_metric,
-    recommended_method,
     verdict,
 )
 from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
+from labelweave.results import read_results
 from labelweave.serving._prediction import find_model, read_inputs
 from labelweave.tasks import Task
 
@@ -73,22 +72,18 @@ def of_study(folder: Path, method: str | None = None) -> Side:
     Raises:
         LabelweaveError: no results there, no such method, or its tables have changed.
     """
-    path = folder / "results.json"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        chosen = method or recommended_method(results)
-        settings = results["settings"]
-        depth = len(Path(settings["output"]).parts)
-        records = [run for run in results["runs"] if run["method"] == chosen]
-    except (FileNotFoundError, NotADirectoryError):
+    if not (folder / "results.json").is_file():
         raise LabelweaveError(
             f"{folder}: no results.json here, expected the results folder of a study (or give "
             "--data to compare models)"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabelweaveError(f"{path}: not the results of a study ({error!r})") from None
+        )
+    results = read_results(folder)
+    chosen = method or results.recommended.method
+    settings = results.settings
+    depth = len(Path(settings["output"]).parts)
+    records = [run for run in results.runs if run.method == chosen]
     if not records:
-        methods = list(results["methods"])
+        methods = list(results.methods)
         raise LabelweaveError(
             f"{folder}: no method '{chosen}', expected {listing(methods, 9)}"
             f"{nearest(chosen, methods)}"
@@ -99,7 +94,7 @@ def of_study(folder: Path, method: str | None = None) -> Side:
     rows: dict[int, NDArray[Any]] = {}
     found: dict[int, dict[str, TestResult]] = {}
     for record in records:
-        run = Run(chosen, record["seed"], record["key"], folder / "runs" / record["folder"])
+        run = Run(chosen, record.seed, record.key, folder / "runs" / record.folder)
         if not run.done:
             raise LabelweaveError(f"{run.folder}: no such run; labelweave run makes it again")
         at, thresholds = run.rows(), run.record()["thresholds"]

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +15,7 @@ import labelweave
 from labelweave.class_priors import assumed_prior
 from labelweave.evaluation import (
     HIGHER_IS_BETTER,
+    Difference,
     Estimate,
     Replicates,
     TestResult,
@@ -22,7 +23,7 @@ from labelweave.evaluation import (
     holm,
     main_metric,
     metric_names,
-    recommended_method,
+    recommend,
     reliability,
     verdict,
 )
@@ -31,7 +32,19 @@ from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import Run
 from labelweave.fitting._methods import BASELINE, UNCOUPLED
 from labelweave.fitting._split import Split
-from labelweave.relations import relation_to_dict
+from labelweave.relations import Origin, Relatedness, order_tasks, relation_to_dict
+from labelweave.results import (
+    Cell,
+    Cells,
+    Failure,
+    LabelCounts,
+    LossTerms,
+    MethodCosts,
+    Results,
+    RunFacts,
+    TaskFacts,
+    Word,
+)
 from labelweave.tasks import Task
 
 
@@ -204,9 +217,10 @@ def collect(
     splits: Sequence[Split],
     runs: Mapping[str, Sequence[Run]],
     failures: Sequence[Mapping[str, Any]],
+    related: Mapping[Origin, Sequence[Relatedness]],
     command: str,
-) -> dict[str, Any]:
-    """Return the results of a study, JSON-able, in the form that the report takes.
+) -> Results:
+    """Return the results of a study, with the recommendation that follows from them.
 
     Args:
         config: the study's settings.
@@ -214,6 +228,7 @@ def collect(
         runs: per method its runs that ended well, in the order of `splits`; a method that failed on
             some seed is left out.
         failures: what went wrong: method, seed, error.
+        related: by origin the estimated relations, one a seed.
         command: how to reproduce the results.
     """
     tasks = splits[0].train.annotations.tasks
@@ -224,57 +239,85 @@ def collect(
     level = config.statistics.level
     summaries = {
         method: {
-            name: {metric: _row(e) for metric, e in r.summary(level).items()}
+            name: {metric: _cell(e) for metric, e in r.summary(level).items()}
             for name, r in by_task.items()
         }
         for method, by_task in replicates.items()
     }
     differences, verdicts = _against_baseline(tasks, replicates, level)
-    results = {
-        "study": config.name,
-        "labelweave": labelweave.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seeds": [split.seed for split in splits],
-        "baseline": BASELINE,
-        "tasks": [
-            {
-                "name": task.name,
-                "kind": task.kind,
-                "names": list(task.names),
-                "main_metric": main_metric(task),
-            }
-            for task in tasks
-        ],
-        "method_titles": {method: config.method(method).title for method in runs},
-        "methods": summaries,
-        "differences": differences,
-        "verdicts": verdicts,
-        "prior": assumed_prior(config.label_shift.prediction, tasks).message(),
-        "coverage": splits[0].coverage().to_dict(),
-        "relations": [relation_to_dict(relation) for relation in splits[0].relations],
-        "runs": [
-            {"method": run.method, "seed": run.seed, "key": run.key, "folder": run.folder.name}
+    curves = {method: _curve(of_method) for method, of_method in runs.items()}
+    results = Results(
+        study=config.name,
+        labelweave=labelweave.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        seeds=tuple(split.seed for split in splits),
+        baseline=BASELINE,
+        tasks=tuple(
+            TaskFacts(task.name, main_metric(task), task.kind, tuple(task.names)) for task in tasks
+        ),
+        method_titles={method: config.method(method).title for method in runs},
+        methods=summaries,
+        differences=differences,
+        verdicts=verdicts,
+        prior=assumed_prior(config.label_shift.prediction, tasks).message(),
+        coverage=_counts(splits[0]),
+        relations=tuple(relation_to_dict(relation) for relation in splits[0].relations),
+        relatedness={
+            origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
+        },
+        next_task=next_task(related) or {},
+        runs=tuple(
+            RunFacts(run.method, run.seed, run.key, run.folder.name)
             for of_method in runs.values()
             for run in of_method
-        ],
-        "curves": {
-            method: curve for method, of_method in runs.items() if (curve := _curve(of_method))
-        },
-        "left_behind": left_behind(runs),
-        "costs": {method: _costs(of_method) for method, of_method in runs.items()},
-        "splits": {
+        ),
+        curves={method: curve for method, curve in curves.items() if curve},
+        left_behind=left_behind(runs),
+        costs={method: _costs(of_method) for method, of_method in runs.items()},
+        splits={
             side: round(float(np.mean([len(getattr(split, side).index) for split in splits])))
             for side in ("train", "validation", "test")
         },
-        "settings": _settings(config.model_copy(update={"tracking": []})),
-        "environment": environment(),
-        "notes": notes(splits),
-        "failures": list(failures),
-        "command": command,
-    }
-    shown = dict.fromkeys((BASELINE, UNCOUPLED, recommended_method(results)))
+        settings=_settings(config.model_copy(update={"tracking": []})),
+        environment=environment(),
+        notes=tuple(notes(splits)),
+        failures=tuple(Failure(f["method"], f["seed"], f["error"]) for f in failures),
+        command=command,
+    )
+    found = recommend(results)
+    shown = dict.fromkeys((BASELINE, UNCOUPLED, found.method))
     of_shown = {method: runs[method] for method in shown if method in runs}
-    return results | {"calibration": calibration(tasks, of_shown, splits, level)}
+    return replace(
+        results,
+        recommendation=found,
+        calibration=calibration(tasks, of_shown, splits, level),
+    )
+
+
+def _counts(split: Split) -> LabelCounts:
+    found = split.coverage().to_dict()
+    return LabelCounts(
+        tuple(found["sources"]), tuple(found["tasks"]), found["rows"], found["labelled"],
+        found["per_class"], tuple(tuple(row) for row in found["co_labelled"]),
+    )  # fmt: skip
+
+
+def next_task(related: Mapping[Origin, Sequence[Relatedness]]) -> dict[str, Any] | None:
+    """Return with which tasks to start and which to add then, None where nothing is known.
+
+    From the first seed, and the widest evidence there is.
+    """
+    origins: tuple[Origin, ...] = ("all", "predictions", "annotations", "knowledge")
+    found = next((related[origin][0] for origin in origins if related.get(origin)), None)
+    if found is None:
+        return None
+    start = found.proposal.tasks
+    order = order_tasks(found.ranking, start) if start else []
+    return {
+        "start": list(start),
+        "why": found.proposal.reason,
+        "order": [{"task": each.task, "adds": each.reason} for each in order if each.gain > 0],
+    }
 
 
 def _settings(value: Any) -> Any:
@@ -313,20 +356,22 @@ def replicates_of(
     return Replicates(task, results, config.statistics.replicates)
 
 
-def _row(estimate: Estimate) -> dict[str, Any]:
-    # lists, as they come back from JSON
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in asdict(estimate).items()
-    }
+def _cell(found: Estimate, p_adjusted: float | None = None) -> Cell:
+    cell = Cell(found.mean, found.low, found.high, found.n, found.seeds, found.values, found.counts)
+    if not isinstance(found, Difference):
+        return cell
+    return replace(
+        cell, p=found.p_value, p_adjusted=p_adjusted, detectable=found.detectable,
+        effect=found.effect,
+    )  # fmt: skip
 
 
 def _against_baseline(
     tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[Cells, dict[str, dict[str, Word | None]]]:
     """Return differences and verdicts of every method; p-values are adjusted over the tasks."""
-    differences: dict[str, Any] = {}
-    verdicts: dict[str, Any] = {}
+    differences: dict[str, dict[str, dict[str, Cell]]] = {}
+    verdicts: dict[str, dict[str, Word | None]] = {}
     baseline = replicates.get(BASELINE)
     if baseline is None:
         return differences, verdicts
@@ -342,10 +387,7 @@ def _against_baseline(
             for metric in metrics
         }
         differences[method] = {
-            name: {
-                metric: {**_row(d), "p": d.p_value, "p_adjusted": adjusted[metric].get(name)}
-                for metric, d in by_metric.items()
-            }
+            name: {metric: _cell(d, adjusted[metric].get(name)) for metric, d in by_metric.items()}
             for name, by_metric in found.items()
         }
         verdicts[method] = {
@@ -360,7 +402,7 @@ def _against_baseline(
     return differences, verdicts
 
 
-def _curve(runs: Sequence[Run]) -> dict[str, Any] | None:
+def _curve(runs: Sequence[Run]) -> LossTerms | None:
     curves = [curve for run in runs if (curve := run.record()["curve"])]
     if not curves:
         return None
@@ -372,14 +414,11 @@ def _curve(runs: Sequence[Run]) -> dict[str, Any] | None:
         name: [curve["terms"][name][:length] for curve in curves if name in curve["terms"]]
         for name in names
     }
-    terms = {name: np.mean(values, axis=0).tolist() for name, values in found.items()}
-    return {"step": curves[0]["step"][:length], "terms": terms}
+    terms = {name: tuple(np.mean(values, axis=0).tolist()) for name, values in found.items()}
+    return LossTerms(tuple(curves[0]["step"][:length]), terms)
 
 
-def _costs(runs: Sequence[Run]) -> dict[str, Any]:
+def _costs(runs: Sequence[Run]) -> MethodCosts:
     records = [run.record() for run in runs]
-    return {
-        "seconds": float(np.mean([record["seconds"] for record in records])),
-        "parameters": records[0]["parameters"],
-        "networks": records[0]["networks"],
-    }
+    seconds = float(np.mean([record["seconds"] for record in records]))
+    return MethodCosts(seconds, records[0]["parameters"], records[0]["networks"])

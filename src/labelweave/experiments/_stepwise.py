@@ -1,6 +1,5 @@
 """In stages: start with the most related tasks, then add the next one and see what it adds."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from labelweave.errors import LabelweaveError
 from labelweave.experiments._study import Study
 from labelweave.relations import NextTask, TaskPair, order_tasks
+from labelweave.results import read_results
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,10 @@ def _last(study: Study) -> tuple[Path, tuple[str, ...]] | None:
     stages = []
     for path in study.output.parent.glob(f"{study.config.name}.*/results.json"):
         try:
-            results = json.loads(path.read_text(encoding="utf-8"))
-            tasks = tuple(results["settings"]["only"])
-            if results["study"] == study.config.name and tasks and set(tasks) <= set(names):
-                stages.append((results["created"], path.parent, tasks))
-        except (ValueError, KeyError, TypeError):
+            results = read_results(path.parent)
+            tasks = tuple(results.settings.get("only") or ())
+            if results.study == study.config.name and tasks and set(tasks) <= set(names):
+                stages.append((results.created, path.parent, tasks))
+        except LabelweaveError:
             continue
     return max(stages)[1:] if stages else None

@@ -1,7 +1,6 @@
 """A study: methods x seeds, run in parallel, resumable, with results as files."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from labelweave._files import check_free, locked, make_folder, remove_unfinished, write_text
-from labelweave._messages import known_language, plain
+from labelweave._messages import known_language
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
@@ -24,7 +23,7 @@ from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
 from labelweave.experiments._tracking import Tracking, check_tracking
-from labelweave.experiments._value import add_value, check_value, next_task
+from labelweave.experiments._value import add_value, check_value
 from labelweave.fitting._checking import batch_shares, check_split
 from labelweave.fitting._methods import UNCOUPLED
 from labelweave.fitting._relating import RelationQuery, mislabelled_table
@@ -32,6 +31,7 @@ from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
 from labelweave.report import write_csv, write_report
 from labelweave.report._page import Picture, in_turn
+from labelweave.results import Results
 
 LONGEST = 80
 
@@ -50,7 +50,7 @@ MANY = 20  # fewer pictures are drawn before other processes are ready to
 
 
 def write_results(
-    results: Mapping[str, Any], folder: Path, language: str | None = None, jobs: int | None = 1
+    results: Results, folder: Path, language: str | None = None, jobs: int | None = 1
 ) -> None:
     """Write ``results.json``, ``results.csv`` and the report, each file whole or not at all.
 
@@ -61,9 +61,9 @@ def write_results(
         jobs: processes that draw the report's pictures; None = one a core.
     """
     make_folder(folder)
-    write_text(folder / "results.json", json.dumps(results, indent=1))
+    write_text(folder / "results.json", results.to_json())
     write_csv(results, folder / "results.csv")
-    write_report(results, folder, language, partial(_drawn, jobs, results["study"]))
+    write_report(results, folder, language, partial(_drawn, jobs, results.study))
 
 
 def _drawn(jobs: int | None, study: str, wanted: Sequence[Picture]) -> list[str]:
@@ -153,7 +153,7 @@ class Study:
         progress: bool = True,
         language: str | None = None,
         announce: Callable[[BatchShares], object] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Results:
         """Run every method on every seed, compare, and write results and report.
 
         Runs that are there already, made from the same content, are not repeated. Writes
@@ -169,7 +169,7 @@ class Study:
                 checked and the training is about to begin.
 
         Returns:
-            The content of ``results.json``.
+            The results, as ``results.json`` holds them.
 
         Raises:
             LabelweaveError: the data do not allow the study, no such language, or another process
@@ -184,20 +184,18 @@ class Study:
             if announce is not None:
                 announce(batch_shares(checked[0], self.config.training))
             results = self._compare(context, checked)
-            add_value(context, results, self._trained.splits, self._trained.runs)
-            written: dict[str, Any] = plain(results)
-            write_results(written, self.output, language, jobs)
+            results = add_value(context, results, self._trained.splits, self._trained.runs)
+            write_results(results, self.output, language, jobs)
             if self.mislabelled is not None:
                 write_mislabelled(self.mislabelled, self.output)
-        return written
+        return results
 
-    def compare(self, *, jobs: int | None = None, progress: bool = True) -> dict[str, Any]:
+    def compare(self, *, jobs: int | None = None, progress: bool = True) -> Results:
         """Do the same as `run`, but keep the runs only: results and report are not written."""
         check_free(self.output)
         splits = self.splits()
         with self._working(jobs, progress) as context:
-            results: dict[str, Any] = plain(self._compare(context, splits))
-            return results
+            return self._compare(context, splits)
 
     @contextmanager
     def _working(self, jobs: int | None, progress: bool) -> Iterator[StudyContext]:
@@ -208,16 +206,11 @@ class Study:
             tracking = Tracking(self.config, self.output, self.folder)
             yield StudyContext(self.config, self.data, self.output, tracking, jobs, progress)
 
-    def _compare(self, context: StudyContext, splits: Sequence[Split]) -> dict[str, Any]:
+    def _compare(self, context: StudyContext, splits: Sequence[Split]) -> Results:
         trained = self._trained = train_methods(context, self.methods, splits)
         related = trained.related
         self._note_mislabelled(splits, related)
-        results = collect(self.config, splits, trained.runs, trained.failures, self.command)
-        results["next_task"] = next_task(related)
-        results["relatedness"] = {
-            origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
-        }
-        return results
+        return collect(self.config, splits, trained.runs, trained.failures, related, self.command)
 
     def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
         """Return how the tasks relate, estimated on the first seed.

@@ -5,6 +5,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,10 @@ from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import (
     Replicates,
-    best_coupled_method,
     joining,
     main_metric,
-    recommended_method,
 )
 from labelweave.evaluation._label_curves import interval, mean_draws
-from labelweave.evaluation._recommendation import FEW_SEEDS
 from labelweave.experiments._active_learning import ROWS_FILE, rows_to_label, task_plan, write_rows
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
@@ -46,7 +44,14 @@ from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
 from labelweave.model import Model
-from labelweave.relations import Origin, Relatedness, order_tasks
+from labelweave.results import (
+    Failure,
+    Finding,
+    KeyFigure,
+    Recommendation,
+    Results,
+    RunningCosts,
+)
 
 SECONDS = 3600
 
@@ -54,7 +59,7 @@ SECONDS = 3600
 def money(
     prices: PricesSection | None,
     curves: Mapping[str, TaskCurve],
-    costs: Mapping[str, Any] | None,
+    costs: RunningCosts | None,
     level: float,
 ) -> dict[str, Any] | None:
     """Return the money that labels and running save, None where no price applies.
@@ -84,12 +89,12 @@ def money(
     }
 
 
-def _running(prices: PricesSection, costs: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _running(prices: PricesSection, costs: RunningCosts | None) -> dict[str, Any] | None:
     hour, load = prices.hour, prices.predictions_a_year
     if costs is None or hour is None or load is None:
         return None
     joint, single = (
-        load / costs[side]["rows_per_second"] / SECONDS * hour for side in ("joint", "single")
+        load / side["rows_per_second"] / SECONDS * hour for side in (costs.joint, costs.single)
     )
     return {
         "joint": joint,
@@ -111,8 +116,8 @@ ASSUMPTIONS = ("one_thread", "of_memory", "of_disk", "of_rows", "of_training")  
 
 def measure_costs(
     joint: Path, single: Path, inputs: Inputs, seconds: tuple[float, float]
-) -> dict[str, Any]:
-    """Return what both models cost, in the form of ``costs`` in results.json.
+) -> RunningCosts:
+    """Return what both models cost at prediction.
 
     Args:
         joint: folder of the joint model.
@@ -133,11 +138,10 @@ def measure_costs(
         | {"training_seconds": seconds[i]}
         for i in range(2)
     ]
-    return {
-        "machine": machine(),
-        "joint": found[0],
-        "single": found[1],
-        "ratio": {
+    return RunningCosts(
+        joint=found[0],
+        single=found[1],
+        ratio={
             "latency_1": _ratio(found, lambda c: c["latency_ms"]["1"]["p50"]),
             "latency_256": _ratio(found, lambda c: c["latency_ms"]["256"]["p50"]),
             "throughput": _ratio(found, lambda c: c["rows_per_second"]),
@@ -145,8 +149,9 @@ def measure_costs(
             "disk": _ratio(found, lambda c: c["disk_mb"]),
             "training": _ratio(found, lambda c: c["training_seconds"]),
         },
-        "assumptions": [Message(f"costs.{each}") for each in ASSUMPTIONS],
-    }
+        machine=machine(),
+        assumptions=tuple(Message(f"costs.{each}") for each in ASSUMPTIONS),
+    )
 
 
 def machine() -> str:
@@ -231,43 +236,37 @@ def _ratio(
     return joint / single if single else None
 
 
-def decide(
-    results: Mapping[str, Any],
+def with_value(
+    results: Results,
     method: str,
     pairs: Sequence[tuple[Replicates, Replicates]],
     curves: Mapping[str, TaskCurve],
     level: float,
-) -> dict[str, Any]:
-    """Return the verdict on a method (`labelweave.report.joining`), figures, reasons and risks.
+) -> Recommendation:
+    """Return the recommendation with what joining is worth: figures, more reasons and risks.
 
     Args:
-        results: of the study, with ``costs`` and ``money`` as far as there are any.
+        results: of the study, with its running costs and money as far as there are any.
         method: the joint method.
         pairs: of every task with data, the joint method's metrics and the baseline's.
         curves: by task its label curve.
         level: that of the intervals.
     """
-    verdicts = results["verdicts"].get(method, {})
-    by_word = {
-        word: [name for name, found in verdicts.items() if found == word]
-        for word in ("gain", "negative transfer", "not enough data")
-    }
-    gains, harmed, unclear = by_word.values()
-    return {
-        "verdict": joining(results, method),
-        "method": method,
-        "figures": [_accuracy(pairs, level), _labels(curves, level), _cost(results)],
-        "reasons": _reasons(results, method, gains, harmed, curves, level),
-        "risks": _risks(results, unclear, curves),
-    }
+    unclear = results.tasks_with(method, "not enough data")
+    guessed = [name for name, curve in curves.items() if curve.needed[0] > curve.points[-1].labels]
+    risks = [Finding("not_enough_data", {"tasks": list(unclear)})] if unclear else []
+    risks += [Finding("extrapolated", {"tasks": guessed})] if guessed else []
+    return replace(
+        results.recommended,
+        shown=method,
+        verdict=joining(results, method),
+        figures=(_accuracy(pairs, level), _labels(curves, level), _cost(results)),
+        reasons=tuple(_labels_saved(curves, level)),
+        risks=tuple(risks),
+    )
 
 
-def _figure(key: str, value: Any, unit: str, assumption: str) -> dict[str, Any]:
-    return {"key": key, "value": value, "unit": unit, "assumption": assumption}
-
-
-def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> dict[str, Any]:
-    assumption = Message("assumption.accuracy")
+def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> KeyFigure:
     gains: list[NDArray[np.float64]] = []
     for joint, single in pairs:
         metric = main_metric(joint.task)
@@ -278,45 +277,29 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> d
             )
         )
     value = saved_to_dict(np.clip(np.mean(gains, axis=0), -1, 1), level) if gains else None
-    return _figure("accuracy", value, "fraction", assumption)
+    assumption = Message("assumption.accuracy")
+    return KeyFigure("accuracy", "fraction", **(value or {}), assumption=assumption)
 
 
-def _labels(curves: Mapping[str, TaskCurve], level: float) -> dict[str, Any]:
+def _labels(curves: Mapping[str, TaskCurve], level: float) -> KeyFigure:
     on = len(shown(curves, level))
     assumption = Message("assumption.labels_shown", shown=on, n=len(curves))
-    value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else None
-    return _figure("labels", value, "labels", assumption)
+    value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else {}
+    return KeyFigure("labels", "labels", **value, assumption=assumption)
 
 
-def _cost(results: Mapping[str, Any]) -> dict[str, Any]:
-    running = (results.get("money") or {}).get("running")
+def _cost(results: Results) -> KeyFigure:
+    running = results.money.get("running")
     if running:
-        value = {"mean": running["saved"], "low": None, "high": None}
-        unit = f"{results['money']['currency']} {running['unit']}"
-        return _figure("cost", value, unit, running["assumption"])
-    ratio = results["costs"].get("ratio", {}).get("throughput")
-    relative = {"mean": ratio, "low": None, "high": None} if ratio else None
-    unit = "times the rows per second"
-    return _figure("cost", relative, unit, Message("assumption.cost_speed"))
+        unit = f"{results.money['currency']} {running['unit']}"
+        return KeyFigure("cost", unit, running["saved"], assumption=running["assumption"])
+    ratio = results.running.ratio.get("throughput") if results.running else None
+    unit, assumption = "times the rows per second", Message("assumption.cost_speed")
+    return KeyFigure("cost", unit, ratio or None, assumption=assumption)
 
 
-def _reasons(
-    results: Mapping[str, Any],
-    method: str,
-    gains: Sequence[str],
-    harmed: Sequence[str],
-    curves: Mapping[str, TaskCurve],
-    level: float,
-) -> list[dict[str, Any]]:
-    metrics = {task["name"]: task["main_metric"] for task in results["tasks"]}
+def _labels_saved(curves: Mapping[str, TaskCurve], level: float) -> list[Finding]:
     found = []
-    for key, names in (("gain", gains), ("negative_transfer", harmed)):
-        for name in names:
-            change = results["differences"][method][name][metrics[name]]
-            values = {part: change[part] for part in ("mean", "low", "high")}
-            found.append({"key": key, "values": {"task": name, **values}})
-    if not gains:
-        found.append({"key": "no_gain", "values": {"method": method}})
     for name in shown(curves, level):
         saved = curves[name].saved
         low, _ = interval(saved, level)
@@ -325,28 +308,7 @@ def _reasons(
             "task": name, "saved": float(saved[0]) if known else None, "low": low,
             "has": curves[name].has,
         }  # fmt: skip
-        found.append({"key": "labels_saved", "values": values})
-    joint, single = (results["costs"].get(side) for side in ("joint", "single"))
-    if joint and single and joint["networks"] < single["networks"]:
-        values = {"joint": joint["networks"], "single": single["networks"]}
-        found.append({"key": "fewer_networks", "values": values})
-    return found
-
-
-def _risks(
-    results: Mapping[str, Any], unclear: Sequence[str], curves: Mapping[str, TaskCurve]
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    if unclear:
-        found.append({"key": "not_enough_data", "values": {"tasks": list(unclear)}})
-    seeds = len(results["seeds"])
-    if seeds < FEW_SEEDS:
-        found.append({"key": "few_seeds", "values": {"seeds": seeds}})
-    guessed = [name for name, curve in curves.items() if curve.needed[0] > curve.points[-1].labels]
-    if guessed:
-        found.append({"key": "extrapolated", "values": {"tasks": guessed}})
-    if results["failures"]:
-        found.append({"key": "failed_runs", "values": {"runs": len(results["failures"])}})
+        found.append(Finding("labels_saved", values))
     return found
 
 
@@ -371,7 +333,7 @@ def check_value(config: StudyConfig, methods: Sequence[str], tasks: Sequence[str
             )
 
 
-def joint_method(config: StudyConfig, results: Mapping[str, Any]) -> str | None:
+def joint_method(config: StudyConfig, results: Results) -> str | None:
     """Return the method to hold against single-task networks, None where there is none.
 
     The one that the study file names, or the recommended one; where that is the baseline, the best
@@ -380,32 +342,32 @@ def joint_method(config: StudyConfig, results: Mapping[str, Any]) -> str | None:
     section = config.label_curves
     asked = section.method if section else None
     if asked is not None:
-        return asked if asked in results["methods"] else None
-    chosen = recommended_method(results)
-    return chosen if chosen != BASELINE else best_coupled_method(results)
+        return asked if asked in results.methods else None
+    found = results.recommended
+    return found.method if found.method != BASELINE else found.best
 
 
 def add_value(
     context: StudyContext,
-    results: dict[str, Any],
+    results: Results,
     splits: Mapping[str, Sequence[Split]],
     runs: Runs,
-) -> None:
-    """Add to a study's results what joining is worth; write ``label_next.csv`` and ``costs.json``.
+) -> Results:
+    """Return a study's results with what joining is worth added.
 
-    Trains the label curves' runs that are not there yet. Without a baseline or a joint method
-    nothing is added.
+    Writes ``label_next.csv`` and ``costs.json``. Trains the label curves' runs that are not there
+    yet. Without a baseline or a joint method nothing is added.
 
     Args:
         context: the study at work.
-        results: of the study; label curves, costs, money, label plan and decision are added.
+        results: of the study.
         splits: by method the data that it was trained on, one a seed.
         runs: by method its finished runs, in the same order.
     """
     config, data, output = context.config, context.data, context.folder
     method = joint_method(config, results)
     if method is None or BASELINE not in runs:
-        return
+        return results
     level = config.statistics.level
     joint, single = (
         {task.name: replicates_of(task, runs[each], splits[each], config) for task in data.tasks}
@@ -414,34 +376,24 @@ def add_value(
     pairs = [(joint[n], single[n]) for n in joint if _has_data(joint[n]) and _has_data(single[n])]
     curves: dict[str, TaskCurve] = {}
     if config.label_curves:
-        points = _points(context, splits[BASELINE], single, results)
+        points, failures = _points(context, splits[BASELINE], single)
         curves = {j.task.name: task_curve(points[j.task.name], j) for j, _ in pairs}
-        results["label_curves"] = {
-            name: curve_to_dict(found, method, config) for name, found in curves.items()
-        }
-    costs = _costs(config, method, splits, runs, output)
-    results["costs"] |= costs or {}
-    results["money"] = money(config.prices, curves, costs, level)
-    results["label_plan"] = _label_plan(context, splits[method][0], runs[method][0], curves)
-    results["decision"] = decide(results, method, pairs, curves, level)
-
-
-def next_task(related: Mapping[Origin, Sequence[Relatedness]]) -> dict[str, Any] | None:
-    """Return with which tasks to start and which to add then, None where nothing is known.
-
-    From the first seed, and the widest evidence there is.
-    """
-    origins: tuple[Origin, ...] = ("all", "predictions", "annotations", "knowledge")
-    found = next((related[origin][0] for origin in origins if related.get(origin)), None)
-    if found is None:
-        return None
-    start = found.proposal.tasks
-    order = order_tasks(found.ranking, start) if start else []
-    return {
-        "start": list(start),
-        "why": found.proposal.reason,
-        "order": [{"task": each.task, "adds": each.reason} for each in order if each.gain > 0],
-    }
+        results = replace(
+            results,
+            failures=results.failures + failures,
+            label_curves={
+                name: curve_to_dict(found, method, config) for name, found in curves.items()
+            },
+        )
+    running = _costs(config, method, splits, runs, output)
+    plan = _label_plan(context, splits[method][0], runs[method][0], curves)
+    results = replace(
+        results,
+        running=running,
+        money=money(config.prices, curves, running, level) or {},
+        label_plan=plan,
+    )
+    return replace(results, recommendation=with_value(results, method, pairs, curves, level))
 
 
 def _has_data(found: Replicates) -> bool:
@@ -452,9 +404,8 @@ def _points(
     context: StudyContext,
     splits: Sequence[Split],
     now: Mapping[str, Replicates],
-    results: dict[str, Any],
-) -> dict[str, list[Point]]:
-    """Train the runs of the label curves and return by task the measured points."""
+) -> tuple[dict[str, list[Point]], tuple[Failure, ...]]:
+    """Train the runs of the label curves; return by task the measured points, and failures."""
     config, output = context.config, context.folder
     assert config.label_curves
     section = config.label_curves
@@ -465,7 +416,7 @@ def _points(
         plan_run(BASELINE, each.split, each.split.fingerprint(), config, output) for each in wanted
     ]
     thinned = [each.split for each in wanted]
-    results["failures"] += train_runs(context, {BASELINE: runs}, {BASELINE: thinned})
+    failed = train_runs(context, {BASELINE: runs}, {BASELINE: thinned})
     points = {}
     for name, measured in now.items():
         has = [int(split.train.annotations.labelled(name).sum()) for split in splits]
@@ -484,7 +435,7 @@ def _points(
             labels = float(np.mean([wanted[i].labels[name] for i in at]))
             if _has_data(found) and labels not in [point.labels for point in points[name]]:
                 points[name].append(Point(labels, share, found))
-    return points
+    return points, tuple(Failure(f["method"], f["seed"], f["error"]) for f in failed)
 
 
 def _costs(
@@ -493,7 +444,7 @@ def _costs(
     splits: Mapping[str, Sequence[Split]],
     runs: Runs,
     output: Path,
-) -> dict[str, Any] | None:
+) -> RunningCosts | None:
     """Return what the first seed's models cost; measured once, and again when they change."""
     joint, single = runs[method][0], runs[BASELINE][0]
     inputs = splits[method][0].test.inputs
@@ -508,8 +459,7 @@ def _costs(
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["runs"] == made_of:
-            found: dict[str, Any] = kept["costs"]
-            return found
+            return RunningCosts(**kept["costs"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         pass
     spec = config.method(method)
@@ -520,8 +470,8 @@ def _costs(
         for each in (method, BASELINE, *before)
     }
     trained = seconds[method] + sum(seconds[each] for each in before), seconds[BASELINE]
-    found = plain(measure_costs(models[0], models[1], inputs, trained))
-    write_text(path, json.dumps({"runs": made_of, "costs": found}, indent=1))
+    found = measure_costs(models[0], models[1], inputs, trained)
+    write_text(path, json.dumps({"runs": made_of, "costs": plain(vars(found))}, indent=1))
     return found
 
 

@@ -129,7 +129,7 @@ METHODS: dict[str, Method] = {
         Method("multi_task", "one network for all tasks, supervised losses only"),
         Method(
             "co_annotation",
-            "multi_task + labels of one task teach the others through the table",
+            "multi_task + labels of one task give soft labels to others, through the table",
             couplings=("co_annotation",),
         ),
         Method(
@@ -157,7 +157,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "distillation",
-            "multi_task + the single-task networks teach the tasks that a row has no label of",
+            "multi_task + single-task networks give soft labels where a row has none",
             couplings=("distillation",),
         ),
         Method(

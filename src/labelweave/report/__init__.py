@@ -2,15 +2,16 @@
 
 from labelweave._messages import known_language, languages
 from labelweave.report._ablation import print_ablation, write_ablation
-from labelweave.report._decision import decide, headline, reasons, risks
-from labelweave.report._page import read_results, write_html, write_markdown, write_report
+from labelweave.report._page import write_html, write_markdown, write_report
+from labelweave.report._recommendation import first_screen, headline, reasons, risks
 from labelweave.report._sections import print_relatedness
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import write_csv
 from labelweave.report._terminal import print_compared, print_results, print_tuning
+from labelweave.results import read_results
 
 __all__ = [
-    "decide",
+    "first_screen",
     "headline",
     "known_language",
     "languages",

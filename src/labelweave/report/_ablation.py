@@ -5,13 +5,11 @@ A cell is the main metric in percent, its mean over the seeds and their standard
 
 import csv
 import io
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from statistics import stdev
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,9 +18,9 @@ from rich.text import Text
 
 from labelweave._files import write_text
 from labelweave.errors import LabelweaveError
-from labelweave.report._tables import MARKS, escaped, printable, tabular
+from labelweave.report._tables import MARKS, escaped, main_metrics, printable, tabular
 from labelweave.report._terminal import fits
-from labelweave.results import best_methods, checked, difference, main_metrics, score, verdict
+from labelweave.results import Results, TaskFacts
 
 COLUMNS = (
     "method", "label", "form", "relations", "task", "metric", "mean", "std", "seeds", "best",
@@ -33,7 +31,7 @@ ORIGINS = {"given": "given relations", "all": "from all evidence"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class Figure:
     """The main metric of a method on a task.
 
     Attributes:
@@ -55,10 +53,10 @@ class Cell:
         return mean or "", f"±{spread}" if spread else ""
 
 
-Row = tuple[str, list[Cell]]
+Row = tuple[str, list[Figure]]
 
 
-def print_ablation(results: Mapping[str, Any], console: Console) -> None:
+def print_ablation(results: Results, console: Console) -> None:
     """Print the table, in as many blocks of tasks as the console's width asks for.
 
     Args:
@@ -68,8 +66,8 @@ def print_ablation(results: Mapping[str, Any], console: Console) -> None:
     Raises:
         LabelweaveError: the results are not those of an ablation.
     """
-    results = _checked(results)
-    count = len(results["tasks"])
+    _check(results)
+    count = len(results.tasks)
     for blocks in range(1, count + 1):
         size = -(-count // blocks)
         tables = [_table(results, range(i, min(i + size, count))) for i in range(0, count, size)]
@@ -80,7 +78,7 @@ def print_ablation(results: Mapping[str, Any], console: Console) -> None:
     console.print(Text(printable(_legend(results)), style="dim"))
 
 
-def write_ablation(results: Mapping[str, Any], folder: str | Path) -> list[Path]:
+def write_ablation(results: Results, folder: str | Path) -> list[Path]:
     """Write ``ablation.json``, ``.csv``, ``.tex`` and ``.html``, each whole or not at all.
 
     The CSV file has a row for every method and task, unrounded, as fractions; the LaTeX table needs
@@ -96,12 +94,12 @@ def write_ablation(results: Mapping[str, Any], folder: str | Path) -> list[Path]
     Raises:
         LabelweaveError: the results are not those of an ablation, or a file cannot be written.
     """
-    filled = _checked(results)
+    _check(results)
     texts = {
-        "json": json.dumps(results, indent=1),
-        "csv": _csv(filled),
-        "tex": _latex(filled),
-        "html": _html(filled),
+        "json": results.to_json(),
+        "csv": _csv(results),
+        "tex": _latex(results),
+        "html": _html(results),
     }
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,44 +108,41 @@ def write_ablation(results: Mapping[str, Any], folder: str | Path) -> list[Path]
     return [folder / f"ablation.{ending}" for ending in texts]
 
 
-def _checked(results: Mapping[str, Any]) -> dict[str, Any]:
-    filled = checked(results)
-    if not filled.get("rows"):
+def _check(results: Results) -> None:
+    if not results.rows:
         raise LabelweaveError("results: no 'rows', expected the results of an ablation")
-    return filled
 
 
-def _groups(results: Mapping[str, Any]) -> dict[str, list[Row]]:
+def _groups(results: Results) -> dict[str, list[Row]]:
     """Return the rows in groups of one form and one origin of relations, by the group's title."""
     groups: dict[str, list[Row]] = {}
-    for row in results["rows"]:
+    for row in results.rows:
         relations = ORIGINS.get(row["relations"], f"from {row['relations']}")
         title = f"{row['form']}, {relations}" if row["form"] else ""
-        cells = [_cell(results, row["method"], task) for task in results["tasks"]]
+        cells = [_cell(results, row["method"], task) for task in results.tasks]
         groups.setdefault(title, []).append((row["label"], cells))
     return groups
 
 
-def _cell(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> Cell:
-    return Cell(
-        score(results, method, task).mean,
+def _cell(results: Results, method: str, task: TaskFacts) -> Figure:
+    return Figure(
+        results.score(method, task).mean,
         _spread(results, method, task),
-        method in best_methods(results, task),
-        verdict(results, method, task) == HARM,
+        method in results.best_methods(task),
+        results.verdict(method, task) == HARM,
     )
 
 
-def _spread(results: Mapping[str, Any], method: str, task: Mapping[str, Any]) -> float | None:
-    found = results["methods"].get(method, {}).get(task["name"], {}).get(task["main_metric"]) or {}
-    values = [value for value in found.get("values", []) if value is not None]
+def _spread(results: Results, method: str, task: TaskFacts) -> float | None:
+    values = [value for value in results.score(method, task).values if value is not None]
     return stdev(values) if len(values) > 1 else None
 
 
-def _table(results: Mapping[str, Any], shown: Sequence[int]) -> Table:
+def _table(results: Results, shown: Sequence[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
     for i in shown:
-        name = printable(results["tasks"][i]["name"])
+        name = printable(results.tasks[i].name)
         table.add_column(Text(name), justify="right", no_wrap=True)
     for title, rows in _groups(results).items():
         if title:
@@ -157,7 +152,7 @@ def _table(results: Mapping[str, Any], shown: Sequence[int]) -> Table:
     return table
 
 
-def _styled(cell: Cell) -> Text:
+def _styled(cell: Figure) -> Text:
     if cell.mean is None:
         return Text("no data", style="dim")
     mean, spread = cell.figures
@@ -167,46 +162,46 @@ def _styled(cell: Cell) -> Text:
     return text.append(MARKS[HARM] if cell.harmed else " ", style="not bold red")
 
 
-def _legend(results: Mapping[str, Any]) -> str:
+def _legend(results: Results) -> str:
     return (
         f"{main_metrics(results)}; in percent, mean ± standard deviation over "
-        f"{len(results['seeds'])} seed{'s' * (len(results['seeds']) != 1)}; "
-        f"bold = best of the task; {MARKS[HARM]} {HARM} (against {results['baseline']})"
+        f"{len(results.seeds)} seed{'s' * (len(results.seeds) != 1)}; "
+        f"bold = best of the task; {MARKS[HARM]} {HARM} (against {results.baseline})"
     )
 
 
-def _csv(results: Mapping[str, Any]) -> str:
+def _csv(results: Results) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in results["rows"]:
+    for row in results.rows:
         method = row["method"]
-        for task in results["tasks"]:
-            cell, change = _cell(results, method, task), difference(results, method, task)
+        for task in results.tasks:
+            cell, change = _cell(results, method, task), results.difference(method, task)
             writer.writerow(
                 (
                     *(method, row["label"], row["form"], row["relations"]),
-                    *(task["name"], task["main_metric"], cell.mean, cell.spread),
-                    *(score(results, method, task).seeds, int(cell.best)),
+                    *(task.name, task.main_metric, cell.mean, cell.spread),
+                    *(results.score(method, task).seeds, int(cell.best)),
                     *(change.mean, change.low, change.high, change.p_adjusted),
-                    verdict(results, method, task),
+                    results.verdict(method, task),
                 )
             )
     return text.getvalue()
 
 
-def _latex(results: Mapping[str, Any]) -> str:
-    heads = ["method", *(task["name"] for task in results["tasks"])]
+def _latex(results: Results) -> str:
+    heads = ["method", *(task.name for task in results.tasks)]
     groups = {
         title: [[escaped(label), *map(_math, cells)] for label, cells in rows]
         for title, rows in _groups(results).items()
     }
     # the mark goes into the escaped text afterwards, for it is a command
-    caption = escaped(f"Ablation on {results['study']}: {_legend(results)}.")
+    caption = escaped(f"Ablation on {results.study}: {_legend(results)}.")
     return tabular(heads, groups, caption.replace(MARKS[HARM], r"$\blacktriangledown$"))
 
 
-def _math(cell: Cell) -> str:
+def _math(cell: Figure) -> str:
     mean, spread = cell.figures
     if not mean:
         return "--"
@@ -216,7 +211,7 @@ def _math(cell: Cell) -> str:
     return f"${shown}{spread}{harm}$"
 
 
-def _html(results: Mapping[str, Any]) -> str:
+def _html(results: Results) -> str:
     from jinja2 import Environment  # heavy, and of use only here
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

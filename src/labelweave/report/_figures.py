@@ -14,7 +14,7 @@ from labelweave._files import replacing
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
 from labelweave.report._drawing import PIXELS, cut, inline_svg, name_ticks, new_figure, style, width
-from labelweave.results import Estimate
+from labelweave.results import Cell, LossTerms, Results
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart
 BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"
@@ -34,7 +34,7 @@ WIDTH = 350  # fits a phone
 def interval_plot(
     task: str,
     metric: str,
-    rows: Sequence[tuple[str, Estimate, str | None]],
+    rows: Sequence[tuple[str, Cell, str | None]],
     baseline: float | None,
     key: str,
     say: Messages | None = None,
@@ -80,7 +80,7 @@ def interval_plot(
 
 def loss_curves(
     method: str,
-    curve: Mapping[str, Any],
+    curve: LossTerms,
     terms: Sequence[str],
     key: str,
     say: Messages | None = None,
@@ -89,7 +89,7 @@ def loss_curves(
 
     Args:
         method: the method's name.
-        curve: the method's "step" and "terms", of the results' "curves".
+        curve: the method's terms by step.
         terms: the terms to draw, at most 12; their order gives the colours, so that a term
             looks the same in every method.
         key: a name that no other picture of the page has.
@@ -100,9 +100,7 @@ def loss_curves(
     """
     say = say or Messages()
     drawn = {
-        term: np.asarray(curve["terms"][term], dtype=float)
-        for term in terms
-        if term in curve["terms"]
+        term: np.asarray(curve.terms[term], dtype=float) for term in terms if term in curve.terms
     }
     with style(key):
         names = [cut(term) for term in drawn]
@@ -111,7 +109,7 @@ def loss_curves(
         lines = []
         for term, (colour, dash) in zip(terms, LINES, strict=False):
             if term in drawn:
-                lines += axes.plot(curve["step"], drawn[term], color=colour, ls=dash, lw=1.3)
+                lines += axes.plot(curve.step, drawn[term], color=colour, ls=dash, lw=1.3)
         values = np.concatenate([np.empty(0), *drawn.values()])
         if (values > 0).any() and not (values < 0).any():
             axes.set_yscale("log", nonpositive="mask")
@@ -128,7 +126,7 @@ def loss_curves(
         return inline_svg(figure, alt)
 
 
-def told_interval(found: Estimate, say: Messages) -> str:
+def told_interval(found: Cell, say: Messages) -> str:
     """Return a mean with its interval in words."""
     if found.low is None or found.high is None:
         return say.fixed(found.mean)
@@ -337,9 +335,9 @@ class TaskRow(NamedTuple):
     word: str
 
 
-def shown(results: Mapping[str, Any], preferred: str) -> str | None:
+def watched(results: Results, preferred: str) -> str | None:
     """Return the method to show: the preferred one if its training was watched, else the first."""
-    methods = results["left_behind"]
+    methods = results.left_behind
     return preferred if preferred in methods else next(iter(methods), None)
 
 

@@ -1,6 +1,5 @@
 """The report as one HTML file: everything inline, no script, nothing fetched from elsewhere."""
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -10,22 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelweave._files import write_text
 from labelweave._messages import Messages, known_language
-from labelweave.errors import LabelweaveError
-from labelweave.evaluation._recommendation import recommended_method, shown_method
-from labelweave.report._decision import decide, headline
+from labelweave.report._recommendation import first_screen, headline
 from labelweave.report._sections import money_lines, noise_rows, transfer_rows
 from labelweave.report._summary import write_summary
-from labelweave.report._tables import MARKS
-from labelweave.results import (
-    best_methods,
-    checked,
-    difference,
-    estimate,
-    interval_level,
-    method_names,
-    score,
-    verdict,
-)
+from labelweave.report._tables import MARKS, interval_level
+from labelweave.results import LabelCounts, LossTerms, Results, RunningCosts, TaskFacts, cell
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,11 +40,11 @@ def in_turn(wanted: Sequence[Picture]) -> list[str]:
     return [picture.drawn() for picture in wanted]
 
 
-def pictures(results: Mapping[str, Any], say: Messages, draw: Draw = in_turn) -> dict[str, Any]:
+def pictures(results: Results, say: Messages, draw: Draw = in_turn) -> dict[str, Any]:
     """Return the inline SVGs of a page, by the names that its templates know.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         say: the language.
         draw: what draws them, perhaps in several processes.
     """
@@ -86,7 +74,7 @@ def _replaced(part: Any, drawn: Mapping[int, str]) -> Any:
     return [_replaced(each, drawn) for each in part] if isinstance(part, list) else part
 
 
-def _wanted(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+def _wanted(results: Results, say: Messages) -> dict[str, Any]:
     """Return what `pictures` does, each picture still to be drawn."""
     from labelweave.report._figures import (
         heat_map,
@@ -96,66 +84,64 @@ def _wanted(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
         reliability,
     )
 
-    methods, terms = method_names(results), _largest_terms(results["curves"])
-    baseline = results["baseline"]
+    methods, terms = results.method_names, _largest_terms(results.curves)
+    baseline = results.baseline
     return {
         "intervals": [
             Picture(
                 interval_plot,
                 (
-                    task["name"],
-                    task["main_metric"],
+                    task.name,
+                    task.main_metric,
                     [
-                        (method, score(results, method, task), verdict(results, method, task))
+                        (method, results.score(method, task), results.verdict(method, task))
                         for method in methods
                     ],
-                    score(results, baseline, task).mean,
+                    results.score(baseline, task).mean,
                     f"task-{i}",
                     say,
                 ),
             )
-            for i, task in enumerate(results["tasks"])
+            for i, task in enumerate(results.tasks)
         ],
         "maps": [
             Picture(heat_map, (relation, f"map-{i}", say))
-            for i, relation in enumerate(results["relations"])
+            for i, relation in enumerate(results.relations)
         ],
         "estimated": {
             origin: [
                 Picture(heat_map, (table, f"{origin}-{i}", say))
                 for i, table in enumerate(found["estimates"])
             ]
-            for origin, found in results["relatedness"].items()
+            for origin, found in results.relatedness.items()
         },
         "label_curves": {
             task: Picture(label_curve, (task, curve, baseline, f"labels-{i}", say))
-            for i, (task, curve) in enumerate(results["label_curves"].items())
+            for i, (task, curve) in enumerate(results.label_curves.items())
         },
         "reliability": {
             task: Picture(reliability, (task, bins, f"reliability-{i}", say))
-            for i, task in enumerate(task["name"] for task in results["tasks"])
-            if (bins := _bins(results["calibration"], task))
+            for i, task in enumerate(task.name for task in results.tasks)
+            if (bins := _bins(results.calibration, task))
         },
         "curves": {
-            method: Picture(
-                loss_curves, (method, results["curves"][method], terms, f"curve-{i}", say)
-            )
+            method: Picture(loss_curves, (method, results.curves[method], terms, f"curve-{i}", say))
             for i, method in enumerate(methods)
-            if method in results["curves"]
+            if method in results.curves
         },
         "behind": _behind(results, say),
-        "hidden_terms": len(_terms(results["curves"])) - len(terms),
+        "hidden_terms": len(_terms(results.curves)) - len(terms),
     }
 
 
-def _behind(results: Mapping[str, Any], say: Messages) -> dict[str, Any] | None:
+def _behind(results: Results, say: Messages) -> dict[str, Any] | None:
     """Return what the section on tasks that are left behind shows; None = nothing was measured."""
-    from labelweave.report._figures import advice, cosine_map, shown, task_rows
+    from labelweave.report._figures import advice, cosine_map, task_rows, watched
 
-    method = shown(results, shown_method(results))
+    method = watched(results, results.recommended.shown)
     if method is None:
         return None
-    found = results["left_behind"][method]
+    found = results.left_behind[method]
     picture = found["cosine"] and Picture(cosine_map, (found, "cosines", say))
     rows, told = task_rows(found, say), advice(found, say)
     return {"method": method, "rows": rows, "advice": told, "cosines": picture}
@@ -167,15 +153,15 @@ def _bins(calibration: Mapping[str, Any], task: str) -> dict[str, Any]:
     return {method: bins for method, bins in found.items() if bins}
 
 
-def _terms(curves: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(term for curve in curves.values() for term in curve["terms"]))
+def _terms(curves: Mapping[str, LossTerms]) -> list[str]:
+    return list(dict.fromkeys(term for curve in curves.values() for term in curve.terms))
 
 
-def _largest_terms(curves: Mapping[str, Any]) -> list[str]:
+def _largest_terms(curves: Mapping[str, LossTerms]) -> list[str]:
     """Return the terms to draw: those with the largest peaks over all methods, in their order."""
     peaks = {
         term: max(
-            (abs(v) for c in curves.values() for v in c["terms"].get(term, []) if v is not None),
+            (abs(v) for c in curves.values() for v in c.terms.get(term, ()) if v is not None),
             default=0.0,
         )
         for term in _terms(curves)
@@ -192,31 +178,30 @@ RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", 
 
 
 def write_html(
-    results: Mapping[str, Any], path: str | Path, language: str = "en", draw: Draw = in_turn
+    results: Results, path: str | Path, language: str = "en", draw: Draw = in_turn
 ) -> None:
     """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
 
     First the decision: verdict, three figures, recommendation, reasons and risks. Then coverage,
     relations, the results of every task, label curves, calibration, costs, loss curves, which task
-    is left behind, what was left out, and the settings. A part that the results leave out is told
-    in one line. The same results give the same bytes.
+    is left behind, what was left out, and the settings. A part without data is one line.
+    The same results give the same bytes.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         path: the file to write, replaced as a whole.
         language: the language of the texts, one of `languages()`.
         draw: what draws the pictures.
 
     Raises:
-        LabelweaveError: the results are not those of a study, no such language, or the file
-            cannot be written.
+        LabelweaveError: no such language, or the file cannot be written.
     """
-    results, say = checked(results), Messages(language)
+    say = Messages(language)
     # heavy, and of use only here
     import yaml
     from markupsafe import Markup
 
-    methods, costs = method_names(results), results["costs"]
+    methods = results.method_names
     css = files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
     page = (
         templates(escaped=True)
@@ -227,18 +212,17 @@ def write_html(
             sections=SECTIONS,
             titles={
                 method: _title(results, method, say)
-                for method in [*methods, recommended_method(results)]
+                for method in [*methods, results.recommended.method]
             },
-            shown=shown_method(results),
+            shown=results.recommended.shown,
             by_task=_by_task(results, say),
-            running=_running(costs, say) if "joint" in costs else [],
-            calibrated=[method for method in methods if method in results["calibration"]],
-            classes=_classes(results["coverage"]),
-            settings=yaml.safe_dump(results["settings"], sort_keys=False, allow_unicode=True),
+            running=_running(results.running, say) if results.running else [],
+            calibrated=[method for method in methods if method in results.calibration],
+            classes=_classes(results.coverage),
+            settings=yaml.safe_dump(results.settings, sort_keys=False, allow_unicode=True),
             noise_rows=noise_rows,
             transfer_rows=transfer_rows,
-            difference=difference,
-            estimate=estimate,
+            cell=cell,
             **pictures(results, say, draw),
         )
     )
@@ -258,50 +242,47 @@ def templates(*, escaped: bool) -> "Environment":
     )
 
 
-def common(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+def common(results: Results, say: Messages) -> dict[str, Any]:
     """Return what the templates of all formats know."""
     return {
         "t": say,
         "results": results,
-        "methods": method_names(results),
+        "methods": results.method_names,
         "headline": headline(results, say),
-        "recommended": recommended_method(results),
-        "decision": decide(results, say),
-        "money_told": money_lines(results["money"], say),
+        "recommended": results.recommended.method,
+        "decision": first_screen(results, say),
+        "money_told": money_lines(results.money, say),
         "level": interval_level(results),
         "marks": MARKS,
-        "best_methods": best_methods,
-        "score": score,
-        "verdict": verdict,
     }
 
 
-def _title(results: Mapping[str, Any], method: str, say: Messages) -> str:
+def _title(results: Results, method: str, say: Messages) -> str:
     """Return what a method is: the catalogue's text, or the study's own title."""
     name, *parts = method.split(".")
     keys = [f"method.{name}", *(f"method_with.{part}" for part in parts)]
     if all(say.has(key) for key in keys):
         return "".join(say(key) for key in keys)
-    return str(results["method_titles"].get(method) or say("word.no_description"))
+    return str(results.method_titles.get(method) or say("word.no_description"))
 
 
-def _by_task(results: Mapping[str, Any], say: Messages) -> dict[str, Any]:
+def _by_task(results: Results, say: Messages) -> dict[str, Any]:
     """Return the heads and rows of the figures by task; a column without any figure is left out."""
-    method, money = shown_method(results), results["money"].get("labels") or {}
+    method, money = results.recommended.shown, results.money.get("labels") or {}
     columns: dict[str, list[dict[str, str]]] = {}
-    for task in results["tasks"]:
-        curve = results["label_curves"].get(task["name"]) or {}
-        price = money.get(task["name"]) or {}
-        change = vars(difference(results, method, task))
-        for head, cell in (
+    for task in results.tasks:
+        curve = results.label_curves.get(task.name) or {}
+        price = money.get(task.name) or {}
+        change = vars(results.difference(method, task))
+        for head, shown in (
             ("figure.accuracy", _cell(change, say, 3, "+")),
             ("head.labels_now", _cell({"mean": curve.get("has")}, say, 0)),
             ("figure.labels", _cell(curve.get("saved") or {}, say, 0)),
             ("head.money", _cell(price.get("saved") or {}, say, 0)),
         ):
-            columns.setdefault(head, []).append(cell)
+            columns.setdefault(head, []).append(shown)
     kept = {say(head): cells for head, cells in columns.items() if any(c["value"] for c in cells)}
-    names = [task["name"] for task in results["tasks"]]
+    names = [task.name for task in results.tasks]
     rows = list(zip(names, *kept.values(), strict=True)) if kept else []
     return {"heads": list(kept), "rows": rows}
 
@@ -314,9 +295,9 @@ def _cell(value: Mapping[str, Any], say: Messages, digits: int, sign: str = "") 
     return {"value": say.fixed(value["mean"], digits, sign), "below": below}
 
 
-def _running(costs: Mapping[str, Any], say: Messages) -> list[tuple[str, list[str]]]:
+def _running(costs: RunningCosts, say: Messages) -> list[tuple[str, list[str]]]:
     """Return the rows of the running costs: a name, and its value for joint and single."""
-    sides = [costs["joint"], costs.get("single") or {}]
+    sides = [costs.joint, costs.single]
     rows = [(name, [_amount(side.get(name), say) for side in sides]) for name in RUNNING]
     for size in ("1", "256"):
         for part in ("p50", "p95"):
@@ -331,42 +312,41 @@ def _amount(value: float | None, say: Messages) -> str:
     return say.fixed(value, 1 if value >= 10 else 3)
 
 
-def _classes(coverage: Mapping[str, Any]) -> dict[str, list[str]]:
+def _classes(coverage: LabelCounts) -> dict[str, list[str]]:
     """Return the classes of every task that some source counts, in order of appearance."""
-    of_sources = coverage["per_class"].values()
+    of_sources = coverage.per_class.values()
     return {
         task: list(dict.fromkeys(name for of in of_sources for name in of.get(task) or {}))
-        for task in coverage["tasks"]
+        for task in coverage.tasks
     }
 
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def write_markdown(results: Mapping[str, Any], path: str | Path, language: str = "en") -> None:
+def write_markdown(results: Results, path: str | Path, language: str = "en") -> None:
     """Write the decision, the results and the label curves as Markdown, names escaped.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         path: the file to write, replaced as a whole.
         language: the language of the texts, one of `languages()`.
 
     Raises:
-        LabelweaveError: the results are not those of a study, no such language, or the file
-            cannot be written.
+        LabelweaveError: no such language, or the file cannot be written.
     """
-    results, say = checked(results), Messages(language)
+    say = Messages(language)
     environment = templates(escaped=False)
     environment.filters["md"] = _escaped
 
-    def cell(method: str, task: Mapping[str, Any]) -> str:
-        found, word = score(results, method, task), verdict(results, method, task)
+    def shown(method: str, task: TaskFacts) -> str:
+        found, word = results.score(method, task), results.verdict(method, task)
         half = ""
         if found.low is not None and found.high is not None:
             half = f" ± {say.fixed((found.high - found.low) / 2)}"
         return say.fixed(found.mean) + half + (f" {MARKS[word]}" if word else "")
 
-    page = environment.get_template("report.md.j2").render(common(results, say), cell=cell)
+    page = environment.get_template("report.md.j2").render(common(results, say), cell=shown)
     write_text(Path(path), page)
 
 
@@ -379,7 +359,7 @@ FILES = ("report.html", "report.md", "summary.png")
 
 
 def write_report(
-    results: Mapping[str, Any],
+    results: Results,
     folder: str | Path,
     language: str | None = None,
     draw: Draw = in_turn,
@@ -387,7 +367,7 @@ def write_report(
     """Write ``report.html``, ``report.md`` and ``summary.png``, each whole or not at all.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         folder: where to write; made if it is not there.
         language: one of `languages()`; None = what the study's settings say, else English.
         draw: what draws the page's pictures.
@@ -396,11 +376,10 @@ def write_report(
         The paths of the files.
 
     Raises:
-        LabelweaveError: the results are not those of a study, no such language, or a file cannot
-            be written.
+        LabelweaveError: no such language, or a file cannot be written.
     """
     if language is None:
-        language = str((results.get("settings") or {}).get("language") or "en")
+        language = str(results.settings.get("language") or "en")
     known_language(language)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -410,27 +389,3 @@ def write_report(
     write_markdown(results, short, language)
     write_summary(results, slide, language)
     return paths
-
-
-def read_results(folder: str | Path) -> dict[str, Any]:
-    """Return the content of a study folder's ``results.json``.
-
-    Raises:
-        LabelweaveError: there is none, or it is no JSON; one line.
-    """
-    path = Path(folder) / "results.json"
-    try:
-        results: Any = json.loads(path.read_text(encoding="utf-8"))
-    except NotADirectoryError:
-        raise LabelweaveError(f"{folder}: a file, expected a study's results folder") from None
-    except FileNotFoundError:
-        raise LabelweaveError(
-            f"{path}: no such file, expected the results of a study ('labelweave run')"
-        ) from None
-    except OSError as error:
-        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise LabelweaveError(f"{path}: cannot be read as JSON") from None
-    if not isinstance(results, dict):
-        raise LabelweaveError(f"{path}: found no keys, expected the results of a study")
-    return results

@@ -9,27 +9,29 @@ from rich.text import Text
 
 from labelweave._messages import Messages
 from labelweave.report._tables import fixed, printable
+from labelweave.results import KeyFigure, Results
 
 
-def value_lines(results: Mapping[str, Any]) -> list[str]:
-    """Return the three figures, what to label next and what to join, as far as results tell.
+def value_lines(results: Results) -> list[str]:
+    """Return the three figures, what to label next and what to join, as far as they are known.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
     """
     lines = []
-    decision = results.get("decision") or {}
-    figures = {figure["key"]: figure for figure in decision.get("figures", ())}
-    if figures:
-        lines.append(f"Decision: {decision['verdict']} ({decision['method']})")
-        lines.append("  " + "; ".join(filter(None, (_accuracy(figures), _cost(results)))))
+    found = results.recommended
+    if found.best is not None:
+        lines.append(f"Decision: {found.verdict} ({found.shown})")
+        accuracy = next((figure for figure in found.figures if figure.key == "accuracy"), None)
+        told = [part for part in (_accuracy(accuracy), _cost(results)) if part]
+        lines += ["  " + "; ".join(told)] if told else []
     lines += _labels(results)
-    plan = results.get("label_plan") or {}
+    plan = results.label_plan
     if plan.get("tasks"):
         best = plan["tasks"][0]
         rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
         lines.append(f"Label next: {best['task']} ({Messages().told(best['why'])}){rows}")
-    proposed = results.get("next_task") or {}
+    proposed = results.next_task
     then = [entry["task"] for entry in proposed.get("order", ())]
     if then and proposed.get("start"):
         lines.append(f"Start with: {', '.join(proposed['start'])}; then {', '.join(then)}")
@@ -55,30 +57,31 @@ def money_lines(money: Mapping[str, Any], say: Messages) -> list[str]:
     return lines
 
 
-def _accuracy(figures: Mapping[str, Any]) -> str:
-    value = figures["accuracy"]["value"]
-    if value is None:
+def _accuracy(figure: KeyFigure | None) -> str:
+    if figure is None or figure.mean is None:
         return ""
-    return f"mean of the main metrics {_ends(value, 100, 1, '+')} points"
+    factor = 100 if figure.unit == "fraction" else 1
+    return f"mean of the main metrics {_ends(vars(figure), factor, 1, '+')} points"
 
 
-def _cost(results: Mapping[str, Any]) -> str:
-    running = (results.get("money") or {}).get("running")
-    ratio = results["costs"].get("ratio")
+def _cost(results: Results) -> str:
+    running = results.money.get("running")
+    ratio = results.running.ratio if results.running else {}
     text = ""
-    if ratio and ratio["throughput"] and ratio["latency_1"]:
+    throughput, latency = ratio.get("throughput"), ratio.get("latency_1")
+    if throughput and latency:
         text = (
-            f"running: {ratio['throughput']:.1f} times the rows per second, "
-            f"{ratio['latency_1']:.2f} of the latency of a row"
+            f"running: {throughput:.1f} times the rows per second, "
+            f"{latency:.2f} of the latency of a row"
         )
     if running:
-        text += f", {running['saved']:,.2f} {results['money']['currency']} a year saved"
+        text += f", {running['saved']:,.2f} {results.money['currency']} a year saved"
     return text
 
 
-def _labels(results: Mapping[str, Any]) -> list[str]:
+def _labels(results: Results) -> list[str]:
     """Return the labels saved on the task where that is clearest, and the money of all."""
-    curves = results.get("label_curves") or {}
+    curves = results.label_curves
     sure: dict[str, float] = {}
     for name, curve in curves.items():
         needed, has = curve["needed"], curve["has"]
@@ -97,9 +100,9 @@ def _labels(results: Mapping[str, Any]) -> list[str]:
         f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels do "
         f"what {told} would do alone"
     )
-    total = (results.get("money") or {}).get("total")
+    total = results.money.get("total")
     if total:
-        line += f"; {_ends(total)} {results['money']['currency']} in all"
+        line += f"; {_ends(total)} {results.money['currency']} in all"
     return [line]
 
 

@@ -1,37 +1,34 @@
 """The decision on one slide: a picture of 1600 by 900 pixels."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from labelweave._files import replacing
 from labelweave._messages import Messages
-from labelweave.evaluation._recommendation import shown_method
-from labelweave.report._decision import Decision, decide, headline
-from labelweave.report._tables import printable
-from labelweave.results import Estimate, checked, difference, interval_level, verdict
+from labelweave.report._recommendation import FirstScreen, first_screen, headline
+from labelweave.report._tables import interval_level, printable
+from labelweave.results import Cell, Results
 
 SIZE, DPI = (1600, 900), 100
 INK, SOFT, LINE = "#1b1f24", "#59626d", "#dfe3e8"
 MOST_TASKS = 12
 
 
-def write_summary(results: Mapping[str, Any], path: str | Path, language: str = "en") -> None:
+def write_summary(results: Results, path: str | Path, language: str = "en") -> None:
     """Write the verdict, the three figures and the change on every task as a PNG of 1600 x 900.
 
     Where this machine has no font for the language, the picture is in English and says so.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         path: the file to write, replaced as a whole.
         language: the language of the texts, one of `languages()`.
 
     Raises:
-        LabelweaveError: the results are not those of a study, no such language, or the file
-            cannot be written.
+        LabelweaveError: no such language, or the file cannot be written.
     """
-    results = checked(results)
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -41,14 +38,14 @@ def write_summary(results: Mapping[str, Any], path: str | Path, language: str = 
     with style("summary"), rc_context({"font.family": families}), warnings.catch_warnings():
         figure = Figure(figsize=(SIZE[0] / DPI, SIZE[1] / DPI), dpi=DPI)
         figure.set_layout_engine("none")
-        decision = decide(results, say)
+        decision = first_screen(results, say)
         _write(figure, results, decision, say, note)
         _draw_changes(figure, results, say)
         with replacing(Path(path)) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
 
 
-def legible(results: Mapping[str, Any], language: str) -> tuple[Messages, list[str], str]:
+def legible(results: Results, language: str) -> tuple[Messages, list[str], str]:
     """Return the language of the picture, its fonts, and a note where it is another language.
 
     A name without a font is no reason to change the language.
@@ -60,16 +57,14 @@ def legible(results: Mapping[str, Any], language: str) -> tuple[Messages, list[s
     if fonts_for(alphabet) is None:
         say, note = Messages("en"), f"no font for '{language}' on this machine: in English"
         alphabet = "".join(map(str, say.texts.values()))
-    names = "".join(task["name"] for task in results["tasks"]) + results["study"]
+    names = "".join(task.name for task in results.tasks) + results.study
     return say, fonts_for(alphabet + names) or fonts_for(alphabet) or [BASE], note
 
 
-def _write(
-    figure: Any, results: Mapping[str, Any], decision: Decision, say: Messages, note: str
-) -> None:
+def _write(figure: Any, results: Results, decision: FirstScreen, say: Messages, note: str) -> None:
     from matplotlib import rcParams
 
-    figure.text(0.04, 0.93, printable(results["study"]), size=15, color=SOFT)
+    figure.text(0.04, 0.93, printable(results.study), size=15, color=SOFT)
     # a machine's font for other scripts seldom has a bold face: mixed weights look broken
     weight = "bold" if len(rcParams["font.family"]) == 1 else "normal"
     figure.text(0.04, 0.855, decision.verdict, size=26, weight=weight, color=INK)
@@ -84,19 +79,19 @@ def _write(
         below = [shown.interval] if shown.interval else []
         for j, line in enumerate([*below, *_lines(shown.assumption, 80, 3)][:3]):
             figure.text(0.04, top - 0.093 - 0.026 * j, line, size=11, color=SOFT)
-    last = f"labelweave {results['labelweave']}" + (f" · {note}" if note else "")
+    last = f"labelweave {results.labelweave}" + (f" · {note}" if note else "")
     figure.text(0.96, 0.03, last, size=10, color=SOFT, ha="right")
 
 
-def _draw_changes(figure: Any, results: Mapping[str, Any], say: Messages) -> None:
+def _draw_changes(figure: Any, results: Results, say: Messages) -> None:
     """Draw the change of the shown method against the baseline on every task."""
     from labelweave.report._drawing import name_ticks
     from labelweave.report._figures import BLACK, GREY, MARKERS
 
-    method = shown_method(results)
-    rows: Sequence[tuple[str, Estimate, str | None]] = [
-        (task["name"], difference(results, method, task), verdict(results, method, task))
-        for task in results["tasks"]
+    method = results.recommended.shown
+    rows: Sequence[tuple[str, Cell, str | None]] = [
+        (task.name, results.difference(method, task), results.verdict(method, task))
+        for task in results.tasks
     ]
     kept = sorted(rows, key=lambda row: -abs(row[1].mean or 0.0))[:MOST_TASKS]
     rows = [row for row in rows if row in kept]
@@ -118,7 +113,7 @@ def _draw_changes(figure: Any, results: Mapping[str, Any], say: Messages) -> Non
     axes.tick_params(labelsize=12)
     axes.grid(axis="x")
     level = interval_level(results)
-    title = say("summary.changes", method=method, baseline=results["baseline"], level=level)
+    title = say("summary.changes", method=method, baseline=results.baseline, level=level)
     for i, line in enumerate(_lines(title, 62, 2)):
         figure.text(0.56, 0.665 - 0.028 * i, line, size=13, color=INK)
     marks = {"gain": "▲", "negative transfer": "▼", "no difference": "●", "not enough data": "○"}

@@ -1,15 +1,30 @@
-"""The numbers of a study, read from its results: estimates, verdicts and means of the methods."""
+"""The figures of results as text and as tables: CSV and LaTeX."""
 
 import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from labelweave._files import write_text
-from labelweave.results import checked, estimate, method_names, verdict
+from labelweave.errors import listing
+from labelweave.results import Results, cell
 
 MARKS = {"gain": "▲", "negative transfer": "▼", "no difference": "·", "not enough data": "?"}
+
+
+def main_metrics(results: Results) -> str:
+    """Return the usual main metric, and the others with their tasks: "accuracy; f1 of 'edge'"."""
+    metrics: dict[str, list[str]] = {}
+    for task in results.tasks:
+        metrics.setdefault(task.main_metric, []).append(task.name)
+    usual = max(metrics, key=lambda metric: len(metrics[metric]))
+    others = [f"{metric} of {listing(of)}" for metric, of in metrics.items() if metric != usual]
+    return "; ".join([usual, *others])
+
+
+def interval_level(results: Results) -> str:
+    """Return the intervals' coverage in words, "95 %" unless the study's settings say otherwise."""
+    return f"{100 * results.level:g} %"
 
 
 def fixed(value: float | None, digits: int = 3, sign: str = "") -> str:
@@ -74,7 +89,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
+def write_csv(results: Results, path: str | Path) -> None:
     """Write one row for every method, task and metric; an empty field is "no data".
 
     Values are in the metric's own unit and unrounded; `difference` is the paired difference to
@@ -83,23 +98,22 @@ def write_csv(results: Mapping[str, Any], path: str | Path) -> None:
     the task's main metric only.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         path: the file to write, replaced as a whole.
 
     Raises:
-        LabelweaveError: the results are not those of a study, or the file cannot be written.
+        LabelweaveError: the file cannot be written.
     """
-    results = checked(results)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for method in method_names(results):
-        for task in results["tasks"]:
-            name = task["name"]
-            for metric in results["methods"][method].get(name, {}):
-                value = estimate(results, "methods", method, name, metric)
-                change = estimate(results, "differences", method, name, metric)
-                word = verdict(results, method, task) if metric == task["main_metric"] else None
+    for method in results.method_names:
+        for task in results.tasks:
+            name = task.name
+            for metric in results.methods[method].get(name, {}):
+                value = cell(results.methods, method, name, metric)
+                change = cell(results.differences, method, name, metric)
+                word = results.verdict(method, task) if metric == task.main_metric else None
                 writer.writerow(
                     (
                         *(method, name, metric),

@@ -9,18 +9,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from labelweave.report._decision import blind_spot, headline
+from labelweave.report._recommendation import blind_spot, headline
 from labelweave.report._sections import value_lines
-from labelweave.report._tables import MARKS, printable
-from labelweave.results import (
-    best_methods,
-    checked,
-    interval_level,
-    main_metrics,
-    method_names,
-    score,
-    verdict,
-)
+from labelweave.report._tables import MARKS, interval_level, main_metrics, printable
+from labelweave.results import Results, TaskFacts
 
 CODES = {
     "single_task": "ST",
@@ -41,7 +33,7 @@ NAME_WIDTH = 28
 UNBOUNDED = 100_000
 
 
-def print_results(results: Mapping[str, Any], console: Console) -> None:
+def print_results(results: Results, console: Console) -> None:
     """Print the verdict in words and one table: the main metric of every method on every task.
 
     A cell holds the metric in percent, half the width of its interval and the verdict's mark. The
@@ -49,14 +41,10 @@ def print_results(results: Mapping[str, Any], console: Console) -> None:
     codes for the methods, and last the same in several blocks.
 
     Args:
-        results: the content of a study's results.json.
+        results: of a study.
         console: where to print.
-
-    Raises:
-        LabelweaveError: the results are not those of a study.
     """
-    results = checked(results)
-    methods = method_names(results)
+    methods = results.method_names
     codes = {
         method: _code(method) or (method if len(method) <= 6 else f"method{i}")
         for i, method in enumerate(methods, 1)
@@ -82,32 +70,28 @@ def _code(method: str) -> str | None:
     return f"{CODES[name]}.{origin[:2]}" if origin and name in CODES else CODES.get(name)
 
 
-def _methods_as_rows(results: Mapping[str, Any], methods: Sequence[str]) -> Table:
-    table = _table("method", [task["name"] for task in results["tasks"]], 1)
+def _methods_as_rows(results: Results, methods: Sequence[str]) -> Table:
+    table = _table("method", [task.name for task in results.tasks], 1)
     for method in methods:
-        table.add_row(
-            _name(method), *(_cell(results, method, task, " ") for task in results["tasks"])
-        )
+        table.add_row(_name(method), *(_cell(results, method, task, " ") for task in results.tasks))
     return table
 
 
 def _tasks_as_rows(
-    results: Mapping[str, Any],
+    results: Results,
     methods: Sequence[str],
     names: Mapping[str, str],
     gap: str,
     padding: int = 1,
 ) -> Table:
     table = _table("task", [names[method] for method in methods], padding)
-    for task in results["tasks"]:
-        table.add_row(
-            _name(task["name"]), *(_cell(results, method, task, gap) for method in methods)
-        )
+    for task in results.tasks:
+        table.add_row(_name(task.name), *(_cell(results, method, task, gap) for method in methods))
     return table
 
 
 def _blocks(
-    results: Mapping[str, Any], methods: Sequence[str], codes: Mapping[str, str], console: Console
+    results: Results, methods: Sequence[str], codes: Mapping[str, str], console: Console
 ) -> list[Table]:
     """Return the fewest tables of about equal width that fit the console."""
     tables: list[Table] = []
@@ -139,11 +123,11 @@ def _name(text: str) -> Text:
     return Text(printable(text))
 
 
-def _cell(results: Mapping[str, Any], method: str, task: Mapping[str, Any], gap: str) -> Text:
-    found, word = score(results, method, task), verdict(results, method, task)
+def _cell(results: Results, method: str, task: TaskFacts, gap: str) -> Text:
+    found, word = results.score(method, task), results.verdict(method, task)
     if found.mean is None:
         return Text(f"no{gap}data", style="dim")
-    style = "bold" if method in best_methods(results, task) else ""
+    style = "bold" if method in results.best_methods(task) else ""
     # a space in place of the mark keeps the figures of a column in line
     cell = Text(f"{100 * found.mean:.1f}", style=style)
     cell.append(MARKS[word] if word else " ", style=STYLES.get(word or "", ""))
@@ -153,10 +137,10 @@ def _cell(results: Mapping[str, Any], method: str, task: Mapping[str, Any], gap:
     return cell
 
 
-def _legend(results: Mapping[str, Any]) -> list[str]:
+def _legend(results: Results) -> list[str]:
     return [
         "  ".join(f"{mark} {word}" for word, mark in MARKS.items())
-        + f"  (against {results['baseline']})",
+        + f"  (against {results.baseline})",
         f"{main_metrics(results)}; in percent, ± half the {interval_level(results)} interval; "
         "bold = best of the task, oracle aside",
     ]

@@ -1,6 +1,5 @@
 """Predictions of a saved model as a table."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +10,7 @@ from labelweave.data import InputEncoder
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._stack import load_model
 from labelweave.model import EncodedPredictor, probability_columns
+from labelweave.results import read_results
 from labelweave.tables import read_folder, read_table
 from labelweave.tasks import Binary, Multiclass
 
@@ -37,20 +37,13 @@ def find_model(
             f"{folder}: found neither model.json nor results.json, expected a model's folder or "
             f"the results folder of a study{inner}"
         )
-    from labelweave.evaluation import recommended_method
-
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        chosen = method or recommended_method(results)
-        models = {
-            (run["method"], run["seed"]): folder / "runs" / run["folder"] / "model"
-            for run in results["runs"]
-            if (folder / "runs" / run["folder"] / "model").exists()
-        }
-    except LabelweaveError as error:
-        raise LabelweaveError(f"{path}: {error}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise LabelweaveError(f"{path}: not the results of a study ({error!r})") from None
+    results = read_results(folder)
+    chosen = method or results.recommended.method
+    models = {
+        (run.method, run.seed): folder / "runs" / run.folder / "model"
+        for run in results.runs
+        if (folder / "runs" / run.folder / "model").exists()
+    }
     methods = sorted({name for name, _ in models})
     seeds = [s for name, s in models if name == chosen]
     if not seeds:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from command_line import CommandLine
 from faces_example import face, write_raf_db
+from study_example import as_json
 
 from labelweave.datasets import DataSet, Reader
 from labelweave.datasets._official import joined_tasks
@@ -159,7 +160,7 @@ def test_a_joined_study_runs(folder, cli: CommandLine):
     path.write_text(yaml.safe_dump(content(split={"test": 0.2}, training={"steps": 80})))
     assert "no label" not in cli("check", path).err
     assert cli("run", path, "--jobs", 1).code == 0
-    results = Study.from_file(path).compare(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).compare(jobs=1, progress=False))
     assert results["failures"] == []
     assert results["methods"]["multi_task"]["expression"]["accuracy"]["mean"] > 0.5
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from command_line import CommandLine
 from PIL import Image
+from study_example import as_json
 
 from labelweave.datasets import _drawn_faces as drawn_faces
 from labelweave.datasets._drawn_faces import (
@@ -92,7 +93,7 @@ def test_the_study_runs_from_drawing_to_results(tmp_path: Path, monkeypatch) -> 
     assert fold.train.annotations.counts("expression").tolist() == [8] * 7
     assert fold.train.annotations.co_labelled().loc["expression", "action_units"] == 0
     assert not set(fold.train.groups) & set(fold.test.groups)
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert results["failures"] == []
     units = results["methods"]["full"]["action_units"]
     on = pd.read_csv(tmp_path / "test.csv").iloc[:, 3:].to_numpy().mean()

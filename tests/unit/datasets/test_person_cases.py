@@ -7,6 +7,7 @@ import pytest
 import yaml
 from command_line import CommandLine
 from persons_example import ATTRIBUTES, PEOPLE, write_celeba, write_lfw, write_lfwa
+from study_example import as_json
 
 from labelweave.datasets._faces import read_celeba, read_lfw
 from labelweave.datasets._official import most_frequent, shared_parts
@@ -169,6 +170,6 @@ def test_celeba_and_lfw_join_from_the_command_line_to_results(
     attributes = next(task for task in fold.train.annotations.tasks if task.name == "attributes")
     assert attributes.labels == (*ATTRIBUTES, "No_Beard")  # 'Male' is one label of both
     assert not set(fold.train.groups) & set(fold.test.groups)
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert results["failures"] == []
     assert results["methods"]["full"]["attributes"]["accuracy"]["n"] > 0

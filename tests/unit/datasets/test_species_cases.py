@@ -7,6 +7,7 @@ import pytest
 import yaml
 from command_line import CommandLine
 from species_example import ANIMALS, MARKS, PREDICATES, SPECIES, write_awa2, write_cub
+from study_example import as_json
 from test_person_cases import message
 
 from labelweave.datasets._species import read_awa2, read_cub
@@ -139,6 +140,6 @@ def test_cub_runs_from_the_command_line_to_results(tmp_path: Path, cli: CommandL
     assert len(fold.train.annotations) == 3 + 9
     assert len(fold.test.index) == 15
     assert [relation.name for relation in fold.relations] == ["species->attributes"]
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert results["failures"] == []
     assert results["methods"]["full"]["species"]["accuracy"]["n"] == 15

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 from rich.console import Console
-from study_example import tables, write_study
+from study_example import as_json, tables, write_study
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
@@ -100,7 +100,7 @@ def test_a_study_of_one_task_has_a_folder_of_its_own_and_the_same_test_rows(
         "--tasks: found ' ,', expected names with commas"
     )
     alone = Study.from_file(study, only=["kind"], methods=["multi_task"])
-    results = alone.run(jobs=1, progress=False)
+    results = as_json(alone.run(jobs=1, progress=False))
     assert alone.output == study.parent / "runs" / "parts.kind"
     assert [task["name"] for task in results["tasks"]] == ["kind"]
     whole, part = Study.from_file(study).first_split(), alone.first_split()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.isotonic import isotonic_regression
-from study_example import content, write_study
+from study_example import as_json, content, write_study
 
 from labelweave.annotations import Annotations
 from labelweave.data._label_masking import label_order
@@ -129,7 +129,7 @@ def test_what_the_curve_cannot_tell_is_not_told() -> None:
     assert told["needed"]["mean"] is None
     assert told["saved"] is None
     assert told["beyond"] == 1000
-    assert told["note"] == "not reached with 1,000 labels, as far as the curve may go on"
+    assert told["note"] == "not reached with 1,000 labels, the limit of the extrapolation"
     json.dumps(told, allow_nan=False)
 
 
@@ -186,7 +186,7 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
     path = write_study(
         tmp_path, label_curves={"shares": [0.3]}, seeds=2, prices=prices, training=training
     )
-    results = Study.from_file(path).run(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).run(jobs=1, progress=False))
     for name, curve in results["label_curves"].items():
         assert curve["method"] == "full"
         shares = [point["share"] for point in curve["points"]]
@@ -201,7 +201,7 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
     money = results["money"]
     assert money["labels"]["kind"]["price"] == 2.5
     assert "form" not in money["labels"]
-    costs = results["costs"]
+    costs = results["running"]
     assert money["running"]["single"] == pytest.approx(
         5e6 / costs["single"]["rows_per_second"] / 3600 * 0.35
     )
@@ -214,7 +214,7 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
         assert 0 < taken["p50"] <= taken["p95"]
     written = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
     assert written == results
-    again = Study.from_file(path).run(jobs=1, progress=False)
+    again = as_json(Study.from_file(path).run(jobs=1, progress=False))
     assert {k: v for k, v in again.items() if k != "created"} == {
         k: v for k, v in results.items() if k != "created"
     }

@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from command_line import CommandLine
 from numpy.testing import assert_allclose
+from report_example import recommended
 from study_example import write_study
 from test_label_curves import law, replicates
 
@@ -13,8 +15,9 @@ from labelweave.experiments import Study
 from labelweave.experiments._active_learning import rows_to_label, task_plan
 from labelweave.experiments._label_curves import Point, TaskCurve, shown, task_curve, total_saved
 from labelweave.experiments._sections import PricesSection
-from labelweave.experiments._value import decide
+from labelweave.experiments._value import with_value
 from labelweave.relations import TaskPair, order_tasks
+from labelweave.results import Cell, Results, TaskFacts
 
 
 def curve(target: float, scale: float = 1.0) -> TaskCurve:
@@ -107,10 +110,9 @@ def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
     assert len(pd.read_csv(tmp_path / "runs/parts/label_next.csv")) == 7
     assert "Decision: " in answer.out
     results = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
-    assert results["money"] is None
-    assert "label_curves" not in results
-    figures = {figure["key"]: figure for figure in results["decision"]["figures"]}
-    assert figures["labels"]["value"] is None
+    assert results["money"] == results["label_curves"] == {}
+    figures = {figure["key"]: figure for figure in results["recommendation"]["figures"]}
+    assert figures["labels"]["mean"] is None
     assert figures["cost"]["unit"] == "times the rows per second"
 
 
@@ -125,21 +127,24 @@ def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
         (["no difference", "not enough data"], "cannot tell"),
     ],
 )
-def test_the_verdict_follows_from_the_tasks(words: list[str], verdict: str) -> None:
-    change = {"accuracy": {"mean": 0.1, "low": 0.05, "high": 0.15}}
-    results = {
-        "baseline": "single_task",
-        "tasks": [{"name": name, "main_metric": "accuracy"} for name in "ab"],
-        "verdicts": {"full": dict(zip("ab", words, strict=True))},
-        "differences": {"full": {"a": change, "b": change}},
-        "costs": {}, "failures": [], "seeds": [0, 1],
-    }  # fmt: skip
-    found = decide(results, "full", [], {}, 0.95)
-    assert found["verdict"] == verdict
-    assert [figure["key"] for figure in found["figures"]] == ["accuracy", "labels", "cost"]
-    assert {"key": "few_seeds", "values": {"seeds": 2}} in found["risks"]
-    named = [r["values"]["task"] for r in found["reasons"] if r["key"] == "gain"]
-    assert named == [name for name, word in zip("ab", words, strict=True) if word == "gain"]
+def test_the_verdict_follows_from_the_tasks(words: list[Any], verdict: str) -> None:
+    change = {"accuracy": Cell(0.1, 0.05, 0.15)}
+    results = recommended(
+        Results(
+            "parts",
+            (TaskFacts("a", "accuracy"), TaskFacts("b", "accuracy")),
+            {"full": {"a": change, "b": change}},
+            verdicts={"full": dict(zip("ab", words, strict=True))},
+            differences={"full": {"a": change, "b": change}},
+            seeds=(0, 1),
+        )
+    )
+    found = with_value(results, "full", [], {}, 0.95)
+    assert found.verdict == verdict
+    assert [figure.key for figure in found.figures] == ["accuracy", "labels", "cost"]
+    assert found.of_best is not None
+    gains = tuple(name for name, word in zip("ab", words, strict=True) if word == "gain")
+    assert found.of_best.gains == gains
 
 
 def test_only_savings_that_are_shown_are_added_up() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from report_example import example_results, with_value
-from study_example import write_study
+from study_example import as_json, write_study
 
 from labelweave._messages import Messages
 from labelweave.annotations import Annotations
@@ -10,7 +10,7 @@ from labelweave.experiments._results import left_behind, state
 from labelweave.fitting._networks import task_fits
 from labelweave.fitting._split import Rows
 from labelweave.networks import MultiTaskNetwork, backbone
-from labelweave.report._figures import advice, cosine_map, shown, task_rows
+from labelweave.report._figures import advice, cosine_map, task_rows, watched
 from labelweave.tasks import Binary, Multiclass
 
 KIND, SICK = Multiclass("kind", ("a", "b")), Binary("sick")
@@ -72,7 +72,7 @@ def test_a_study_tells_of_every_joint_method(tmp_path):
         tmp_path, split={"test": 60, "validation": 40}, methods=["multi_task"], seeds=2
     )
     study = Study.from_file(path)
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert list(results["left_behind"]) == ["multi_task"]
     found = results["left_behind"]["multi_task"]
     assert list(found["tasks"]) == ["kind", "form"]
@@ -94,13 +94,13 @@ def test_runs_of_an_earlier_version_tell_nothing():
             return {"seconds": 1.0}
 
     assert left_behind({"multi_task": [Old()]}) == {}
-    assert shown({"left_behind": {}}, "full") is None
+    assert watched(example_results(1, 2, 1, large_table=False), "full") is None
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_the_report_gives_one_sentence_a_task_that_is_not_fine(language):
     say = Messages(language)
-    found = with_value(example_results(6, 5, 2, large_table=False))["left_behind"]["full"]
+    found = with_value(example_results(6, 5, 2, large_table=False)).left_behind["full"]
     told = advice(found, say)
     assert len(told) == 5
     assert all(sum(name in text for text in told) for name in ("species", "shape", "apex_form"))

@@ -1,6 +1,7 @@
 """From runs to results, where the runs of a method differ."""
 
 from labelweave.experiments._results import _curve
+from labelweave.results import LossTerms
 
 
 class Run:
@@ -20,8 +21,5 @@ def test_loss_curves_are_means_over_the_seeds_that_have_the_term():
     }
     for runs in ([first, second, None], [second, first, None]):
         found = _curve([Run(curve) for curve in runs])
-        assert found == {
-            "step": [1, 2],
-            "terms": {"supervised/a": [2.0, 1.0], "matching/a->b": [0.3, 0.1]},
-        }
+        assert found == LossTerms((1, 2), {"supervised/a": (2.0, 1.0), "matching/a->b": (0.3, 0.1)})
     assert _curve([Run(None)]) is None

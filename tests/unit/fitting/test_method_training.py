@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_example import write_study
+from study_example import as_json, write_study
 
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError
@@ -31,7 +31,7 @@ def keys(folder: Path, **changes: object) -> dict[str, str]:
 
 def test_an_method_has_a_training_of_its_own(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path, methods=["multi_task", OWN]))
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert set(results["methods"]) == {"single_task", "multi_task", "mine"}
     assert results["method_titles"]["mine"].endswith("; sampling equal; weighting mgda")
     means = [
@@ -39,13 +39,15 @@ def test_an_method_has_a_training_of_its_own(tmp_path: Path) -> None:
     ]
     assert not np.isclose(*means)
     # the same training, given to the whole study, is the same run
-    whole = Study.from_file(
-        write_study(
-            tmp_path / "whole",
-            methods=["multi_task"],
-            training={"steps": 40, "batch_size": 32, **OWN["training"]},  # type: ignore[dict-item]
-        )
-    ).compare(jobs=1, progress=False)
+    whole = as_json(
+        Study.from_file(
+            write_study(
+                tmp_path / "whole",
+                methods=["multi_task"],
+                training={"steps": 40, "batch_size": 32, **OWN["training"]},  # type: ignore[dict-item]
+            )
+        ).compare(jobs=1, progress=False)
+    )
     assert whole["methods"]["multi_task"] == results["methods"]["mine"]
 
 

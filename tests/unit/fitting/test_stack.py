@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from study_example import write_study
+from study_example import as_json, write_study
 
 from labelweave import MultiTaskClassifier
 from labelweave.errors import LabelweaveError
@@ -84,9 +84,9 @@ def test_a_study_trains_them_where_it_names_them(tmp_path):
     assert not {"coupled", "student", "best_single_task"} & set(
         Study.from_file(write_study(tmp_path / "all", methods=None)).methods
     )
-    results = study.compare(jobs=1, progress=False)
+    results = as_json(study.compare(jobs=1, progress=False))
     assert list(results["methods"]) == study.methods
-    again = Study.from_file(path).compare(jobs=1, progress=False)
+    again = as_json(Study.from_file(path).compare(jobs=1, progress=False))
     assert again["methods"] == results["methods"]
     teachers = [run for run in results["runs"] if run["method"] == "student"]
     assert len(teachers) == 1

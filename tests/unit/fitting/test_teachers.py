@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from study_example import tables, write_study
+from study_example import as_json, tables, write_study
 
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
@@ -26,7 +26,7 @@ def study_file(folder: Path, **changes: Any) -> Path:
 
 
 def run(path: Path) -> dict[str, Any]:
-    return Study.from_file(path).compare(jobs=1, progress=False)
+    return as_json(Study.from_file(path).compare(jobs=1, progress=False))
 
 
 def folders(path: Path) -> dict[str, int]:

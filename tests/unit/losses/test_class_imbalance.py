@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from study_example import content, write_study
+from study_example import as_json, content, write_study
 from torch.nn import functional as F
 
 from labelweave.class_priors import labelled_prior, log_odds, score_prior
@@ -168,10 +168,10 @@ def rare_study(folder, loss, **changes):
 
 def test_a_study_trains_with_losses_of_its_own(tmp_path):
     plain = rare_study(tmp_path / "plain", "cross_entropy", methods=["multi_task"])
-    found = {"plain": plain.compare(jobs=1, progress=False)}
+    found = {"plain": as_json(plain.compare(jobs=1, progress=False))}
     for loss in ("balanced_softmax", "focal"):
         study = rare_study(tmp_path / loss, loss, methods=["multi_task", "full"])
-        found[loss] = study.compare(jobs=1, progress=False)
+        found[loss] = as_json(study.compare(jobs=1, progress=False))
         assert not found[loss]["failures"]
     for loss in ("balanced_softmax", "focal"):
         for method in ("single_task", "multi_task"):

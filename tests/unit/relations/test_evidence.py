@@ -136,7 +136,7 @@ def test_a_rare_label_follows_the_relation():
     found = evaluate_relation(relation, p, labels, **QUICK)
     rare = found.per_label[1]
     assert (rare.n, rare.keep) == (10, True)
-    assert rare.reason.endswith("not to be judged by itself")
+    assert rare.reason.endswith("too few to judge alone")
     labels[:, 1] = -1
     nothing = evaluate_relation(relation, p, labels, **QUICK).per_label[1]
     assert (nothing.n, nothing.lift, nothing.keep) == (0, None, True)

@@ -98,7 +98,7 @@ def test_without_evidence_tasks_are_trained_apart():
     assert [pair.gain for pair in ranking] == [0, 0]
     found = propose(ranking)
     assert found.tasks == ()
-    assert found.reason == "no pair of tasks has evidence of a gain: train them apart"
+    assert found.reason == "no pair of tasks shows evidence of a gain: train each task alone"
     assert propose([]).apart == {}
 
 
@@ -109,7 +109,7 @@ def test_a_giver_whose_rows_all_carry_the_receiver_adds_nothing():
     whole = Annotations(annotations.tasks, labels)
     pairs = {p.receiver: p for p in rank_pairs(whole, [evidence_of("kind", "signs")])}
     assert pairs["kind"].gain == 0
-    assert pairs["kind"].reason == "no row carries labels of 'signs' without those of 'kind'"
+    assert pairs["kind"].reason == "every row with labels of 'signs' also has labels of 'kind'"
     assert pairs["signs"].gain > 0
 
 

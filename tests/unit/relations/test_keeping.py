@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_example import write_study
+from study_example import as_json, write_study
 from test_relating import TABLE, world
 
 from labelweave._messages import Message
@@ -69,7 +69,7 @@ def test_a_study_finds_its_relations_once(tmp_path, monkeypatch):
     path = write_study(
         tmp_path, methods=METHODS, seeds=[3, 4], relatedness={"from": "all", "folds": 2}
     )
-    first = Study.from_file(path).run(jobs=1, progress=False)
+    first = as_json(Study.from_file(path).run(jobs=1, progress=False))
     kept = sorted((tmp_path / "runs" / "parts" / "relatedness").iterdir())
     # all and predictions of both seeds, and the given table judged on the first
     assert [each.name.rpartition("-")[0] for each in kept] == [
@@ -81,7 +81,7 @@ def test_a_study_finds_its_relations_once(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(relating, "relate", fail)
-        again = Study.from_file(path).run(jobs=1, progress=False)
+        again = as_json(Study.from_file(path).run(jobs=1, progress=False))
     assert again | {"created": 0} == first | {"created": 0}
     # another setting is another content
     changed = write_study(

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from study_example import content, tables, write_study
+from study_example import as_json, content, tables, write_study
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
@@ -159,7 +159,7 @@ def noisy_study(folder):
 
 def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
     path = noisy_study(tmp_path)
-    results = Study.from_file(path).run(jobs=1, progress=False)
+    results = as_json(Study.from_file(path).run(jobs=1, progress=False))
     assert list(results["methods"]) == ["single_task", "multi_task", "full.predictions.noise"]
     assert not results["failures"]
     assert results["method_titles"]["full.predictions.noise"].endswith("label noise estimated")

@@ -139,7 +139,7 @@ def test_a_noisy_or_that_tells_news_is_among_the_relations() -> None:
     found = relate(annotations, predictions, knowledge=[expert], origin="knowledge")
     assert np.array_equal(found.relations[0].weights, expert.weights)
     found = relate(annotations, predictions, [("modes", "fails")], origin="annotations")
-    assert found.left_out == {"modes->fails": "no row carries labels of both tasks"}
+    assert found.left_out == {"modes->fails": "no row has labels for both tasks"}
 
 
 def test_the_same_seed_gives_the_same_relatedness() -> None:

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import pytest
+from report_example import recommended
 from test_report import small
 
 from labelweave._messages import Messages
-from labelweave.evaluation._recommendation import joining, shown_method
-from labelweave.report import decide
-from labelweave.results import checked
+from labelweave.evaluation import joining
+from labelweave.report import first_screen
+from labelweave.results import Finding, KeyFigure, MethodCosts, RunningCosts
 
 GAIN, HARM, SAME, UNCLEAR = "gain", "negative transfer", "no difference", "not enough data"
 
@@ -26,76 +29,73 @@ def study(full, **more):
     ],
 )
 def test_the_verdict_follows_from_the_tasks(verdicts, key):
-    assert joining(checked(study(verdicts)), "full") == key
-    assert decide(study(verdicts)).verdict == Messages()(f"decision.{key}")
+    assert joining(study(verdicts), "full") == key
+    assert first_screen(study(verdicts)).verdict == Messages()(f"decision.{key}")
 
 
 def test_without_a_joint_method_or_a_baseline_nothing_can_be_told():
-    assert decide(small({"single_task": [0.5]})).key == "cannot tell"
-    assert decide(small({"full": [0.5]})).key == "cannot tell"
+    assert small({"single_task": [0.5]}).recommended.verdict == "cannot tell"
+    assert small({"full": [0.5]}).recommended.verdict == "cannot tell"
 
 
 def test_figures_are_made_of_what_there_is():
-    told = decide(study([GAIN, SAME]))
+    told = first_screen(study([GAIN, SAME]))
     assert [figure.measured for figure in told.figures] == [True, False, False]
     # the mean of +10 and +1 points
-    assert told.figures[0].value == "+5.50 points"
+    assert told.figures[0].value == "+5.5 points"
     assert told.figures[1].value == told.figures[2].value == "not measured"
     assert told.figures[1].assumption == "this study has no label curves"
-    costs = {"single_task": {"seconds": 8.0}, "full": {"seconds": 4.0}}
+    costs = {"single_task": MethodCosts(8.0), "full": MethodCosts(4.0)}
     saved = {"t0": {"saved": {"mean": 100.0}}, "t1": {"saved": None}}
-    told = decide(study([GAIN, SAME], costs=costs, label_curves=saved))
+    results = recommended(study([GAIN, SAME]), costs=costs, label_curves=saved)
+    told = first_screen(results)
     assert [f.value for f in told.figures[1:]] == ["100 labels", "0.50 times today's"]
     assert "prediction was not measured" in told.figures[2].assumption
-    told = decide(study([GAIN, SAME], costs=costs | {"ratio": {"latency_256": 0.2}}))
+    told = first_screen(recommended(results, running=RunningCosts({}, {}, {"latency_256": 0.2})))
     assert told.figures[2].value == "0.20 times today's"
 
 
 GIVEN = {
     "verdict": "join some",
-    "method": "multi_task",
-    "figures": [
-        {"key": "accuracy", "value": {"mean": 0.0714, "low": 0.05, "high": 0.1},
-         "unit": "fraction", "assumption": "mean over the tasks"},
-        {"key": "labels", "value": {"mean": 1234.0, "low": 900.0, "high": None},
-         "unit": "labels", "assumption": "of the curves"},
-        {"key": "cost", "value": {"mean": 330.4, "low": None, "high": None},
-         "unit": "EUR a year", "assumption": "5,000,000 rows a year"},
-    ],
-    "reasons": [
-        {"key": "gain", "values": {"task": "t0", "mean": 0.1, "low": 0.0, "high": 0.2}},
-        {"key": "labels_saved", "values": {"task": "t0", "saved": 1234.0, "low": 900.0, "has": 64}},
-        {"key": "labels_saved", "values": {"task": "t1", "saved": None, "low": 50.0, "has": 64}},
-        {"key": "new_reason", "values": {"tasks": ["t0"], "share": 0.25}},
-    ],
-    "risks": [{"key": "extrapolated", "values": {"tasks": ["t0", "t1"]}}, {"key": "new_risk"}],
-}  # fmt: skip
+    "shown": "multi_task",
+    "figures": (
+        KeyFigure("accuracy", "fraction", 0.0714, 0.05, 0.1, "mean over the tasks"),
+        KeyFigure("labels", "labels", 1234.0, 900.0, None, "of the curves"),
+        KeyFigure("cost", "EUR a year", 330.4, assumption="5,000,000 rows a year"),
+    ),
+    "reasons": (
+        Finding("labels_saved", {"task": "t0", "saved": 1234.0, "low": 900.0, "has": 64}),
+        Finding("labels_saved", {"task": "t1", "saved": None, "low": 50.0, "has": 64}),
+        Finding("new_reason", {"tasks": ["t0"], "share": 0.25}),
+    ),
+    "risks": (Finding("extrapolated", {"tasks": ["t0", "t1"]}), Finding("new_risk")),
+}
 
 
 def test_what_the_results_decide_is_said_in_both_languages():
     means = {"single_task": [0.5, 0.5], "full": [0.6, 0.51], "multi_task": [0.5, 0.5]}
-    results = checked(small(means, {"full": [GAIN, SAME]}, decision=GIVEN))
-    assert shown_method(results) == "multi_task"
-    told = decide(results)
-    assert told.key == "join some"
+    results = small(means, {"full": [GAIN, SAME]})
+    results = replace(results, recommendation=replace(results.recommended, **GIVEN))
+    told = first_screen(results)
+    assert told.verdict == Messages()("decision.join some")
     assert [(f.value, f.interval, f.assumption) for f in told.figures] == [
-        ("+7.14 points", "+5.00 to +10.00", "mean over the tasks"),
+        ("+7.1 points", "+5.0 to +10.0", "mean over the tasks"),
         ("1,234 labels", "at least 900", "of the curves"),
         ("330 EUR a year saved", "", "5,000,000 rows a year"),
     ]
     assert told.reasons[-3:] == (
-        "t0: single-task models would need 1,234 labels more than the 64 there are, at least 900.",
-        "t1: single-task models would need at least 50 labels more than the 64 there are; how "
-        "many, the curve cannot tell.",
+        "t0: single-task models would need 1,234 more labels (at least 900); there are 64.",
+        "t1: single-task models would need at least 50 more labels; there are 64. The curve gives "
+        "no upper limit.",
         "new_reason: tasks 't0', share 0.250",
     )
     assert told.risks[-2:] == (
-        "Labels saved on 't0', 't1' are beyond what was measured: the curve is carried on.",
+        "Labels saved on 't0', 't1' are extrapolated beyond the measured part of the curve.",
         "new_risk",
     )
-    japanese = decide(results, Messages("ja"))
+    japanese = first_screen(results, Messages("ja"))
     assert [figure.value for figure in japanese.figures] == [
-        "+7.14ポイント", "1,234件", "330EUR （年間の節約額）",
+        "+7.1ポイント", "1,234件", "330EUR （年間の節約額）",
     ]  # fmt: skip
     assert japanese.figures[1].interval == "900以上"
     assert "実測" in japanese.figures[2].assumption
@@ -103,9 +103,9 @@ def test_what_the_results_decide_is_said_in_both_languages():
 
 def test_few_seeds_and_failed_runs_are_risks():
     failed = [{"method": "full", "seed": 1, "error": "out of memory"}]
-    told = decide(study([GAIN, SAME], seeds=[0, 1, 2], failures=failed))
+    told = first_screen(study([GAIN, SAME], seeds=[0, 1, 2], failures=failed))
     assert told.risks == (
-        "3 seeds say little of how training varies.",
+        "3 seeds give only a rough idea of how training varies.",
         "1 run failed: its method is not in the comparison.",
     )
-    assert decide(study([GAIN, SAME], seeds=[0, 1, 2, 3, 4])).risks == ()
+    assert first_screen(study([GAIN, SAME], seeds=[0, 1, 2, 3, 4])).risks == ()

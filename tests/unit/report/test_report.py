@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib as mpl
@@ -13,16 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
-from report_example import example_results
+from report_example import example_results, recommended, results_of, with_value
 from rich.console import Console
 
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation._recommendation import best_coupled_method, recommended_method
-from labelweave.report import headline, print_results, reasons, risks, write_csv, write_html
-from labelweave.report._decision import blind_spot
+from labelweave.report import (
+    headline,
+    print_results,
+    reasons,
+    risks,
+    write_csv,
+    write_html,
+)
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
-from labelweave.results import Estimate, checked, mean_scores, method_names
+from labelweave.report._recommendation import blind_spot
+from labelweave.results import FORMAT, Cell, LossTerms, Results
 
 VOID = {"meta", "br", "wbr"}
 NASTY = '<b>&"'
@@ -56,6 +63,11 @@ class Page(HTMLParser):
 
 
 def small(means, verdicts=None, **more):
+    """The results of `table`."""
+    return results_of(table(means, verdicts, **more))
+
+
+def table(means, verdicts=None, **more):
     """A study from {method: means by task}; differences are exact, intervals +-.01."""
 
     def cell(mean):
@@ -89,7 +101,7 @@ def small(means, verdicts=None, **more):
 
 
 def renamed(results, old, new):
-    return json.loads(json.dumps(results).replace(json.dumps(old), json.dumps(new)))
+    return Results.from_json(results.to_json().replace(json.dumps(old), json.dumps(new)))
 
 
 def printed(results, width):
@@ -124,15 +136,15 @@ def test_html_fetches_nothing(page):
 def test_html_holds_every_part(page):
     results, read = example_results(), Page(page)
     for part in ("Verdict", "Coverage", "Relations between tasks", "Results", "Label curves",
-                 "Calibration", "Costs", "Learning curves", "What was left out, and why",
+                 "Calibration", "Costs", "Learning curves", "Left out",
                  "How to reproduce"):  # fmt: skip
         assert part in read.text
     assert headline(results) in read.text
     assert all(told in read.text for told in [*reasons(results), *risks(results)])
-    for told in (results["notes"][0], results["command"], "loss is no longer finite", "2.13.0+cpu"):
+    for told in (results.notes[0], results.command, "loss is no longer finite", "2.13.0+cpu"):
         assert told in read.text
     assert "learning_rate: 0.001" in read.text
-    pictures = len(results["tasks"]) + len(results["relations"]) + len(results["curves"])
+    pictures = len(results.tasks) + len(results.relations) + len(results.curves)
     assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
 
 
@@ -146,8 +158,7 @@ def test_html_is_deterministic_and_ignores_the_users_style(page, tmp_path):
 def test_names_are_escaped_everywhere(tmp_path):
     results = example_results(2, 5, 1, large_table=False)
     results = renamed(renamed(results, "species", NASTY), "herbarium_south", NASTY)
-    results["study"] = results["command"] = NASTY
-    results["notes"], results["settings"] = [NASTY], {NASTY: NASTY}
+    results = replace(results, study=NASTY, command=NASTY, notes=(NASTY,), settings={NASTY: NASTY})
     write_html(results, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     read = Page(page)
@@ -168,7 +179,7 @@ def test_any_name_of_a_task_comes_through(name, tmp_path_factory):
 
 @pytest.mark.parametrize(("tasks", "methods", "seeds"), [(1, 1, 1), (30, 2, 2)])
 def test_html_of_small_and_wide_studies(tasks, methods, seeds, tmp_path):
-    results = example_results(tasks, methods, seeds) | {"relations": []}
+    results = replace(example_results(tasks, methods, seeds), relations=())
     write_html(results, tmp_path / "report.html")
     read = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     told = "1 task · 1 method · 1 seed ·" if tasks == 1 else "30 tasks · 2 methods · 2 seeds ·"
@@ -176,7 +187,7 @@ def test_html_of_small_and_wide_studies(tasks, methods, seeds, tmp_path):
 
 
 def test_html_of_the_required_keys_only_says_no_data(tmp_path):
-    results = small({"single_task": [0.5, None], "full": [None, float("nan")]}, coverage=None)
+    results = small({"single_task": [0.5, None], "full": [None, float("nan")]})
     write_html(results, tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
     overview = text[text.index("oracle aside") : text.index("What the methods are")]
@@ -217,7 +228,7 @@ def test_heat_map_names_at_most_60_classes(n, shown, tmp_path):
 
 
 def test_interval_plot_tells_its_numbers_and_marks_missing_ones():
-    rows = [("single_task", Estimate(0.5, 0.4, 0.6), None), ("full", Estimate(), "not enough data")]
+    rows = [("single_task", Cell(0.5, 0.4, 0.6), None), ("full", Cell(), "not enough data")]
     svg = interval_plot("size $x$", "accuracy", rows, 0.5, "key")
     assert (
         'aria-label="accuracy of size $x$: single_task 0.500 (0.400 to 0.600), full no data"' in svg
@@ -226,7 +237,7 @@ def test_interval_plot_tells_its_numbers_and_marks_missing_ones():
 
 
 def test_loss_curves_keep_the_line_of_a_term_in_every_method():
-    curve = {"step": [0, 1], "terms": {"b": [2.0, 1.0]}}
+    curve = LossTerms((0, 1), {"b": (2.0, 1.0)})
     alone, beside = (
         loss_curves("x", curve, ["b"], "key"),
         loss_curves("x", curve, ["a", "b"], "key"),
@@ -234,7 +245,7 @@ def test_loss_curves_keep_the_line_of_a_term_in_every_method():
     colours = [set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) for svg in (alone, beside)]
     assert colours[0] - colours[1] == {"#0072b2"}
     assert "b from 2 to 1" in alone
-    negative = {"step": [0, 1], "terms": {"b": [-2.0, 1.0], "none": [None, None]}}
+    negative = LossTerms((0, 1), {"b": (-2.0, 1.0), "none": (None, None)})
     assert "−2" in loss_curves("x", negative, ["b", "none"], "key")
 
 
@@ -259,23 +270,25 @@ def test_headline_of_a_gain():
         "full against single_task: gain on 1 of 2 tasks, negative transfer on none; "
         "t0 .61 -> .88 (+.27, 95 % interval .26 to .28)"
     )
-    assert recommended_method(results) == best_coupled_method(results) == "full"
+    assert results.recommended.method == results.recommended.best == "full"
 
 
 def test_how_small_a_change_could_be_seen_is_told_where_none_is_shown():
-    results = small(
+    given = table(
         {"single_task": [0.5, 0.6, 0.7], "full": [0.6, 0.6, 0.7]},
         {"full": ["gain", "no difference", "not enough data"]},
     )
-    assert blind_spot(results) is None  # results that do not say
+    assert blind_spot(results_of(given)) is None  # results that do not say
     for name, detectable in {"t0": 0.3, "t1": 0.021, "t2": 0.12}.items():
-        results["differences"]["full"][name]["accuracy"]["detectable"] = detectable
+        given["differences"]["full"][name]["accuracy"]["detectable"] = detectable
+    results = results_of(given)
     assert blind_spot(results) == (
-        "full shows no change on 2 of 3 tasks: with 100 test labels and 3 seeds only one over 12.0 "
-        "points could be seen on t2, over less on the others"
+        "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
+        "only detect changes above 12.0 points on t2, and smaller ones on the others"
     )
-    assert "only one over 12.0 points" in " ".join(printed(results, 80).split())
-    results["verdicts"]["full"] = dict.fromkeys(["t0", "t1", "t2"], "gain")
+    assert "detect changes above 12.0 points" in " ".join(printed(results, 80).split())
+    every = {"full": dict.fromkeys(["t0", "t1", "t2"], "gain")}
+    results = recommended(results, verdicts=every)
     assert blind_spot(results) is None
 
 
@@ -291,14 +304,14 @@ def test_headline_of_a_harmful_best_method_recommends_another():
     )
     assert reasons(results) == [
         "Mean of the main metrics: multi_task 0.575; single_task 0.550, full 0.650.",
-        "multi_task shows a gain on 1 of 2 tasks, negative transfer on none, not enough data on "
+        "multi_task: gain on 1 of 2 tasks, negative transfer on none, not enough data on "
         "1 ('t1'); t0 .60 -> .65 (+.05, 95 % interval .04 to .06).",
         "full is ruled out by negative transfer on 1 ('t1').",
-        "It takes 1 network in place of 2.",
+        "It uses 1 network instead of 2.",
     ]
     assert risks(results) == [
-        "It is chosen by the test rows' means: among methods that do alike, the best looks a "
-        "little better than it is."
+        "The method is chosen by its mean on the test rows. Among similar methods, the best one "
+        "looks slightly better than it is."
     ]
 
 
@@ -307,7 +320,7 @@ def test_headline_falls_back_to_the_baseline():
         {"single_task": [0.6], "full": [0.5], "multi_task": [0.58]},
         {"full": ["negative transfer"], "multi_task": ["no difference"]},
     )
-    assert recommended_method(results) == "single_task"
+    assert results.recommended.method == "single_task"
     assert headline(results) == (
         "multi_task against single_task: gain on none of 1 task, negative transfer on none; "
         "t0 .60 -> .58 (-.02, 95 % interval -.03 to -.01). Recommended: single_task"
@@ -321,15 +334,14 @@ def test_headline_tells_where_a_control_is_ahead():
          "shuffled_relations": [0.6, 0.6]},
         {"full": ["gain", "gain"]},
     )  # fmt: skip
-    assert recommended_method(results) == "full"
+    assert results.recommended.method == "full"
     assert headline(results).endswith(
-        ". The control post_hoc has a higher mean than full on 2 of 2 tasks, "
-        "with the intervals apart on 1 ('t0')"
+        ". The control post_hoc scores higher than full on 2 of 2 tasks, clearly on 1 ('t0')"
     )
     assert "strong_single_task" not in headline(results)
     assert risks(results)[0] == (
-        "shuffled_relations does as well (.60), "
-        "so the gain does not come from what the relations say."
+        "shuffled_relations scores as well (.60), so the gain does not come from the content of "
+        "the relations."
     )
 
 
@@ -345,9 +357,9 @@ def test_intervals_are_named_by_the_level_of_the_study(tmp_path):
 @pytest.mark.parametrize(
     ("means", "told"),
     [
-        ({"single_task": [0.5]}, "no coupled method has results to hold against single_task"),
+        ({"single_task": [0.5]}, "no coupled method has results to compare with single_task"),
         ({"single_task": [0.5], "full": [None]},
-         "no coupled method has results to hold against single_task"),
+         "no coupled method has results to compare with single_task"),
         ({"full": [0.5]},
          "full is the best coupled method, but single_task has no results to compare it with"),
     ],
@@ -369,7 +381,7 @@ def test_the_recommended_method_harms_nothing_and_no_harmless_one_is_better(data
     draw = lambda values: data.draw(st.lists(values, min_size=tasks, max_size=tasks))  # noqa: E731
     means = {method: draw(st.floats(0, 1)) for method in methods}
     verdicts = {method: draw(st.sampled_from(WORDS)) for method in methods[1:]}
-    chosen = recommended_method(small(means, verdicts))
+    chosen = small(means, verdicts).recommended.method
     harmless = [
         method
         for method in methods
@@ -380,18 +392,16 @@ def test_the_recommended_method_harms_nothing_and_no_harmless_one_is_better(data
 
 
 def test_means_are_compared_over_shared_tasks_only():
-    results = checked(
-        small({"single_task": [0.2, 0.8], "full": [0.3, None], "post_hoc": [None] * 2})
-    )
-    assert mean_scores(results, ["single_task", "full", "post_hoc"]) == {
+    results = small({"single_task": [0.2, 0.8], "full": [0.3, None], "post_hoc": [None] * 2})
+    assert results.mean_scores(["single_task", "full", "post_hoc"]) == {
         "single_task": 0.2, "full": 0.3,
     }  # fmt: skip
-    assert mean_scores(results, ["single_task"]) == {"single_task": 0.5}
+    assert results.mean_scores(["single_task"]) == {"single_task": 0.5}
 
 
 def test_methods_are_ordered_baseline_first_controls_last():
-    results = checked(small({"oracle": [0.1], "mine": [0.1], "full": [0.1], "single_task": [0.1]}))
-    assert method_names(results) == ["single_task", "full", "mine", "oracle"]
+    results = small({"oracle": [0.1], "mine": [0.1], "full": [0.1], "single_task": [0.1]})
+    assert results.method_names == ["single_task", "full", "mine", "oracle"]
 
 
 @given(st.floats(-2, 2))
@@ -408,9 +418,9 @@ def test_terminal_table_fits_and_keeps_every_number_whole(width, tasks, methods)
     text = printed(results, width)
     assert max(map(len, text.splitlines())) <= width
     cells = text.split()
-    for of_tasks in results["methods"].values():
-        for task in results["tasks"]:
-            mean = of_tasks[task["name"]][task["main_metric"]]["mean"]
+    for of_tasks in results.methods.values():
+        for task in results.tasks:
+            mean = of_tasks[task.name][task.main_metric].mean
             if mean is not None:
                 assert any(cell.startswith(f"{100 * mean:.1f}") for cell in cells)
 
@@ -446,9 +456,7 @@ def test_terminal_cells_marks_and_legend():
 
 
 def test_terminal_takes_names_as_plain_text():
-    results = small({"single_task": [0.5]})
-    results["tasks"][0]["name"] = name = "[red]\x1b[31m"
-    results["methods"]["single_task"][name] = results["methods"]["single_task"].pop("t0")
+    results = renamed(small({"single_task": [0.5]}), "t0", "[red]\x1b[31m")
     text = printed(results, 80)
     assert "[red]\N{REPLACEMENT CHARACTER}[31m" in text
     assert "\x1b" not in text
@@ -462,33 +470,32 @@ def test_csv_round_trip(tmp_path):
         "method", "task", "metric", "mean", "low", "high", "n", "seeds",
         "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
     ]  # fmt: skip
-    assert len(table) == sum(
-        len(m) for tasks in results["methods"].values() for m in tasks.values()
-    )
+    assert len(table) == sum(len(m) for tasks in results.methods.values() for m in tasks.values())
     for row in table.itertuples():
-        cell = results["methods"][row.method][row.task][row.metric]
-        change = results["differences"].get(row.method, {}).get(row.task, {}).get(row.metric, {})
+        cell = results.methods[row.method][row.task][row.metric]
+        changes = results.differences.get(row.method, {}).get(row.task, {})
+        change = changes.get(row.metric, Cell())
         for read, meant in [
-            (row.mean, cell["mean"]), (row.low, cell["low"]), (row.high, cell["high"]),
-            (row.n, cell["n"]), (row.seeds, cell["seeds"]), (row.difference, change.get("mean")),
-            (row.difference_low, change.get("low")), (row.p, change.get("p")),
-            (row.difference_high, change.get("high")), (row.effect, change.get("effect")),
-            (row.detectable, change.get("detectable")),
+            (row.mean, cell.mean), (row.low, cell.low), (row.high, cell.high),
+            (row.n, cell.n), (row.seeds, cell.seeds), (row.difference, change.mean),
+            (row.difference_low, change.low), (row.p, change.p),
+            (row.difference_high, change.high), (row.effect, change.effect),
+            (row.detectable, change.detectable),
         ]:  # fmt: skip
             assert np.isnan(read) if meant is None else read == meant
-    main = {task["name"]: task["main_metric"] for task in results["tasks"]}
+    main = {task.name: task.main_metric for task in results.tasks}
     told = table[table["verdict"].notna()]
     assert len(told) == 8 * 9
     assert (told["metric"] == told["task"].map(main)).all()
 
 
-def test_files_are_replaced_whole_or_left_alone(tmp_path):
+def test_files_are_replaced_whole_or_left_alone(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("before")
-    broken = small({"single_task": [0.5]})
-    broken["methods"]["single_task"]["t0"]["accuracy"]["mean"] = "half"
-    with pytest.raises(LabelweaveError):
-        write_html(broken, path)
+    with monkeypatch.context() as broken:
+        broken.setattr("labelweave.report._page.pictures", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            write_html(small({"single_task": [0.5]}), path)
     assert path.read_text() == "before"
     write_html(small({"single_task": [0.5]}), path)
     assert "before" not in path.read_text(encoding="utf-8")
@@ -502,40 +509,59 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path):
     assert str(error.value) == f"{path}: cannot be written (No such file or directory)"
 
 
-GOOD = small({"single_task": [0.5], "full": [0.6]}, {"full": ["gain"]})
+GOOD = {"format": FORMAT} | table({"single_task": [0.5], "full": [0.6]}, {"full": ["gain"]})
 
 
 @pytest.mark.parametrize(
     ("results", "told"),
     [
         ([], "results: found list, expected a table with 'study', 'tasks', 'methods'"),
-        ({"study": "s", "task": [], "methods": {}}, "results: no 'tasks'; did you mean 'task'?"),
+        ({"format": FORMAT, "study": "s", "task": [], "methods": {}},
+         "results: no 'tasks'; did you mean 'task'?"),
+        ({"study": "s"},
+         "results, format: found none, expected 2; 'labelweave run' writes them again"),
+        (GOOD | {"format": 1},
+         "results, format: found 1, expected 2; 'labelweave run' writes them again"),
         (
             GOOD | {"tasks": []},
             "results: found 0 tasks and 2 methods, expected at least one of each",
         ),
-        (GOOD | {"tasks": [{"name": "t0"}]}, "results, task 1: no 'main_metric'"),
+        (GOOD | {"tasks": [{"name": "t0"}]}, "results, tasks, 1: no 'main_metric'"),
         (GOOD | {"methods": {"full": {"t1": {}}}},
          "results, methods, 'full': found 't1', expected one of 't0'; did you mean 't0'?"),
         (GOOD | {"verdicts": {"full": {"t0": "gains"}}},
-         "results, verdict of 'full' on 't0': found 'gains', expected one of 'gain', "
-         "'negative transfer', 'no difference', 'not enough data'; did you mean 'gain'?"),
+         "results, verdicts, full, t0: found 'gains', expected 'gain', 'negative transfer', "
+         "'no difference' or 'not enough data'; did you mean 'gain'?"),
         (GOOD | {"methods": {"full": {"t0": {"accuracy": {"mean": "0.5"}}}}},
-         "results, methods, 'full', 't0', 'accuracy': mean is '0.5', expected a number or null"),
+         "results, methods, full, t0, accuracy, mean: found '0.5', expected a valid number"),
         (GOOD | {"relations": [{"source": "s", "target": "t", "rows": ["a"], "columns": ["b"],
                                 "table": [[0.5, 0.5]]}]},
          "results, relation 1: table of 1 rows of '2' columns, "
          "expected 1 rows and 1 columns as named"),
         (GOOD | {"coverage": {"sources": [{"source": "s"}]}},
-         "results, coverage, sources: found dict, expected names"),
+         "results, coverage, sources, 1: found \"{'source': 's'}\", expected a valid string"),
         (GOOD | {"curves": {"full": {"step": [0, 1], "terms": {"t0": [1.0]}}}},
          "results, curves of 'full', 't0': found 1 values, expected 2, one a step"),
     ],
 )  # fmt: skip
 def test_bad_results_get_one_line(results, told):
     with pytest.raises(LabelweaveError) as error:
-        headline(results)
+        Results.from_json(json.dumps(results))
     assert str(error.value) == told
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 2'])
+def test_damaged_results_get_one_line(text):
+    with pytest.raises(LabelweaveError, match=r"^results: found no JSON, expected the"):
+        Results.from_json(text)
+
+
+def test_results_are_the_same_after_writing_and_reading():
+    results = with_value(example_results(3, 5, 2, large_table=False))
+    again = Results.from_json(results.to_json())
+    assert again.to_json() == results.to_json()
+    assert again.methods == results.methods
+    assert again.recommended.controls == results.recommended.controls
 
 
 def test_import_is_cheap():

@@ -3,6 +3,7 @@ import json
 import pickle
 import re
 import string
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -19,7 +20,7 @@ from labelweave.report import _summary as summary_module
 from labelweave.report import languages, write_html, write_markdown, write_summary
 from labelweave.report._drawing import fonts_for
 from labelweave.report._page import _title
-from labelweave.results import checked
+from labelweave.results import Results
 
 RESULTS = with_value(example_results(2, 5, 2, large_table=False))
 
@@ -123,7 +124,7 @@ def test_names_of_a_remark_are_quoted_and_cut():
 
 def test_remarks_are_told_in_the_language_of_the_page(tmp_path):
     note = Message("note.one_seed")
-    results = RESULTS | {"notes": [plain(note), "an old note"]}
+    results = replace(RESULTS, notes=(note, "an old note"))
     for language in ("en", "ja"):
         write_html(results, tmp_path / language, language)
     english, japanese = ((tmp_path / name).read_text("utf-8") for name in ("en", "ja"))
@@ -146,12 +147,12 @@ def test_no_text_is_written_into_a_template():
 @pytest.mark.parametrize("name", [*METHODS, "full.given", "full.all", "full.predictions.noise",
                                   "co_annotation.knowledge", "full.annotations"])  # fmt: skip
 def test_the_titles_of_methods_are_those_of_the_study(name):
-    assert _title({"method_titles": {}}, name, Messages("en")) == find_method(name).title
-    assert _title({"method_titles": {}}, name, Messages("ja")) != find_method(name).title
+    assert _title(RESULTS, name, Messages("en")) == find_method(name).title
+    assert _title(RESULTS, name, Messages("ja")) != find_method(name).title
 
 
 def test_an_method_of_a_name_of_its_own_keeps_its_title():
-    results = {"method_titles": {"full.mine": "my own"}}
+    results = replace(RESULTS, method_titles={"full.mine": "my own"})
     assert _title(results, "full.mine", Messages("ja")) == "my own"
     assert _title(results, "other", Messages("en")) == "no description"
 
@@ -218,7 +219,7 @@ def test_an_unknown_language_is_one_line():
 
 
 def test_the_short_form_is_markdown_that_shows_every_name_as_it_is(tmp_path):
-    results = json.loads(json.dumps(RESULTS).replace('"species"', '"a|b_*c*<i>"'))
+    results = Results.from_json(RESULTS.to_json().replace('"species"', '"a|b_*c*<i>"'))
     write_markdown(results, tmp_path / "report.md", "ja")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "## 推奨: " in text
@@ -245,7 +246,7 @@ def test_without_a_font_the_slide_is_in_english_and_says_so(monkeypatch):
     monkeypatch.setattr("labelweave.report._drawing._family_with", lambda _: None)
     assert fonts_for("abc ±▲") == ["DejaVu Sans"]
     assert fonts_for("日本") is None
-    say, families, note = summary_module.legible(checked(RESULTS), "ja")
+    say, families, note = summary_module.legible(RESULTS, "ja")
     assert (say.language, families) == ("en", ["DejaVu Sans"])
     assert note == "no font for 'ja' on this machine: in English"
 
@@ -258,7 +259,7 @@ def test_lines_of_a_slide_lose_nothing_but_what_they_mark():
 
 
 def test_report_writes_the_files_again_in_another_language(tmp_path, cli: CommandLine):
-    (tmp_path / "results.json").write_text(json.dumps(RESULTS), encoding="utf-8")
+    (tmp_path / "results.json").write_text(RESULTS.to_json(), encoding="utf-8")
     answer = cli("report", tmp_path, "--language", "ja")
     names = ["report.html", "report.md", "summary.png"]
     assert answer.out.splitlines() == [f"Written: {tmp_path / name}" for name in names]
@@ -272,12 +273,14 @@ def test_bad_input_of_report_is_one_line(tmp_path, cli: CommandLine):
         f"{path}: no such file, expected the results of a study ('labelweave run')"
     )
     path.write_text("{", encoding="utf-8")
-    assert cli.refused("report", tmp_path) == f"{path}: cannot be read as JSON"
+    assert cli.refused("report", tmp_path) == (
+        f"{path}: results: found no JSON, expected the results of a study"
+    )
     assert cli.refused("report", path) == f"{path}: a file, expected a study's results folder"
     path.write_text("[]", encoding="utf-8")
-    told = f"{path}: found no keys, expected the results of a study"
+    told = f"{path}: results: found list, expected a table with 'study', 'tasks', 'methods'"
     assert cli.refused("report", tmp_path) == told
-    path.write_text(json.dumps(RESULTS), encoding="utf-8")
+    path.write_text(RESULTS.to_json(), encoding="utf-8")
     assert cli.refused("report", tmp_path, "--language", "de") == (
         "language: found 'de', expected one of 'en', 'ja'; did you mean 'en'?"
     )

@@ -1,23 +1,24 @@
 """The figures of the first screen, as terminal, Markdown and pictures tell them."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_example import example_results
+from report_example import example_results, recommended
 
 from labelweave._messages import Messages
-from labelweave.report import decide, write_markdown
+from labelweave.report import first_screen, write_markdown
 from labelweave.report._figures import label_curve
 from labelweave.report._sections import value_lines
-from labelweave.results import checked
+from labelweave.results import KeyFigure, Results
 
 
-def needed(mean: float | None, low: float | None, high: float | None) -> dict[str, Any]:
+def needed(mean: float | None, low: float | None, high: float | None) -> Results:
     results = example_results(tasks=1, methods=2)
     curve = {"has": 64, "beyond": 9000.0, "needed": {"mean": mean, "low": low, "high": high}}
-    return results | {"label_curves": {"species": curve}}
+    return recommended(results, label_curves={"species": curve})
 
 
 @pytest.mark.parametrize(
@@ -29,25 +30,29 @@ def needed(mean: float | None, low: float | None, high: float | None) -> dict[st
     ],
 )
 def test_an_open_end_of_needed_labels_is_told_in_words(ends: Any, told: str) -> None:
-    (line,) = value_lines(needed(*ends))
+    line = value_lines(needed(*ends))[-1]
     assert line.endswith(f"species: 64 labels do what {told} would do alone")
 
 
 @pytest.mark.parametrize("saved", [0.0, 8.4])
 def test_labels_are_told_as_whole_numbers(saved: float) -> None:
-    figure = {"key": "labels", "value": {"mean": saved}, "unit": "labels", "assumption": "so"}
-    decision = {"verdict": "join", "method": "full", "figures": [figure]}
-    told = decide(checked(example_results(tasks=2) | {"decision": decision}))
-    assert told.figures[1].value == f"{saved:.0f} labels"
+    results = example_results(tasks=2)
+    figures = (KeyFigure("labels", "labels", saved, assumption="so"),)
+    told = first_screen(
+        replace(results, recommendation=replace(results.recommended, figures=figures))
+    )
+    assert told.figures[0].value == f"{saved:.0f} labels"
 
 
 def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path: Path) -> None:
     results = example_results(tasks=2, methods=3)
     write_markdown(results, tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
-    found = results["methods"]["multi_task"]["species"]["accuracy"]
-    half = (found["high"] - found["low"]) / 2
-    assert f"| {found['mean']:.3f} ± {half:.3f} " in text
+    found = results.methods["multi_task"]["species"]["accuracy"]
+    assert found.low is not None
+    assert found.high is not None
+    half = (found.high - found.low) / 2
+    assert f"| {found.mean:.3f} ± {half:.3f} " in text
 
 
 @pytest.mark.parametrize("labels", [(672, 1343), (6, 1400), (20_000, 2_000_000)])
@@ -64,7 +69,7 @@ def test_markdown_tells_the_money_of_labels_and_running(tmp_path: Path) -> None:
     running = {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year"}
     total = {"mean": 1829.3, "low": 712.5, "high": None}
     money = {"currency": "EUR", "labels": {}, "total": total, "running": running}
-    write_markdown(example_results(tasks=2) | {"money": money}, tmp_path / "report.md")
+    write_markdown(replace(example_results(tasks=2), money=money), tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "- Labels saved are worth 1,829 EUR (at least 712).\n" in text
     assert "- Running: joint 80.00, single 410.50, saved 330.50 EUR a year.\n" in text

@@ -1,0 +1,256 @@
+"""The recommendation in words: the verdict, three figures, reasons and risks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from labelweave._messages import Messages
+from labelweave.evaluation import FEW_SEEDS
+from labelweave.report._tables import interval_level
+from labelweave.results import Finding, KeyFigure, Outcome, Results
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """One of the three figures.
+
+    Attributes:
+        title: what it is.
+        value: the number with its unit, or that it was not measured.
+        interval: the interval of the value, "" where there is none.
+        assumption: what it depends on.
+        measured: whether there is a number.
+    """
+
+    title: str
+    value: str
+    interval: str
+    assumption: str
+    measured: bool
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """The first screen of a report, in words.
+
+    Attributes:
+        verdict: whether to join the tasks.
+        figures: gain in accuracy, labels saved, running cost.
+        reasons: sentences for the recommendation.
+        risks: sentences that limit how far to trust it.
+    """
+
+    verdict: str
+    figures: tuple[ShownFigure, ...]
+    reasons: tuple[str, ...]
+    risks: tuple[str, ...]
+
+
+def first_screen(results: Results, say: Messages | None = None) -> FirstScreen:
+    """Return the recommendation of the results in words.
+
+    Args:
+        results: of a study.
+        say: the language; default English.
+    """
+    say, found = say or Messages(), results.recommended
+    return FirstScreen(
+        say.named("decision", found.verdict),
+        tuple(_figure(figure, say) for figure in found.figures),
+        tuple(reasons(results, say)),
+        tuple(risks(results, say)),
+    )
+
+
+def headline(results: Results, say: Messages | None = None) -> str:
+    """Return the verdict in one line.
+
+    It compares the best coupled method with the baseline, names the recommended method where that
+    is another one, and says where a control has a higher mean than the recommended method.
+    """
+    say, found = say or Messages(), results.recommended
+    if found.of_best is None:
+        parts = [say("headline.no_method", baseline=results.baseline)]
+    elif not found.compared:
+        names = {"method": found.best, "baseline": results.baseline}
+        parts = [say("headline.no_baseline", **names)]
+    else:
+        told = _outcome(results, found.of_best, say)
+        names = {"method": found.best, "baseline": results.baseline}
+        parts = [say("headline.against", outcome=told, **names)]
+    if found.best is not None and found.method != found.best:
+        parts.append(say("headline.recommended", method=found.method))
+    for control in found.controls:
+        key = "headline.control_clear" if control.apart else "headline.control"
+        parts.append(
+            say(
+                key,
+                control=control.control,
+                method=found.method,
+                of=_of_tasks(control.tasks, results, say),
+                apart=_counted(control.apart, say),
+            )
+        )
+    return say("format.stop").join(parts)
+
+
+def reasons(results: Results, say: Messages | None = None) -> list[str]:
+    """Return why the method is recommended, one sentence a reason."""
+    say, found = say or Messages(), results.recommended
+    told = []
+    if found.method in found.means:
+        mean = say.fixed(found.means[found.method])
+        others = [
+            f"{m} {say.fixed(value)}" for m, value in found.means.items() if m != found.method
+        ]
+        key = "reason.means" if others else "reason.mean"
+        told.append(say(key, method=found.method, mean=mean, others=say.list(others)))
+    if found.of_method is not None:
+        outcome = _outcome(results, found.of_method, say)
+        told.append(say("reason.outcome", method=found.method, outcome=outcome))
+    for method, tasks in found.ruled_out.items():
+        told.append(say("reason.ruled_out", method=method, tasks=_counted(tasks, say)))
+    if found.networks:
+        told.append(say("reason.networks", n=found.networks[0], before=found.networks[1]))
+    return told + _said("reason", found.reasons, say)
+
+
+def risks(results: Results, say: Messages | None = None) -> list[str]:
+    """Return what limits how far to trust the recommendation, one sentence a risk."""
+    say, found = say or Messages(), results.recommended
+    told = []
+    if found.shuffled is not None:
+        told.append(say("risk.shuffled", mean=say.short(found.shuffled)))
+    if len(found.means) > 2:
+        told.append(say("risk.selection"))
+    unseen = blind_spot(results, say)
+    if unseen:
+        told.append(unseen + say.stop)
+    if 0 < len(results.seeds) < FEW_SEEDS:
+        told.append(say("risk.seeds", n=len(results.seeds)))
+    if results.failures:
+        told.append(say("risk.failures", n=len(results.failures)))
+    return told + _said("risk", found.risks, say)
+
+
+def blind_spot(results: Results, say: Messages | None = None) -> str | None:
+    """Return which changes the study could not have detected; None where nothing is said of it."""
+    say, found = say or Messages(), results.recommended.blind_spot
+    if found is None:
+        return None
+    told = say(
+        "risk.blind_spot",
+        method=found.method,
+        of=_of_tasks(found.tasks, results, say),
+        labels=found.labels,
+        seeds=say("count.seeds", n=found.seeds),
+        points=say.fixed(100 * found.detectable, 1),
+        task=found.task,
+    )
+    return told + (say("risk.blind_spot_others") if found.tasks > 1 else "")
+
+
+def _outcome(results: Results, found: Outcome, say: Messages) -> str:
+    """Return on how many tasks a method gains and harms, with an example."""
+    text = say(
+        "outcome.counts",
+        gains=_of_tasks(len(found.gains), results, say),
+        harmed=_counted(found.harmed, say),
+    )
+    if found.unclear:
+        text += say("outcome.unclear", unclear=_counted(found.unclear, say))
+    for task in results.tasks:
+        if task.name != found.example:
+            continue
+        before, after = (
+            results.score(name, task).mean for name in (results.baseline, found.method)
+        )
+        change = results.difference(found.method, task)
+        told = say.short(change.mean or 0.0, "+")
+        if change.low is not None and change.high is not None:
+            ends = {"low": say.short(change.low), "high": say.short(change.high)}
+            told += say("outcome.interval", level=interval_level(results), **ends)
+        values = {"before": say.short(before or 0.0), "after": say.short(after or 0.0)}
+        text += say("outcome.example", task=task.name, change=told, **values)
+    return text
+
+
+def _of_tasks(number: int, results: Results, say: Messages) -> str:
+    """Return "2 of 9 tasks"."""
+    key = "count.of_tasks" if number else "count.of_tasks_none"
+    return say(key, number=number, n=len(results.tasks))
+
+
+def _counted(names: Sequence[str], say: Messages) -> str:
+    """Return how many names there are, and the first three of them."""
+    if not names:
+        return say("word.none")
+    return say("count.named", n=len(names), names=say.names(names, 3))
+
+
+def _figure(figure: KeyFigure, say: Messages) -> ShownFigure:
+    title = say(f"figure.{figure.key}")
+    if figure.mean is None:
+        missing = say(f"figure.{figure.key}_missing")
+        return ShownFigure(title, say("word.not_measured"), "", missing, False)
+    unit, scale = figure.unit, 1.0
+    if unit == "fraction":
+        unit, scale = "points", 100.0
+    mean, low, high = (
+        None if end is None else scale * end for end in (figure.mean, figure.low, figure.high)
+    )
+    digits = 0 if unit == "labels" else 1 if unit == "points" else _digits(mean)
+    sign = "+" if unit == "points" else ""
+    return ShownFigure(
+        title,
+        say("format.unit", number=say.fixed(mean, digits, sign), unit=_unit(unit, say)),
+        "" if low is high is None else say.span(low, high, digits, sign),
+        _assumption(figure, say),
+        True,
+    )
+
+
+def _unit(unit: str, say: Messages) -> str:
+    """Return what a unit is called; "EUR a year", which is saved, a currency and a unit."""
+    currency, _, per = unit.partition(" ")
+    if not say.has(f"unit.{unit}") and say.has(f"unit.saved {per}"):
+        return f"{currency} {say.named('unit', f'saved {per}')}"
+    return say.named("unit", unit)
+
+
+def _assumption(figure: KeyFigure, say: Messages) -> str:
+    """Return the assumption of a figure, in general words where the language has no text."""
+    given = figure.assumption
+    if given and (say.language == "en" or say.tells(given)):
+        return say.told(given)
+    if figure.key == "cost":
+        speed = figure.unit in ("times", "times the rows per second")
+        return say(f"assumption.cost_{'speed' if speed else 'money'}")
+    return say(f"assumption.{figure.key}")
+
+
+def _digits(value: float | None) -> int:
+    size = abs(value or 0.0)
+    return 0 if size >= 100 else 1 if size >= 10 else 2
+
+
+def _said(kind: str, findings: Sequence[Finding], say: Messages) -> list[str]:
+    """Return reasons or risks as sentences; one without a text as its key and values."""
+    found = []
+    for finding in findings:
+        values = {name: _plain(value, say) for name, value in finding.values.items()}
+        key = f"{kind}.{finding.key}" + ("_open" if None in finding.values.values() else "")
+        if say.has(key):
+            found.append(say(key, **values))
+        else:
+            told = say.list([f"{name} {value}" for name, value in values.items()])
+            found.append(f"{finding.key}: {told}" if told else finding.key)
+    return found
+
+
+def _plain(value: Any, say: Messages) -> object:
+    if isinstance(value, float):
+        return say.fixed(value, 0 if abs(value) >= 1 else 3)
+    if isinstance(value, list | tuple):
+        return say.names(value, 3)
+    return value
