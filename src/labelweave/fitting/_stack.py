@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +18,15 @@ from labelweave.class_priors import (
     population_prior,
     source_priors,
 )
-from labelweave.coupling import CoupledStack, fit_best_single, fit_coupled, soft_targets
 from labelweave.data import Encoder, Inputs, encoder_from_dict
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import scores_of
 from labelweave.fitting._split import Split
 from labelweave.model import EncodedPredictor, Model, TrainingRecord
 from labelweave.tasks import Task
+
+if TYPE_CHECKING:  # scikit-learn takes seconds: loaded where learners are fitted
+    from labelweave.coupling import CoupledStack
 
 FORMAT = 1
 STACK = "stack"  # its folder in the model's
@@ -44,7 +46,7 @@ class StackModel(EncodedPredictor):
     """
 
     encoder: Encoder
-    stack: CoupledStack
+    stack: "CoupledStack"
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     prior: AssumedPrior = field(default_factory=AssumedPrior)
@@ -89,6 +91,8 @@ class StackModel(EncodedPredictor):
         Raises:
             LabelweaveError: the folder holds no such model, or a damaged one.
         """
+        from labelweave.coupling import CoupledStack
+
         path = Path(folder) / "model.json"
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
@@ -140,6 +144,8 @@ def fit_stack(
             between all tasks. Without `couple` every task stands alone.
         progress: called with what is fitted now.
     """
+    from labelweave.coupling import fit_best_single, fit_coupled
+
     X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
     if couple:
         stack = fit_coupled(
@@ -156,6 +162,8 @@ def fit_stack(
 
 def student_targets(model: StackModel, split: Split) -> dict[str, NDArray[np.float32]]:
     """Return the scores that a student learns from, by task (n, width): own labels weigh .9."""
+    from labelweave.coupling import soft_targets
+
     X = np.asarray(split.train.inputs, np.float64)
     targets = soft_targets(model.stack, X, split.train.annotations)
     return {
