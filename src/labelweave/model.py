@@ -153,6 +153,18 @@ class EncodedPredictor(ABC):
     def save(self, folder: str | Path) -> None:
         """Write the model to a folder, made where needed."""
 
+    def _description(self) -> dict[str, Any]:
+        """Return what every kind of model keeps, JSON-able."""
+        return {
+            "encoder": self.encoder.to_dict(),
+            "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
+            "prior": self.prior.to_dict(),
+            "priors": {
+                kind: {name: list(map(float, p)) for name, p in by_task.items()}
+                for kind, by_task in self.priors.items()
+            },
+        }
+
     def predict_proba(
         self, inputs: pd.DataFrame, prior: PriorChoice | None = None
     ) -> dict[str, NDArray[np.float32]]:
@@ -252,16 +264,10 @@ class Model(EncodedPredictor):
             "format": FORMAT,
             "labelweave": labelweave.__version__,
             "backbone": self._backbone(),
-            "encoder": self.encoder.to_dict(),
             "networks": [
                 [task_to_dict(task) for task in network.tasks] for network in self.networks
             ],
-            "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
-            "prior": self.prior.to_dict(),
-            "priors": {
-                kind: {name: list(map(float, p)) for name, p in by_task.items()}
-                for kind, by_task in self.priors.items()
-            },
+            **self._description(),
         }
         weights = {
             f"{i}/{name}": value

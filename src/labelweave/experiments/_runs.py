@@ -265,7 +265,7 @@ def plan_run(
         content["noise"] = fingerprint["noise"]
     if spec.all_labels:
         content["hidden"] = fingerprint["hidden"]
-    if spec.name == "coupled":
+    if spec.kind == "stack" and spec.joins:
         content["relations"] = fingerprint["relations"]
     if spec.kind == "stack":
         content["groups"] = fingerprint["groups"]

@@ -41,8 +41,8 @@ def fit(
         method: what to train.
         split: the data; of a coupled method with the relations to couple by.
         config: the settings.
-        teachers: of a method that distils, by task the (n, width) scores of its teacher on the
-            training rows; None = single-task networks are trained first and teach.
+        teachers: of a method that is taught, by task the (n, width) scores of its teacher on the
+            training rows; None = its teacher is trained first (`Method.teacher`).
         folder: for checkpoints; an interrupted call on the same folder goes on from there.
         progress: show a bar over the steps.
         watch: called at every evaluation on the validation rows, see `Trainer`.
@@ -59,9 +59,8 @@ def fit(
     if method.kind == "trees":
         return fit_trees(np.asarray(split.train.inputs), labels, split.seed, prior)
     if method.kind == "stack":
-        couple = method.name != "best_single_task"
         with fit_status(progress) as show:
-            return fit_stack(split, labels, prior, couple=couple, progress=show)
+            return fit_stack(split, labels, prior, couple=method.joins, progress=show)
     if method.teacher is not None and teachers is None:
         teacher = fit(METHODS[method.teacher], split, config, progress=progress)
         teachers = taught_scores(method, teacher, split, config)

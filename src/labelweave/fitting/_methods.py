@@ -36,6 +36,7 @@ class Method:
         options: options of its couplings, in place of the study's.
         training: its sampling and weighting, in place of the study's.
         on_request: only compared where a study names it.
+        joins: whether a stack of learners joins its tasks.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Method:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     on_request: bool = False
+    joins: bool = True
 
     @property
     def needs_relations(self) -> bool:
@@ -183,6 +185,7 @@ METHODS: dict[str, Method] = {
             "control: the same learners for each task alone, weighed by held-out labels",
             "stack",
             on_request=True,
+            joins=False,
         ),
     )
 }

@@ -74,13 +74,7 @@ class StackModel(EncodedPredictor):
             "format": FORMAT,
             "labelweave": labelweave.__version__,
             "kind": STACK,
-            "encoder": self.encoder.to_dict(),
-            "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
-            "prior": self.prior.to_dict(),
-            "priors": {
-                kind: {name: list(map(float, p)) for name, p in by_task.items()}
-                for kind, by_task in self.priors.items()
-            },
+            **self._description(),
         }
         write_text(path / "model.json", json.dumps(description, indent=1))
 
