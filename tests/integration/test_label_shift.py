@@ -21,6 +21,7 @@ from labelweave.experiments import Study
 from labelweave.experiments._runs import plan_run
 from labelweave.losses import Objective
 from labelweave.model import Model
+from labelweave.report import write_report
 from labelweave.tasks import Multiclass
 
 SIDE = Multiclass("side", ("left", "right"))
@@ -146,7 +147,9 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
     }
     methods = ["single_task", "full"]
     study = Study.from_file(write_study(tmp_path, label_shift=shift, methods=methods))
-    results = as_json(study.run(jobs=1, progress=False))
+    found = study.run(jobs=1, progress=False)
+    write_report(found, study.output)
+    results = as_json(found)
     said = "as given for 'kind', else training (the shares among the labelled training rows)"
     assert results["prior"]["text"] == said
     assert f"prior that predictions assume: {said}" in study.describe()

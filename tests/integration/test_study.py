@@ -16,6 +16,7 @@ from labelweave.experiments import _runs as runs
 from labelweave.experiments._checking import notes
 from labelweave.fitting._methods import METHODS
 from labelweave.relations import Relation
+from labelweave.report import write_report
 from labelweave.tasks import Multiclass
 
 Results = dict[str, Any]
@@ -26,7 +27,10 @@ SCATTER = [
 
 
 def run(path: Path) -> Results:
-    return as_json(Study.from_file(path).run(jobs=1, progress=False))
+    study = Study.from_file(path)
+    results = study.run(jobs=1, progress=False)
+    write_report(results, study.output)
+    return as_json(results)
 
 
 def change(path: Path, **changes: Any) -> None:

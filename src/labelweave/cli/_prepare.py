@@ -164,7 +164,7 @@ def relate(
     - `labelweave relate study.yaml --from predictions --save tables`
     """
     from labelweave.experiments import Study, write_mislabelled
-    from labelweave.report import print_relatedness
+    from labelweave.report import print_relatedness, write_heat_map
 
     opened = Study.from_file(study)
     related = opened.relate(origin.value)
@@ -177,5 +177,5 @@ def relate(
         typer.echo(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
     if save is not None:
         for relation, path in zip(related.found, related.to_csv(save), strict=True):
-            related.plot(relation.name, path.with_suffix(".svg"))
+            write_heat_map(related.table(relation.name), path.with_suffix(".svg"))
         typer.echo(f"Tables and pictures: {save} (name a table under 'relations:' to use it)")

@@ -1,6 +1,8 @@
 """``labelweave run``."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,23 +11,40 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
+    from labelweave.report._page import Picture
     from labelweave.results import Results
+
+MANY = 20  # fewer pictures are drawn before other processes are ready to
 
 
 def run_and_print(study: "Study", jobs: int | None, language: str | None = None) -> None:
-    """Run a study, print its table and where the files are; exit 1 when runs failed."""
-    from labelweave.report import print_results
+    """Run a study, print its table, write its report; exit 1 when runs failed."""
+    from labelweave.report import known_language, print_results, write_report
 
+    language = known_language(language or study.config.language)  # before hours of training
     console = Console()
     results = study.run(
         jobs=jobs,
-        language=language,
         announce=lambda shares: console.print("What a batch is made of:", shares),
     )
+    write_report(results, study.output, language, partial(_drawn, jobs, results.study))
     print_results(results, console)
     report = study.output / "report.html"
     console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
     report_failures(results)
+
+
+def _drawn(jobs: int | None, study: str, wanted: "Sequence[Picture]") -> list[str]:
+    """Draw pictures in the study's processes."""
+    from labelweave.experiments._executor import side_by_side
+    from labelweave.report._page import Picture, in_turn
+
+    if len(wanted) < MANY:
+        return in_turn(wanted)
+    given = [(picture,) for picture in wanted]
+    title = f"study '{study}': {{}}; {{}} pictures"
+    found = dict(side_by_side(Picture.drawn, given, jobs, title))
+    return [found[number] for number in range(len(wanted))]
 
 
 def report_failures(results: "Results") -> None:

@@ -4,7 +4,7 @@ from labelweave.experiments._ablation import run_ablation
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._loading import StudyData
 from labelweave.experiments._relating import write_mislabelled
-from labelweave.experiments._study import Study, write_results
+from labelweave.experiments._study import Study
 from labelweave.experiments._tuning import (
     dominates,
     pareto_front,
@@ -29,6 +29,5 @@ __all__ = [
     "tune",
     "with_settings",
     "write_mislabelled",
-    "write_results",
     "write_tuning",
 ]

@@ -4,20 +4,18 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from labelweave._files import check_free, locked, make_folder, remove_unfinished, write_text
-from labelweave._messages import known_language
 from labelweave.data import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._context import StudyContext
-from labelweave.experiments._executor import side_by_side, train_runs
+from labelweave.experiments._executor import train_runs
 from labelweave.experiments._loading import StudyData, load, make_split
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
@@ -29,8 +27,6 @@ from labelweave.fitting._methods import UNCOUPLED
 from labelweave.fitting._relating import RelationQuery, mislabelled_table
 from labelweave.fitting._split import Split
 from labelweave.relations import Origin, Relatedness
-from labelweave.report import write_csv, write_report
-from labelweave.report._page import Picture, in_turn
 from labelweave.results import Results
 
 LONGEST = 80
@@ -44,35 +40,6 @@ def stage_name(study: str, tasks: Sequence[str]) -> str:
         return f"{study}.{text}"
     digest = hashlib.blake2b("\0".join(tasks).encode(), digest_size=4).hexdigest()
     return f"{study}.{text[:LONGEST]}-{digest}"
-
-
-MANY = 20  # fewer pictures are drawn before other processes are ready to
-
-
-def write_results(
-    results: Results, folder: Path, language: str | None = None, jobs: int | None = 1
-) -> None:
-    """Write ``results.json``, ``results.csv`` and the report, each file whole or not at all.
-
-    Args:
-        results: of `collect`.
-        folder: where to write.
-        language: the report's language; None = as the study says.
-        jobs: processes that draw the report's pictures; None = one a core.
-    """
-    make_folder(folder)
-    write_text(folder / "results.json", results.to_json())
-    write_csv(results, folder / "results.csv")
-    write_report(results, folder, language, partial(_drawn, jobs, results.study))
-
-
-def _drawn(jobs: int | None, study: str, wanted: Sequence[Picture]) -> list[str]:
-    if len(wanted) < MANY:
-        return in_turn(wanted)
-    given = [(picture,) for picture in wanted]
-    title = f"study '{study}': {{}}; {{}} pictures"
-    found = dict(side_by_side(Picture.drawn, given, jobs, title))
-    return [found[number] for number in range(len(wanted))]
 
 
 class Study:
@@ -151,20 +118,18 @@ class Study:
         *,
         jobs: int | None = None,
         progress: bool = True,
-        language: str | None = None,
         announce: Callable[[BatchShares], object] | None = None,
     ) -> Results:
-        """Run every method on every seed, compare, and write results and report.
+        """Run every method on every seed, compare, and write the results.
 
         Runs that are there already, made from the same content, are not repeated. Writes
-        ``results.json``, ``results.csv``, ``report.html``, ``report.md``, ``summary.png`` and
-        ``label_next.csv`` to `output`, and ``mislabelled.csv`` where a method estimates label
-        noise.
+        ``results.json`` and ``label_next.csv`` to `output`, and ``mislabelled.csv`` where a method
+        estimates label noise. The report is a function of the results:
+        ``labelweave.report.write_report(study.run(), study.output)``.
 
         Args:
             jobs: processes side by side; None = one a core.
             progress: show a bar when on a terminal.
-            language: of the report; None = as the study says.
             announce: called with what the batches are mixed of, on the first seed, when all is
                 checked and the training is about to begin.
 
@@ -172,12 +137,11 @@ class Study:
             The results, as ``results.json`` holds them.
 
         Raises:
-            LabelweaveError: the data do not allow the study, no such language, or another process
-                has the study's folder.
+            LabelweaveError: the data do not allow the study, or another process has the study's
+                folder.
             WriteError: a file cannot be written.
             TrainingError: every method failed on some seed.
         """
-        known_language(language or self.config.language)  # an error before hours of training
         check_free(self.output)
         checked = self.splits()
         with self._working(jobs, progress) as context:
@@ -185,13 +149,14 @@ class Study:
                 announce(batch_shares(checked[0], self.config.training))
             results = self._compare(context, checked)
             results = add_value(context, results, self._trained.splits, self._trained.runs)
-            write_results(results, self.output, language, jobs)
+            make_folder(self.output)
+            write_text(self.output / "results.json", results.to_json())
             if self.mislabelled is not None:
                 write_mislabelled(self.mislabelled, self.output)
         return results
 
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> Results:
-        """Do the same as `run`, but keep the runs only: results and report are not written."""
+        """Do the same as `run`, but keep the runs only: the results are not written."""
         check_free(self.output)
         splits = self.splits()
         with self._working(jobs, progress) as context:

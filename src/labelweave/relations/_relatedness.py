@@ -77,13 +77,17 @@ class Relatedness:
         """Return a relation's table, classes of the source x classes or labels of the target.
 
         A noisy-OR has a row for each label of the source, and one named "leak". Unknown entries are
-        NaN.
+        NaN. `labelweave.report.write_heat_map` draws it.
 
         Raises:
             LabelweaveError: no such relation.
         """
         shown = relation_to_dict(self._relation(name))
-        table = pd.DataFrame(shown["table"], index=shown["rows"], columns=shown["columns"])
+        table = pd.DataFrame(
+            shown["table"],
+            index=pd.Index(shown["rows"], name=shown["source"]),
+            columns=pd.Index(shown["columns"], name=shown["target"]),
+        )
         return table.where(np.array(shown["known"]))
 
     def _relation(self, name: str) -> AnyRelation:
@@ -114,17 +118,6 @@ class Relatedness:
                 table.to_csv(temporary, index_label=relation.source.name)
             files.append(path / name)
         return files
-
-    def plot(self, name: str, path: str | Path) -> Path:
-        """Write a relation's heat map as .svg or .png.
-
-        Raises:
-            LabelweaveError: no such relation, or another ending.
-        """
-        # the picture is the one of the report; matplotlib is loaded only for it
-        from labelweave.report._figures import write_heat_map
-
-        return write_heat_map(relation_to_dict(self._relation(name)), Path(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-able values, for results and reports."""

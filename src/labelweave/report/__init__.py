@@ -4,7 +4,7 @@ from labelweave._messages import known_language, languages
 from labelweave.report._ablation import print_ablation, write_ablation
 from labelweave.report._page import write_html, write_markdown, write_report
 from labelweave.report._recommendation import first_screen, headline, reasons, risks
-from labelweave.report._sections import print_relatedness
+from labelweave.report._relatedness import print_relatedness, write_heat_map
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import write_csv
 from labelweave.report._terminal import print_compared, print_results, print_tuning
@@ -25,6 +25,7 @@ __all__ = [
     "risks",
     "write_ablation",
     "write_csv",
+    "write_heat_map",
     "write_html",
     "write_markdown",
     "write_report",

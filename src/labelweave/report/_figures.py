@@ -1,7 +1,6 @@
 """The pictures of results: intervals and loss curves, each an inline SVG."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -10,10 +9,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from labelweave._files import replacing
 from labelweave._messages import Messages
-from labelweave.errors import LabelweaveError
-from labelweave.report._drawing import PIXELS, cut, inline_svg, name_ticks, new_figure, style, width
+from labelweave.report._drawing import cut, inline_svg, name_ticks, new_figure, style, width
 from labelweave.results import Cell, LossTerms, Results
 
 # the palette of Okabe and Ito, which colour-blind readers can tell apart
@@ -257,26 +254,10 @@ def heat_map(relation: Mapping[str, Any], key: str, say: Messages | None = None)
         An SVG element.
     """
     with style(key):
-        return inline_svg(*_heat_map(relation, say or Messages()))
+        return inline_svg(*heat_map_figure(relation, say or Messages()))
 
 
-def write_heat_map(relation: Mapping[str, Any], path: Path) -> Path:
-    """Write the heat map of a relation to a .svg or .png file.
-
-    Raises:
-        LabelweaveError: another ending.
-    """
-    if path.suffix not in {".svg", ".png"}:
-        raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .svg or .png")
-    with style(path.name):
-        figure, _ = _heat_map(relation, Messages())
-        nothing = {"Date": None} if path.suffix == ".svg" else {}
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:], dpi=2 * PIXELS, metadata=nothing)
-    return path
-
-
-def _heat_map(relation: Mapping[str, Any], say: Messages) -> tuple[Figure, str]:
+def heat_map_figure(relation: Mapping[str, Any], say: Messages) -> tuple[Figure, str]:
     """Return the picture of a relation's table, and its text alternative."""
     table = np.atleast_2d(np.asarray(relation["table"], dtype=float))
     known = np.isfinite(table)

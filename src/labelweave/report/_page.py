@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from labelweave._files import write_text
 from labelweave._messages import Messages, known_language
 from labelweave.report._recommendation import first_screen, headline
-from labelweave.report._sections import money_lines, noise_rows, transfer_rows
+from labelweave.report._relatedness import noise_rows, transfer_rows
+from labelweave.report._sections import money_lines
 from labelweave.report._summary import write_summary
-from labelweave.report._tables import MARKS, interval_level
+from labelweave.report._tables import MARKS, interval_level, write_csv
 from labelweave.results import LabelCounts, LossTerms, Results, RunningCosts, TaskFacts, cell
 
 if TYPE_CHECKING:
@@ -355,7 +356,7 @@ def _escaped(text: object) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-FILES = ("report.html", "report.md", "summary.png")
+FILES = ("report.html", "report.md", "summary.png", "results.csv")
 
 
 def write_report(
@@ -364,7 +365,10 @@ def write_report(
     language: str | None = None,
     draw: Draw = in_turn,
 ) -> list[Path]:
-    """Write ``report.html``, ``report.md`` and ``summary.png``, each whole or not at all.
+    """Write ``report.html``, ``report.md``, ``summary.png`` and ``results.csv``.
+
+    Each is written whole or not at all. ``write_report(study.run(), study.output)`` runs a study
+    and reports it.
 
     Args:
         results: of a study.
@@ -384,8 +388,9 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in FILES]
-    page, short, slide = paths
+    page, short, slide, table = paths
     write_html(results, page, language, draw)
     write_markdown(results, short, language)
     write_summary(results, slide, language)
+    write_csv(results, table)
     return paths

@@ -12,6 +12,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, parse_study
 from labelweave.relations import Relation, estimate_noise, relate
 from labelweave.relations._label_noise import symmetric, unmix
+from labelweave.report import write_report
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", tuple(range(12)))
@@ -159,7 +160,10 @@ def noisy_study(folder):
 
 def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
     path = noisy_study(tmp_path)
-    results = as_json(Study.from_file(path).run(jobs=1, progress=False))
+    study = Study.from_file(path)
+    found = study.run(jobs=1, progress=False)
+    write_report(found, study.output)
+    results = as_json(found)
     assert list(results["methods"]) == ["single_task", "multi_task", "full.predictions.noise"]
     assert not results["failures"]
     assert results["method_titles"]["full.predictions.noise"].endswith("label noise estimated")

@@ -6,6 +6,7 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations import NoisyOr, Relation, read_knowledge, relate
 from labelweave.relations._counting import confusion_counts
+from labelweave.report import write_heat_map
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))
@@ -164,12 +165,13 @@ def test_tables_written_for_an_expert_are_read_back(tmp_path) -> None:
 def test_a_heat_map_is_written_as_picture(tmp_path) -> None:
     annotations, predictions = world()
     found = relate(annotations, predictions, [("kind", "colour")])
-    assert b"<svg" in found.plot("kind->colour", tmp_path / "map.svg").read_bytes()
-    assert found.plot("kind->colour", tmp_path / "map.png").read_bytes()[1:4] == b"PNG"
+    table = found.table("kind->colour")
+    assert b"<svg" in write_heat_map(table, tmp_path / "map.svg").read_bytes()
+    assert write_heat_map(table, tmp_path / "map.png").read_bytes()[1:4] == b"PNG"
     with pytest.raises(LabelweaveError, match=r"found ending '\.gif', expected \.svg or \.png"):
-        found.plot("kind->colour", tmp_path / "map.gif")
+        write_heat_map(table, tmp_path / "map.gif")
     with pytest.raises(LabelweaveError, match="did you mean 'kind->colour'"):
-        found.plot("kind->color", tmp_path / "map.svg")
+        found.table("kind->color")
 
 
 def test_confusion_counts_are_the_counts_of_labelled_elements() -> None:
