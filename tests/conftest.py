@@ -12,6 +12,7 @@ from hypothesis import settings
 from study_example import write_study
 
 from labelweave.experiments import Study
+from labelweave.report import write_report
 
 torch.set_num_threads(1)
 settings.register_profile("labelweave", deadline=None)
@@ -58,7 +59,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 },
                 couplings={"distribution_matching": {"weight": 1}, "co_annotation": {"weight": 1}},
             )  # fmt: skip
-            Study.from_file(being).run(jobs=1, progress=False)
+            study = Study.from_file(being)
+            write_report(study.run(jobs=1, progress=False), study.output)
             being.parent.rename(path.parent)  # whole, or not there
     return path
 
