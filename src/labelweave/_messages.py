@@ -13,16 +13,16 @@ PLURALS = ("one", "other")
 
 
 class Message(str):
-    """A sentence in English that knows what it says: a text's key in the catalogue, and its values.
+    """A sentence in English, with the key of its text in the catalogue and its values.
 
     Everywhere else it is a text like any other.
 
     Args:
         code: the key of its text (`Messages`).
-        values: what the text names: numbers, names, lists of names, remarks.
+        values: what the text names: numbers, names, lists of names, messages.
 
     Raises:
-        KeyError: no such text, or one that names other values.
+        KeyError: no such text, or a text with other values.
     """
 
     __slots__ = ("code", "values")
@@ -61,7 +61,7 @@ def some(names: Sequence[str], limit: int = 8) -> "list[str] | Message":
 
 
 def plain(value: Any) -> Any:
-    """Return JSON-able values in which every remark stands as text, code and values."""
+    """Return JSON-able values with every message as text, code and values."""
     if isinstance(value, Message):
         return {"text": str(value), **value.to_dict()}
     if isinstance(value, Mapping):
@@ -91,22 +91,22 @@ class Messages:
     def __call__(self, key: str, **values: object) -> str:
         """Return the text of a key with its values filled in; the number `n` decides the plural.
 
-        A list becomes quoted names, a message of the results a text; a text's own format of a
-        number (``{lift:.3f}``) gets the language's marks.
+        A list becomes quoted names, a message becomes its text. Numbers with a format
+        (``{lift:.3f}``) get the decimal and thousands marks of the language.
         """
         text = self.texts[key]
         if isinstance(text, Mapping):
             text = text["one" if values.get("n") in (1, "1") and "one" in text else "other"]
         return self._filled.vformat(str(text), (), values)
 
-    def tells(self, message: object) -> bool:
-        """Return whether there is a text for what results message; an older one is a mere text."""
+    def knows(self, message: object) -> bool:
+        """Return whether this language has a text for the message; plain strings have none."""
         if isinstance(message, Message):
             return message.code in self.texts
         return isinstance(message, Mapping) and message.get("code") in self.texts
 
-    def told(self, message: Any) -> str:
-        """Return what results message, in this language or, where it has no text, in English."""
+    def render(self, message: Any) -> str:
+        """Return the message in this language or, where it has no text, in English."""
         if isinstance(message, Message):
             return self(message.code, **message.values)
         if not isinstance(message, Mapping):
@@ -117,7 +117,7 @@ class Messages:
             return str(message.get("text", ""))
 
     def named(self, kind: str, name: object) -> str:
-        """Return what a name is called, such as that of a metric; itself if no text is there."""
+        """Return the display name of, for example, a metric; the name itself if it has no text."""
         key = f"{kind}.{name}"
         return self(key) if key in self.texts else str(name)
 
@@ -181,14 +181,14 @@ class Messages:
 
 
 class _Filled(string.Formatter):
-    """Fills in a text as one language writes numbers, lists and remarks."""
+    """Fills in a text as one language writes numbers, lists and messages."""
 
     def __init__(self, say: Messages) -> None:
         self.say = say
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Mapping | Message):
-            return self.say.told(value)
+            return self.say.render(value)
         if isinstance(value, list):
             return self.say.list([self._named(each) for each in value])
         marks = self.say.marks if format_spec else {}
@@ -196,7 +196,7 @@ class _Filled(string.Formatter):
 
     def _named(self, value: Any) -> str:
         if isinstance(value, Mapping | Message):
-            return self.say.told(value)
+            return self.say.render(value)
         return self.say("format.quoted", name=value)
 
 

@@ -61,7 +61,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def inline_svg(figure: Figure, told: str) -> str:
+def inline_svg(figure: Figure, alt: str) -> str:
     """Return the figure as an SVG element for the inside of a page, with its text alternative."""
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -70,7 +70,7 @@ def inline_svg(figure: Figure, told: str) -> str:
     text = text[text.index("<svg") :]
     # matplotlib numbers its groups afresh in every picture: on one page they would clash
     text = re.sub(r' id="([^"]*)"(?=[^<>]*>)', lambda m: m[0] if f"#{m[1]}" in text else "", text)
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(told)}"', 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
 
 
 def name_ticks(axes: Axes, axis: Literal["x", "y"], names: Sequence[object]) -> None:

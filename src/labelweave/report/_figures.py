@@ -13,11 +13,11 @@ from labelweave._messages import Messages
 from labelweave.report._drawing import cut, inline_svg, name_ticks, new_figure, style, width
 from labelweave.results import Cell, LossTerms, Results
 
-# the palette of Okabe and Ito, which colour-blind readers can tell apart
+# the palette of Okabe and Ito, which colour-blind readers can distinguish
 BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"
 PALETTE = (BLUE, "#E69F00", "#009E73", VERMILION, "#CC79A7", "#56B4E9")
 LINES = [(colour, dash) for dash in ("-", "--") for colour in PALETTE]
-# verdict: colour, marker and its face; the marker alone tells the verdict
+# verdict: colour, marker and its face; the marker alone shows the verdict
 MARKERS = {
     "gain": (BLUE, "^", BLUE),
     "negative transfer": (VERMILION, "v", VERMILION),
@@ -71,8 +71,8 @@ def interval_plot(
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="x")
         axes.set_xlabel(cut(metric))
-        told = say.list([f"{name} {told_interval(found, say)}" for name, found, _ in rows])
-        return inline_svg(figure, say("alt.intervals", metric=metric, task=task, told=told))
+        listed = say.list([f"{name} {interval_text(found, say)}" for name, found, _ in rows])
+        return inline_svg(figure, say("alt.intervals", metric=metric, task=task, values=listed))
 
 
 def loss_curves(
@@ -118,12 +118,12 @@ def loss_curves(
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="y")
         figure.legend(lines, names, loc="outside lower left", ncols=columns)
-        told = say.list([f"{term} {_course(values, say)}" for term, values in drawn.items()])
-        alt = say("alt.losses", method=method, told=told or say("word.no_data"))
+        found = say.list([f"{term} {_course(values, say)}" for term, values in drawn.items()])
+        alt = say("alt.losses", method=method, values=found or say("word.no_data"))
         return inline_svg(figure, alt)
 
 
-def told_interval(found: Cell, say: Messages) -> str:
+def interval_text(found: Cell, say: Messages) -> str:
     """Return a mean with its interval in words."""
     if found.low is None or found.high is None:
         return say.fixed(found.mean)
@@ -185,7 +185,7 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
         axes.set_ylabel(metric)
         axes.grid(axis="y")
         figure.legend(loc="outside lower left", ncols=2)
-        told = [
+        reached = [
             say("alt.label_point", labels=say.count(p["labels"]), value=say.fixed(p["mean"]))
             for p in points
         ]
@@ -193,7 +193,7 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
             "alt.label_curve",
             task=task,
             metric=metric,
-            told=say.list(told) or say("word.no_data"),
+            values=say.list(reached) or say("word.no_data"),
             method=method,
             joint=say.fixed(joint.get("mean")),
         )
@@ -216,7 +216,7 @@ def reliability(
     """
     with style(key):
         figure, axes = new_figure(WIDTH, 290)
-        told = []
+        courses = []
         values = [value for bins in methods.values() for entry in bins for value in entry[:2]]
         low = max(0.0, min(values, default=0.0) - 0.03)
         axes.plot([low, 1], [low, 1], color=BLACK, lw=0.9, ls=(0, (4, 3)))
@@ -224,13 +224,13 @@ def reliability(
             x, y = np.asarray(bins, dtype=float)[:, :2].T
             axes.plot(x, y, color=colour, marker=marker, ls=line, lw=1.2, ms=4, label=method)
             pairs = [f"{say.fixed(c, 2)} → {say.fixed(a, 2)}" for c, a, *_ in bins]
-            told.append(f"{method} {say.list(pairs)}")
+            courses.append(f"{method} {say.list(pairs)}")
         axes.set(xlim=(low, 1.01), ylim=(low, 1.01))
         axes.set_xlabel(say("axis.confidence"))
         axes.set_ylabel(say("axis.right"))
         axes.grid()
         figure.legend(loc="outside lower left", ncols=2)
-        return inline_svg(figure, say("alt.reliability", task=task, told="; ".join(told)))
+        return inline_svg(figure, say("alt.reliability", task=task, values="; ".join(courses)))
 
 
 def _columns(points: Sequence[Mapping[str, Any]], *names: str) -> list[list[float]]:
@@ -280,7 +280,7 @@ def heat_map_figure(relation: Mapping[str, Any], say: Messages) -> tuple[Figure,
     axes.set_xlabel(cut(relation["target"]))
     axes.set_ylabel(cut(relation["source"]))
     figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
-    told = say(
+    alt = say(
         "alt.heat_map",
         source=relation["source"],
         target=relation["target"],
@@ -291,7 +291,7 @@ def heat_map_figure(relation: Mapping[str, Any], say: Messages) -> tuple[Figure,
         known=known.sum(),
         cells=known.size,
     )
-    return figure, told
+    return figure, alt
 
 
 def _extent(cells: int) -> float:
@@ -370,7 +370,7 @@ def advice(found: Mapping[str, Any], say: Messages) -> list[str]:
 def cosine_map(found: Mapping[str, Any], key: str, say: Messages) -> str:
     """Draw the mean cosine between the gradients of every two tasks, as an SVG element.
 
-    Purple is against, orange with each other: colour-blind readers can tell them apart, and up to
+    Purple is against, orange with each other: colour-blind readers can distinguish them, and up to
     twelve tasks every cell holds its number.
     """
     names = list(found["tasks"])

@@ -144,8 +144,8 @@ def _behind(results: Results, say: Messages) -> dict[str, Any] | None:
         return None
     found = results.left_behind[method]
     picture = found["cosine"] and Picture(cosine_map, (found, "cosines", say))
-    rows, told = task_rows(found, say), advice(found, say)
-    return {"method": method, "rows": rows, "advice": told, "cosines": picture}
+    rows, hints = task_rows(found, say), advice(found, say)
+    return {"method": method, "rows": rows, "advice": hints, "cosines": picture}
 
 
 def _bins(calibration: Mapping[str, Any], task: str) -> dict[str, Any]:

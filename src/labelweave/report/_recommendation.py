@@ -75,9 +75,9 @@ def headline(results: Results, say: Messages | None = None) -> str:
         names = {"method": found.best, "baseline": results.baseline}
         parts = [say("headline.no_baseline", **names)]
     else:
-        told = _outcome(results, found.of_best, say)
+        outcome = _outcome(results, found.of_best, say)
         names = {"method": found.best, "baseline": results.baseline}
-        parts = [say("headline.against", outcome=told, **names)]
+        parts = [say("headline.against", outcome=outcome, **names)]
     if found.best is not None and found.method != found.best:
         parts.append(say("headline.recommended", method=found.method))
     for control in found.controls:
@@ -97,48 +97,48 @@ def headline(results: Results, say: Messages | None = None) -> str:
 def reasons(results: Results, say: Messages | None = None) -> list[str]:
     """Return why the method is recommended, one sentence a reason."""
     say, found = say or Messages(), results.recommended
-    told = []
+    lines = []
     if found.method in found.means:
         mean = say.fixed(found.means[found.method])
         others = [
             f"{m} {say.fixed(value)}" for m, value in found.means.items() if m != found.method
         ]
         key = "reason.means" if others else "reason.mean"
-        told.append(say(key, method=found.method, mean=mean, others=say.list(others)))
+        lines.append(say(key, method=found.method, mean=mean, others=say.list(others)))
     if found.of_method is not None:
         outcome = _outcome(results, found.of_method, say)
-        told.append(say("reason.outcome", method=found.method, outcome=outcome))
+        lines.append(say("reason.outcome", method=found.method, outcome=outcome))
     for method, tasks in found.ruled_out.items():
-        told.append(say("reason.ruled_out", method=method, tasks=_counted(tasks, say)))
+        lines.append(say("reason.ruled_out", method=method, tasks=_counted(tasks, say)))
     if found.networks:
-        told.append(say("reason.networks", n=found.networks[0], before=found.networks[1]))
-    return told + _said("reason", found.reasons, say)
+        lines.append(say("reason.networks", n=found.networks[0], before=found.networks[1]))
+    return lines + _said("reason", found.reasons, say)
 
 
 def risks(results: Results, say: Messages | None = None) -> list[str]:
     """Return what limits how far to trust the recommendation, one sentence a risk."""
     say, found = say or Messages(), results.recommended
-    told = []
+    lines = []
     if found.shuffled is not None:
-        told.append(say("risk.shuffled", mean=say.short(found.shuffled)))
+        lines.append(say("risk.shuffled", mean=say.short(found.shuffled)))
     if len(found.means) > 2:
-        told.append(say("risk.selection"))
+        lines.append(say("risk.selection"))
     unseen = blind_spot(results, say)
     if unseen:
-        told.append(unseen + say.stop)
+        lines.append(unseen + say.stop)
     if 0 < len(results.seeds) < FEW_SEEDS:
-        told.append(say("risk.seeds", n=len(results.seeds)))
+        lines.append(say("risk.seeds", n=len(results.seeds)))
     if results.failures:
-        told.append(say("risk.failures", n=len(results.failures)))
-    return told + _said("risk", found.risks, say)
+        lines.append(say("risk.failures", n=len(results.failures)))
+    return lines + _said("risk", found.risks, say)
 
 
 def blind_spot(results: Results, say: Messages | None = None) -> str | None:
-    """Return which changes the study could not have detected; None where nothing is said of it."""
+    """Return which changes the study could not have detected; None where that is not known."""
     say, found = say or Messages(), results.recommended.blind_spot
     if found is None:
         return None
-    told = say(
+    text = say(
         "risk.blind_spot",
         method=found.method,
         of=_of_tasks(found.tasks, results, say),
@@ -147,7 +147,7 @@ def blind_spot(results: Results, say: Messages | None = None) -> str | None:
         points=say.fixed(100 * found.detectable, 1),
         task=found.task,
     )
-    return told + (say("risk.blind_spot_others") if found.tasks > 1 else "")
+    return text + (say("risk.blind_spot_others") if found.tasks > 1 else "")
 
 
 def _outcome(results: Results, found: Outcome, say: Messages) -> str:
@@ -166,12 +166,12 @@ def _outcome(results: Results, found: Outcome, say: Messages) -> str:
             results.score(name, task).mean for name in (results.baseline, found.method)
         )
         change = results.difference(found.method, task)
-        told = say.short(change.mean or 0.0, "+")
+        shift = say.short(change.mean or 0.0, "+")
         if change.low is not None and change.high is not None:
             ends = {"low": say.short(change.low), "high": say.short(change.high)}
-            told += say("outcome.interval", level=interval_level(results), **ends)
+            shift += say("outcome.interval", level=interval_level(results), **ends)
         values = {"before": say.short(before or 0.0), "after": say.short(after or 0.0)}
-        text += say("outcome.example", task=task.name, change=told, **values)
+        text += say("outcome.example", task=task.name, change=shift, **values)
     return text
 
 
@@ -221,8 +221,8 @@ def _unit(unit: str, say: Messages) -> str:
 def _assumption(figure: KeyFigure, say: Messages) -> str:
     """Return the assumption of a figure, in general words where the language has no text."""
     given = figure.assumption
-    if given and (say.language == "en" or say.tells(given)):
-        return say.told(given)
+    if given and (say.language == "en" or say.knows(given)):
+        return say.render(given)
     if figure.key == "cost":
         speed = figure.unit in ("times", "times the rows per second")
         return say(f"assumption.cost_{'speed' if speed else 'money'}")
@@ -243,8 +243,8 @@ def _said(kind: str, findings: Sequence[Finding], say: Messages) -> list[str]:
         if say.has(key):
             found.append(say(key, **values))
         else:
-            told = say.list([f"{name} {value}" for name, value in values.items()])
-            found.append(f"{finding.key}: {told}" if told else finding.key)
+            text = say.list([f"{name} {value}" for name, value in values.items()])
+            found.append(f"{finding.key}: {text}" if text else finding.key)
     return found
 
 

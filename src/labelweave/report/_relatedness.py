@@ -43,7 +43,7 @@ def print_relatedness(
         console.print(Text(f"(shades: '{SHADES}' = 0 to 1, ? = unknown)\n"))
     console.print(_evidence(found))
     for name, reason in found["left_out"].items():
-        console.print(Text(f"left out: {printable(name)}: {printable(say.told(reason))}"))
+        console.print(Text(f"left out: {printable(name)}: {printable(say.render(reason))}"))
     for evidence in found["evidence"]:
         dropped = [label["name"] for label in evidence["per_label"] if not label["keep"]]
         if evidence["name"] in found["used"] and dropped:
@@ -60,11 +60,11 @@ def print_relatedness(
         console.print(_noise(found["noise"], sources))
     proposal = found["proposal"]
     start = f"Start with {', '.join(proposal['tasks'])}: " if proposal["tasks"] else ""
-    console.print(Text(f"\n{printable(start + say.told(proposal['reason']))}", style="bold"))
+    console.print(Text(f"\n{printable(start + say.render(proposal['reason']))}", style="bold"))
     for apart in proposal["apart"]:
         tasks = " and ".join(apart["tasks"])
         console.print(
-            Text(f"do not join {printable(tasks)}: {printable(say.told(apart['reason']))}")
+            Text(f"do not join {printable(tasks)}: {printable(say.render(apart['reason']))}")
         )
 
 
@@ -100,9 +100,8 @@ def write_heat_map(table: "pd.DataFrame", path: str | Path) -> Path:
 
 def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
     kind = "noisy-OR, " if estimate.get("kind") == "noisy-OR" else ""
-    head = (
-        f"{estimate['source']} -> {estimate['target']}: {kind}{Messages().told(estimate['origin'])}"
-    )
+    origin = Messages().render(estimate["origin"])
+    head = f"{estimate['source']} -> {estimate['target']}: {kind}{origin}"
     console.print(Text(printable(head), style="bold"))
     rows, columns = estimate["rows"], estimate["columns"]
     width = max(len(printable(row)) for row in rows)

@@ -18,14 +18,14 @@ def value_lines(results: Results) -> list[str]:
     if found.best is not None:
         lines.append(f"Decision: {found.verdict} ({found.shown})")
         accuracy = next((figure for figure in found.figures if figure.key == "accuracy"), None)
-        told = [part for part in (_accuracy(accuracy), _cost(results)) if part]
-        lines += ["  " + "; ".join(told)] if told else []
+        parts = [part for part in (_accuracy(accuracy), _cost(results)) if part]
+        lines += ["  " + "; ".join(parts)] if parts else []
     lines += _labels(results)
     plan = results.label_plan
     if plan.get("tasks"):
         best = plan["tasks"][0]
         rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
-        lines.append(f"Label next: {best['task']} ({Messages().told(best['why'])}){rows}")
+        lines.append(f"Label next: {best['task']} ({Messages().render(best['why'])}){rows}")
     proposed = results.next_task
     then = [entry["task"] for entry in proposed.get("order", ())]
     if then and proposed.get("start"):
@@ -90,10 +90,10 @@ def _labels(results: Results) -> list[str]:
     name = max(sure, key=lambda task: sure[task])
     curve = curves[name]
     needed = curve["needed"]
-    told = _ends(needed) if needed["mean"] is not None else f"more than {curve['beyond']:,.0f}"
+    needs = _ends(needed) if needed["mean"] is not None else f"more than {curve['beyond']:,.0f}"
     line = (
         f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels do "
-        f"what {told} would do alone"
+        f"what {needs} would do alone"
     )
     total = results.money.get("total")
     if total:
@@ -106,5 +106,5 @@ def _ends(value: Mapping[str, Any], factor: float = 1, digits: int = 0, sign: st
         None if value[end] is None else factor * value[end] for end in ("mean", "low", "high")
     )
     say = Messages()
-    told = "" if low is high is None else f" ({say.span(low, high, digits, sign)})"
-    return say.fixed(mean, digits, sign) + told
+    interval = "" if low is high is None else f" ({say.span(low, high, digits, sign)})"
+    return say.fixed(mean, digits, sign) + interval

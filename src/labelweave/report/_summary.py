@@ -68,8 +68,8 @@ def _write(figure: Any, results: Results, decision: FirstScreen, say: Messages, 
     # a machine's font for other scripts seldom has a bold face: mixed weights look broken
     weight = "bold" if len(rcParams["font.family"]) == 1 else "normal"
     figure.text(0.04, 0.855, decision.verdict, size=26, weight=weight, color=INK)
-    told = headline(results, say) + say.stop
-    for i, line in enumerate(_lines(told, 134, 4)):
+    text = headline(results, say) + say.stop
+    for i, line in enumerate(_lines(text, 134, 4)):
         figure.text(0.04, 0.8 - 0.035 * i, line, size=14, color=INK)
     for i, shown in enumerate(decision.figures):
         top = 0.61 - 0.195 * i

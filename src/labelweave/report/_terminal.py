@@ -57,8 +57,8 @@ def print_results(results: Results, console: Console) -> None:
     for block in _blocks(results, methods, codes, console) if table is None else [table]:
         console.print(block)
     if table not in roomy:
-        told = ", ".join(f"{code} = {method}" for method, code in codes.items() if code != method)
-        console.print(Text(printable(told)))
+        legend = ", ".join(f"{code} = {method}" for method, code in codes.items() if code != method)
+        console.print(Text(printable(legend)))
     for line in [*filter(None, [blind_spot(results)]), *_legend(results)]:
         console.print(Text(printable(line), style="dim"))
     for number, line in enumerate(value_lines(results)):
@@ -168,10 +168,10 @@ def print_compared(
         if change.low is not None and change.high is not None:
             moved += f" ({_points(change.low, '+')} to {_points(change.high, '+')})"
         p = row["p_adjusted"]
-        told = "-" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
+        p_text = "-" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
         cells = (
             row["task"], row["metric"], _points(row["a"].mean), _points(row["b"].mean), moved,
-            told, row["verdict"],
+            p_text, row["verdict"],
         )  # fmt: skip
         table.add_row(*(Text(printable(cell)) for cell in cells))
     for letter, name in zip("AB", names, strict=True):
@@ -225,11 +225,11 @@ def print_tuning(results: Mapping[str, Any], console: Console) -> None:
     console.print(f"\nBest settings, trial {results['best']}:", highlight=False)
     for key, value in results["settings"].items():
         usual = results["usual"].get(key)
-        before = "" if usual is None or usual == value else f" (was {told(usual)})"
-        text = f"  {key}: {told(value)}{before}"
+        before = "" if usual is None or usual == value else f" (was {setting(usual)})"
+        text = f"  {key}: {setting(value)}{before}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def told(value: Any) -> str:
+def setting(value: Any) -> str:
     """Return a setting as it is read: numbers in three digits."""
     return f"{value:.3g}" if isinstance(value, float) else printable(value)

@@ -102,14 +102,14 @@ def test_a_remark_is_english_text_that_other_languages_tell_anew():
     assert kept["reasons"][0]["text"] == both
     assert kept["reasons"][1] == "as it is"
     japanese = Messages("ja")
-    assert japanese.told(kept["reasons"][0]) == japanese.told(both)
-    assert "1234.500（0.250～2.000）ナット（ラベル40件）" in japanese.told(both)
+    assert japanese.render(kept["reasons"][0]) == japanese.render(both)
+    assert "1234.500（0.250～2.000）ナット（ラベル40件）" in japanese.render(both)
     assert pickle.loads(pickle.dumps(both)).code == "message.not_above"
     # results of a newer version, or of an older one
-    assert japanese.told({"code": "message.none", "values": {}, "text": "new"}) == "new"
-    assert not japanese.tells({"code": "message.none"})
-    assert not japanese.tells("old")
-    assert japanese.told("old") == "old"
+    assert japanese.render({"code": "message.none", "values": {}, "text": "new"}) == "new"
+    assert not japanese.knows({"code": "message.none"})
+    assert not japanese.knows("old")
+    assert japanese.render("old") == "old"
 
 
 def test_names_of_a_remark_are_quoted_and_cut():
@@ -119,7 +119,7 @@ def test_names_of_a_remark_are_quoted_and_cut():
         "input columns constant in training, dropped: 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', "
         "'c7' and 2 more"
     )
-    assert "「c7」ほか2件" in Messages("ja").told(plain(note))
+    assert "「c7」ほか2件" in Messages("ja").render(plain(note))
 
 
 def test_remarks_are_told_in_the_language_of_the_page(tmp_path):
@@ -130,10 +130,10 @@ def test_remarks_are_told_in_the_language_of_the_page(tmp_path):
     english, japanese = ((tmp_path / name).read_text("utf-8") for name in ("en", "ja"))
     assert f"<li>{note}</li>" in english
     assert note not in japanese
-    assert f"<li>{Messages('ja').told(note)}</li>" in japanese
+    assert f"<li>{Messages('ja').render(note)}</li>" in japanese
     assert '<li><span lang="en">an old note</span></li>' in japanese
     write_markdown(results, tmp_path / "report.md", "ja")
-    assert Messages("ja").told(note) in (tmp_path / "report.md").read_text("utf-8")
+    assert Messages("ja").render(note) in (tmp_path / "report.md").read_text("utf-8")
 
 
 def test_no_text_is_written_into_a_template():
