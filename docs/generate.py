@@ -1,4 +1,4 @@
-"""Writes docs/study-file.md from the docstrings of the study file's sections.
+"""Writes docs/reference/study-file.md from the docstrings of the study file's sections.
 
 Run: python docs/generate.py
 """
@@ -72,13 +72,15 @@ tables are used as they are, unchecked: a wrong one harms.
 
 With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) a method finds
 out how the labels err, couples by the tables of clean labels, and takes the noise into account; the
-labels that are likely wrong are in `mislabelled.csv` beside the results ([noise.md](noise.md)).
+labels that are likely wrong are in `mislabelled.csv` beside the results
+([noise.md](../howto/noise.md)).
 
 A method can have coupling options of its own, under a name of its own:
 `{method: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
 {backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such a
 method is shown and judged like any other; the recommended method is one of the usual ones.
-`labelweave ablate` compares the forms without any change to the file ([ablation.md](ablation.md)).
+`labelweave ablate` compares the forms without any change to the file
+([ablation.md](../howto/ablation.md)).
 
 A coupled method that names `distillation` is taught by the single-task networks besides:
 `{method: full, name: full taught, couplings: {distillation: {weight: 0.1}}}`.
@@ -110,8 +112,8 @@ LOSSES = """\
 ## `loss` of a task
 
 What a task's labelled elements cost, where its classes are very unequal
-([imbalance.md](imbalance.md)): a name, a name with its options, `{focal: {gamma: 1}}`, or with a
-bare value, `{focal: 1}`.
+([imbalance.md](../howto/imbalance.md)): a name, a name with its options, `{focal: {gamma: 1}}`,
+or with a bare value, `{focal: 1}`.
 
 | name | what it does | for | options |
 |---|---|---|---|
@@ -119,9 +121,9 @@ bare value, `{focal: 1}`.
 SAMPLED = """\
 ## `training.sampling`
 
-The share of every source in a batch ([imbalance.md](imbalance.md)): a name, or a name with its
-options, `{equal: {balance: species}}`. With `balance`, a multiclass or binary task, the labelled
-rows of every source give that task's classes equally often.
+The share of every source in a batch ([imbalance.md](../howto/imbalance.md)): a name, or a name
+with its options, `{equal: {balance: species}}`. With `balance`, a multiclass or binary task, the
+labelled rows of every source give that task's classes equally often.
 
 | name | a source's share | options |
 |---|---|---|
@@ -129,8 +131,8 @@ rows of every source give that task's classes equally often.
 WEIGHTED = """\
 ## `training.weighting`
 
-How the tasks are weighed against each other ([imbalance.md](imbalance.md)): a name, or a name with
-its options, `{cagrad: {c: 0.4}}`. A network of one task has no weighting.
+How the tasks are weighed against each other ([imbalance.md](../howto/imbalance.md)): a name, or
+a name with its options, `{cagrad: {c: 0.4}}`. A network of one task has no weighting.
 
 | name | by | what it does | options |
 |---|---|---|---|
@@ -138,7 +140,7 @@ its options, `{cagrad: {c: 0.4}}`. A network of one task has no weighting.
 
 
 def page() -> str:
-    """Return the text of docs/study-file.md."""
+    """Return the text of docs/reference/study-file.md."""
     parts = [HEAD, _section("The study", StudyConfig)]
     parts += [_section(f"`{name}`", section) for name, section in SECTIONS.items()]
     methods = [f"| `{method.name}` | {method.title} |" for method in METHODS.values()]
@@ -212,4 +214,6 @@ def _default(section: type[BaseModel], name: str) -> str:
 
 
 if __name__ == "__main__":
-    Path(__file__).with_name("study-file.md").write_text(page(), encoding="utf-8")
+    Path(__file__).with_name("reference").joinpath("study-file.md").write_text(
+        page(), encoding="utf-8"
+    )

@@ -82,7 +82,7 @@ def post_hoc(case: Case, seed: int) -> Probabilities:
 
 
 def guarded(name: str) -> Predict:
-    """Return a method of docs/coupling.md by the package's own name, with its own defaults."""
+    """Return a method by the package's own name, with its own defaults."""
 
     def predict(case: Case, seed: int) -> Probabilities:
         return _fitted(case, seed, name, relations=case.relations)

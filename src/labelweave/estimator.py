@@ -279,8 +279,9 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             ``training.augment``: ``{"flip": 0.5, "crop": 0.1}``.
         weight_decay: decoupled weight decay.
         sampling: how batches are mixed from the sources: ``equal``, ``proportional``,
-            ``temperature``, ``labels``, ``round_robin``, or one with options (docs/imbalance.md).
-            Without sources, the rows with the same tasks labelled are one.
+            ``temperature``, ``labels``, ``round_robin``, or one with options
+            (docs/howto/imbalance.md). Without sources, the rows with the same tasks
+            labelled are one.
         weighting: how the tasks are weighed: a name such as ``uncertainty`` or ``upgrad``, or one
             with its options, ``{"cagrad": {"c": 0.4}}`` (`labelweave.balancing.WEIGHTINGS`).
         validation: share or number of rows to set aside for early stopping.

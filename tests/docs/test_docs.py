@@ -14,11 +14,13 @@ def test_the_study_file_page_is_what_the_docstrings_say() -> None:
     assert spec.loader is not None
     generate = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generate)
-    assert (ROOT / "docs" / "study-file.md").read_text(encoding="utf-8") == generate.page()
+    assert (ROOT / "docs" / "reference" / "study-file.md").read_text(
+        encoding="utf-8"
+    ) == generate.page()
 
 
 def test_the_study_file_page_explains_every_key() -> None:
-    page = (ROOT / "docs" / "study-file.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "study-file.md").read_text(encoding="utf-8")
     sections: list[type[BaseModel]] = [StudyConfig]
     while sections:
         section = sections.pop()

@@ -1,4 +1,4 @@
-"""What docs/architecture.md promises of imports, counted by tools/house.py."""
+"""What docs/explanation/architecture.md promises of imports, counted by tools/house.py."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_no_packages_import_each_other_in_a_circle() -> None:
 
 
 def test_the_architecture_names_every_package_and_in_their_order() -> None:
-    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.M)
     order = {name: place for place, row in enumerate(rows) for name in re.findall(r"\w+", row)}
     assert set(order) == {room(name) for name in PATHS} - {"", "__main__"}

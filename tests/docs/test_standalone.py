@@ -3,7 +3,7 @@ from pathlib import Path
 
 import torch
 
-PAGE = (Path(__file__).parents[2] / "docs" / "losses.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "losses.md").read_text(encoding="utf-8")
 
 
 def test_the_bare_loop_of_the_page_runs_and_learns():

@@ -105,7 +105,8 @@ def test_code_that_is_not_trusted_is_not_imported(tmp_path, cli: CommandLine, mo
         ),
         (
             {"image": {"encoder": "module:encoders_example.Nameless"}},
-            "encoder 'module:encoders_example.Nameless': has no 'name', 'form', see docs/inputs.md",
+            "encoder 'module:encoders_example.Nameless': has no 'name', 'form', "
+            "see docs/howto/inputs.md",
         ),
         (
             {"image": {**CORNERS, "mode": "rgb"}},

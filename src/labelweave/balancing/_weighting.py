@@ -236,7 +236,7 @@ class FAMO(LossWeighting):
 
 GradientMethod = Callable[[Gramian, int], Weights]
 DEFAULT = "sum"
-# to search by default: those that were better somewhere (docs/imbalance.md)
+# to search by default: those that were better somewhere (docs/howto/imbalance.md)
 SEARCHED = ("sum", "uncertainty", "upgrad", "cagrad")
 
 

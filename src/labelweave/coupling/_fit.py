@@ -1,4 +1,6 @@
-"""`fit_coupled`: any learners, coupled by relations, guarded by held-out labels (docs/coupling.md).
+"""`fit_coupled`: any learners, coupled by relations, guarded by held-out labels.
+
+The steps are explained in docs/explanation/coupling.md.
 
 stack = fit_coupled(X, annotations, relations, seed=0)
 stack.predict_proba(X_new)["species"]     # (n, K)
@@ -79,8 +81,8 @@ def fit_coupled(
 ) -> CoupledStack:
     """Fit a library of learners to every task, couple the tasks, and guard what comes out.
 
-    The six steps are those of docs/coupling.md: learners and their mixture, joint posterior,
-    strengths, self-training, guard; a student learns from `soft_targets`.
+    The six steps are those of docs/explanation/coupling.md: learners and their mixture,
+    joint posterior, strengths, self-training, guard; a student learns from `soft_targets`.
 
     Args:
         X: (n, d) encoded inputs, finite.

@@ -1,8 +1,9 @@
 """The joint posterior of related tasks: exact sum-product on a forest of relations.
 
 p(s, o | x) is proportional to p(s|x) p(o|x) (T[s, o] / pi_o)^lambda for every relation s -> o
-(docs/coupling.md, step 2): the exponent is the pointwise mutual information of both labels, so
-priors count once. On a forest, messages (Pearl, 1988, chapter 4) give the exact marginals.
+(docs/explanation/coupling.md, step 2): the exponent is the pointwise mutual information of
+both labels, so priors count once. On a forest, messages (Pearl, 1988, chapter 4) give
+the exact marginals.
 
 Every task is one variable. A multiclass task has its classes as states. A multilabel task with one
 relation, as its target, falls apart into its labels, each a leaf. Any other multilabel task

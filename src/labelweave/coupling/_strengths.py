@@ -1,8 +1,8 @@
 """How strongly each relation couples, in each direction: a posterior mean, not a choice.
 
 lambda is judged by the out-of-fold likelihood of the receiving task's own labels on the grid
-{0, .25, .5, .75, 1} and averaged under its posterior (docs/coupling.md, step 3). Six labels hardly
-move it, sixty decide.
+{0, .25, .5, .75, 1} and averaged under its posterior (docs/explanation/coupling.md, step 3).
+Six labels hardly move it, sixty decide.
 
 Besides:
 

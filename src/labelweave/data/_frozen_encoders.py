@@ -119,7 +119,8 @@ def _load(name: str, known: dict[str, Callable[[], Any]], needs: Sequence[str]) 
     encoder = trusted_attribute(name)()
     lacking = [each for each in needs if not hasattr(encoder, each)]
     if lacking:
-        raise LabelweaveError(f"encoder '{name}': has no {listing(lacking)}, see docs/inputs.md")
+        missing = listing(lacking)
+        raise LabelweaveError(f"encoder '{name}': has no {missing}, see docs/howto/inputs.md")
     return encoder
 
 

@@ -9,7 +9,7 @@ resampled: three of them give no distribution, so what training varies comes in 
 - Intervals are symmetric around the mean, cut off where the metric ends.
 - One run says nothing of how training varies; then intervals hold for the trained networks only.
 - Three runs give wide intervals (t is 4.3), five much narrower ones (2.8). In simulated studies
-  95 % intervals held the truth in 92 to 99 %: docs/statistics.md.
+  95 % intervals held the truth in 92 to 99 %: docs/explanation/statistics.md.
 - Resampling rows raises ``ece``: its interval is that of the ECE measured on as many rows, which is
   above 0 even when calibrated.
 """

@@ -282,7 +282,7 @@ class LabelCurvesSection(Section):
 
 
 class TrackerSection(Section):
-    """Where finished runs are shown, besides in the file runs.jsonl ([runs.md](runs.md)).
+    """Where finished runs are shown, besides in the file runs.jsonl ([runs.md](../howto/runs.md)).
 
     An entry is a tracker's name, or a section.
 
@@ -332,7 +332,7 @@ Trackers = Annotated[list[str | TrackerSection], AfterValidator(_distinct_tracke
 
 
 class TuneSection(Section):
-    """What ``labelweave tune`` searches ([tuning.md](tuning.md)); nothing else looks at it.
+    """What ``labelweave tune`` searches ([tuning.md](../howto/tuning.md)); only it looks at it.
 
     Attributes:
         method: the method to be tuned; default: the last of the study's joint methods.

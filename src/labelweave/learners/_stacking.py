@@ -28,7 +28,8 @@ class Judged:
     """Rows that judge predictions of one task.
 
     Own labels judge by their likelihood. A row with labels of related tasks judges by
-    log sum_s p(s|x) M(s), M(s) = prod_o (T[s, y_o] / pi_o)^lambda (docs/coupling.md, step 1).
+    log sum_s p(s|x) M(s), M(s) = prod_o (T[s, y_o] / pi_o)^lambda
+    (docs/explanation/coupling.md, step 1).
 
     Attributes:
         rows: (r,) row numbers.

@@ -20,7 +20,7 @@ from labelweave.relations import AnyRelation, Noise, NoisyOr, Relation, Transfer
 from labelweave.tasks import Task
 
 # Below 1: a coupling's loss outweighs that of a multilabel target, a mean over its labels, and
-# up to a point what it teaches does not depend on its weight (docs/experiments.md).
+# up to a point what it teaches does not depend on its weight (docs/explanation/experiments.md).
 WEIGHT = 0.3
 PUBLISHED = {"paper", "hard"}  # these forms have weight 1
 WEIGHTS = log_uniform(0.03, 3.0)  # to search
