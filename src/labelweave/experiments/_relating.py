@@ -46,7 +46,7 @@ def _out_of_fold(path: Path, split: Split, config: StudyConfig) -> Predictions:
     return found
 
 
-FORMAT = 1  # part of every kept relatedness' name: raised when what is found changes
+FORMAT = 2  # part of every kept relatedness' name: raised when what is found changes
 
 
 def relate_runs(

@@ -16,10 +16,10 @@ from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
-from labelweave.losses import Objective, freed, label_counts
+from labelweave.losses import Objective, freed
 from labelweave.model import NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork, SideBySide
-from labelweave.relations import AnyRelation, Noise
+from labelweave.relations import AnyRelation, Noise, label_counts
 from labelweave.tasks import Task
 from labelweave.training import (
     LOG,

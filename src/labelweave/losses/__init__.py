@@ -11,7 +11,7 @@ from labelweave.losses._co_annotation import (
     PosteriorTargets,
     SoftLabels,
 )
-from labelweave.losses._coupling import Coupling, label_counts, transfer_weights
+from labelweave.losses._coupling import Coupling
 from labelweave.losses._distillation import Distillation
 from labelweave.losses._distribution_matching import FORMS, DistributionMatching
 from labelweave.losses._layout import Columns, Labels, Logits, Terms
@@ -68,11 +68,9 @@ __all__ = [
     "coupling_space",
     "default_weight",
     "freed",
-    "label_counts",
     "masked_binary_cross_entropy",
     "masked_cross_entropy",
     "needs_relations",
     "reweighted",
     "task_loss",
-    "transfer_weights",
 ]

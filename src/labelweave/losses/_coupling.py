@@ -6,12 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from labelweave._search_space import Space
-from labelweave.annotations import Annotations
-from labelweave.errors import LabelweaveError
 from labelweave.losses._layout import (
     ColumnBatch,
     Columns,
@@ -23,7 +20,7 @@ from labelweave.losses._layout import (
 )
 from labelweave.losses._stack import NoisyOrStack, RelationStacks
 from labelweave.relations import Noise, Relation, TransferWeights
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass
 
 
 class Coupling(nn.Module, ABC):
@@ -106,51 +103,6 @@ class RelationCoupling(Coupling):
     ) -> None:
         super().__init__(columns or Columns.of(relations))
         self.stacks = RelationStacks(relations, smoothing, self.columns, noise)
-
-
-FADE = 20.0
-LabelCounts = Mapping[str, NDArray[np.float64]]
-
-
-def label_counts(annotations: Annotations) -> LabelCounts:
-    """Return per task the labelled rows of every class, (K,), or of a label's rarer side, (L,)."""
-    counts: dict[str, NDArray[np.float64]] = {}
-    for task in annotations.tasks:
-        codes = annotations.labels[task.name]
-        if isinstance(task, Multiclass):
-            found = np.bincount(codes[codes >= 0], minlength=task.width)
-        else:
-            found = np.minimum((codes == 1).sum(axis=0), (codes == 0).sum(axis=0))
-        counts[task.name] = found.astype(np.float64)
-    return counts
-
-
-def transfer_weights(
-    tasks: Sequence[Task], counts: Mapping[str, ArrayLike], fade: float
-) -> TransferWeights:
-    """Return per task the factor of what it learns from others, (width,), above 0 up to 1.
-
-    Args:
-        tasks: the tasks; one without counts has the factor 1.
-        counts: own labels, as `label_counts` gives them.
-        fade: labels of a class, or of a label's rarer side, at which the factor is one half. A
-            multiclass task has one factor, the mean over its classes, for all its classes.
-
-    Raises:
-        LabelweaveError: counts of another shape than (width,).
-    """
-    found: dict[str, NDArray[np.float64]] = {}
-    for task in tasks:
-        own = np.asarray(counts.get(task.name, np.zeros(task.width)), dtype=np.float64)
-        if own.shape != (task.width,):
-            raise LabelweaveError(
-                f"task '{task.name}': found own labels of shape {own.shape}, expected "
-                f"{(task.width,)}"
-            )
-        factor = fade / (fade + own)
-        one = isinstance(task, Multiclass)
-        found[task.name] = np.full_like(factor, factor.mean()) if one else factor
-    return found
 
 
 def target_weights(stacks: RelationStacks, weights: TransferWeights) -> Tensor:

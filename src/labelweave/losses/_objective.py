@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from labelweave._options import Named
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._coupling import LabelCounts
 from labelweave.losses._layout import Columns, Labels, Logits, Terms, check_batch, constant, join
 from labelweave.losses._registry import (
     check_relations,
@@ -20,7 +19,7 @@ from labelweave.losses._registry import (
     needs_relations,
 )
 from labelweave.losses._supervised import Supervised, one_task_loss, supervised_losses
-from labelweave.relations import AnyRelation, Noise, TransferWeights
+from labelweave.relations import AnyRelation, LabelCounts, Noise, TransferWeights
 from labelweave.tasks import Task
 
 Weigh = Callable[[Tensor, Tensor], Tensor]

@@ -11,12 +11,21 @@ from labelweave._options import Options, chosen
 from labelweave._search_space import Space, log_uniform
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._co_annotation import CoAnnotation
-from labelweave.losses._coupling import FADE, Coupling, LabelCounts, transfer_weights
+from labelweave.losses._coupling import Coupling
 from labelweave.losses._distillation import Distillation
 from labelweave.losses._distribution_matching import DistributionMatching
 from labelweave.losses._layout import Columns
 from labelweave.losses._noisy_or import NoisyOrCoAnnotation, NoisyOrMatching
-from labelweave.relations import AnyRelation, Noise, NoisyOr, Relation, TransferWeights
+from labelweave.relations import (
+    FADE,
+    AnyRelation,
+    LabelCounts,
+    Noise,
+    NoisyOr,
+    Relation,
+    TransferWeights,
+    prior_transfer_weights,
+)
 from labelweave.tasks import Task
 
 # Below 1: a coupling's loss outweighs that of a multilabel target, a mean over its labels, and
@@ -238,7 +247,7 @@ def _weights(
     known = {} if "fade" in options.model_fields_set else dict(measured or {})
     if counts is None and not known:
         return None
-    return {**transfer_weights(tasks, counts or {}, options.fade), **known}
+    return {**prior_transfer_weights(tasks, counts or {}, options.fade), **known}
 
 
 def checked_weight(place: str, value: object) -> float:

@@ -33,17 +33,23 @@ from labelweave.relations._relatedness import (
 )
 from labelweave.relations._relation import Relation
 from labelweave.relations._transfer_weights import (
+    FADE,
     HeldOut,
+    LabelCounts,
     TransferWeights,
     estimate_transfer_weights,
+    label_counts,
+    prior_transfer_weights,
 )
 
 __all__ = [
+    "FADE",
     "ORIGINS",
     "AnyRelation",
     "Estimate",
     "Evidence",
     "HeldOut",
+    "LabelCounts",
     "NextTask",
     "Noise",
     "NoiseReport",
@@ -64,9 +70,11 @@ __all__ = [
     "join_tables",
     "known_table",
     "known_tables",
+    "label_counts",
     "load_relatedness",
     "multiply_in",
     "order_tasks",
+    "prior_transfer_weights",
     "propose",
     "rank_pairs",
     "read_knowledge",

@@ -273,7 +273,9 @@ def relate(
         proposal=propose(ranking),
         noise=report,
         transfer_weights=(
-            estimate_transfer_weights(held_out, kept, seed) if held_out is not None else {}
+            estimate_transfer_weights(held_out, kept, annotations, seed)
+            if held_out is not None
+            else {}
         ),
     )
 

@@ -1,39 +1,43 @@
-"""Transfer weights: how much every task still has to learn from the others, on held-out rows.
+"""Transfer weights: how much every task has to learn from the others, on held-out rows.
 
-What the relations tell of a task leaves out what the inputs show beyond it. That costs nothing
-where the task's own head is weak, and harms where it is strong, whatever the number of its labels.
-So both are weighed against each other on rows that neither has seen: in a logistic regression of
-the labels on the log-odds of both (stacked generalisation, Wolpert, Neural Networks 1992), the
-transfer weight is the relations' share in what it predicts. It is 0 where they do not clearly
-help, as where two sources look so different that one head knows nothing of the other's rows.
+A relation leaves out what the inputs show beyond it. That costs nothing where the task's own head
+is weak, and harms where it is strong. The transfer weight w is the weight of the relations'
+prediction q in a mixture with the head's own p, w q(y|x) + (1 - w) p(y|x): its posterior mean,
+given held-out labels and a Beta prior of ten pseudo-rows around the label-count rule. So a few rows
+hardly move it and many decide; the mathematics are in docs/explanation/evidence.md.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult, minimize
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, log_expit, softmax
 
 from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError
+from labelweave.relations._lift import Elements, folds, recalibrated
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
+Rng = np.random.Generator
 TransferWeights = Mapping[str, Floats]
+LabelCounts = Mapping[str, Floats]
 
 TINY = 1e-4
 SMOOTHING = 0.02  # no table is that sure
-RIDGE = 1.0  # holds weights and biases where few labels are there
-POOLING = 5.0  # holds a label's weights near those of all labels of its task
-GAIN = 2.0  # nats on these rows that what is told must save: a likelihood-ratio test at about 5 %
-ROWS = 20_000  # a fit has a few parameters; more rows would not change them
+ROWS = 5_000  # held-out rows of a task, at most; more would not change one weight
+FADE = 20.0  # labels of a class at which the prior mean is one half
+PRIOR_ROWS = 10.0  # held-out rows that the prior counts as
+EDGE = 0.05  # the prior mean is never surer than this
+GRID = np.linspace(-10, 10, 401)  # log-odds of the weight, for integrals
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Rows that the uncoupled network was not trained on, with what it says of them.
+    """Rows that the uncoupled network was not trained on, with its predictions.
 
     Attributes:
         annotations: the labels of n rows.
@@ -44,50 +48,162 @@ class HeldOut:
     predictions: Mapping[str, NDArray[np.floating]]
 
 
+def label_counts(annotations: Annotations) -> LabelCounts:
+    """Return per task the labelled rows of every class, (K,), or of a label's rarer side, (L,)."""
+    counts: dict[str, Floats] = {}
+    for task in annotations.tasks:
+        codes = annotations.labels[task.name]
+        if isinstance(task, Multiclass):
+            found = np.bincount(codes[codes >= 0], minlength=task.width)
+        else:
+            found = np.minimum((codes == 1).sum(axis=0), (codes == 0).sum(axis=0))
+        counts[task.name] = found.astype(np.float64)
+    return counts
+
+
+def prior_transfer_weights(
+    tasks: Sequence[Task], counts: Mapping[str, ArrayLike], fade: float = FADE
+) -> TransferWeights:
+    """Return per task the transfer weight by its label counts alone, (width,), above 0 up to 1.
+
+    Args:
+        tasks: the tasks; one without counts has the weight 1.
+        counts: own labels, as `label_counts` gives them.
+        fade: labels of a class, or of a label's rarer side, at which the weight is one half. A
+            multiclass task has one weight, the mean over its classes, for all its classes.
+
+    Raises:
+        LabelweaveError: counts of another shape than (width,).
+    """
+    found: dict[str, Floats] = {}
+    for task in tasks:
+        own = np.asarray(counts.get(task.name, np.zeros(task.width)), dtype=np.float64)
+        if own.shape != (task.width,):
+            raise LabelweaveError(
+                f"task '{task.name}': found own labels of shape {own.shape}, expected "
+                f"{(task.width,)}"
+            )
+        weight = fade / (fade + own)
+        one = isinstance(task, Multiclass)
+        found[task.name] = np.full_like(weight, weight.mean()) if one else weight
+    return found
+
+
 def estimate_transfer_weights(
-    held_out: HeldOut, relations: Sequence[AnyRelation], seed: int = 0
+    held_out: HeldOut,
+    relations: Sequence[AnyRelation],
+    training: Annotations | None = None,
+    seed: int = 0,
 ) -> TransferWeights:
     """Return per task how much it has to learn through the relations, (width,), from 0 to 1.
 
-    1: the relations tell all and the task's own head nothing; 0: the other way round. A multiclass
-    task has one figure for all its classes. Tasks without relations or without labels on these rows
-    are left out.
+    Near 1: the relations predict its held-out labels better than its own head; near 0: the other
+    way round; without evidence, `prior_transfer_weights` of the training labels. A multiclass task
+    has one weight for all its classes. A row judges only where the head can have seen its class. A
+    label that no relation covers has weight 0. Tasks without relations or without labels on these
+    rows are left out.
 
     Args:
         held_out: rows that the network was not trained on.
         relations: those that will couple the tasks.
-        seed: draws rows when there are more than 20,000.
+        training: the labels that it was trained on; None, or those of `held_out` = its predictions
+            of them are out-of-fold.
+        seed: deals the folds of the recalibration, and draws rows when there are more than 5,000.
     """
+    out_of_fold = training is None or training is held_out.annotations
+    known = held_out.annotations if training is None else training
+    priors = prior_transfer_weights(known.tasks, label_counts(known))
+    least = 2 if out_of_fold else 1  # of two rows of a class one trains when the other is held out
     found: dict[str, Floats] = {}
     for task in held_out.annotations.tasks:
-        codes = held_out.annotations.labels[task.name]
         rows = np.flatnonzero(held_out.annotations.labelled(task.name))
+        rng = np.random.default_rng(seed)
         if len(rows) > ROWS:
-            rows = np.sort(np.random.default_rng(seed).choice(rows, ROWS, replace=False))
+            rows = np.sort(rng.choice(rows, ROWS, replace=False))
         p = {name: np.asarray(v[rows], np.float64) for name, v in held_out.predictions.items()}
-        told = _told(task, p, relations)
+        told = _messages(task, p, relations)
         if told is None or not len(rows):
             continue
-        if isinstance(task, Multiclass):
-            own = np.log(p[task.name] + TINY)
-            share = _share_of_classes(own, told, codes[rows])
-            found[task.name] = np.full(task.width, share)
-        else:
-            own = _log_odds(p[task.name])
-            found[task.name] = _shares_of_labels(own, told, codes[rows])
+        judging = _seen(task, held_out.annotations.labels[task.name][rows], known, least)
+        q = softmax(told, axis=1) if isinstance(task, Multiclass) else expit(told)
+        found[task.name] = _weights(judging, p[task.name], q, priors[task.name], rng)
+        if not isinstance(task, Multiclass):
+            found[task.name][~_covered(task, relations)] = 0.0
     return found
 
 
-def _told(task: Task, p: Mapping[str, Floats], relations: Sequence[AnyRelation]) -> Floats | None:
-    """Return what all relations tell of a task, as log-probabilities or log-odds, (n, width)."""
-    told = [
+def posterior_weight(p: Floats, q: Floats, prior: float, pseudo_rows: float = PRIOR_ROWS) -> float:
+    """Return E[w | labels], w the weight of q in the mixture w q(y_i) + (1 - w) p(y_i).
+
+    The prior is Beta(a m, a (1 - m)) with mean m and a pseudo-rows. The mean rises with every
+    q_i / p_i, and n rows keep it between a m / (a + n) and (a m + n) / (a + n).
+
+    Args:
+        p: (n,) probability of each observed label by the task's own head, above 0.
+        q: (n,) by the relations, above 0.
+        prior: m, taken as at least .05 and at most .95.
+        pseudo_rows: a, above 0.
+    """
+    m = float(np.clip(prior, EDGE, 1 - EDGE))
+    # in log-odds a Beta density is w^a (1 - w)^b: no pole at either end
+    score = pseudo_rows * (m * log_expit(GRID) + (1 - m) * log_expit(-GRID))
+    w = expit(GRID)
+    score = score + np.log(np.outer(w, q) + np.outer(1 - w, p)).sum(axis=1)
+    return float(softmax(score) @ w)
+
+
+def _seen(task: Task, codes: NDArray[np.integer], training: Annotations, least: int) -> Elements:
+    """Return the labels whose class, or state, the head can have seen: those that judge."""
+    counts = training.counts(task.name)
+    if isinstance(task, Multiclass):
+        rows = counts[codes] >= least
+        values = np.eye(task.width)[codes]
+        seen = np.repeat(rows[:, None], task.width, axis=1)
+    else:
+        enough = np.asarray(counts >= least)
+        values = (codes == 1).astype(np.float64)
+        seen = (codes >= 0) & np.where(codes == 1, enough[:, 1], enough[:, 0])
+    return Elements(task, values, seen, np.arange(len(codes)))
+
+
+def _weights(judging: Elements, own: Floats, told: Floats, prior: Floats, rng: Rng) -> Floats:
+    """Return the weights of a task's columns, (width,); p and q are recalibrated first."""
+    rows = np.flatnonzero(judging.seen.any(axis=1))
+    if not len(rows):
+        return np.clip(prior, EDGE, 1 - EDGE)
+    some = Elements(judging.target, judging.values[rows], judging.seen[rows], np.arange(len(rows)))
+    fold = folds(some.groups, rng)
+    # over-confident scores would count a single error for a hundred rows
+    p, q = (
+        np.clip(recalibrated(each[rows], some, fold, None, rng)[1], TINY, 1 - TINY)
+        for each in (own, told)
+    )
+    if some.exclusive:
+        on = some.values == 1
+        return np.full(len(prior), posterior_weight(p[on], q[on], float(prior[0])))
+    p, q = (np.where(some.values == 1, each, 1 - each) for each in (p, q))
+    columns = enumerate(some.seen.T)
+    return np.array([posterior_weight(p[s, j], q[s, j], float(prior[j])) for j, s in columns])
+
+
+def _covered(task: Task, relations: Sequence[AnyRelation]) -> NDArray[np.bool_]:
+    """Return the labels that a relation has something to say on, (L,)."""
+    masks = [r.mask.any(axis=0) for r in relations if r.target.name == task.name]
+    return np.asarray(np.any(masks, axis=0))
+
+
+def _messages(
+    task: Task, p: Mapping[str, Floats], relations: Sequence[AnyRelation]
+) -> Floats | None:
+    """Return the messages of all relations to a task: log-probabilities or log-odds, (n, width)."""
+    found = [
         message for relation in relations if (message := _message(task, p, relation)) is not None
     ]
-    return np.sum(told, axis=0) if told else None
+    return np.sum(found, axis=0) if found else None
 
 
 def _message(task: Task, p: Mapping[str, Floats], relation: AnyRelation) -> Floats | None:
-    """Return what one relation tells of a task; a noisy-OR tells nothing of its causes."""
+    """Return one relation's message to a task; a noisy-OR has none to its causes."""
     if relation.target.name == task.name:
         given = p[relation.source.name]
         if isinstance(relation, NoisyOr):
@@ -116,102 +232,3 @@ def _smooth(relation: Relation) -> Floats:
 def _log_odds(p: Floats) -> Floats:
     clipped = np.clip(p, TINY, 1 - TINY)
     return np.asarray(np.log(clipped) - np.log1p(-clipped))
-
-
-def _share_of_classes(own: Floats, told: Floats, codes: NDArray[np.integer]) -> float:
-    """Return the share of what is told in a multinomial logistic regression on both."""
-    x = np.stack([_standardised(part - part.mean(axis=1, keepdims=True)) for part in (own, told)])
-    on = np.eye(own.shape[1])[codes]
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        scores = np.tensordot(theta[:2], x, 1) + theta[2:]
-        scores = scores - scores.max(axis=1, keepdims=True)
-        log_p = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        wrong = np.exp(log_p) - on
-        gradient = np.concatenate([np.tensordot(x, wrong, 2), wrong.sum(axis=0)])
-        value = -(on * log_p).sum() + 0.5 * RIDGE * (theta**2).sum()
-        return float(value), gradient + RIDGE * theta
-
-    return _share(*_minimised(loss, own.shape[1], GAIN))
-
-
-def _shares_of_labels(own: Floats, told: Floats, codes: NDArray[np.integer]) -> Floats:
-    """Return each label's share of what is told in a logistic regression on both, (L,).
-
-    A label with few rows says little of itself: its weights are drawn towards those of all labels
-    together (partial pooling).
-    """
-    found, seen = np.zeros(own.shape[1]), codes >= 0
-    # where no relation tells one row from another there is nothing to learn
-    spoken = [j for j in range(len(found)) if seen[:, j].any() and told[seen[:, j], j].std() > TINY]
-    if not spoken:
-        return found
-    xs = [np.stack([_standardised(part[seen[:, j], j]) for part in (own, told)]) for j in spoken]
-    on = [codes[seen[:, j], j] == 1 for j in spoken]
-    shared = _weights(xs, on, np.zeros(2), RIDGE, GAIN)
-    if not shared[1]:
-        return found
-    for j, x, y in zip(spoken, xs, on, strict=True):
-        weights = shared if len(spoken) == 1 else _weights([x], [y], shared, POOLING)
-        found[j] = _share(*weights)
-    return found
-
-
-def _weights(
-    xs: Sequence[Floats],
-    on: Sequence[NDArray[np.bool_]],
-    centre: Floats,
-    ridge: float,
-    gain: float = 0.0,
-) -> Floats:
-    """Return the weights, (2,), that several labels share in a logistic regression of each.
-
-    Args:
-        xs: of every label what its own head and the relations say, (2, n).
-        on: whether it is on, (n,).
-        centre: what the weights are drawn towards, (2,).
-        ridge: how much.
-        gain: see `_minimised`.
-    """
-
-    def loss(theta: Floats) -> tuple[float, Floats]:
-        drawn = np.concatenate([ridge * (theta[:2] - centre), RIDGE * theta[2:]])
-        value = 0.5 * (drawn[:2] @ (theta[:2] - centre) + drawn[2:] @ theta[2:])
-        gradient = drawn
-        for number, (x, y) in enumerate(zip(xs, on, strict=True), start=2):
-            scores = theta[:2] @ x + theta[number]
-            wrong = 1 / (1 + np.exp(-scores)) - y
-            gradient[:2] += x @ wrong
-            gradient[number] += wrong.sum()
-            value += (np.logaddexp(0, scores) - y * scores).sum()
-        return float(value), gradient
-
-    return _minimised(loss, len(xs), gain)
-
-
-def _minimised(
-    loss: Callable[[Floats], tuple[float, Floats]], biases: int, gain: float = 0.0
-) -> Floats:
-    """Return the two weights, neither negative, at which a loss of these and biases is smallest.
-
-    Where the second saves less than `gain`, it is 0.
-    """
-    start = np.concatenate([[0.5, 0.5], np.zeros(biases)])
-    free, zero = (0, None), (0, 0)
-
-    def best(second: tuple[int, int | None]) -> OptimizeResult:
-        bounds = [free, second] + [(None, None)] * biases
-        return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-
-    both = best(free)
-    if gain and best(zero).fun - both.fun < gain:
-        return np.array([both.x[0], 0.0])
-    return np.asarray(both.x[:2])
-
-
-def _share(own: float, told: float) -> float:
-    return float(told / (own + told)) if told > 0 else 0.0
-
-
-def _standardised(scores: Floats) -> Floats:
-    return np.asarray((scores - scores.mean()) / max(float(scores.std()), TINY))

@@ -8,10 +8,8 @@ from labelweave.losses import (
     CoAnnotation,
     DistributionMatching,
     Objective,
-    label_counts,
-    transfer_weights,
 )
-from labelweave.relations import Relation
+from labelweave.relations import Relation, label_counts, prior_transfer_weights
 from labelweave.tasks import Multiclass, Multilabel
 
 ERRORS = {
@@ -88,7 +86,7 @@ def test_own_labels_and_the_weights_that_follow() -> None:
     )
     counts = label_counts(labels)
     assert {name: list(own) for name, own in counts.items()} == {"kind": [2, 1, 0], "marks": [1, 0]}
-    found = transfer_weights(TASKS, counts, 2.0)
+    found = prior_transfer_weights(TASKS, counts, 2.0)
     assert found["kind"] == pytest.approx(np.full(3, (2 / 4 + 2 / 3 + 1) / 3))
     assert found["marks"] == pytest.approx([2 / 3, 1])
     assert found["form"] == pytest.approx([1, 1])
