@@ -28,7 +28,9 @@ from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
 from labelweave.tasks import Multiclass
 
-EvidenceVerdict = Literal["related", "not related", "contradicted by the data", "not enough data"]
+EvidenceVerdict = Literal[
+    "related", "stands", "not related", "contradicted by the data", "not enough data"
+]
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,9 @@ class Evidence:
         verdict: what follows.
         reason: the verdict's figures in one sentence.
         trust: factor for the relation's strength, 0 to 1: low / lift, the share of the lift that
-            is sure; 0 unless the verdict is "related".
+            is sure; .65 where the verdict is "stands", else 0 unless it is "related".
+        promise: mean lift that the relation would have if it and the predictions were right: the
+            mutual information of source and target in the predictions, nats per element.
     """
 
     name: str
@@ -114,6 +118,12 @@ class Evidence:
     verdict: EvidenceVerdict
     reason: str
     trust: float
+    promise: float = 0.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the relation may couple tasks: "related", or an expert's that "stands"."""
+        return self.verdict in ("related", "stands")
 
     @property
     def left_out(self) -> tuple[LabelEvidence, ...]:
@@ -122,21 +132,22 @@ class Evidence:
 
     @property
     def information(self) -> float:
-        """What the relation adds on a row with all labels, in nats; 0 unless "related".
+        """What the relation adds on a row with all labels, in nats; 0 unless it `holds`.
 
         About the mutual information of the two tasks, and so comparable between relations.
         """
-        if self.verdict != "related" or self.lift is None:
+        gain = self.lift if self.verdict == "related" else self.promise
+        if not self.holds or gain is None:
             return 0.0
         one = isinstance(self.relation.target, Multiclass)
-        return self.lift * (1 if one else len(self.per_label))
+        return gain * (1 if one else len(self.per_label))
 
     def filtered(self) -> AnyRelation | None:
         """Return the relation that may couple tasks, or None.
 
         Its strength is multiplied by the trust, and labels without lift are unknown in it.
         """
-        if self.verdict != "related":
+        if not self.holds:
             return None
         relation, mask = self.relation, self.relation.mask
         if not isinstance(relation.target, Multiclass):
@@ -161,6 +172,9 @@ MIN_ELEMENTS = 20
 MIN_SIDE = 10  # a label that is on, or off, less often says too little about itself
 MIN_GROUPS = 5  # one for every fold of the recalibration
 NEWS = 0.02  # share of the loss of the own predictions that a relation must save to be worth it
+PROMISED = 0.5  # share of its promise that an expert's table must be able to have
+LEAST_PROMISE = 1e-3  # nats; a table that promises less says nothing
+TRUST_STANDING = 0.65  # mean of the prior of an expert's strength (docs/explanation/coupling.md)
 CONTRADICTION = 0.2  # share of the estimated table's lift that a given one may lose
 
 
@@ -215,6 +229,18 @@ def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, str]:
     return "related", Message("message.holds_by_class", lift=lift, p=p, classes=classes)
 
 
+def promised(q: Floats, covered: Mask, exclusive: bool) -> float:
+    """Return the mean divergence of predictions q, (n, W), from their mean, nats per element."""
+    if not len(q) or not covered.any():
+        return 0.0
+    seen = np.clip(q if exclusive else q[:, covered], 1e-7, 1 - 1e-7)
+    mean = seen.mean(axis=0)
+    gain = seen * np.log(seen / mean)
+    if exclusive:
+        return float(max(0.0, gain.sum(axis=1).mean()))
+    return float(max(0.0, (gain + (1 - seen) * np.log((1 - seen) / (1 - mean))).mean()))
+
+
 def _contradicted(figures: Figures) -> bool:
     """Return whether the given table clearly loses against the estimated one.
 
@@ -230,18 +256,22 @@ def _contradicted(figures: Figures) -> bool:
 
 
 def judged_labels(
-    elements: Elements, covered: Mask, lifts: tuple[Floats, Floats, Floats] | None, related: bool
+    elements: Elements,
+    covered: Mask,
+    lifts: tuple[Floats, Floats, Floats] | None,
+    verdict: EvidenceVerdict,
 ) -> tuple[LabelEvidence, ...]:
     """Return the evidence of every column that the relation covers.
 
     A label is kept when the relation is and the label's own interval lies above 0. One with fewer
-    than 20 labelled elements, or 10 on or off, cannot be judged and follows the relation.
+    than 20 labelled elements, or 10 on or off, cannot be judged and follows the relation; so do all
+    labels of an expert's table that stands.
 
     Args:
         elements: the labels.
         covered: (W,).
         lifts: mean, low and high, each (W,); None when nothing was measured.
-        related: whether the relation as a whole is.
+        verdict: on the relation as a whole.
     """
     counts = elements.seen.sum(axis=0)
     on = elements.values.sum(axis=0)
@@ -249,8 +279,10 @@ def judged_labels(
     for j in np.flatnonzero(covered):
         n = int(counts[j])
         mean, low, high = (float(part[j]) for part in lifts) if lifts and n else (None, None, None)
-        if not related:
+        if verdict not in ("related", "stands"):
             keep, reason = False, Message("message.label_left_out")
+        elif verdict == "stands":
+            keep, reason = True, Message("message.label_stands")
         elif elements.exclusive:
             keep, reason = True, Message("message.label_as_whole")
         elif n < MIN_ELEMENTS or min(on[j], n - on[j]) < MIN_SIDE:
@@ -274,6 +306,7 @@ def evaluate_relation(
     estimated: Relation | None = None,
     target_probabilities: ArrayLike | None = None,
     groups: ArrayLike | None = None,
+    expert: bool = False,
     seed: int = 0,
     replicates: int = 1000,
     permutations: int = 200,
@@ -286,7 +319,8 @@ def evaluate_relation(
     whose interval lies above 0 and two permutation nulls rejected (labels exchanged between rows,
     table rows between classes); "contradicted by the data" means that the estimated table has
     a lift and the given one clearly loses against it: before recalibration, and after it more than
-    a fifth of that lift.
+    a fifth of that lift. An expert's table is not refused for want of labels: it "stands" where
+    there are too few, and where the intervals of its lift still reach half of its promise.
 
     Args:
         relation: the relation; its table must not stem from these rows' target labels.
@@ -298,6 +332,7 @@ def evaluate_relation(
             relation adds to what the network knows. It must then save 2 % of their log loss.
         groups: (n,) rows with equal values (person, plant) are held out, drawn and exchanged
             together.
+        expert: whether an expert gave the table; without evidence against it, it stands.
         seed: decides folds, resamplings and permutations.
         replicates: bootstrap resamplings, at least 1.
         permutations: of each null, at least 1.
@@ -319,7 +354,7 @@ def evaluate_relation(
             "one between the same tasks and classes"
         )
     judge = _Judge(
-        relation, target_labels, target_probabilities, groups,
+        relation, target_labels, target_probabilities, groups, expert,
         seed, replicates, permutations, level,
     )  # fmt: skip
     q = pushed(relation, p)
@@ -337,6 +372,7 @@ def evaluate_noisy_or(
     target_probabilities: ArrayLike,
     *,
     groups: ArrayLike | None = None,
+    expert: bool = False,
     seed: int = 0,
     replicates: int = 1000,
     permutations: int = 200,
@@ -355,6 +391,7 @@ def evaluate_noisy_or(
         target_labels: codes (n, L_t), -1 = missing.
         target_probabilities: (n, L_t) held-out predictions of the target's own head.
         groups: see `evaluate_relation`, as the rest.
+        expert: whether an expert gave it; it stands where there are too few labels to judge it.
         seed: decides folds, resamplings and permutations.
         replicates: bootstrap resamplings, at least 1.
         permutations: of the null, at least 1.
@@ -367,7 +404,7 @@ def evaluate_noisy_or(
         noisy_or.name, noisy_or.source, source_probabilities, len(np.atleast_1d(target_labels))
     )
     judge = _Judge(
-        noisy_or, target_labels, target_probabilities, groups,
+        noisy_or, target_labels, target_probabilities, groups, expert,
         seed, replicates, permutations, level,
     )  # fmt: skip
     return judge(noisy_or.predict(p))
@@ -382,6 +419,7 @@ class _Judge:
         labels: ArrayLike,
         own: ArrayLike | None,
         groups: ArrayLike | None,
+        expert: bool,
         seed: int,
         replicates: int,
         permutations: int,
@@ -394,7 +432,7 @@ class _Judge:
                 "between 0 and 1"
             )
         name, target = relation.name, relation.target
-        self.relation, self.level = relation, level
+        self.relation, self.level, self.expert = relation, level, expert
         self.covered = np.asarray(relation.mask.any(axis=0))
         self.replicates, self.permutations = replicates, permutations
         self.elements, self.rows = elements(name, target, labels, self.covered, groups)
@@ -415,10 +453,12 @@ class _Judge:
         held = self.elements
         little = too_little(held)
         if little:
-            return self._undecided(little)
+            # the labelled rows are too few even for their predictions' mean
+            return self._undecided(little, promised(scores, self.covered, held.exclusive))
         fold = folds(held.groups, self.generators[0])
         draw = Resampling(held.groups, self.replicates, self.level, self.generators[1])
         q = scores[self.rows]
+        promise = promised(q, self.covered, held.exclusive)
         benchmark, found = recalibrated(q, held, fold, self.own, self.generators[2])
         base, counts = row_likelihood(benchmark, held)
         likelihood = row_likelihood(found, held)[0]
@@ -445,7 +485,10 @@ class _Judge:
             held.count, self.benchmark, lift, least, p_value, p_classes, best, against, raw_against
         )
         verdict, reason = judged(figures, 1 - self.level)
-        related = verdict == "related"
+        if self.expert and self.own is None and verdict == "not related":
+            most = max(lift.high, _interval(draw, raw - base, counts).high)
+            if promise > LEAST_PROMISE and most >= PROMISED * promise:
+                verdict, reason = "stands", Message("message.stands", reason=reason)
         gains = column_likelihood(found, held) - column_likelihood(benchmark, held)
         lifts = draw.mean(gains, held.seen.astype(np.float64))
         return Evidence(
@@ -459,15 +502,23 @@ class _Judge:
             raw_lift=float((raw - base).sum() / counts.sum()),
             p_value=p_value,
             p_value_classes=p_classes,
-            per_label=judged_labels(held, self.covered, lifts, related),
+            per_label=judged_labels(held, self.covered, lifts, verdict),
             against_estimated=against,
             raw_against_estimated=raw_against,
             verdict=verdict,
             reason=reason,
-            trust=float(np.clip(lift.low / lift.mean, 0, 1)) if related else 0.0,
+            trust=(
+                float(np.clip(lift.low / lift.mean, 0, 1))
+                if verdict == "related"
+                else TRUST_STANDING * (verdict == "stands")
+            ),
+            promise=promise,
         )
 
-    def _undecided(self, reason: str) -> Evidence:
+    def _undecided(self, reason: str, promise: float) -> Evidence:
+        verdict: EvidenceVerdict = "not enough data"
+        if self.expert:
+            verdict, reason = "stands", Message("message.stands", reason=reason)
         return Evidence(
             name=self.relation.name,
             relation=self.relation,
@@ -479,12 +530,13 @@ class _Judge:
             raw_lift=None,
             p_value=None,
             p_value_classes=None,
-            per_label=judged_labels(self.elements, self.covered, None, False),
+            per_label=judged_labels(self.elements, self.covered, None, verdict),
             against_estimated=None,
             raw_against_estimated=None,
-            verdict="not enough data",
+            verdict=verdict,
             reason=reason,
-            trust=0.0,
+            trust=TRUST_STANDING * self.expert,
+            promise=promise,
         )
 
 

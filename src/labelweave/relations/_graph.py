@@ -143,7 +143,7 @@ def rank_pairs(annotations: Annotations, evidence: Sequence[Evidence]) -> list[T
     Args:
         annotations: the training rows' labels.
         evidence: one or more per pair of tasks; of several the one of the greatest information
-            counts. Only "related" ones promise a gain; that of a noisy-OR counts what it adds to
+            counts. Only those that hold promise a gain; that of a noisy-OR counts what it adds to
             the receiver's own predictions.
 
     Returns:
@@ -268,7 +268,7 @@ def _pair(annotations: Annotations, receiver: str, giver: str, evidence: Evidenc
         # a task without any label starts from one row a class
         before = max(labelled / width, 1.0)
         gain = before**-0.5 - (before + share * given / width) ** -0.5
-    if evidence.verdict != "related":
+    if not evidence.holds:
         verdict = Message(f"evidence_verdict.{evidence.verdict}")
         told = {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason}
         reason = Message("message.pair_verdict", **told)

@@ -101,11 +101,16 @@ class Judging:
     def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
         """Return the evidence of a final table, measured with one that has not seen the rows."""
         if self.origin == "knowledge":
-            return self._evaluated(final, rival.data, held)
+            return self._evaluated(final, rival.data, held, expert=True)
         return replace(self._evaluated(rival.relation, None, held), relation=final)
 
     def _evaluated(
-        self, relation: Relation, rival: Relation | None, held: NDArray[np.bool_]
+        self,
+        relation: Relation,
+        rival: Relation | None,
+        held: NDArray[np.bool_],
+        *,
+        expert: bool = False,
     ) -> Evidence:
         return evaluate_relation(
             relation,
@@ -113,6 +118,7 @@ class Judging:
             self.annotations.labels[relation.target.name][held],
             estimated=rival,
             groups=None if self.groups is None else self.groups[held],
+            expert=expert,
             seed=self.seed,
         )
 
@@ -120,14 +126,17 @@ class Judging:
         """Return the evidence of an expert's table that does as well as its correction, or None.
 
         A correction by weak predictions blurs a table that was right, so the expert's is
-        preferred unless it clearly does worse on rows that neither has seen.
+        preferred unless it clearly does worse on rows that neither has seen. Too few rows are no
+        evidence against it.
         """
         if self.origin != "all":
             return None
-        evidence = self._evaluated(told, rival.relation, held)
+        evidence = self._evaluated(told, rival.relation, held, expert=True)
         against = evidence.against_estimated
-        if evidence.verdict != "related" or evidence.lift is None or against is None:
+        if not evidence.holds:
             return None
+        if evidence.lift is None or against is None:
+            return evidence
         best = evidence.lift - against.mean
         loses = against.high < 0 and -against.mean > LOSS * best
         return None if loses else evidence
@@ -146,12 +155,13 @@ class Judging:
         use = self.annotations.labelled(target.name)
         if self.origin == "annotations":
             use = use & self.annotations.labelled(source.name)
-        if not (use & held).any() or not (use & ~held).any():
-            return Message("message.no_common_row")
         told = self.noisy_ors.get("->".join(pair))
+        given = told is not None and self.origin == "knowledge"
+        if not given and (not (use & held).any() or not (use & ~held).any()):
+            return Message("message.no_common_row")
 
         def fitted(rows: NDArray[np.bool_]) -> NoisyOr:
-            if told is not None and self.origin == "knowledge":
+            if told is not None and given:
                 return told
             prior = told if self.origin == "all" else None
             found = NoisyOr.estimate(
@@ -166,6 +176,7 @@ class Judging:
             labels[held & use],
             np.asarray(self.own[target.name], np.float64)[held & use],
             groups=None if self.groups is None else self.groups[held & use],
+            expert=given,
             seed=self.seed,
         )
         return replace(evidence, relation=fitted(use))
@@ -202,8 +213,9 @@ def relate(
     groups); tables estimated without the target labels of one half are judged on that half. An
     expert's table is judged on it as it is, too, against the table estimated from the other half:
     with ``origin="all"`` it stands where it does as well, and is corrected by the data where it
-    clearly does worse. The final tables come from all rows. A noisy-OR is fitted and judged
-    likewise, but must add something beyond the target head's own predictions.
+    clearly does worse; it is never refused for want of labels. The final tables come from all rows.
+    A noisy-OR is fitted and judged likewise, but must add something beyond the target head's own
+    predictions.
 
     Args:
         annotations: the training rows' labels.

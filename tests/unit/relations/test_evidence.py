@@ -294,6 +294,30 @@ def test_not_enough_data():
     assert evaluate_relation(silent, p, labels).per_label == ()
 
 
+@pytest.mark.parametrize("n", [0, 1, 3, 6])
+def test_an_experts_table_stands_without_evidence_against_it(n):
+    relation, p, labels = world(13)
+    few = np.where(np.arange(len(labels))[:, None] < n, labels, -1)
+    found = evaluate_relation(relation, p, few, expert=True, **QUICK)
+    assert found.holds
+    used = found.filtered()
+    np.testing.assert_array_equal(used.mask, relation.mask)
+    assert 0 < used.strength <= relation.strength
+    assert found.information > 0
+    if n <= 3:
+        assert found.verdict == "stands"
+        assert found.reason.startswith("no evidence against the given table: ")
+
+
+def test_many_labels_refuse_an_experts_table_that_is_shuffled_or_has_nothing_to_say():
+    relation, p, labels = world(13)
+    assert not evaluate_relation(relation.permuted(1), p, labels, expert=True, **QUICK).holds
+    flat = Relation(relation.source, relation.target, np.tile(relation.table.mean(axis=0), (7, 1)))
+    assert not evaluate_relation(flat, p, labels, expert=True, **QUICK).holds
+    other = np.random.default_rng(0).permutation(labels)
+    assert not evaluate_relation(relation, p, other, expert=True, **QUICK).holds
+
+
 def test_bad_input_is_told_in_one_line():
     relation, p, labels = world(14)
     other = world(14, labels=5)[0]

@@ -192,3 +192,15 @@ def test_bad_input_is_told_in_one_line() -> None:
         relate(annotations, predictions, origin="knowledge")
     with pytest.raises(LabelweaveError, match="did you mean 'colour'"):
         relate(annotations, predictions, [("kind", "color")])
+
+
+@pytest.mark.parametrize("origin", ["knowledge", "all"])
+@pytest.mark.parametrize("n", [0, 4, 12])
+def test_an_experts_table_is_not_refused_for_want_of_labels(origin, n) -> None:
+    annotations, predictions = world()
+    labels = {name: codes.copy() for name, codes in annotations.labels.items()}
+    labels["colour"][80 + n :] = -1
+    few = Annotations(TASKS, labels)
+    found = relate(few, predictions, [("kind", "colour")], knowledge=[TABLE], origin=origin)
+    assert [relation.name for relation in found.relations] == ["kind->colour"]
+    np.testing.assert_array_equal(found.relations[0].table, TABLE.table)
