@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
+from labelweave.coupling._evidence import with_evidence
 from labelweave.coupling._guard import guard, judging_rows, trust_in
 from labelweave.coupling._posterior import joint_posterior
 from labelweave.coupling._self_training import fit_self_trained, pseudo_labels, related_rows
@@ -187,6 +188,9 @@ class _Fitting:
         self.folds_all = self._folds(groups)
         self.rows = self._work_rows()
         self.annotations = annotations[self.rows]
+        self.groups = (
+            None if groups is None else np.unique(groups, return_inverse=True)[1][self.rows]
+        )
         self.folds = {name: fold[self.rows] for name, fold in self.folds_all.items()}
         self.weight = (
             np.ones(len(self.rows))
@@ -260,6 +264,10 @@ class _Fitting:
         sources = build_sources(
             self.annotations, p, self.rates, relations, pairs, folds, TABLE_FOLDS, self.seed
         )
+        sources, rejected = with_evidence(
+            self.annotations, p, sources, folds, self.groups, self.seed
+        )
+        self.history += [{"relation": n, "left_out": str(r)} for n, r in rejected.items()]
         if pairs or len(sources) > 1:
             by_itself = fit_strengths(
                 self.annotations, p, self.rates, sources, folds, self.weight, alone=True

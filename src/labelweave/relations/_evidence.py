@@ -1,10 +1,11 @@
 """The evidence that a relation holds: figures, a verdict and a reason in words."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from labelweave._messages import Message
 from labelweave.errors import LabelweaveError
@@ -307,6 +308,8 @@ def evaluate_relation(
     target_probabilities: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     expert: bool = False,
+    without_fold: Sequence[Relation] = (),
+    fold: NDArray[np.integer] | None = None,
     seed: int = 0,
     replicates: int = 1000,
     permutations: int = 200,
@@ -333,6 +336,9 @@ def evaluate_relation(
         groups: (n,) rows with equal values (person, plant) are held out, drawn and exchanged
             together.
         expert: whether an expert gave the table; without evidence against it, it stands.
+        without_fold: the table estimated without fold 0, 1, ...: each row is predicted by the table
+            of its fold, so that `relation` may know all labels.
+        fold: (n,) the rows' folds.
         seed: decides folds, resamplings and permutations.
         replicates: bootstrap resamplings, at least 1.
         permutations: of each null, at least 1.
@@ -358,6 +364,9 @@ def evaluate_relation(
         seed, replicates, permutations, level,
     )  # fmt: skip
     q = pushed(relation, p)
+    for number, table in enumerate(without_fold):
+        rows = np.flatnonzero(fold == number)
+        q[rows] = pushed(table, p[rows])
     rival = None
     if estimated is not None:
         # a label that the estimated table is silent about is no difference

@@ -97,7 +97,22 @@ def test_unrelated_tasks_are_not_harmed() -> None:
     stack = fit_coupled(X, apart, estimate=pair, learners=LEARNERS)
     alone = fit_best_single(X, apart, learners=LEARNERS)
     assert accuracy(stack, X_test, y_test) > accuracy(alone, X_test, y_test) - 0.02
-    assert stack.strengths[0]["to_source"] < 0.3
+    assert not [s for s in stack.strengths if s["to_source"] >= 0.3]
+
+
+def test_estimated_tables_that_held_out_labels_reject_do_not_couple() -> None:
+    X, annotations, _, _ = drawn(20)
+    rng = np.random.default_rng(100)
+    tosses = rng.integers(0, 2, (len(X), 1))
+    labels = {**annotations.labels, "coin": tosses}
+    tossed = Annotations(
+        (KIND, SHAPE, Binary("coin")), {n: labels[n] for n in ("kind", "shape", "coin")}
+    )
+    stack = fit_coupled(X, tossed, estimate="all", learners=LEARNERS)
+    rejected = {h["relation"]: h["left_out"] for h in stack.history if "relation" in h}
+    assert "kind->coin" in rejected
+    assert "nats" in rejected["kind->coin"]
+    assert "kind->shape" in {s["relation"] for s in stack.strengths}
 
 
 def test_an_estimated_table_helps() -> None:
