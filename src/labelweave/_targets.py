@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
@@ -14,7 +15,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.relations import AnyRelation, read_relations
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task, factorize, key
 
-Table = pd.DataFrame | NDArray[Any] | Sequence[Sequence[Any]]
+Table = pd.DataFrame | NDArray[Any] | Sequence[Sequence[Any]] | Any
 Targets = Mapping[str, Any] | pd.DataFrame | pd.Series | Annotations
 GivenRelations = Sequence[AnyRelation] | Mapping[str, str | Path | pd.DataFrame]
 
@@ -24,6 +25,7 @@ def sources_of(
     y: Targets | None,
     tasks: Sequence[Task] | None,
     missing: Sequence[object] | None,
+    groups: Any = None,
 ) -> list[Source]:
     """Return sources as they are, or inputs and labels as the one source ``X``.
 
@@ -32,38 +34,118 @@ def sources_of(
         y: labels by task; None with sources.
         tasks: see `annotations_of`.
         missing: likewise.
+        groups: (n,) what ties rows together; None with sources, which bring their own.
 
     Raises:
-        LabelweaveError: sources and `y`, neither of them, or what `annotations_of` raises.
+        LabelweaveError: sources and `y` or `groups`, neither of them, or what `annotations_of` and
+            `by_index` raise.
     """
-    sources = [X] if isinstance(X, Source) else X
-    if isinstance(sources, Sequence) and all(isinstance(each, Source) for each in sources):
-        if y is not None:
-            raise LabelweaveError("fit: sources bring their own labels, found y as well")
-        return [each for each in sources if isinstance(each, Source)]
+    if are_sources(X):
+        for name, given in (("labels", y), ("groups", groups)):
+            if given is not None:
+                found = "y" if name == "labels" else name
+                raise LabelweaveError(f"fit: sources bring their own {name}, found {found} as well")
+        return [each for each in ([X] if isinstance(X, Source) else X) if isinstance(each, Source)]
     if y is None:
         raise LabelweaveError("fit: found no y, expected labels by task")
-    annotations = annotations_of(y, tasks, missing)
-    return [Source("X", input_frame(sources), annotations)]  # type: ignore[arg-type]
+    annotations = annotations_of(y, tasks, missing, X)
+    members = None if groups is None else np.asarray(by_index("groups", groups, X), dtype=object)
+    return [Source("X", input_frame(X), annotations, members)]
+
+
+def are_sources(X: Any) -> bool:
+    """Return whether inputs are a source, or several."""
+    if isinstance(X, Source):
+        return True
+    return isinstance(X, Sequence) and all(isinstance(each, Source) for each in X)
+
+
+def is_named(X: Any) -> bool:
+    """Return whether the columns of inputs have names: a data frame of any library."""
+    return isinstance(X, pd.DataFrame) or hasattr(X, "__arrow_c_stream__")
 
 
 def input_frame(X: Table) -> pd.DataFrame:
     """Return inputs (n, d) as a data frame; the columns of an array are called x0, x1, ...
+
+    Tables of other libraries (polars, pyarrow and all that know the Arrow PyCapsule interface) keep
+    their names; what is masked in a masked array is missing.
 
     Raises:
         LabelweaveError: anything that is no table of two dimensions.
     """
     if isinstance(X, pd.DataFrame):
         return X
+    if hasattr(X, "__arrow_c_stream__"):
+        frame: pd.DataFrame = pa.table(X).to_pandas()
+        return frame
+    if hasattr(X, "collect"):
+        raise LabelweaveError("X: found a lazy table, expected its rows: call collect() first")
     array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
     if array.ndim != 2:
         raise LabelweaveError(f"X: found shape {array.shape}, expected (rows, columns)")
-    frame = pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])])
-    return frame.infer_objects()
+    names = [f"x{i}" for i in range(array.shape[1])]
+    return pd.DataFrame(_unmasked(array), columns=names).infer_objects()
+
+
+def by_index(name: str, values: Any, X: Any) -> Any:
+    """Return values in the order of the rows of `X`, where both are of pandas and have an index.
+
+    Values of another length come back as they are: whoever takes them names both lengths.
+
+    Args:
+        name: what errors call the values.
+        values: a data frame or series of n rows, or anything else, which goes by position.
+        X: the inputs.
+
+    Raises:
+        LabelweaveError: an index with other rows, or rows of the same name in another order.
+    """
+    pandas = isinstance(values, pd.DataFrame | pd.Series) and isinstance(X, pd.DataFrame)
+    if not pandas or len(values) != len(X) or values.index.equals(X.index):
+        return values
+    rows = values.index
+    if not rows.is_unique or not X.index.is_unique or not rows.isin(X.index).all():
+        raise LabelweaveError(
+            f"{name}: its index does not name the rows of X, expected the same rows in any order; "
+            "call reset_index(drop=True) on both where rows go by position"
+        )
+    return values.loc[X.index]
+
+
+def row_weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
+    """Return how much each row counts, (n,); None = all alike.
+
+    Raises:
+        LabelweaveError: not one number of 0 or more a row, or all of them 0.
+    """
+    if sample_weight is None:
+        return None
+    if are_sources(X):
+        raise LabelweaveError("fit: found sample_weight with sources, expected X and y")
+    rows = len(X)
+    try:
+        weight = np.asarray(by_index("sample_weight", sample_weight, X), dtype=np.float64)
+    except (TypeError, ValueError):
+        weight = np.full(rows, np.nan)
+    if weight.shape != (rows,):
+        raise LabelweaveError(f"sample_weight: found shape {weight.shape}, expected ({rows},)")
+    if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
+        raise LabelweaveError("sample_weight: expected numbers of 0 or more, some of them above 0")
+    return weight
+
+
+def _unmasked(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array with missing values for what is masked."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    filled = np.ma.getdata(values).astype(object)
+    filled[np.ma.getmaskarray(values)] = None
+    return filled
 
 
 def annotations_of(
-    y: Targets, tasks: Sequence[Task] | None, missing: Sequence[object] | None
+    y: Targets, tasks: Sequence[Task] | None, missing: Sequence[object] | None, X: Any = None
 ) -> Annotations:
     """Return labels by task as `Annotations`.
 
@@ -72,6 +154,7 @@ def annotations_of(
         tasks: the tasks; None = one a column: multilabel where its values have two dimensions,
             binary where they are booleans, else multiclass with the classes found.
         missing: values besides None, NaN and ``""`` that mean "no label".
+        X: the inputs, by whose index the labels are put in order (`by_index`).
 
     Raises:
         LabelweaveError: `y` is none of these, a label that its task does not know, or a -1 that
@@ -79,19 +162,38 @@ def annotations_of(
     """
     if isinstance(y, Annotations):
         return y
+    if hasattr(y, "__arrow_c_stream__") and not isinstance(y, pd.DataFrame | pd.Series):
+        y = input_frame(y)
     if isinstance(y, pd.Series) and y.name is not None:
         y = y.to_frame()
+    y = by_index("y", y, X)
     if not isinstance(y, Mapping | pd.DataFrame):
         raise LabelweaveError(
             f"y: found {type(y).__name__}, expected labels by task: a dictionary, a data frame or "
             "Annotations"
         )
     # a mapping may hold blocks of two dimensions, a data frame may not
-    columns = {str(name): y[name] for name in y.keys()}  # noqa: SIM118
+    columns = {str(name): _values(str(name), y[name], X) for name in y.keys()}  # noqa: SIM118
     tasks = [_task(name, values) for name, values in columns.items()] if tasks is None else tasks
     if missing is None:
         _refuse_ambiguous(tasks, columns)
     return Annotations.from_columns(tasks, columns, missing=missing or ())
+
+
+def _values(name: str, values: Any, X: Any) -> Any:
+    """Return the labels of one task: by index, without masks, of any library."""
+    values = by_index(f"y, task '{name}'", values, X)
+    if isinstance(values, pd.DataFrame | pd.Series):
+        return values
+    if hasattr(values, "__arrow_c_stream__"):
+        # a table is a block of labels, a column is one task's
+        return input_frame(values) if hasattr(values, "columns") else _column(values)
+    return _unmasked(values) if isinstance(values, np.ndarray) else values
+
+
+def _column(values: Any) -> pd.Series:
+    found: pd.Series = pa.chunked_array(values).to_pandas()
+    return found
 
 
 def relations_of(relations: GivenRelations, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:

@@ -4,29 +4,33 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from labelweave._estimator_settings import NETWORK, STACKED, settings_of
+from labelweave._messages import Message, some
 from labelweave._targets import (
     GivenRelations,
     Table,
     Targets,
     annotations_of,
+    are_sources,
     input_frame,
+    is_named,
     label_patterns,
     relations_of,
+    row_weights_of,
     sources_of,
 )
-from labelweave._validation import one_line
+from labelweave._task_classifier import TaskClassifier
 from labelweave.class_priors import PriorChoice
 from labelweave.data import Collection, Scale, Source, prepare_sources
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation import evaluate
 from labelweave.fitting import (
     METHODS,
@@ -40,129 +44,54 @@ from labelweave.fitting import (
     mislabelled_table,
     with_relations,
 )
-from labelweave.fitting._inputs import InputsSection
-from labelweave.fitting._sections import LARGEST_SEED, NetworkSection, SplitSection
-from labelweave.fitting._stack import StackModel
-from labelweave.model import EncodedPredictor, Model
-from labelweave.relations import NoisyOr, Relatedness, Relation
-from labelweave.tasks import Binary, Multiclass, Multilabel, Task
-from labelweave.training import TrainingConfig
+from labelweave.fitting._fit import taught_scores
+from labelweave.fitting._stack import StackModel, describe
+from labelweave.model import EncodedPredictor, Model, Predictor, probability_columns
+from labelweave.relations import Relatedness
+from labelweave.tasks import Binary, Multilabel, Task
 
-FITTABLE = (
-    "coupled", "student", "best_single_task", "full", "distribution_matching", "co_annotation",
-    "distillation", "multi_task", "single_task",
-)  # fmt: skip
-STACKED = FITTABLE[:3]
-COUPLED = FITTABLE[3:6]
-NETWORK = ("backbone", "hidden", "dropout", "shape", "channels")
-INPUTS = ("categorical", "scale", "image", "text")
-TRAINING = (
-    "steps", "batch_size", "learning_rate", "backbone_rate", "layer_decay", "weight_decay",
-    "sampling", "weighting", "patience", "augment",
-)  # fmt: skip
-S = TypeVar("S", bound=BaseModel)
-
-
-def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
-    """Return parameters, by name, as settings of `fit`.
-
-    Raises:
-        LabelweaveError: a value that makes no sense; names the parameter.
-    """
-    given = {name: _plain(value) for name, value in parameters.items()}
-    method, seed = given["method"], given["random_state"]
-    if method not in FITTABLE:
-        raise _wrong(
-            "method",
-            f"found {method!r}, expected {listing(FITTABLE, len(FITTABLE))}"
-            f"{nearest(method, FITTABLE)}",
-        )
-    if not isinstance(seed, int) or not 0 <= seed <= LARGEST_SEED:
-        raise _wrong("random_state", f"found {seed!r}, expected a whole number from 0 up")
-    for task in given["tasks"] or ():
-        if not isinstance(task, Multiclass | Multilabel):
-            raise _wrong("tasks", f"found {task!r}, expected Multiclass, Multilabel or Binary")
-    if not isinstance(given["relations"], Mapping):
-        for relation in given["relations"]:
-            if not isinstance(relation, Relation | NoisyOr):
-                raise _wrong(
-                    "relations",
-                    f"found {relation!r}, expected Relation or NoisyOr objects, or a mapping from "
-                    "a task to its knowledge table",
-                )
-    network = dict(given["network"] or {})
-    for name in NETWORK:
-        if name in network:
-            raise _wrong("network", f"found '{name}', expected it as a parameter of its own")
-    if given["noise"] not in (None, "estimate"):
-        raise _wrong("noise", f"found {given['noise']!r}, expected 'estimate' or None")
-    if given["noise"] and method not in COUPLED:
-        raise _wrong("noise", f"found the method '{method}', expected {listing(COUPLED)}")
-    # without a word tables are taken as they are; noise is found through those that hold
-    related = given["relatedness"] or ({} if given["noise"] else {"from": "given"})
-    if given["noise"] and related.get("from") == "given":
-        raise _wrong("noise", "found relatedness from 'given', expected evidence from the data")
-    _section(SplitSection, validation=given["validation"])
-    if method in STACKED:
-        for name in ("couplings", "relatedness"):
-            if given[name]:
-                raise _wrong(
-                    name, f"found it with the method '{method}', expected {listing(COUPLED)}"
-                )
-    couplings = {name: dict(options) for name, options in (given["couplings"] or {}).items()}
-    config = _section(
-        FitConfig,
-        network=_section(NetworkSection, **{name: given[name] for name in NETWORK}, **network),
-        training=_section(TrainingConfig, **{name: given[name] for name in TRAINING}),
-        inputs=_section(InputsSection, **{name: given[name] for name in INPUTS}),
-        couplings=couplings,
-        relatedness=dict(related),
-        label_shift=dict(given["label_shift"] or {}),
-    )
-    if method in STACKED and (config.inputs.pixels or config.inputs.tokens):
-        raise _wrong(
-            "method",
-            f"found '{method}', which takes columns, or images and texts with an 'encoder'; "
-            "expected a method that trains a network alone, such as 'full'",
-        )
-    return config.located(Path())
-
-
-def _plain(value: Any) -> Any:
-    # scikit-learn's searches hand in numpy's numbers
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def _section(section: type[S], **values: Any) -> S:
-    try:
-        return section(**values)
-    except ValidationError as error:
-        reason = one_line(error, section, "parameter")
-        raise LabelweaveError(f"MultiTaskClassifier: {reason}") from None
-
-
-def _wrong(parameter: str, reason: str) -> LabelweaveError:
-    return LabelweaveError(f"MultiTaskClassifier: parameter '{parameter}': {reason}")
+NO_INFORMATION: dict[str, Any] = {"weights": {}, "strengths": [], "guard": {}, "history": []}
 
 
 class PredictorMixin:
     """Predictions of every task, by a trained model; see `MultiTaskClassifier`."""
 
     missing: Sequence[object] | None
+    output: Literal["dict", "frame"]
     model_: EncodedPredictor
 
-    def predict_proba(
-        self, X: Table, prior: PriorChoice | None = None
-    ) -> dict[str, NDArray[np.float32]]:
+    def predict_proba(self, X: Table, prior: PriorChoice | None = None) -> Any:
         """Return per task P(class), (n, K), or P(label on), (n, L).
 
         `prior` is the rows' class prior (see `Model.predict_proba`); None = as `label_shift` says.
+        With ``output="frame"`` a data frame with the index of `X` and the columns ``task=class``
+        (a binary task: its name, P(on)).
         """
-        return self._fitted().predict_proba(self._inputs(X), prior)
+        frame = self._inputs(X)
+        found = self._fitted().predict_proba(frame, prior)
+        if self.output == "dict":
+            return found
+        columns: dict[str, NDArray[Any]] = {}
+        for task in self.tasks_:
+            columns |= zip(probability_columns(task), found[task.name].T, strict=True)
+        return pd.DataFrame(columns, index=frame.index)
 
-    def predict(self, X: Table, prior: PriorChoice | None = None) -> dict[str, NDArray[Any]]:
-        """Return per task the likeliest class, (n,), or its labels as 0 and 1, (n, L)."""
-        return self._fitted().predict(self._inputs(X), prior)
+    def predict(self, X: Table, prior: PriorChoice | None = None) -> Any:
+        """Return per task the likeliest class, (n,), or its labels as 0 and 1, (n, L).
+
+        With ``output="frame"`` a data frame with the index of `X`, one column a task, and
+        ``task=label`` for each label of a multilabel task.
+        """
+        frame = self._inputs(X)
+        found = self._fitted().predict(frame, prior)
+        if self.output == "dict":
+            return found
+        columns: dict[str, NDArray[Any]] = {}
+        for task in self.tasks_:
+            values = found[task.name]
+            names = [task.name] if values.ndim == 1 else probability_columns(task)
+            columns |= zip(names, values.reshape(len(frame), -1).T, strict=True)
+        return pd.DataFrame(columns, index=frame.index)
 
     def score(self, X: Table, y: Targets) -> float:
         """Return the mean over tasks of the accuracy on labelled elements; unlabelled rows do not
@@ -172,8 +101,8 @@ class PredictorMixin:
             LabelweaveError: no label at all, or one that training did not know.
         """  # noqa: D205
         model = self._fitted()
-        given = self.predict_proba(X)
-        labels = annotations_of(y, self.tasks_, self.missing).labels
+        given = model.predict_proba(self._inputs(X))
+        labels = annotations_of(y, self.tasks_, self.missing, X).labels
         scores = []
         for task in self.tasks_:
             cuts = model.thresholds.get(task.name)
@@ -203,14 +132,16 @@ class PredictorMixin:
         return self.model_
 
     def _inputs(self, X: Table) -> pd.DataFrame:
-        frame = input_frame(X)
+        frame = input_frame(X).rename(columns=str)
+        if is_named(X):
+            return frame
         # by position a column too many would go unnoticed; data frames are matched by name
         expected = getattr(self, "n_features_in_", frame.shape[1])
-        if not isinstance(X, pd.DataFrame) and frame.shape[1] != expected:
+        if frame.shape[1] != expected:
             raise LabelweaveError(
                 f"X: found {frame.shape[1]} columns, expected {expected} as in training"
             )
-        return frame
+        return frame.set_axis(getattr(self, "feature_names_in_", frame.columns), axis=1)
 
 
 def likely_mislabelled(
@@ -229,7 +160,7 @@ def likely_mislabelled(
 
 
 class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
-    """One network for several classification tasks, trained on labels with gaps.
+    """Several classification tasks learnt together from labels with gaps.
 
     Works with scikit-learn's ``clone``, ``get_params``/``set_params``, pipelines (as the last
     step) and searches such as ``GridSearchCV``, when `y` is a data frame: scikit-learn cannot cut
@@ -237,7 +168,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
     give `tasks` with their classes when a split may lack one. `predict` and `predict_proba` return
     a dictionary by task, so ``cross_val_predict`` and scikit-learn's own metrics, which expect one
     array, do not apply; `score` does. For the same reason scikit-learn's ``check_estimator`` does
-    not apply: it fits on one array of complete labels.
+    not apply: it fits on one array of complete labels. `task` gives a plain classifier of one task,
+    to which all of these apply.
 
     Args:
         tasks: the tasks; None = one for every column of `y`: multilabel for two-dimensional
@@ -253,10 +185,18 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             network a task, which then teach one for all), ``multi_task`` (no coupling) or
             ``single_task`` (a network a task). Without relations the first three of these couple
             nothing.
-        relatedness: where the relations come from, as the key of a study file: ``{"from": "all"}``
-            trains an uncoupled network first, estimates tables from what it predicts (given ones
-            are a prior), couples by those that hold on held-out rows, and measures how much each
-            task has to learn. None = the relations are taken as they are, unchecked.
+        relatedness: where the relations come from, a word or the key of a study file. Of
+            ``coupled`` and ``student``: None or ``all`` = without relations, tables between all
+            tasks are estimated; ``given`` = they are not. Of the methods that train networks
+            alone: ``all`` trains an uncoupled network first, estimates tables from what it predicts
+            (given ones are a prior), couples by those that hold on held-out rows, and measures how
+            much each task has to learn; None = the relations are taken as they are, unchecked.
+        learners: of ``coupled``, ``student`` and ``best_single_task``: names
+            (`labelweave.learners.LEARNERS`), each with options if wanted,
+            ``{"svm": {"inverse_penalty": 3}}``, scikit-learn classifiers, and classes of trusted
+            packages, ``module:package.Class``. None = the whole library.
+        budget: seconds of one core for these learners, by a fixed model of their time; what would
+            exceed it is left out (`history_`). None = 60, and 1 for every 1,000 labels.
         noise: ``estimate`` finds out how often labels are wrong and takes it into account, with
             relations that hold (`relatedness`, here ``{"from": "all"}`` if not given); None = not.
         couplings: options of the couplings, as in a study file.
@@ -294,11 +234,12 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         text: likewise the column with texts, as the key ``inputs.text``.
         cache: folder to keep what is read from images and texts, for the next fit; None = it is
             not kept.
+        output: ``dict`` = predictions by task, ``frame`` = one data frame with the index of `X`.
         missing: values of `y` besides None, NaN and ``""`` that mean "no label", such as ``[-1]``.
             With None, a -1 in a task without listed classes is an error: it may be a class or
             mean "no label", for an array of integers cannot hold NaN.
         random_state: seed of everything random, 0 or more.
-        progress: show a bar over the steps when on a terminal.
+        progress: show what is fitted, or a bar over the steps, when on a terminal.
 
     Attributes:
         tasks_: the tasks, classes known.
@@ -310,10 +251,11 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         mislabelled_: the labels that are likely wrong, the surest first: source, row (from 0),
             task, label, found, likely, probability.
         model_: the trained model.
-        weights_: of ``coupled`` and ``best_single_task``, per task the weight of each learner.
+        weights_: of ``coupled``, ``best_single_task`` and the teacher of ``student``, per task the
+            weight of each learner; empty for other methods.
         strengths_: likewise, how strongly each relation couples, in either direction.
         guard_: likewise, per task the candidates and their weights.
-        history_: likewise, what was left out, and why.
+        history_: likewise, what was looked for, what was left out, and why.
         n_features_in_: number of input columns.
         feature_names_in_: their names.
         notes_: messages on inputs and split, one line each.
@@ -325,7 +267,9 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         relations: GivenRelations = (),
         method: str = "coupled",
         *,
-        relatedness: Mapping[str, Any] | None = None,
+        relatedness: str | Mapping[str, Any] | None = None,
+        learners: Sequence[Any] | None = None,
+        budget: float | None = None,
         noise: str | None = None,
         couplings: Mapping[str, Mapping[str, Any]] | None = None,
         label_shift: Mapping[str, Any] | None = None,
@@ -351,6 +295,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         image: Mapping[str, Any] | None = None,
         text: Mapping[str, Any] | None = None,
         cache: str | Path | None = None,
+        output: Literal["dict", "frame"] = "dict",
         missing: Sequence[object] | None = None,
         random_state: int = 0,
         progress: bool = False,
@@ -359,6 +304,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.relations = relations
         self.method = method
         self.relatedness = relatedness
+        self.learners = learners
+        self.budget = budget
         self.noise = noise
         self.couplings = couplings
         self.label_shift = label_shift
@@ -384,39 +331,61 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.image = image
         self.text = text
         self.cache = cache
+        self.output = output
         self.missing = missing
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: Table | Source | Sequence[Source], y: Targets | None = None) -> Self:
+    def fit(
+        self,
+        X: Table | Source | Sequence[Source],
+        y: Targets | None = None,
+        sample_weight: Any = None,
+        groups: Any = None,
+    ) -> Self:
         """Train on rows of which each carries only some of the labels.
 
         Args:
-            X: inputs (n, d) as a data frame or array; or a `Source` or several, which bring their
-                own labels.
-            y: labels by task: a mapping or data frame of n values each, missing = None, NaN or
-                ``""``; or `Annotations`. None with sources.
+            X: inputs (n, d) as an array or a table of any data frame library; or a `Source` or
+                several, which bring their own labels.
+            y: labels by task: a mapping or data frame of n values each, missing = None, NaN, ``""``
+                or masked; or `Annotations`. None with sources. Where `X` and `y` are of pandas,
+                rows go by their index, else by position.
+            sample_weight: (n,) how much each row of `X` counts, 0 or more, for the learners of
+                ``coupled``, ``best_single_task`` and the teacher of ``student``; None = all alike.
+            groups: (n,) what ties rows together, such as a person: rows of one group are never on
+                both sides of a split or fold. None = none.
 
         Raises:
             LabelweaveError: a wrong parameter, unknown label, or a task without any label.
             TrainingError: the loss is no longer finite.
         """
         config = settings_of(self.get_params(deep=False))
+        if sample_weight is not None and self.method not in STACKED:
+            raise LabelweaveError(
+                f"fit: found sample_weight with the method '{self.method}', expected "
+                f"{listing(STACKED)}"
+            )
+        weight = row_weights_of(sample_weight, X)
+        sources = sources_of(X, y, self.tasks, self.missing, groups)
+        by_pattern = not are_sources(X)
         with tempfile.TemporaryDirectory() as temporary:
-            return self._train(X, y, config, Path(self.cache or temporary))
+            cache = Path(self.cache or temporary)
+            return self._train(sources, config, cache, weight, by_pattern=by_pattern)
 
     def _train(
         self,
-        X: Table | Source | Sequence[Source],
-        y: Targets | None,
+        found: list[Source],
         config: FitConfig,
         cache: Path,
+        weight: NDArray[np.float64] | None,
+        *,
+        by_pattern: bool,
     ) -> Self:
-        found = sources_of(X, y, self.tasks, self.missing)
         media, skip = config.inputs.media(), config.inputs.skip
         sources, ready = prepare_sources(found, media, cache, skip=skip, progress=self.progress)
         collection = Collection(sources)
-        source = collection.source if y is None else label_patterns(collection.annotations)
+        source = label_patterns(collection.annotations) if by_pattern else collection.source
         self._learn_names(collection.tasks)
         self.relations_ = relations_of(self.relations, self.tasks_)
         self.feature_names_in_ = np.array([str(c) for c in collection.inputs], dtype=object)
@@ -426,6 +395,9 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             collection, source, self.relations_, config.inputs, seed,
             validation=self.validation, stores=ready.stores,
         )  # fmt: skip
+        if weight is not None:
+            kept = collection.numbers[split.train.index] - 1
+            split = replace(split, sample_weight=weight[kept])
         check_split(split, config)
         self.notes_ = (*ready.notes, *split.notes)
         method, noise = METHODS[self.method], self.noise is not None
@@ -440,17 +412,40 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             self.relations_ = split.relations
         self.noise_ = split.noise
         self.mislabelled_ = likely_mislabelled(collection, split, self.relatedness_)
-        model = fit(method, split, config, progress=self.progress)
+        teachers, teacher = None, None
+        if method.kind == "student":
+            teacher = fit(METHODS[str(method.teacher)], split, config, progress=self.progress)
+            teachers = taught_scores(method, teacher, split, config)
+        model = fit(method, split, config, teachers=teachers, progress=self.progress)
         assert isinstance(model, EncodedPredictor)  # trees are no method of the estimator
         self.model_ = model
-        self._learn_stack(model)
+        self._learn_stack(teacher or model)
         return self
 
-    def _learn_stack(self, model: EncodedPredictor) -> None:
-        if isinstance(model, StackModel):
-            stack = model.stack
-            self.weights_, self.guard_ = stack.weights, stack.guard
-            self.strengths_, self.history_ = list(stack.strengths), list(stack.history)
+    def _learn_stack(self, model: Predictor) -> None:
+        found = describe(model) if isinstance(model, StackModel) else NO_INFORMATION
+        self.weights_, self.guard_ = found["weights"], found["guard"]
+        self.strengths_, self.history_ = found["strengths"], found["history"]
+        if any("looked_for" in entry for entry in self.history_):
+            names = [strength["relation"] for strength in self.strengths_]
+            self.notes_ = (*self.notes_, Message("note.looked_for", found=some(names)))
+
+    def task(self, name: str, X: Table | None = None, y: Targets | None = None) -> TaskClassifier:
+        """Return a plain scikit-learn classifier of one task.
+
+        Where this classifier is fitted, it predicts at once; `fit`, on rows with its labels,
+        trains anew. scikit-learn's calibration, scorers, cross-validation and inspection take it.
+
+        Args:
+            name: the task.
+            X: rows that every later `fit` learns from besides its own, such as those that carry
+                only other tasks' labels.
+            y: their labels of the other tasks; those of this task are not looked at.
+
+        Raises:
+            LabelweaveError: no such task, or only one of `X` and `y`.
+        """
+        return TaskClassifier(self, name, X, y)
 
     @classmethod
     def load(cls, folder: str | Path) -> "MultiTaskClassifier":

@@ -106,7 +106,10 @@ def fit_coupled(
     work = _Fitting(
         X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress
     )
-    return work.coupled(list(relations), _pairs(annotations, relations, estimate))
+    pairs = _pairs(annotations, relations, estimate)
+    if estimate == "all" and pairs:
+        work.history.append({"looked_for": ["->".join(pair) for pair in pairs]})
+    return work.coupled(list(relations), pairs)
 
 
 def fit_best_single(

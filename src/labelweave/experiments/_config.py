@@ -49,6 +49,12 @@ class StudyConfig(FitConfig):
         label_shift: class priors that differ between sources and in prediction.
         relatedness: how relations are estimated from data, where a method says so.
         teachers: how single-task networks are calibrated before they teach.
+        learners: of the methods ``coupled``, ``best_single_task`` and ``student``: names, each with
+            options if wanted, ``{svm: {inverse_penalty: 3}}``, and classes of trusted packages,
+            ``module:package.Class``. Default: the whole library, and the networks where they pay
+            their time.
+        budget: seconds of one core for these learners, by a fixed model of their time; those that
+            would exceed it are left out. Default: 60, and 1 for every 1,000 labels.
         methods: what to compare; the baseline is always among them. An entry
             ``{method: full, relations: {from: predictions}}`` estimates the relations, and with
             ``name`` and ``couplings`` or ``training`` a method has its own options.

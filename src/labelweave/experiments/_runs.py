@@ -21,6 +21,7 @@ from labelweave._files import make_folder, replacing, unwritable, write_text
 from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._fit import fit, taught_scores
+from labelweave.fitting._methods import Method
 from labelweave.fitting._sections import LabelShiftSection
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
@@ -269,6 +270,7 @@ def plan_run(
         content["relations"] = fingerprint["relations"]
     if spec.kind == "stack":
         content["groups"] = fingerprint["groups"]
+        content |= _learners(spec, split, config)
     elif spec.kind != "trees":
         content["network"] = identity(config.network.backbone, config.network.options())
         training = spec.training_of(config.training)
@@ -290,6 +292,18 @@ def plan_run(
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
     own = folder / "runs" / f"{name}-seed{split.seed}-{key}"
     return Run(method, split.seed, key, own, teachers.folder if teachers else None)
+
+
+def _learners(method: Method, split: Split, config: StudyConfig) -> dict[str, Any]:
+    """Return what a stack depends on besides the data; defaults are not named."""
+    content: dict[str, Any] = {}
+    if config.learners is not None:
+        content["learners"] = config.learners
+    if config.budget is not None:
+        content["budget"] = config.budget
+    if method.joins and not split.relations and config.relatedness.origin == "given":
+        content["relatedness"] = "given"
+    return content
 
 
 def _training(config: TrainingConfig) -> dict[str, Any]:

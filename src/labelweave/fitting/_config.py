@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from labelweave._validation import Section
-from labelweave.errors import listing, nearest
+from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._inputs import InputsSection, check_network
 from labelweave.fitting._sections import (
     LabelShiftSection,
@@ -18,6 +18,8 @@ from labelweave.fitting._sections import (
 from labelweave.losses import COUPLINGS
 from labelweave.networks._model_folders import PREFIX, architectures
 from labelweave.training import TrainingConfig
+
+LONGEST = 1_000_000.0  # seconds
 
 
 class FitConfig(Section):
@@ -32,6 +34,12 @@ class FitConfig(Section):
         label_shift: class priors that differ between sources and in prediction.
         relatedness: how relations are estimated from data, where a method asks for it.
         teachers: how single-task networks are calibrated before they teach.
+        learners: of the methods ``coupled``, ``best_single_task`` and ``student``: names, each with
+            options if wanted, ``{svm: {inverse_penalty: 3}}``, and classes of trusted packages,
+            ``module:package.Class``. Default: the whole library, and the networks where they pay
+            their time.
+        budget: seconds of one core for these learners, by a fixed model of their time; those that
+            would exceed it are left out. Default: 60, and 1 for every 1,000 labels.
     """
 
     inputs: InputsSection = InputsSection()
@@ -41,6 +49,20 @@ class FitConfig(Section):
     label_shift: LabelShiftSection = LabelShiftSection()
     relatedness: RelatednessSection = RelatednessSection()
     teachers: TeachersSection = TeachersSection()
+    learners: list[Any] | None = Field(default=None)
+    budget: float | None = Field(default=None, gt=0, le=LONGEST)
+
+    @field_validator("learners")
+    @classmethod
+    def _known_learners(cls, learners: list[Any] | None) -> list[Any] | None:
+        if learners is not None:
+            from labelweave.learners import choose_learners  # scikit-learn takes seconds
+
+            try:
+                choose_learners(learners)
+            except LabelweaveError as error:
+                raise ValueError(str(error).removeprefix("learners: ")) from None
+        return learners
 
     @field_validator("couplings")
     @classmethod

@@ -60,7 +60,7 @@ def fit(
         return fit_trees(np.asarray(split.train.inputs), labels, split.seed, prior)
     if method.kind == "stack":
         with fit_status(progress) as show:
-            return fit_stack(split, labels, prior, couple=method.joins, progress=show)
+            return fit_stack(split, labels, config, prior, couple=method.joins, progress=show)
     if method.teacher is not None and teachers is None:
         teacher = fit(METHODS[method.teacher], split, config, progress=progress)
         teachers = taught_scores(method, teacher, split, config)

@@ -62,6 +62,7 @@ class Split:
         noise: how the training rows' labels err, by `source`; the relations are of clean labels.
         transfer_weights: per task how much it has to learn through the relations, where
             that was measured.
+        sample_weight: (n,) how much each training row counts; None = all alike.
     """
 
     seed: int
@@ -76,6 +77,7 @@ class Split:
     notes: tuple[str, ...]
     noise: tuple[Noise, ...] = ()
     transfer_weights: TransferWeights = field(default_factory=dict)
+    sample_weight: NDArray[np.float64] | None = None
 
     def coverage(self) -> Coverage:
         """Return the coverage of the training rows, by source or scattered part."""
@@ -220,6 +222,7 @@ def held_out(split: Split, parts: int) -> Iterator[tuple[Split, NDArray[np.int64
         inner = replace(
             split, train=_some(split.train, kept), source=split.source[kept], everything=None,
             test=_some(split.train, out), relations=(),
+            sample_weight=None if split.sample_weight is None else split.sample_weight[kept],
         )  # fmt: skip
         yield inner, out
 

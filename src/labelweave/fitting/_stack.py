@@ -21,6 +21,7 @@ from labelweave.class_priors import (
 from labelweave.data import Encoder, Inputs, encoder_from_dict
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import scores_of
+from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Split
 from labelweave.model import EncodedPredictor, Model, TrainingRecord
 from labelweave.tasks import Task
@@ -123,6 +124,7 @@ def load_model(folder: str | Path) -> Model | StackModel:
 def fit_stack(
     split: Split,
     labels: Annotations,
+    config: FitConfig,
     prior: AssumedPrior,
     *,
     couple: bool,
@@ -133,21 +135,30 @@ def fit_stack(
     Args:
         split: the data; its inputs must be columns.
         labels: of its training rows.
+        config: its learners and their budget; without relations `relatedness` says whether to look
+            for them.
         prior: the class prior that predictions assume.
         couple: join the tasks by the split's relations; without any, by relations estimated
             between all tasks. Without `couple` every task stands alone.
         progress: called with what is fitted now.
     """
     from labelweave.coupling import fit_best_single, fit_coupled
+    from labelweave.learners import choose_learners
 
     X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
+    learners = choose_learners(config.learners).learners
     if couple:
+        looks = not split.relations and config.relatedness.origin != "given"
         stack = fit_coupled(
-            X, labels, split.relations, estimate=() if split.relations else "all",
-            groups=groups, seed=split.seed, progress=progress,
+            X, labels, split.relations, estimate="all" if looks else (), learners=learners,
+            groups=groups, sample_weight=split.sample_weight, seed=split.seed,
+            budget=config.budget, progress=progress,
         )  # fmt: skip
     else:
-        stack = fit_best_single(X, labels, groups=groups, seed=split.seed, progress=progress)
+        stack = fit_best_single(
+            X, labels, learners=learners, groups=groups, sample_weight=split.sample_weight,
+            seed=split.seed, budget=config.budget, progress=progress,
+        )  # fmt: skip
     training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
     own = source_priors(labels, split.source, split.relations if couple else (), training)
     priors = {"training": training, "population": population_prior(own, split.source)}

@@ -14,8 +14,11 @@ from labelweave.learners._library import (
 )
 from labelweave.learners._registry import (
     LEARNERS,
+    NETWORKS,
+    Choice,
     LearnerChoice,
     UserLearner,
+    choose_learners,
     resolve_learners,
 )
 from labelweave.learners._saving import TRUSTED, read_models, write_models
@@ -40,8 +43,10 @@ from labelweave.learners._task_stack import (
 __all__ = [
     "ALWAYS",
     "LEARNERS",
+    "NETWORKS",
     "TRUSTED",
     "Boosting",
+    "Choice",
     "ExtraTrees",
     "JointLearner",
     "JointModel",
@@ -60,6 +65,7 @@ __all__ = [
     "UserLearner",
     "applicable",
     "assign_folds",
+    "choose_learners",
     "combine",
     "fit_library",
     "fit_task",

@@ -17,6 +17,8 @@ from labelweave.errors import LabelweaveError, listing, nearest
 
 Floats = NDArray[np.float64]
 
+LARGEST = 1_000_000  # value of an option
+
 
 @dataclass(frozen=True)
 class Size:
@@ -69,14 +71,22 @@ class Learner(ABC):
         """Return the learner with other options.
 
         Raises:
-            LabelweaveError: an unknown option.
+            LabelweaveError: an unknown option, or a value that is no number above 0.
         """
         known = [name for name in self.__dataclass_fields__ if name != "label"]
-        for name in options:
+        for name, value in options.items():
             if name not in known:
                 raise LabelweaveError(
                     f"learner '{self.key}': no option '{name}', expected {listing(known)}"
                     f"{nearest(name, known)}"
+                )
+            whole = isinstance(getattr(self, name), int)
+            number = isinstance(value, int if whole else int | float) and value is not True
+            if not number or not 0 < value <= LARGEST:
+                kind = "a whole number" if whole else "a number"
+                raise LabelweaveError(
+                    f"learner '{self.key}': option '{name}': found {value!r}, expected {kind} "
+                    f"above 0, at most {LARGEST:,}"
                 )
         return replace(self, **options)
 

@@ -1,7 +1,7 @@
 """Learners by name, scikit-learn objects and classes of trusted packages, all as `Learner`."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.base import clone, is_classifier
@@ -30,7 +30,26 @@ LEARNERS: dict[str, Learner] = {
         Boosting(),
     )
 }
-LearnerChoice = str | Learner | Any  # Any: a scikit-learn classifier
+NETWORKS = {
+    "network": "a network for each task",
+    "shared_network": "one network for all tasks, with its coupling losses",
+}
+"""Joint learners by name; `labelweave.fitting` makes them, since they need its settings."""
+
+LearnerChoice = str | Mapping[str, Any] | Learner | Any  # Any: a scikit-learn classifier
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a user wants to have fitted.
+
+    Attributes:
+        learners: of one task at a time.
+        networks: by name of `NETWORKS` the options given; None = those that pay their time.
+    """
+
+    learners: tuple[Learner, ...]
+    networks: Mapping[str, Mapping[str, Any]] | None = field(default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,43 +82,102 @@ def resolve_learners(choice: Sequence[LearnerChoice] | None) -> tuple[Learner, .
     """Return learners from names, `Learner` objects, classifiers and ``module:`` paths.
 
     Args:
-        choice: None = the whole library. ``module:package.Class`` names a class, or an object, of
-            a trusted package.
+        choice: None = the whole library. An entry ``{name: {option: value}}`` sets options.
+            ``module:package.Class`` names a class, or an object, of a trusted package; its options
+            are the arguments of the class.
 
     Raises:
-        LabelweaveError: an unknown name, two of one name, nothing at all, an object that is no
-            classifier, or a package that is not trusted.
+        LabelweaveError: an unknown name or option, two of one name, nothing at all, an object that
+            is no classifier, or a package that is not trusted.
+    """
+    found = choose_learners(choice)
+    if found.networks:
+        raise LabelweaveError(
+            f"learners: '{next(iter(found.networks))}' is a network, expected learners of one task"
+        )
+    return found.learners
+
+
+def choose_learners(choice: Sequence[LearnerChoice] | None) -> Choice:
+    """Return learners as `resolve_learners` does, and which networks are to join them.
+
+    Raises:
+        LabelweaveError: see `resolve_learners`.
     """
     if choice is None:
-        return tuple(LEARNERS.values())
-    if isinstance(choice, str):
-        raise LabelweaveError(f"learners: found the text '{choice}', expected a list")
-    found: list[Learner] = []
+        return Choice(tuple(LEARNERS.values()))
+    if isinstance(choice, str) or not isinstance(choice, Sequence):
+        kind = f"the text '{choice}'" if isinstance(choice, str) else type(choice).__name__
+        raise LabelweaveError(f"learners: found {kind}, expected a list")
+    learners: list[Learner] = []
+    networks: dict[str, Mapping[str, Any]] = {}
+    keys: list[str] = []
     for each in choice:
-        found.append(_resolved(each))
-    keys = [learner.key for learner in found]
+        name, options = _named(each)
+        if isinstance(name, str) and name in NETWORKS:
+            networks[name] = options
+            keys.append(name)
+            continue
+        learner = _resolved(name, options)
+        learners.append(learner)
+        keys.append(learner.key)
     for key in keys:
         if keys.count(key) > 1:
             raise LabelweaveError(f"learners: found '{key}' {keys.count(key)} times, expected once")
-    if not found:
-        raise LabelweaveError(f"learners: found none, expected at least one of {listing(LEARNERS)}")
-    return tuple(found)
+    if not keys:
+        raise LabelweaveError(f"learners: found none, expected at least one of {_known()}")
+    return Choice(tuple(learners), networks)
 
 
-def _resolved(choice: LearnerChoice) -> Learner:
+def _named(choice: LearnerChoice) -> tuple[Any, Mapping[str, Any]]:
+    """Return a name, or an object, and its options."""
+    if not isinstance(choice, Mapping):
+        return choice, {}
+    if len(choice) != 1:
+        raise LabelweaveError(
+            f"learners: found {len(choice)} names ({listing(list(choice))}), expected one with its "
+            "options"
+        )
+    ((name, options),) = choice.items()
+    options = {} if options is None else options
+    if not isinstance(options, Mapping):
+        raise LabelweaveError(
+            f"learner '{name}': found {options!r}, expected options by name, {{option: value}}"
+        )
+    return str(name), options
+
+
+def _resolved(choice: Any, options: Mapping[str, Any]) -> Learner:
     if isinstance(choice, Learner):
         return choice
     if isinstance(choice, str) and choice.startswith(MODULE):
         named = trusted_attribute(choice)
-        return _of_user(named() if isinstance(named, type) else named, choice)
+        return _of_user(_made(choice, named, options), choice)
     if isinstance(choice, str):
         if choice not in LEARNERS:
             raise LabelweaveError(
-                f"learners: no learner '{choice}', expected {listing(LEARNERS)}, a scikit-learn "
-                f"classifier or '{MODULE}package.Class'{nearest(choice, LEARNERS)}"
+                f"learners: no learner '{choice}', expected {_known()}, a scikit-learn "
+                f"classifier or '{MODULE}package.Class'{nearest(choice, [*LEARNERS, *NETWORKS])}"
             )
-        return LEARNERS[choice]
+        learner = LEARNERS[choice]
+        return learner.with_options(**options) if options else learner
     return _of_user(choice, type(choice).__name__)
+
+
+def _made(path: str, named: Any, options: Mapping[str, Any]) -> Any:
+    """Return the object that a path names, or one of the class with the options."""
+    if not isinstance(named, type):
+        if options:
+            raise LabelweaveError(f"learner '{path}': is no class, expected no options")
+        return named
+    try:
+        return named(**options)
+    except (TypeError, ValueError) as error:
+        raise LabelweaveError(f"learner '{path}': cannot be made ({error})") from None
+
+
+def _known() -> str:
+    return listing([*LEARNERS, *NETWORKS], 20)
 
 
 def _of_user(classifier: Any, label: str) -> Learner:

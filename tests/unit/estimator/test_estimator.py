@@ -11,10 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from study_example import tables
 
+from labelweave._estimator_settings import FITTABLE
 from labelweave.annotations import Annotations
 from labelweave.data import Source
 from labelweave.errors import LabelweaveError
-from labelweave.estimator import FITTABLE, MultiTaskClassifier
+from labelweave.estimator import MultiTaskClassifier
 from labelweave.relations import read_knowledge
 from labelweave.tasks import Binary, Multiclass
 
