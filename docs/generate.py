@@ -75,7 +75,7 @@ out how the labels err, couples by the tables of clean labels, and takes the noi
 labels that are likely wrong are in `mislabelled.csv` beside the results
 ([noise.md](../howto/noise.md)).
 
-A method can have coupling options of its own, under a name of its own:
+A method can have its own coupling options, under another name:
 `{method: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
 {backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such a
 method is shown and judged like any other; the recommended method is one of the usual ones.
@@ -146,7 +146,7 @@ def page() -> str:
     methods = [f"| `{method.name}` | {method.title} |" for method in METHODS.values()]
     head = ["## `methods`", "", "| method | what it is |", "|---|---|"]
     own = [
-        _section("An entry with settings of its own", MethodSection).replace("## ", "### "),
+        _section("An entry with its own settings", MethodSection).replace("## ", "### "),
         ORIGINS,
         _section("`training` of an entry", MethodTrainingSection).replace("## ", "### "),
     ]

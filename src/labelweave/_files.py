@@ -17,7 +17,7 @@ from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; when the block ends well it takes the place of `path`.
+    """Give a temporary path next to `path` to write to; it replaces `path` when the block succeeds.
 
     No reader sees half a file, and an old one stays until the new one is whole.
 
@@ -88,7 +88,7 @@ def locked(folder: Path) -> Iterator[None]:
         WriteError: the folder cannot be written.
     """
     make_folder(folder)
-    # one object a path: it counts the blocks inside each other, for each thread apart
+    # one object a path: it counts nested blocks, separately for each thread
     lock = FileLock(folder.resolve() / LOCK, timeout=0, is_singleton=True)
     outermost = not lock.is_locked
     _acquire(lock, folder)

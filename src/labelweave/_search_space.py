@@ -1,6 +1,6 @@
 """Search spaces: which values of a component's options a search may try.
 
-A component declares its own space beside its code; `labelweave tune` joins those that a study
+A component declares its search space next to its code; `labelweave tune` joins those that a study
 uses.
 """
 

@@ -1,4 +1,4 @@
-"""What a backbone is told of its inputs."""
+"""The shape of a backbone's inputs."""
 
 from typing import NamedTuple
 

@@ -30,8 +30,8 @@ def one_line(error: ValidationError, root: type[BaseModel], called: str = "key")
     # of the readings of a union, the one that got furthest is meant
     meant = [i for i, place in enumerate(places) if place[: len(places[0])] == places[0]]
     # and of two as far, the one that knows more than the type
-    told = [each["type"] == "value_error" for each in error.errors()]
-    index = max(meant, key=lambda i: (len(places[i]), told[i]))
+    explained = [each["type"] == "value_error" for each in error.errors()]
+    index = max(meant, key=lambda i: (len(places[i]), explained[i]))
     first, location = error.errors()[index], places[index]
     key = ".".join(" ".join(str(part).split()) for part in location)
     if first["type"] == "extra_forbidden":

@@ -62,7 +62,7 @@ class Annotations:
     ) -> "Annotations":
         """Build annotations from columns of label values.
 
-        A multiclass or binary task reads the column of its own name, a multilabel task one column
+        A multiclass or binary task reads the column with its name, a multilabel task one column
         a label (or, under its own name, one block of shape (n, L)). Tasks and labels without a
         column are missing. ``None``, NaN and ``""`` are missing, and so is every value in
         `missing`. Multiclass tasks without classes take them from their column, sorted.

@@ -1,8 +1,8 @@
 """Probabilities under another class prior, and the prior of rows without labels.
 
-A network trained on rows of one class prior predicts for rows of that prior. Where the classes are
-as they were but their shares are not (label shift), Bayes' rule gives the probabilities for the new
-shares, and EM the shares themselves (Saerens, Latinne, Decaestecker, "Adjusting the outputs of a
+A network trained under one class prior predicts for rows of that prior. Where the classes stay the
+same but their shares change (label shift), Bayes' rule gives the probabilities for the new shares,
+and EM estimates the shares themselves (Saerens, Latinne, Decaestecker, "Adjusting the outputs of a
 classifier to new a priori probabilities", Neural Computation 14, 2002).
 """
 
@@ -27,7 +27,7 @@ STEPS, TOLERANCE = 1000, 1e-6
 
 
 def adjust(task: Task, probabilities: Floats, old: Prior, new: Prior) -> NDArray[np.float64]:
-    """Return p(t|x) new(t) / old(t), normalised; for every label of a multilabel task on its own.
+    """Return p(t|x) new(t) / old(t), normalised; separately for every label of a multilabel task.
 
     Saerens et al., equation 2.4; in scores it is the logit adjustment of Menon et al., "Long-tail
     learning via logit adjustment", ICLR 2021.
@@ -48,10 +48,11 @@ def adjust(task: Task, probabilities: Floats, old: Prior, new: Prior) -> NDArray
 
 
 def estimate_prior(task: Task, probabilities: Floats, old: Prior) -> Prior:
-    """Return the shares under which the rows predicted are likeliest, by EM; (K,) or (L,).
+    """Return the shares that best explain the predicted rows, by EM; (K,) or (L,).
 
     Saerens et al., section 2.2, with one pseudo-row a class in the shares of `old`, so that a few
-    rows move little. It trusts the probabilities: over-confident ones move the shares too little.
+    rows change little. The estimate assumes calibrated probabilities: over-confident ones change
+    the shares too little.
 
     Args:
         task: the task.
@@ -75,8 +76,8 @@ def pseudo_rows(task: Task) -> int:
     return task.width if isinstance(task, Multiclass) else 2
 
 
-SAMPLE = 10_000  # rows of a source whose labels tell the shares of another task's classes
-DOUBT = 0.01  # share of the training prior in what a table tells: no class is ruled out
+SAMPLE = 10_000  # rows of a source used to estimate another task's class shares
+DOUBT = 0.01  # share of the training prior mixed into a table's estimate: no class is ruled out
 
 
 def labelled_prior(
@@ -104,14 +105,14 @@ def source_priors(
     """Return the prior of every task of `training` in every source, (D, K) or (D, L).
 
     Where a source labels a task: the frequencies there, with one pseudo-row a class in the shares
-    of `training`. Where it does not, the relations tell: the classes of a relation's source task by
-    EM from the labels of its targets, as far as these tell them apart; the classes of a target as
-    the table says for the shares of its source task. Else `training`.
+    of `training`. Where it does not, the relations estimate it: the classes of a relation's source
+    task by EM from the labels of its targets, as far as these distinguish them; the classes of a
+    target by the table from the shares of its source task. Else `training`.
 
     Args:
         labels: annotations of n training rows.
         source: (n,) the source of each row.
-        relations: how the tasks relate; noisy-ORs are not looked at.
+        relations: how the tasks relate; noisy-ORs are ignored.
         training: per task the prior of all labelled rows, as `labelled_prior` gives it.
     """
     tables = [relation for relation in relations if isinstance(relation, Relation)]
@@ -198,11 +199,11 @@ def _completed(
     relations: Sequence[Relation],
     training: Mapping[str, Prior],
 ) -> dict[str, Prior]:
-    """Return the priors of all tasks in a source, of those that its labels tell."""
+    """Return the priors of all tasks in a source, given those that its labels determine."""
     for name in dict.fromkeys(relation.source.name for relation in relations):
-        told = [r for r in relations if r.source.name == name and r.target.name in own]
-        if name not in own and told:
-            own[name] = _backwards(told, part, training[name])
+        informative = [r for r in relations if r.source.name == name and r.target.name in own]
+        if name not in own and informative:
+            own[name] = _backwards(informative, part, training[name])
     for relation in relations:
         name = relation.target.name
         if name not in own:
@@ -211,24 +212,24 @@ def _completed(
     return {**training, **own}
 
 
-def _backwards(told: Sequence[Relation], labels: Annotations, training: Prior) -> Prior:
+def _backwards(relations: Sequence[Relation], labels: Annotations, training: Prior) -> Prior:
     """Return the shares of the source's classes that explain the labels of its targets best."""
     labels = labels[:: -(-len(labels) // SAMPLE)]
     posterior = np.tile(training, (len(labels), 1))
-    for relation in told:
+    for relation in relations:
         codes = labels.labels[relation.target.name]
         evidence = source_posterior(relation, training, codes) / training
         # relations may contradict each other: none rules a class out
         posterior *= (1 - DOUBT) * evidence + DOUBT
         posterior /= posterior.sum(axis=1, keepdims=True)
-    return estimate_prior(told[0].source, posterior, training)
+    return estimate_prior(relations[0].source, posterior, training)
 
 
 def _forwards(relation: Relation, shares: Prior, training: Prior) -> Prior:
-    """Return the target's prior for these shares of the source; unknown entries tell nothing."""
-    told = shares @ np.where(relation.mask, relation.table, 0.0)
-    told = told + (shares @ ~relation.mask) * training
-    return np.asarray((1 - DOUBT) * told + DOUBT * training)
+    """Return the target's prior for these shares of the source; unknown entries are ignored."""
+    prior = shares @ np.where(relation.mask, relation.table, 0.0)
+    prior = prior + (shares @ ~relation.mask) * training
+    return np.asarray((1 - DOUBT) * prior + DOUBT * training)
 
 
 NAMES = ("training", "population", "uniform", "rows")

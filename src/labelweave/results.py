@@ -175,7 +175,7 @@ class ControlAhead:
     Attributes:
         control: its name.
         tasks: number of tasks with a higher mean.
-        apart: tasks on which the intervals are apart, too.
+        apart: tasks on which the intervals do not overlap.
     """
 
     control: str
@@ -227,7 +227,7 @@ class KeyFigure:
 
 @dataclass(frozen=True)
 class Finding:
-    """A reason or a risk beside those that follow from the fields: key and values of its text."""
+    """A reason or a risk that does not follow from the fields: key and values of its text."""
 
     key: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -561,10 +561,10 @@ def _typed(given: Mapping[str, Any]) -> Results:
     *path, last = first["loc"] or ("",)
     if first["type"] in ("missing", "missing_argument"):
         place = _place(path)
-        beside: Any = given
+        siblings: Any = given
         for part in path:
-            beside = beside[part]
-        raise LabelweaveError(f"{place}: no '{last}'{nearest(last, beside)}")
+            siblings = siblings[part]
+        raise LabelweaveError(f"{place}: no '{last}'{nearest(last, siblings)}")
     place = _place([*path, last])
     found, wanted = first["input"], first["msg"].removeprefix("Input should be ")
     options = (first.get("ctx") or {}).get("expected", "").replace("'", "").replace(" or ", ", ")

@@ -142,7 +142,7 @@ def listed(values: Any, place: str) -> tuple[Any, ...]:
     Raises:
         LabelweaveError: a text, or no list at all; names `place`.
     """
-    # a text is a sequence too, and would fall apart into its letters
+    # a text is a sequence too and would be split into letters
     if isinstance(values, str):
         raise LabelweaveError(f"{place}: found the text '{values}', expected a list")
     if not isinstance(values, Iterable):
@@ -278,7 +278,7 @@ class Multilabel:
 
     def encode(self, values: Any) -> NDArray[np.int8]:
         """Return the codes of an (n, L) block of values, one column a label."""
-        # lists are read as objects, for numpy would turn a 1 beside a text into "1.0"
+        # lists are read as objects, because numpy would turn a 1 next to a text into "1.0"
         block = np.asarray(values) if hasattr(values, "shape") else np.asarray(values, object)
         if block.ndim != 2 or block.shape[1] != self.width:
             raise LabelweaveError(

@@ -121,7 +121,7 @@ def test_an_methods_options_go_before_the_studys(tmp_path) -> None:
         ),
         (
             {"couplings": {"co_annotation": {}}},
-            "method 'full' with couplings of its own needs a 'name'",
+            "method 'full' with its own couplings needs a 'name'",
         ),
         (
             {"nam": "mine"},
@@ -130,7 +130,7 @@ def test_an_methods_options_go_before_the_studys(tmp_path) -> None:
         ),
         (
             {"name": "multi_task"},
-            "'multi_task' is what the usual method is called, give another 'name'",
+            "'multi_task' is the name of the usual method, give another 'name'",
         ),
         (
             {"name": "mine", "couplings": {"distribution_matching": {"form": "papr"}}},

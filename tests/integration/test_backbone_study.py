@@ -275,7 +275,7 @@ def test_texts_beside_other_columns_are_refused(texts):
     with pytest.raises(LabelweaveError) as error:
         Study(content, folder).first_split()
     assert str(error.value) == (
-        "inputs: found 'weight' beside the texts of column 'remark', which go to the network as "
+        "inputs: found 'weight' next to the texts of column 'remark', which go to the network as "
         "they are; exclude the others, or give the texts an encoder"
     )
 

@@ -137,7 +137,7 @@ def test_wrong_settings_are_told_in_one_line(tmp_path):
     sources = image_content()["sources"]
     lab = {"path": "lab/lab.csv"}
     assert refused(tmp_path, sources=[sources[0], lab]) == (
-        "inputs: found 'weight' beside the images of column 'image', which go to the network as "
+        "inputs: found 'weight' next to the images of column 'image', which go to the network as "
         "they are; exclude the others, or give the images an encoder"
     )
     assert refused(tmp_path, sources=[{**lab, "folders": "kind"}]) == (

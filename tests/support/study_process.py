@@ -1,4 +1,4 @@
-"""A study in a process of its own, to be stopped in the middle."""
+"""A study in a separate process, to be stopped in the middle."""
 
 import os
 import signal

@@ -216,7 +216,7 @@ def mgda(gramian: Gramian, step: int) -> Weights:
 
 
 def nash_mtl(gramian: Gramian, step: int) -> Weights:
-    """Solve the bargain G w = 1 / w: every task gains the same share of its own.
+    """Solve the bargain G w = 1 / w: every task gains the same relative share.
 
     Navon et al., "Multi-Task Learning as a Bargaining Game", ICML 2022, claim 3.1. It is where
     w' G w / 2 - sum log w, a convex function, is smallest; found by Newton's method.

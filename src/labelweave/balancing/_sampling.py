@@ -64,9 +64,9 @@ class _Shuffled:
 class Proportional:
     """Every source has the share of a batch that it has of the data (Kollias et al., AAAI 2024).
 
-    An epoch covers every row exactly once. Within it the sources are dealt evenly: of S sources one
-    with the share p of all rows has p times the batch size of rows in a batch, give or take less
-    than 1 + p (S - 2), which for two sources is one row.
+    An epoch covers every row exactly once. Within it the sources are spread evenly: of S sources
+    one with the share p of all rows has p times the batch size of rows in a batch, give or take
+    less than 1 + p (S - 2), which for two sources is one row.
 
     Args:
         sources: the row indices of each source, none empty.

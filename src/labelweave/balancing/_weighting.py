@@ -17,7 +17,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 
 
 class LazyAdam(nn.Module):
-    """Values (m,) with Adam's moments and step counts of their own (Kingma and Ba, ICLR 2015).
+    """Values (m,), each with its moments of Adam and its step count (Kingma and Ba, ICLR 2015).
 
     A task that is missing keeps value and moments: in PyTorch's Adam its momentum would go on.
 
@@ -123,7 +123,7 @@ class Scalarized(LossWeighting):
 
 
 class Learnt(LossWeighting):
-    """A separable scalarization of torchjd with one parameter a task, learnt beside the network.
+    """A separable scalarization of torchjd with one parameter a task, learnt with the network.
 
     Args:
         scalarizer: a torchjd ``Scalarizer`` that sums over values, with one parameter (m,).

@@ -484,8 +484,8 @@ class _Fitting:
         predictions: dict[str, dict[str, Floats]] = {}
         if not self.joint_learners:
             return models, predictions
-        dealt = table_folds(self.all, self.folds_all, JOINT_FOLDS)
-        parts = {name: np.where(fold < 0, fold, fold % JOINT_FOLDS) for name, fold in dealt.items()}
+        folds = table_folds(self.all, self.folds_all, JOINT_FOLDS)
+        parts = {name: np.where(fold < 0, fold, fold % JOINT_FOLDS) for name, fold in folds.items()}
         tables = self._joint_tables(strengths, relations, p, parts)
         for learner in self.joint_learners:
             self.progress(f"all tasks: {learner.name}")

@@ -1,4 +1,4 @@
-"""The guard: candidates for a task's predictions, averaged by what held-out labels say of them."""
+"""The guard: candidates for a task's predictions, averaged with weights from held-out labels."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -45,11 +45,11 @@ def guard(
 ) -> list[Candidate]:
     """Return the candidates' posterior weights, prior times exp(held-out log-likelihood).
 
-    What hurts gets weight 0; what cannot be told apart is averaged. A gain over `alone` on a few
-    rows is noisy, and candidates must not win by noise: their gain counts less its standard error,
-    sqrt(n) times the deviation of a row's gain, and `alone` is half of the prior. As far as the
-    tables are trusted, nothing is subtracted and `alone` is a tenth of the prior: an expert's table
-    stands without evidence against it.
+    Candidates that do harm get weight 0; those that held-out labels cannot distinguish are
+    averaged. A gain over `alone` on a few rows is noisy, and candidates must not win by noise:
+    their gain counts less its standard error, sqrt(n) times the deviation of a row's gain, and
+    `alone` is half of the prior. As far as the tables are trusted, nothing is subtracted and
+    `alone` is a tenth of the prior: an expert's table stands without evidence against it.
 
     Args:
         task: the task.

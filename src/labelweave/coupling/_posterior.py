@@ -6,7 +6,7 @@ both labels, so priors count once. On a forest, messages (Pearl, 1988, chapter 4
 the exact marginals.
 
 Every task is one variable. A multiclass task has its classes as states. A multilabel task with one
-relation, as its target, falls apart into its labels, each a leaf. Any other multilabel task
+relation, as its target, is split into its labels, each a leaf. Any other multilabel task
 (several relations, or the causes of a noisy-OR) has all combinations of its labels as states.
 
 The strength lambda and the base rates pi may differ by direction: a message to a task uses those
@@ -270,7 +270,7 @@ class _Forest:
         return self.sent[sender, receiver]
 
     def _labels(self, name: str) -> Floats:
-        """Return the marginals of a task that falls apart: its labels inform each other."""
+        """Return the marginals of a task split into labels: its labels inform each other."""
         link = next(link for link in self.links if name in link.ends())
         own = self.given[name]
         belief = self._belief(link.source.name, None)
@@ -303,7 +303,7 @@ def state_message(
     elif off is None:
         log_table = on
     else:
-        raise AssertionError("labels that fall apart send through label_messages")
+        raise AssertionError("split labels send through label_messages")
     strength = link.to_source if to_source else link.to_target
     table = np.exp(strength * log_table)
     return np.asarray(np.log(np.maximum(belief @ (table.T if to_source else table), TINY)))

@@ -105,7 +105,7 @@ def fit_strengths(
         sources: the relations.
         folds: per task the fold whose tables do not know the row's label.
         weight: (n,) how much every row counts.
-        alone: judge every relation by itself, not beside the others (for choosing a forest).
+        alone: judge every relation separately, without the others (for choosing a forest).
     """
     if not sources:
         return []

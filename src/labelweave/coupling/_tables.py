@@ -30,7 +30,7 @@ Pair = tuple[str, str]
 
 PSEUDO_ROWS = 5.0  # behind each row of an expert's table
 LEAST_ROWS = 10  # with labels of both tasks, for a noisy-OR to be fitted
-GIVEN_FIRST = 1e6  # an expert's table is worth more than any estimated one
+GIVEN_FIRST = 1e6  # an expert's table comes before any estimated one
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def table_folds(
 ) -> dict[str, Folds]:
     """Return the folds in which labels are hidden from the tables.
 
-    As the learners' folds, but rows that no learner can do without are dealt in turn: a table
+    As the learners' folds, but rows that no learner can do without are assigned in turn: a table
     judged on them must not know them.
     """
     result = {}
@@ -121,7 +121,7 @@ def build_sources(
         predictions: per task probabilities of the same rows, out-of-fold where they are labelled.
         rates: per task the shares that the predictions are for.
         given: the expert's tables and noisy-ORs.
-        pairs: (source, target) names to estimate a table for, beside those given.
+        pairs: (source, target) names to estimate a table for, in addition to the given ones.
         folds: per task what `table_folds` returns.
         count: number of folds.
         seed: decides the estimator's sample.

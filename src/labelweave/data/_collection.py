@@ -29,7 +29,7 @@ class Source:
         inputs: n rows of raw input columns; an array of shape (n, d) gets the columns x0, x1, ...
         annotations: the labels of the same n rows.
         groups: (n,) values that tie rows together (person, plant, batch of goods), compared
-            across sources by value; None, NaN or "" = the row is a group of its own.
+            across sources by value; None, NaN or "" = the row is its own group.
         split: the side on which all rows stay, for official test sets; None = free.
         numbers: (n,) the number that each row has in its file; None = 1, 2, ...
 
@@ -172,7 +172,7 @@ class Coverage:
         np.fill_diagonal(counts := counts.copy(), 0)
         alone = [name for name, row in zip(names, counts, strict=True) if not row.any()]
         if alone and len(names) > 1:
-            lines.append(f"no row carries another task's label beside: {', '.join(alone)}")
+            lines.append(f"never labelled together with another task: {', '.join(alone)}")
         return lines
 
     def partial_lines(self) -> list[str]:

@@ -33,7 +33,7 @@ class Encoder(Protocol):
     """Turns raw rows into a network's inputs; knows what it learnt from training rows.
 
     Attributes:
-        notes_: remarks about the training rows, a line each.
+        notes_: messages about the training rows, a line each.
     """
 
     notes_: list[str]
@@ -62,7 +62,7 @@ class InputEncoder:
         table: what the other columns become; None = they are no inputs.
 
     Attributes:
-        notes_: remarks about the training rows, a line each.
+        notes_: messages about the training rows, a line each.
     """
 
     def __init__(self, columns: Sequence[MediaColumn], table: TableEncoder | None = None) -> None:
@@ -78,7 +78,7 @@ class InputEncoder:
             stores: by column what its values became.
 
         Raises:
-            LabelweaveError: images with other columns beside them, or those cannot be encoded.
+            LabelweaveError: images together with other columns, or columns that cannot be encoded.
         """
         media = [each.column for each in self.columns]
         rest = inputs.drop(columns=media)
@@ -88,7 +88,7 @@ class InputEncoder:
             kind = "texts" if isinstance(alone[0], TokenColumn) else "images"
             others = [name for name in inputs.columns if name != column]
             raise LabelweaveError(
-                f"inputs: found {listing(others)} beside the {kind} of column '{column}', which "
+                f"inputs: found {listing(others)} next to the {kind} of column '{column}', which "
                 f"go to the network as they are; exclude the others, or give the {kind} an encoder"
             )
         self.table = (self.table or TableEncoder()).fit(rest) if len(rest.columns) else None
@@ -291,8 +291,8 @@ def prepare(
         ready.tables[number] = table.iloc[kept].reset_index(drop=True)
         ready.numbers[number] = ready.numbers[number][kept]
         names = [name for name, _ in reasons[number].values()]
-        told = {"place": place, "n": len(names), "names": some(names, NAMED)}
-        ready.notes.append(Message("note.not_readable", **told))
+        details = {"place": place, "n": len(names), "names": some(names, NAMED)}
+        ready.notes.append(Message("note.not_readable", **details))
     if ready.notes:
         _write_damaged(reasons, places, cache / DAMAGED)
     return ready

@@ -73,7 +73,7 @@ class Scattered:
 def scatter(
     annotations: Annotations, rows: Rows, parts: Sequence[Part], seed: int = 0
 ) -> Scattered:
-    """Spread training rows over parts, each of which keeps the labels of its own tasks only.
+    """Spread training rows over parts, each of which keeps only the labels of its tasks.
 
     The parts take their rows in turn and without overlap, always in the same random order of all
     rows. With the same seed a part that asks for more therefore gets its former rows and others,

@@ -69,7 +69,7 @@ class MediaColumn(Protocol):
 
     @property
     def alone(self) -> Shape | None:
-        """What a network is told of inputs that are this column alone; None = features, beside
+        """The shape of inputs that are this column alone; None = features, next to
         which others may stand.
         """  # noqa: D205
         ...
@@ -299,7 +299,7 @@ class TokenColumn:
 
     @property
     def alone(self) -> Tokens:
-        """What a network is told of its inputs."""
+        """The shape of the inputs, for a network."""
         return Tokens(self.length, self.vocabulary, self.padding)
 
     def store(
@@ -307,9 +307,9 @@ class TokenColumn:
     ) -> Stored:
         """Tokenise the texts that the cache lacks."""
         keys = [content_key(text.encode("utf-8", "surrogatepass")) for text in values]
-        told = content_key(self.tokenizer.encode())
-        about = f"{self.length} tokens of tokenizer {told}"
-        folder = cache / f"tokens-{self.length}-{told[:12]}"
+        tokenizer = content_key(self.tokenizer.encode())
+        about = f"{self.length} tokens of tokenizer {tokenizer}"
+        folder = cache / f"tokens-{self.length}-{tokenizer[:12]}"
         store = RowStore(folder, self.shape, "int32", about)
         waiting = {key: text for key, text in zip(keys, values, strict=True) if key not in store}
         if waiting:

@@ -191,7 +191,7 @@ class FileIndex:
         self._noted[path] = state.st_size, state.st_mtime_ns, key
 
     def save(self) -> None:
-        """Write what was noted, beside what others wrote meanwhile."""
+        """Write the noted entries, together with what others wrote meanwhile."""
         if not self._noted:
             return
         self._known = {**_read(self.path), **self._noted}

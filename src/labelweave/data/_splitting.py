@@ -54,24 +54,26 @@ def label_counts(
     return csr_array(coo_array((ones, where), shape=shape))
 
 
-def deal(labels: csr_array, sizes: Ints, wanted: Ints, rng: np.random.Generator) -> Ints:
+def stratify(labels: csr_array, sizes: Ints, wanted: Ints, rng: np.random.Generator) -> Ints:
     """Return the side of every unit, (units,).
 
-    Label by label, the rarest among the units not yet dealt first, all remaining units with that
-    label are dealt in proportion to what each side still wants of it.
+    Takes one label after another, always the rarest among the unassigned units, and assigns all
+    remaining units with that label in proportion to what each side still needs of it (iterative
+    stratification, Sechidis et al., ECML PKDD 2011).
 
     Args:
-        labels: how often each unit carries each label, (units, labels); no unit without any.
+        labels: how often each unit carries each label, (units, labels); every unit has at least
+            one.
         sizes: the rows of each unit, (units,).
-        wanted: the rows each side shall get; only their proportions count.
-        rng: the source of chance.
+        wanted: the rows that each side should get; only their proportions count.
+        rng: the random number generator.
     """
     share = wanted / wanted.sum()
     by_label = labels.tocsc()
     left = np.asarray(labels.sum(axis=0), dtype=np.float64)
     want = np.outer(share, left)
     given = np.zeros(len(share))
-    # the commonest labels first: they say most about how similar two units are
+    # the most frequent labels first: they matter most for how similar two units are
     commonness = np.argsort(np.argsort(-left, kind="stable"))
     likeness = labels @ 0.5**commonness
     side = np.full(labels.shape[0], -1, dtype=np.int64)
@@ -82,24 +84,24 @@ def deal(labels: csr_array, sizes: Ints, wanted: Ints, rng: np.random.Generator)
         open_ = side[units] < 0
         units, counts = units[open_], counts[open_]
         owed = share * given.sum() - given
-        side[units] = _deal_label(counts, likeness[units], want[:, label], share, owed, rng)
+        side[units] = _assign_label(counts, likeness[units], want[:, label], share, owed, rng)
         for s in range(len(share)):
-            dealt = units[side[units] == s]
-            taken = np.asarray(labels[dealt].sum(axis=0))
+            assigned = units[side[units] == s]
+            taken = np.asarray(labels[assigned].sum(axis=0))
             want[s] -= taken
             left -= taken
-            given[s] += sizes[dealt].sum()
+            given[s] += sizes[assigned].sum()
     return side
 
 
 def settle(side: Ints, sizes: Ints, target: Ints, rng: np.random.Generator) -> Ints:
-    """Return the sides after moving random units until each has its rows, to within a unit.
+    """Move random units until each side has its rows, to within a unit; return the sides.
 
     Args:
         side: the side of every unit, (units,).
         sizes: the rows of each unit, (units,).
-        target: the rows each side shall have.
-        rng: the source of chance.
+        target: the rows that each side should have.
+        rng: the random number generator.
     """
     side = side.copy()
     surplus = np.bincount(side, weights=sizes, minlength=len(target)).astype(np.int64) - target
@@ -115,7 +117,7 @@ def settle(side: Ints, sizes: Ints, target: Ints, rng: np.random.Generator) -> I
     return side
 
 
-def _deal_label(
+def _assign_label(
     counts: Ints,
     likeness: Floats,
     want: Floats,
@@ -123,26 +125,26 @@ def _deal_label(
     owed: Floats,
     rng: np.random.Generator,
 ) -> Ints:
-    """Deal the units of one label: the largest first, those of equal count in one step."""
+    """Assign the units of one label: the largest first, those of equal count in one step."""
     order = rng.permutation(len(counts))
     order = order[np.lexsort((likeness[order], -counts[order]))]
     sizes, numbers = np.unique(counts, return_counts=True)
-    want, dealt = np.maximum(want, 0), []
+    want, sequences = np.maximum(want, 0), []
     for size, number in zip(sizes[::-1], numbers[::-1], strict=True):
         parts = want / want.sum() if want.sum() > 0 else share
         given = _apportion(int(number), parts, owed)
-        dealt.append(_interleave(given, rng))
+        sequences.append(_interleave(given, rng))
         want = np.maximum(want - size * given, 0)
     side = np.empty(len(counts), dtype=np.int64)
-    side[order] = np.concatenate(dealt)
+    side[order] = np.concatenate(sequences)
     return side
 
 
 def _apportion(number: int, parts: Floats, owed: Floats) -> Ints:
     """Split a number of units by the largest remainder, each side within one of its quota.
 
-    What a side is owed, over all labels so far, decides who gets the units that do not divide:
-    the roundings of many rare labels would otherwise add up.
+    The side that is owed most, over all labels so far, gets the remainder: the roundings of many
+    rare labels would otherwise add up.
     """
     quota = number * parts
     given = np.floor(quota + 1e-9)
@@ -172,7 +174,7 @@ class SplitRows:
         train: the rows to learn from.
         validation: the rows to choose models, thresholds and temperatures by.
         test: the rows to measure on, once.
-        notes: remarks on fixed rows and on labels too few to be split, a line each.
+        notes: messages about fixed rows and labels too few to split, a line each.
     """
 
     train: Rows
@@ -190,15 +192,15 @@ def split_rows(
     """Split a collection, stratified by each task's labels and by source, whole groups together.
 
     Missing labels do not count. Rows of a source with a fixed split go there, and so do the
-    members of their groups in other sources; the other rows are free, and dealt by iterative
-    stratification (see `labelweave.data._splitting`).
+    members of their groups in other sources; the other rows are free and are split by iterative
+    stratification (`labelweave.data._splitting.stratify`).
 
     Args:
         collection: the rows to split.
         test: share (a float below 1) or number (an int) of the free rows; None = 0.2, or 0 when a
             source is fixed to test. A number is met exactly, with groups to within a group.
         validation: likewise.
-        seed: decides all that is left to chance.
+        seed: of the random number generator.
 
     Raises:
         LabelweaveError: more rows asked for than are free, a group fixed to two sides, or a task
@@ -217,10 +219,10 @@ def split_rows(
         unit = np.unique(collection.groups[free], return_inverse=True)[1]
         sizes = np.bincount(unit)
         labels = label_counts(collection.annotations[free], collection.source[free], unit)
-        dealt = deal(labels, sizes, wanted, rng)
+        assigned = stratify(labels, sizes, wanted, rng)
         if any(_is_number_of_rows(asked) and asked > 0 for asked in (test, validation)):
-            dealt = settle(dealt, sizes, wanted, rng)
-        side[free] = dealt[unit]
+            assigned = settle(assigned, sizes, wanted, rng)
+        side[free] = assigned[unit]
     rows = [np.flatnonzero(side == index) for index in range(len(SIDES))]
     notes += _label_notes(collection.annotations, rows)
     return SplitRows(rows[0], rows[1], rows[2], tuple(notes))
@@ -248,7 +250,7 @@ def _fixed_sides(collection: Collection) -> tuple[Rows, list[str]]:
 
 
 def _wanted(n: int, validation: float, test: float) -> Rows:
-    """Return the number of rows each side shall get, (3,)."""
+    """Return the number of rows that each side should get, (3,)."""
     counts = {"validation": _count("validation", validation, n), "test": _count("test", test, n)}
     asked = sum(counts.values())
     if asked > n:
@@ -306,8 +308,8 @@ def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[str]:
         ((name, n),) = thin
         what = Message(f"note.thin_{kind}", name=name, n=n)
     else:
-        told = [Message("note.thin_one", name=name, rows=n) for name, n in thin]
-        what = Message(f"note.thin_{kind}_several", names=some(told, SHOWN))
+        thin_names = [Message("note.thin_one", name=name, rows=n) for name, n in thin]
+        what = Message(f"note.thin_{kind}_several", names=some(thin_names, SHOWN))
     sides = [Message(f"side.{side}") for side in used]
     split = Message(f"note.sides_{len(sides)}", **dict(zip("abc", sides, strict=False)))
     return [Message("note.thin", task=task.name, what=what, sides=split, least=len(used))]
@@ -319,7 +321,7 @@ Codes = NDArray[np.integer[Any]]
 def leak_check(
     collection: Collection, split: SplitRows, on_leak: Literal["warn", "error"] = "warn"
 ) -> tuple[str, ...]:
-    """Look for groups and identical raw inputs that stand on two sides of a split.
+    """Look for groups and identical raw inputs on two sides of a split.
 
     Rows without any input are not compared.
 

@@ -14,7 +14,7 @@ from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tasks import factorize, key
 
-Remarks = defaultdict[str, list[str]]
+Notes = defaultdict[str, list[str]]
 Scale = Literal["each", "together"]
 LARGEST = float(np.finfo(np.float32).max)
 CELLS = 4_000_000  # values transformed at a time, to keep the temporary arrays small
@@ -41,12 +41,12 @@ class NumericColumns:
     gaps: NDArray[np.bool_]
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, remarks: Remarks, scale: Scale = "each") -> Self:
-        """Learn from training rows; add to `remarks` what is worth telling.
+    def fit(cls, frame: pd.DataFrame, notes: Notes, scale: Scale = "each") -> Self:
+        """Learn from training rows; add messages about columns to `notes`.
 
         Args:
             frame: the numeric columns.
-            remarks: is added to.
+            notes: messages by column; extended in place.
             scale: "together" = one mean and one standard deviation, every column that has a value
                 kept.
         """
@@ -54,11 +54,11 @@ class NumericColumns:
         missing = np.isnan(values).mean(axis=0)
         for name, share, count in zip(frame.columns, missing, infinite, strict=True):
             if count:
-                remarks[Message("note.infinite")].append(f"{name}: {count}")
+                notes[Message("note.infinite")].append(f"{name}: {count}")
             if 0 < share < 1:
-                remarks[Message("note.missing")].append(f"{name}: {share:.1%}")
+                notes[Message("note.missing")].append(f"{name}: {share:.1%}")
         seen = missing < 1
-        remarks[Message("note.all_missing")] += list(frame.columns[~seen])
+        notes[Message("note.all_missing")] += list(frame.columns[~seen])
         values = values[:, seen]
         # SimpleImputer finds the same median through masked arrays, in ten times the time
         median = np.array([np.nanmedian(column) for column in values.T], dtype=np.float64)
@@ -75,7 +75,7 @@ class NumericColumns:
             varies[:] = varies.any()
         gaps = missing[seen] > 0
         names = frame.columns[seen]
-        remarks[Message("note.constant")] += list(names[~varies & ~gaps])
+        notes[Message("note.constant")] += list(names[~varies & ~gaps])
         used = varies | gaps
         return cls(
             list(names[used]), median[used], mean[used], deviation[used], varies[used], gaps[used]
@@ -170,7 +170,7 @@ class TableEncoder:
 
     Attributes:
         names_: the names of the d features.
-        notes_: remarks about the training columns, a line each.
+        notes_: messages about the training columns, a line each.
     """
 
     def __init__(
@@ -197,21 +197,21 @@ class TableEncoder:
                 not exist, or a parameter out of range.
         """
         self._check(inputs)
-        remarks: Remarks = defaultdict(list)
+        notes: Notes = defaultdict(list)
         numeric = [
             name
             for name in inputs.columns
             if name not in self.categorical and is_number_column(inputs[name])
         ]
-        self.numeric_ = NumericColumns.fit(inputs[numeric], remarks, self.scale)
+        self.numeric_ = NumericColumns.fit(inputs[numeric], notes, self.scale)
         self.categories_: dict[str, list[str]] = {}
         for name in inputs.columns.drop(numeric):
-            categories = _categories(inputs[name], self.max_categories, remarks)
+            categories = _categories(inputs[name], self.max_categories, notes)
             if categories:
                 self.categories_[name] = categories
         self.notes_: list[str] = [
             Message("note.columns", what=what, columns=some(columns))
-            for what, columns in remarks.items()
+            for what, columns in notes.items()
             if columns
         ]
         if not self.names_:
@@ -306,23 +306,23 @@ def _require(name: str, inputs: pd.DataFrame) -> None:
         )
 
 
-def _categories(column: "pd.Series[Any]", limit: int, remarks: Remarks) -> list[str]:
+def _categories(column: "pd.Series[Any]", limit: int, notes: Notes) -> list[str]:
     """Return the most frequent categories of a column, sorted; none when it says nothing."""
     names = sorted({key(value) for value in factorize(column)[1]})
     if not names:
-        remarks[Message("note.all_missing")].append(str(column.name))
+        notes[Message("note.all_missing")].append(str(column.name))
         return []
     found = _category_codes(column, names)
     counts = np.bincount(found, minlength=len(names) + 1)
     if len(names) == 1 and counts[-1] == 0:
-        remarks[Message("note.constant")].append(str(column.name))
+        notes[Message("note.constant")].append(str(column.name))
         return []
     if counts[-1]:
         share = counts[-1] / len(column)
-        remarks[Message("note.missing")].append(f"{column.name}: {share:.1%}")
+        notes[Message("note.missing")].append(f"{column.name}: {share:.1%}")
     if len(names) > limit:
         many = Message("note.categories", limit=limit)
-        remarks[many].append(f"{column.name}: {len(names)}")
+        notes[many].append(f"{column.name}: {len(names)}")
     kept = np.argsort(-counts[:-1], kind="stable")[:limit]
     return [names[i] for i in np.sort(kept)]
 

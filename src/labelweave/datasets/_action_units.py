@@ -94,7 +94,7 @@ BP4D = Reader(
     source="on request: www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html",
     licence="non-commercial research only, with a signed agreement, for a fee",
     paper="Zhang et al., 2014",
-    metric="mean F1 of the action units (macro_f1), persons apart",
+    metric="mean F1 of the action units (macro_f1), different persons",
 )
 
 

@@ -392,7 +392,7 @@ def write_goemotions(
     Args:
         folder: where to write; its ``vectors`` keep what is encoded, so that a second call is fast.
         seeds: number of seeds.
-        k: texts of each emotion that carry their emotion; rare emotions may have fewer.
+        k: texts of each emotion that keep their label; rare emotions may have fewer.
         root: the folder of the official files.
         rows: the first lines of train.tsv to use; None = all.
         encoder: turns texts into vectors; None = `MiniLM`.

@@ -329,7 +329,7 @@ sources:
   - {{path: units.csv, group: person}}
   - {{path: test.csv, group: person, split: test}}
 
-relations:   # published, and what the faces follow, apart from habits and stray units
+relations:   # published, and what the faces follow, except for habits and stray units
   - {{known: {table}, source: expression}}
 
 scatter:
@@ -466,7 +466,7 @@ def _drawn_part(folder: Path, part: str, n: int, persons: int, seed: int) -> pd.
         _save(folder / name, image)
     with replacing(shown) as temporary:
         table.to_csv(temporary, index=False)
-    with replacing(done) as temporary:  # last: what it stands beside is whole
+    with replacing(done) as temporary:  # last: everything next to it is complete
         temporary.write_text(settings, encoding="utf-8")
     return table
 

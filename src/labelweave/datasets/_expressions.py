@@ -300,12 +300,12 @@ def _annotations(
             if task == "expression":
                 allowed = {AFF_WILD2_UNKNOWN, *map(str, range(len(names)))}
                 right = len(values) == 1 and values[0] in allowed
-                told = f"a class from 0 to {len(names) - 1}, or -1"
+                wanted = f"a class from 0 to {len(names) - 1}, or -1"
             else:
                 right = len(values) == len(names) and set(values) <= {"0", "1", AFF_WILD2_UNKNOWN}
-                told = f"{len(names)} times 0, 1 or -1"
+                wanted = f"{len(names)} times 0, 1 or -1"
             if not right:
-                raise wrong_line(path, line_number, line, told)
+                raise wrong_line(path, line_number, line, wanted)
             if (frame - 1) % every == 0:
                 given: dict[str, Any]
                 if task == "expression":

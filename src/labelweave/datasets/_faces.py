@@ -12,10 +12,10 @@ from labelweave.datasets._official import (
     DataSet,
     Protocol,
     Reader,
-    apart,
     check_images,
     codes_of,
     counted_rows,
+    disjoint,
     found,
     hide_unknown,
     lines,
@@ -39,7 +39,7 @@ def read_celeba(
 
     Args:
         root: the folder.
-        protocol: ``official`` = the authors' parts, in which persons are apart, so test rows have
+        protocol: ``official`` = the authors' parts, which share no persons, so test rows have
             no identity to predict; ``shared`` = every fifth image of each person is for testing.
         identities: use the persons with the most images only, so many; None = all.
 
@@ -215,9 +215,9 @@ def read_lfw(
         root: the folder.
         attributes: ``kumar`` = lfw_attributes.txt, 73 scores of classifiers, on if positive;
             ``lfwa-40``, ``lfwa-73`` = lfw_att_40.mat or lfw_att_73.mat of the authors of CelebA.
-        protocol: ``official`` = persons apart: peopleDevTrain.txt and peopleDevTest.txt of LFW, or
-            indices_train_test.mat of LFWA; ``shared`` = every fifth image of each person is for
-            testing.
+        protocol: ``official`` = no person in two parts: peopleDevTrain.txt and peopleDevTest.txt of
+            LFW, or indices_train_test.mat of LFWA; ``shared`` = every fifth image of each person is
+            for testing.
         identities: use the persons with the most images only, so many; None = all.
 
     Raises:
@@ -236,7 +236,7 @@ def read_lfw(
     table = table[most_frequent(table["identity"], identities)].reset_index(drop=True)
     table["image"] = f"{images}/" + table["image"]
     check_images(root, list(table["image"]), path)
-    if protocol == "official" and not apart(table["identity"], table["part"]):
+    if protocol == "official" and not disjoint(table["identity"], table["part"]):
         raise LabelweaveError(f"{root}: a person has images in the training and the test part")
     return person_set(table, labels, protocol)
 

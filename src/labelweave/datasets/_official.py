@@ -29,7 +29,7 @@ def found(root: Path, *names: str, what: str) -> Path:
         what: what it is, for the error.
 
     Raises:
-        LabelweaveError: there is none, naming the official place and what lies beside it.
+        LabelweaveError: there is none, naming the official place and what lies next to it.
     """
     if not root.is_dir():
         raise LabelweaveError(f"{root}: no such folder, expected the one with {what}")
@@ -38,9 +38,9 @@ def found(root: Path, *names: str, what: str) -> Path:
             return root / name
     path = root / names[0]
     others = "".join(f" (nor {name})" for name in names[1:])
-    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
     raise LabelweaveError(
-        f"{path}: no such file or folder{others}, expected {what}{nearest(path.name, beside)}"
+        f"{path}: no such file or folder{others}, expected {what}{nearest(path.name, siblings)}"
     )
 
 
@@ -114,7 +114,7 @@ class DataSet:
         part: column with the official part of a row, ``train``, ``validation`` or ``test``.
         knowledge: tables that the data set itself ships (class by attribute), by file name; the
             first column is the source task's.
-        notes: remarks on what was read and what was left out, a line each.
+        notes: messages on what was read and what was left out, a line each.
     """
 
     table: pd.DataFrame
@@ -352,7 +352,7 @@ def most_frequent(owner: pd.Series, count: int | None) -> pd.Series:
     return owner.isin(sizes.index[:count])
 
 
-def apart(owner: pd.Series, part: pd.Series) -> bool:
+def disjoint(owner: pd.Series, part: pd.Series) -> bool:
     """Return whether no owner has rows in the test part and elsewhere."""
     test = part == "test"
     return not set(owner[test]) & set(owner[~test])

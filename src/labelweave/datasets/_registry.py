@@ -198,7 +198,7 @@ def _settings(used: Sequence[UsedSet], encoder: str | None, k: int | None) -> li
     if len(without) == len(used):
         lines = [f"split: {{test: 0.2, validation: {share}}}   # persons stay on one side"]
     else:
-        lines = [f"split: {{validation: {share}}}   # the official test rows stay apart"]
+        lines = [f"split: {{validation: {share}}}   # the official test rows stay separate"]
         if without:
             lines = [
                 f"# No official parts, so no test rows: {', '.join(without)}. Take an option that",

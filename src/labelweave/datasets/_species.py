@@ -249,7 +249,7 @@ AWA2 = Reader(
     read_awa2,
     title="AwA2, Animals with Attributes 2",
     source="cvml.ista.ac.at/AwA2 (AwA2-base.zip and AwA2-data.zip)",
-    licence="each image has a free licence of its own (licenses in the archive)",
+    licence="each image has its own free licence (licenses in the archive)",
     paper="Xian, Lampert, Schiele and Akata, TPAMI 2019",
     metric="mean accuracy per class; attributes: mean F1",
 )

@@ -51,7 +51,7 @@ def other_rows(case: str, what: str, found: int, few: int, others: int | None) -
 
 
 def rows_of(others: int | None) -> str:
-    """Return what a part of a `scatter` says of its rows; None = nothing, it takes all others."""
+    """Return how a part of a `scatter` chooses its rows; None = it takes all others."""
     return "" if others is None else f", rows: {others}"
 
 

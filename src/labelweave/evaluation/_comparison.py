@@ -62,7 +62,7 @@ class Run(NamedTuple):
 
 
 def labelled(task: Task, result: TestResult) -> Run:
-    """Return what a result says of its labelled rows.
+    """Return the scores of a result's labelled rows.
 
     Raises:
         LabelweaveError: a result that does not fit the task, or groups that are no codes.
@@ -84,7 +84,7 @@ def numbered_groups(runs: Sequence[Run]) -> list[NDArray[np.int64]]:
     """Return each run's groups, numbered from 0 over all runs; without groups, one a row."""
     lengths = np.cumsum([len(run.labels) for run in runs])
     codes = [
-        # codes of its own, below 0
+        # separate codes, below 0
         np.arange(len(run.labels)) - end if run.groups is None else run.groups
         for run, end in zip(runs, lengths, strict=True)
     ]
@@ -189,7 +189,7 @@ class Spread:
     test rows alone, or all that makes them differ, with Student's t of S - 1 degrees of freedom.
     What they share comes on top of both: rows (or their groups) that several runs test on. Nadeau
     and Bengio ("Inference for the Generalization Error", 2003) guess that part from the sizes of
-    the sides; here it is measured. One run tells nothing of training.
+    the sides; here it is measured. One run shows nothing about training.
 
     Args:
         shared: variance by test rows that several runs share.
@@ -261,7 +261,7 @@ class Spread:
 
 
 def spread(values: Floats, replicates: Floats, sizes: Floats) -> Spread | None:
-    """Return the spread of the mean of `values`, None where nothing can be said of how rows vary.
+    """Return the spread of the mean of `values`, None where the variation of rows is unknown.
 
     Args:
         values: the measured value of every run (S,), at least one.
@@ -269,7 +269,7 @@ def spread(values: Floats, replicates: Floats, sizes: Floats) -> Spread | None:
             together (S, B); NaN where a resampling gives no value.
         sizes: the number of test rows of every group (G,), over all runs.
     """
-    # as many groups of one size tell as much (Kish, "Survey Sampling", 1965)
+    # this many groups of one size carry as much information (Kish, "Survey Sampling", 1965)
     groups = float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
     known = np.ma.masked_invalid(replicates)
     if groups <= 1 or known.mean(axis=0).count() < 2:
@@ -281,8 +281,8 @@ def spread(values: Floats, replicates: Floats, sizes: Floats) -> Spread | None:
     if size == 1:
         return Spread(0.0, rows, 0.0, groups, size)
     moved = known - known.mean(axis=1, keepdims=True)
-    apart = moved.var(axis=0, ddof=1)
-    own = min(rows, unbiased * float(apart.mean()) / size) if apart.count() else 0.0
+    scatter = moved.var(axis=0, ddof=1)
+    own = min(rows, unbiased * float(scatter.mean()) / size) if scatter.count() else 0.0
     return Spread(rows - own, own, float(values.var(ddof=1)) / size, groups, size)
 
 

@@ -74,7 +74,7 @@ def _check_range(task: Task, what: str, values: Floats) -> None:
 
 
 BINS = 15
-# the smallest distance to 0 or 1 that float32 outputs of a network can tell
+# the smallest distance to 0 or 1 that float32 outputs of a network can represent
 EPSILON = float(np.finfo(np.float32).eps)
 
 Indices = NDArray[np.integer[Any]]
@@ -260,7 +260,7 @@ def evaluate(
     - ``ece``: expected calibration error over 15 equal-width bins: of the highest probability
       against its being right, or (multilabel) of every element's probability against its label.
 
-    All lie in [0, 1] but ``log_loss``; `HIGHER_IS_BETTER` tells their direction.
+    All but ``log_loss`` lie in [0, 1]; `HIGHER_IS_BETTER` gives their direction.
 
     Args:
         task: the task, its classes known.

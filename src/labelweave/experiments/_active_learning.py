@@ -28,18 +28,18 @@ def spread(score: Floats, features: Floats, known: Floats, count: int) -> NDArra
     """Return rows in the order to label them, each the one of the greatest score times distance.
 
     The distance is to the nearest row that is labelled or chosen already: rows that the model is
-    unsure of for the same reason stand close together, and one of them tells of the others (the
+    unsure of for the same reason are close together, and labelling one informs the others (the
     k-center of Sener and Savarese, "Active learning for convolutional neural networks: a core-set
     approach", ICLR 2018, with a weight a row).
 
     Args:
-        score: (n,), not negative; how much a row's label would tell by itself.
+        score: (n,), not negative; how informative a row's label would be alone.
         features: (n, d) what the network makes of the rows.
         known: (m, d) the same of the rows that are labelled.
         count: how many rows to choose.
     """
     pool = np.argsort(-score, kind="stable")[: max(POOL, TIMES * count)]
-    x, worth = np.asarray(features[pool], np.float64), np.array(score[pool], np.float64)
+    x, gain = np.asarray(features[pool], np.float64), np.array(score[pool], np.float64)
     nearest = np.full(len(pool), np.inf)
     known = np.asarray(known, np.float64)
     for row in known[np.linspace(0, len(known) - 1, min(len(known), KNOWN)).astype(int)]:
@@ -48,7 +48,7 @@ def spread(score: Floats, features: Floats, known: Floats, count: int) -> NDArra
         nearest[:] = 1.0
     chosen: list[int] = []
     for _ in range(min(count, len(pool))):
-        value = worth * nearest
+        value = gain * nearest
         value[chosen] = -1.0
         chosen.append(int(np.argmax(value)))
         nearest = np.minimum(nearest, _distance(x, x[chosen[-1]]))
@@ -59,7 +59,7 @@ def _distance(x: NDArray[np.float64], row: NDArray[np.float64]) -> NDArray[np.fl
     return np.asarray(np.sqrt(((x - row) ** 2).sum(axis=1)))
 
 
-STEP = 100  # labels that a gain is told for
+STEP = 100  # labels that a gain is reported for
 ROWS_FILE = "label_next.csv"
 COLUMNS = ["source", "row", "task", "score", "why"]
 TINY = 1e-12
@@ -124,7 +124,7 @@ def rows_to_label(
     from what they become once the other tasks' predictions are multiplied in through the relations
     (Jensen-Shannon divergence over its largest value). Of the rows with high scores those are named
     that are unlike the labelled ones and each other (`spread`), in the order to label them. Tasks
-    share the rows in proportion to what is wanted of them. Nothing else of a row is told.
+    share the rows in proportion to their expected gain. Nothing else about a row is written.
 
     Args:
         split: the data; its relations are those that hold.
@@ -145,9 +145,9 @@ def rows_to_label(
         entropy = _entropy(own, multiclass)
         mixed = _entropy((own + combined[name][rows]) / 2, multiclass)
         other = _entropy(combined[name][rows], multiclass)
-        apart = (mixed - (entropy + other) / 2) * _most(own, multiclass) / np.log(2)
-        entropy, apart = np.clip(entropy, 0, 1), np.clip(apart, 0, 1)
-        score = np.maximum(entropy, apart)
+        disagreement = (mixed - (entropy + other) / 2) * _most(own, multiclass) / np.log(2)
+        entropy, disagreement = np.clip(entropy, 0, 1), np.clip(disagreement, 0, 1)
+        score = np.maximum(entropy, disagreement)
         first = spread(score, features[rows], features[labelled], size)
         place = split.train.index[rows[first]]
         source = collection.source[place]
@@ -158,7 +158,7 @@ def rows_to_label(
                     "row": collection.numbers[place],
                     "task": name,
                     "score": score[first].round(4),
-                    "why": np.where(apart > entropy, "disagreement", "entropy")[first],
+                    "why": np.where(disagreement > entropy, "disagreement", "entropy")[first],
                 }
             )
         )

@@ -37,7 +37,7 @@ class Side:
     Attributes:
         name: the folder, with the method of a study.
         tasks: its tasks, by name.
-        rows: by seed the test rows, as anything that tells rows apart, (n, ...).
+        rows: by seed the test rows, as anything that identifies rows, (n, ...).
         results: by seed and task the probabilities with their labels.
     """
 

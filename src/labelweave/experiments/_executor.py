@@ -23,7 +23,7 @@ INTERVAL = 0.2  # seconds; a command started again takes longer than that to beg
 def end_with(parent: int) -> None:
     """Let this process, if it is not `parent` itself, end soon after `parent`, which started it.
 
-    Without this the workers of a killed study would train on, beside those of the same command
+    Without this the workers of a killed study would train on, next to those of the same command
     started again. Every file is written whole or not at all, so ending is always safe. On Windows
     a process cannot see that its parent is gone.
     """

@@ -68,8 +68,8 @@ def curve_splits(split: Split, shares: Sequence[float]) -> list[CurveSplit]:
         chosen: dict[str, NDArray[np.int64]] = {}
         for name, order in orders.items():
             size = len(order) if share == np.inf else round(share * has[name])
-            worth = size >= 1.25 * max(taken[name]) if share == np.inf else size <= len(order)
-            if worth and size >= LEAST and size not in taken[name]:
+            useful = size >= 1.25 * max(taken[name]) if share == np.inf else size <= len(order)
+            if useful and size >= LEAST and size not in taken[name]:
                 chosen[name] = order[:size]
                 taken[name].add(size)
         if chosen:
@@ -178,7 +178,7 @@ def curve_to_dict(found: TaskCurve, method: str, config: StudyConfig) -> dict[st
 
 
 def saved_to_dict(draws: NDArray[np.float64], level: float) -> dict[str, float | None] | None:
-    """Return mean and interval of what is saved; None where the mean is beyond what can be told."""
+    """Return mean and interval of the labels saved; None where the mean is beyond the limit."""
     if not np.isfinite(draws[0]):
         return None
     low, high = interval(draws, level)

@@ -102,7 +102,7 @@ CONFLICT = -0.2  # mean cosine of two tasks' gradients
 
 
 def left_behind(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-    """Return what the runs of every joint method tell of its tasks, means over the seeds.
+    """Return how the training of every joint method went for each task, means over the seeds.
 
     Args:
         runs: per method its finished runs.
@@ -159,7 +159,7 @@ def _task(name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def state(facts: Mapping[str, Any], tasks: int, cosine: float | None = None) -> str:
     """Return what is wrong with how a task was learnt, in one word; the first that fits.
 
-    - ``overfit``: validation rows score .1 below training rows, or are told worse than by the
+    - ``overfit``: validation rows score .1 below training rows, or are predicted worse than by the
       constant predictor.
     - ``starved``: less than a fifth of an even share of the gradient, though not all is learnt.
     - ``underfit``: at the end less than a tenth of a constant predictor's loss is gone.
@@ -330,8 +330,8 @@ def _settings(value: Any) -> Any:
     if not isinstance(value, BaseModel):
         return value
     fields = type(value).model_fields.items()
-    told = {field.alias or name: getattr(value, name) for name, field in fields}
-    return {name: _settings(entry) for name, entry in told.items() if entry is not None}
+    settings = {field.alias or name: getattr(value, name) for name, field in fields}
+    return {name: _settings(entry) for name, entry in settings.items() if entry is not None}
 
 
 def environment() -> dict[str, str]:

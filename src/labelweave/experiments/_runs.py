@@ -31,7 +31,7 @@ from labelweave.relations import multiply_in
 from labelweave.training import TrainingConfig, Watch
 
 RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
-TASK = "task/"  # keeps a task of the name "rows" apart from the rows
+TASK = "task/"  # a prefix, so that a task may be called "rows"
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def propose(paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = 
 
     Which columns are labels is guessed where it is not said, and so is which tables are knowledge
     tables (see `labelweave.experiments._scaffold`). Columns of dates, identifiers or free text are
-    excluded from the inputs, with the reason beside them.
+    excluded from the inputs, with the reason next to them.
 
     Args:
         paths: the tables.

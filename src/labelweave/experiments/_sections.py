@@ -157,7 +157,7 @@ class SourceSection(Section):
         group: column of the person, plant or batch whose rows must stay on one side of a split.
         tasks: tasks whose labels are taken from this table; default: all that have a column here.
         split: put all rows on one side, for example an official test set; of a published data set
-            instead of its own parts.
+            instead of the official parts.
         missing: texts that mean "no value".
     """
 
@@ -217,7 +217,7 @@ def _distinct_sources(sources: list[SourceSection]) -> list[SourceSection]:
     names = [source.called for source in sources]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"two sources are called '{name}'; give each a 'name' of its own")
+            raise ValueError(f"two sources are called '{name}'; give each a different 'name'")
     return sources
 
 
@@ -289,7 +289,7 @@ class TrackerSection(Section):
     Attributes:
         tracker: tensorboard or mlflow.
         uri: the store of mlflow, for example ``sqlite:///all.db`` (relative to the study file) or
-            ``http://host:5000``; default: the SQLite file ``mlflow.db`` beside the results.
+            ``http://host:5000``; default: the SQLite file ``mlflow.db`` next to the results.
         experiment: the experiment of mlflow; default: the study's name.
     """
 
@@ -341,7 +341,7 @@ class TuneSection(Section):
         search: dotted key to the two ends of a range, a list of values, one value, or false = the
             key, or all that begins with it, is not searched, for example
             ``{training.learning_rate: [0.001, 0.01], network: false}``.
-        penalty: how much the loss on the worst task counts beside the mean gain of all tasks.
+        penalty: how much the loss on the worst task counts relative to the mean gain of all tasks.
         pruning: end a training that is below the median of the others at the same point.
         seed: of the search.
     """
@@ -436,7 +436,7 @@ class MethodSection(Section):
         if self.noise and not self.relations:
             raise ValueError(
                 f"method '{self.method}': noise is estimated with its relations, expected "
-                "'relations: {from: ...}' beside it"
+                "'relations: {from: ...}' in addition"
             )
         method = find_method(self.usual)
         known = method.couplings + (TAUGHT if method.couplings and not method.distils else ())
@@ -448,13 +448,11 @@ class MethodSection(Section):
                 )
         if self.training.chosen() and method.kind != "joint":
             raise ValueError(f"method '{self.method}' has no joint training, found 'training'")
-        own = "couplings" if self.couplings else "a training" if self.training.chosen() else ""
+        own = "couplings" if self.couplings else "training" if self.training.chosen() else ""
         if own and self.name is None:
-            raise ValueError(f"method '{self.method}' with {own} of its own needs a 'name'")
+            raise ValueError(f"method '{self.method}' with its own {own} needs a 'name'")
         if self.name is not None and self.name.partition(".")[0] in METHODS:
-            raise ValueError(
-                f"'{self.name}' is what the usual method is called, give another 'name'"
-            )
+            raise ValueError(f"'{self.name}' is the name of the usual method, give another 'name'")
         return self
 
     @property
@@ -498,7 +496,7 @@ def _known(methods: list[str | MethodSection]) -> list[str | MethodSection]:
     named = [method.name for method in methods if isinstance(method, MethodSection) and method.name]
     for name in named:
         if named.count(name) > 1:
-            raise ValueError(f"two methods are called '{name}', give each a 'name' of its own")
+            raise ValueError(f"two methods are called '{name}', give each a different 'name'")
     return [
         method if isinstance(method, str) or method.name else method.called for method in methods
     ]

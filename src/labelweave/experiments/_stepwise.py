@@ -58,14 +58,14 @@ def next_stage(study: Study, *, progress: bool = True) -> Stage:
     if added is None:
         raise LabelweaveError(
             f"study '{name}': no other task promises a gain to {', '.join(tasks)} or from it; the "
-            "others are better left apart"
+            "other tasks should be trained separately"
         )
     tasks = (*tasks, added.task)
     return Stage(tasks, added.task, added.reason, folder, promising(found.ranking, tasks))
 
 
 def promising(ranking: Sequence[TaskPair], tasks: Sequence[str]) -> NextTask | None:
-    """Return the task that promises most beside others, None where no other promises a gain."""
+    """Return the task with the largest expected gain, None where no other promises one."""
     return next((each for each in order_tasks(ranking, tasks) if each.gain > 0), None)
 
 

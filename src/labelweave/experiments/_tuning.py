@@ -235,9 +235,9 @@ def _means(baseline: Sequence[Scores]) -> dict[str, float]:
 
 
 def write_tuning(results: Mapping[str, Any], study_file: Path, folder: Path) -> list[Path]:
-    """Write ``study.tuned.yaml`` beside the study file, ``tuning.csv`` and ``tuning.json``.
+    """Write ``study.tuned.yaml`` next to the study file, ``tuning.csv`` and ``tuning.json``.
 
-    The tuned study has the best settings and, so that both can be compared, a name of its own.
+    The tuned study has the best settings and another name, so that both can be compared.
 
     Args:
         results: of `tune`.

@@ -112,7 +112,7 @@ def _check(config: StudyConfig, space: Mapping[str, Range], key: str, place: str
 
 
 def with_settings(content: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return the content of a study file with settings, by their dotted keys, in place of its own.
+    """Return the content of a study file with some settings replaced, by their dotted keys.
 
     Args:
         content: of the file; is not changed.

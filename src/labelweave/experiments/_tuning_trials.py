@@ -279,7 +279,7 @@ class ValidationStudy(Study):
     trained already are not trained again: their networks predict the validation rows.
 
     Args:
-        study: the study; its test rows are used for nothing but the name of its own runs.
+        study: the study; its test rows only enter the names of its runs.
         method: the method to be tuned.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What joining is worth: labels and money saved, running cost, what to label, what to decide."""
+"""The value of joining: labels and money saved, running cost, what to label, what to decide."""
 
 import json
 import os
@@ -243,7 +243,7 @@ def with_value(
     curves: Mapping[str, TaskCurve],
     level: float,
 ) -> Recommendation:
-    """Return the recommendation with what joining is worth: figures, more reasons and risks.
+    """Return the recommendation with the value of joining: figures, more reasons and risks.
 
     Args:
         results: of the study, with its running costs and money as far as there are any.
@@ -353,7 +353,7 @@ def add_value(
     splits: Mapping[str, Sequence[Split]],
     runs: Runs,
 ) -> Results:
-    """Return a study's results with what joining is worth added.
+    """Return a study's results with the value of joining added.
 
     Writes ``label_next.csv`` and ``costs.json``. Trains the label curves' runs that are not there
     yet. Without a baseline or a joint method nothing is added.

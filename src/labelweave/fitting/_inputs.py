@@ -93,7 +93,7 @@ class TextSection(Section):
 
     Attributes:
         column: the column with the texts; a missing one is empty.
-        encoder: the frozen encoder whose features are the inputs: ``minilm``, or code of your own
+        encoder: the frozen encoder whose features are the inputs: ``minilm``, or your own code
             as ``module:package.attribute``. Default: ``minilm``, where nothing else reads texts.
         tokenizer: texts go to the network as tokens: the folder of a model with its tokenizer, or
             ``minilm``. Default: that of a backbone ``hf:`` which has a folder.

@@ -21,7 +21,7 @@ class NetworkSection(Section):
     Attributes:
         backbone: ``mlp``, ``linear``, or ``cnn`` for small images; ``hf:NAME`` for a model of
             Hugging Face transformers: a folder with its weights, or an architecture with random
-            ones, such as ``hf:vit``; ``timm:NAME``; or code of your own as
+            ones, such as ``hf:vit``; ``timm:NAME``; or your own code as
             ``module:package.attribute``.
         hidden: sizes of the hidden layers of an mlp, or of those after a cnn's convolutions.
         dropout: share of hidden units dropped in training.
@@ -30,7 +30,7 @@ class NetworkSection(Section):
             ``inputs: {scale: together}``.
         channels: channels of a cnn's convolutions, each of which halves height and width.
         config: settings of an architecture with random weights, such as ``{num_hidden_layers: 4}``;
-            options of timm or of your own code.
+            options of timm or of your code.
         pooling: of ``hf:``: how states become features: their ``mean``, or the ``first``. Default:
             the first where it stands for an image, else the mean.
         weights: of ``timm:``: a safetensors file, relative to the study file.

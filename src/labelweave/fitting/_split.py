@@ -22,7 +22,7 @@ from labelweave.data import (
     TableEncoder,
     split_rows,
 )
-from labelweave.data._splitting import deal, label_counts
+from labelweave.data._splitting import label_counts, stratify
 from labelweave.fitting._inputs import InputsSection
 from labelweave.relations import AnyRelation, Noise, NoisyOr, TransferWeights, acyclic
 
@@ -216,7 +216,7 @@ def held_out(split: Split, parts: int) -> Iterator[tuple[Split, NDArray[np.int64
     _, unit = np.unique(split.train.groups, return_inverse=True)
     labels = label_counts(split.train.annotations, split.source, unit)
     rng = np.random.default_rng([split.seed, STREAM])
-    part = deal(labels, np.bincount(unit), np.ones(parts, dtype=np.int64), rng)[unit]
+    part = stratify(labels, np.bincount(unit), np.ones(parts, dtype=np.int64), rng)[unit]
     for number in range(parts):
         kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
         inner = replace(

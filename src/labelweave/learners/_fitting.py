@@ -1,4 +1,4 @@
-"""One learner fitted to one task: elements apart, missing classes, weights, too many rows."""
+"""One learner fitted to one task: separate elements, missing classes, weights, too many rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

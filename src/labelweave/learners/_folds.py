@@ -19,7 +19,7 @@ def assign_folds(task: Task, codes: Codes, groups: Codes | None, count: int, see
     A class whose labels all lie in one row (or one group) cannot be held out: a model without it
     knows nothing of the class. These rows get `ALWAYS` and are in every training part.
 
-    Rows (groups) are dealt in a random order, those of the rarest class first; each goes to the
+    Rows (groups) are assigned in random order, those of the rarest class first; each goes to the
     fold that has the fewest of its class, then to the smallest. Rows without a label of this task
     get folds as well, evenly.
 
@@ -67,7 +67,7 @@ def assign_folds(task: Task, codes: Codes, groups: Codes | None, count: int, see
 
 
 def _in_turn(task: Task, codes: Codes, count: int, seed: int) -> Folds:
-    """Return folds dealt in turn within each class, or each pattern of labels."""
+    """Return folds assigned in turn within each class, or each pattern of labels."""
     stratum = codes if codes.ndim == 1 else np.unique(codes, axis=0, return_inverse=True)[1]
     stratum = np.asarray(stratum).reshape(-1)
     order = np.random.default_rng(seed).permutation(len(codes))

@@ -1,7 +1,7 @@
 """What a learner is: a classifier by name, with typed options, a search space and a rule.
 
 A learner is a frozen dataclass. It builds one fresh scikit-learn classifier for every fit, says for
-which data it is worth its time, and about how long a fit takes. The time is a fixed model of the
+which data it is suited for, and about how long a fit takes. The time is a fixed model of the
 data's size, not a measurement: a budget must leave out the same learners on every machine.
 """
 

@@ -26,7 +26,7 @@ class Logistic(Learner):
 
     Args:
         inverse_penalty: scikit-learn's C; small = strong penalty.
-        label: tells two of them apart: ``logistic`` is weak, ``logistic_strong`` strong.
+        label: distinguishes two of them: ``logistic`` is weak, ``logistic_strong`` strong.
     """
 
     inverse_penalty: float = 10.0

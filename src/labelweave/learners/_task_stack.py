@@ -114,7 +114,7 @@ def fit_library(
     seed: int,
     tick: Tick,
 ) -> LibraryFit:
-    """Fit every learner to each fold's rest, and those worth it to all labels.
+    """Fit every learner out of fold, and the useful ones on all labels.
 
     Args:
         learners: the learners, those that apply to the size.
@@ -247,7 +247,7 @@ def _screened(
     tick: Tick,
     found: LibraryFit,
 ) -> Sequence[Learner]:
-    """Return the learners that a small round finds worth a large one."""
+    """Return the learners that do well enough in a small round to enter a large one."""
     if len(rows) < SCREENED or len(learners) <= 2:
         return learners
     rng = np.random.default_rng(seed)

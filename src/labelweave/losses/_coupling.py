@@ -31,7 +31,7 @@ class Coupling(nn.Module, ABC):
 
     Attributes:
         names: the names of its terms.
-        space: the values of its own options that a search may try.
+        space: the values of its options that a search may try.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ class Coupling(nn.Module, ABC):
 
     @property
     def multiples(self) -> tuple[float, ...]:
-        """How often each term counts its weight: by the relations that it speaks for."""
+        """How often each term counts its weight: once for each relation it covers."""
         return (1.0,) * len(self.names)
 
     @abstractmethod

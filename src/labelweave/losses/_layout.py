@@ -67,7 +67,7 @@ class Columns:
 
     @classmethod
     def of(cls, relations: Sequence[AnyRelation]) -> "Columns":
-        """Return the columns of all tasks that some relation speaks of."""
+        """Return the columns of all tasks that some relation covers."""
         return cls([task for r in relations for task in (r.source, r.target)])
 
     def indices(self, task: Task) -> list[int]:

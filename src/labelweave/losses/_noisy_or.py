@@ -122,9 +122,9 @@ class NoisyOrLabels(NoisyOrCoupling):
         values, labelled = stack.causes_of(batch, p)
         q = stack.probability(values)
         log_on, log_off = self.target_sides(batch)
-        told = (labelled @ stack.known > 0).to(q.dtype)
+        informed = (labelled @ stack.known > 0).to(q.dtype)
         missing = 1 - labelled.index_select(1, stack.target)
-        return self.mean(-(q * log_on + (1 - q) * log_off), told * missing, values)
+        return self.mean(-(q * log_on + (1 - q) * log_off), informed * missing, values)
 
 
 class NoisyOrLikelihood(NoisyOrCoupling):

@@ -49,7 +49,7 @@ class Objective(nn.Module):
 
     Args:
         tasks: the tasks to be trained.
-        relations: tables and noisy-ORs for the couplings; each kind has losses of its own.
+        relations: tables and noisy-ORs for the couplings; each kind has separate losses.
         couplings: coupling name (`COUPLINGS`) to its options; ``weight`` is the factor of its
             terms (default .3; 1 for the forms ``paper`` and ``hard`` and for distillation), the
             rest goes to the loss, for example
@@ -58,7 +58,7 @@ class Objective(nn.Module):
         task_weights: factor of a task's supervised loss, default 1.
         ramp: share of the training over which the couplings grow linearly from 0 to their weight.
         shift: task name to (D, width), added to the scores of a row of the d-th source: how far its
-            prior lies from the one that the network's scores speak of, in log-odds. All losses then
+            prior differs from the prior of the network's scores, in log-odds. All losses then
             see every task under the row's own prior (Menon et al., ICLR 2021).
         noise: how the labels of some tasks err (`ForwardCorrected`); the relations' tables are
             then of clean labels.
@@ -69,7 +69,7 @@ class Objective(nn.Module):
         transfer_weights: task name to (width,), how much it has to learn from the others where
             that was measured (`labelweave.relations.estimate_transfer_weights`), instead of its
             number of labels. A number or null for ``fade`` comes first.
-        losses: task name to a loss of its own (`labelweave.losses.TASK_LOSSES`). One that frees
+        losses: task name to its loss (`labelweave.losses.TASK_LOSSES`). One that frees
             scores from class shares (`freed`) is the cross-entropy here, the rest is in `shift`.
         shares: task name to the shares of its labels being on, (L,), for positive weights.
 
@@ -224,7 +224,7 @@ class Objective(nn.Module):
         self.checked = True
 
     def _shifted(self, scores: Mapping[str, Tensor], source: Tensor | None) -> dict[str, Tensor]:
-        """Return scores as they speak of the prior of each row's source."""
+        """Return scores under the prior of each row's source."""
         if self.shift is None or source is None:
             raise LabelweaveError("objective: a shift between sources needs source=, found none")
         rows = self.shift.index_select(0, source)

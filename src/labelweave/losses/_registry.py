@@ -141,7 +141,7 @@ class CouplingKind:
         options: the class of its options.
         by_relations: whether it works by relations; without any it is left out.
         make: its losses, one for tables and one for noisy-ORs.
-        space: the values of its own options that a search may try.
+        space: the values of its options that a search may try.
     """
 
     options: type[CouplingOptions]
@@ -212,7 +212,7 @@ def made_couplings(
 ) -> tuple[list[Coupling], float]:
     """Return the losses of one name and the factor of their terms; see `Objective`.
 
-    Tables and noisy-ORs have losses of their own.
+    Tables and noisy-ORs have separate losses.
 
     Raises:
         LabelweaveError: see `coupling_options`; or tasks that do not fit the options.

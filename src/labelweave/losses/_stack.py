@@ -201,7 +201,7 @@ class NoisyOrStack(nn.Module):
 
     Works on the L labels of all multilabel tasks, in the order of `Columns`. The M target labels
     are those that some relation speaks about; R is the number of relations. The product is a sum of
-    logarithms over the causes of all relations, taken apart by one matrix product.
+    logarithms over the causes of all relations, separated by one matrix product.
 
     Args:
         relations: at least one noisy-OR.

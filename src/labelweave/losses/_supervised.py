@@ -196,7 +196,7 @@ def asymmetric(log_p: Tensor, options: AsymmetricOptions) -> Tensor:
 
 
 class Reweighted(Supervised):
-    """`Supervised`, where some tasks have a loss of their own.
+    """`Supervised`, where some tasks have a different loss.
 
     Args:
         tasks: the tasks to be trained.
@@ -252,7 +252,7 @@ class LabelNoise(nn.Module):
         columns: the layout of the batches.
 
     Attributes:
-        sources: D, the number of data sources that are told apart; 1 = they are not.
+        sources: D, the number of data sources that are distinguished; 1 = none are.
         places: (M,) the columns of the noisy tasks in the layout.
         chances: (D * M, M) P(label found | clean label), found x clean, by data source.
         blocks: (M, M) 1 where two columns belong to one element.

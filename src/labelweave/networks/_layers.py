@@ -174,7 +174,7 @@ def cnn(
 
     Strides instead of pooling cost a third of the time on a CPU. Group normalisation (Wu and He,
     2018) treats every image alone: batch statistics would be those of a batch that mixes the
-    sources in shares of its own, not those of the images to predict.
+    sources in different shares from the images to predict.
 
     Args:
         inputs: (channels, height, width) of images, uint8; or the columns of a row: channel by

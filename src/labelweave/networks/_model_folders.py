@@ -71,7 +71,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def read_statistics(folder: Path) -> tuple[list[float], list[float]] | None:
-    """Return mean and deviation of the pixels from ``preprocessor_config.json``; None = not told.
+    """Return mean and deviation of the pixels from ``preprocessor_config.json``; None = not given.
 
     Raises:
         LabelweaveError: the file is damaged.

@@ -147,7 +147,7 @@ def held_out_half(
     units = np.arange(len(annotations)) if groups is None else np.asarray(groups)
     distinct, unit = np.unique(units, return_inverse=True)
     half = np.zeros(len(distinct), np.bool_)
-    # a stream of its own: scattered labels are drawn by the same seed, and must not decide this
+    # a separate random stream: label masking uses the same seed and must not influence this
     rng = np.random.default_rng([seed, STREAM])
     half[rng.permutation(len(distinct))[: len(distinct) // 2]] = True
     return np.asarray(half[unit])

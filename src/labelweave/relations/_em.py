@@ -118,7 +118,7 @@ class Problem:
         annotations: labels of all n rows.
         predictions: per task (n, K) or (n, L) probabilities; empty = none in use.
         data_source: (n,) from which of D data sources each row comes.
-        co_labelled: whether labels beside the class's label are in use.
+        co_labelled: whether labels in addition to the class's label are in use.
         chunk: the most rows worked on at a time.
     """
 
@@ -394,7 +394,7 @@ def which_label(
 
 
 def co_labelled(problem: Problem) -> Matrix:
-    """Count the labels that stand beside the source's label, (K, W)."""
+    """Count the target labels of rows that also have the source's label, (K, W)."""
     table = np.zeros((problem.source.width, problem.columns.width))
     for piece in problem.chunks(problem.class_rows()):
         labels = problem.columns.one_hot(problem.annotations, piece)
@@ -572,7 +572,8 @@ LEVEL = 0.95
 def intervals(columns: Columns, counts: Matrix) -> tuple[Matrix, Matrix]:
     """Return the credible interval (.95) of every column, two (K, W) arrays.
 
-    Each entry of a Dirichlet row is Beta distributed: a of its own against b of the other columns.
+    Each entry of a Dirichlet row is Beta distributed: a counts for it against b counts for the
+        other columns.
     A block without counts has the interval from 0 to 1.
     """
     total = np.asarray(columns.sums(counts), dtype=np.float64)

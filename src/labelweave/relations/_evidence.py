@@ -172,9 +172,9 @@ class Evidence:
 MIN_ELEMENTS = 20
 MIN_SIDE = 10  # a label that is on, or off, less often says too little about itself
 MIN_GROUPS = 5  # one for every fold of the recalibration
-NEWS = 0.02  # share of the loss of the own predictions that a relation must save to be worth it
-PROMISED = 0.5  # share of its promise that an expert's table must be able to have
-LEAST_PROMISE = 1e-3  # nats; a table that promises less says nothing
+NEWS = 0.02  # share of the target head's loss that a relation must save to count as related
+PROMISED = 0.5  # share of the lift it implies that an expert's table must be able to reach
+LEAST_PROMISE = 1e-3  # nats; a table that implies less carries no information
 TRUST_STANDING = 0.65  # mean of the prior of an expert's strength (docs/explanation/coupling.md)
 CONTRADICTION = 0.2  # share of the estimated table's lift that a given one may lose
 
@@ -217,8 +217,8 @@ def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, str]:
     given, best = figures.against_estimated, figures.estimated_lift
     p, classes = figures.p_value, figures.p_value_classes
     if given is not None and best is not None and _contradicted(figures):
-        told = {"best": best.message(), "given": given.message(), "lift": lift}
-        return "contradicted by the data", Message("message.contradicted", **told)
+        values = {"best": best.message(), "given": given.message(), "lift": lift}
+        return "contradicted by the data", Message("message.contradicted", **values)
     if figures.lift.low <= figures.least:
         return "not related", Message("message.not_above", lift=lift, least=figures.least)
     if p >= alpha:
@@ -292,8 +292,8 @@ def judged_labels(
             keep, reason = True, Message("message.label_lift", lift=mean, labels=n)
         else:
             keep = False
-            told = {"lift": mean, "low": low, "high": high}
-            reason = Message("message.label_not_above", **told, labels=n)
+            values = {"lift": mean, "low": low, "high": high}
+            reason = Message("message.label_not_above", **values, labels=n)
         name = elements.target.names[j]
         result.append(LabelEvidence(name, mean, low, high, n, keep, reason))
     return tuple(result)
@@ -390,7 +390,7 @@ def evaluate_noisy_or(
     """Measure what a noisy-OR relation adds to the target head's own predictions.
 
     Labels of one image, text or plant nearly always occur together in some way, so a lift over
-    the base rate says little here: a noisy-OR is only worth coupling when it clearly saves more
+    the base rate is too weak a comparison here: a noisy-OR counts only when it clearly saves more
     than 2 % of the log loss of what the network predicts without it. Otherwise as
     `evaluate_relation`, without the exchange of classes and the comparison of tables.
 

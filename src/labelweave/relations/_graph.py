@@ -55,7 +55,7 @@ def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[
     for name in names:
         if name not in weights:
             raise LabelweaveError(
-                f"relation {name}: found no weight for it, expected one beside "
+                f"relation {name}: found no weight for it, expected one next to "
                 f"{listing(weights)}{nearest(name, weights)}"
             )
         if names.count(name) > 1:
@@ -270,8 +270,8 @@ def _pair(annotations: Annotations, receiver: str, giver: str, evidence: Evidenc
         gain = before**-0.5 - (before + share * given / width) ** -0.5
     if not evidence.holds:
         verdict = Message(f"evidence_verdict.{evidence.verdict}")
-        told = {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason}
-        reason = Message("message.pair_verdict", **told)
+        values = {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason}
+        reason = Message("message.pair_verdict", **values)
     elif not given:
         reason = Message("message.nothing_given", giver=giver, receiver=receiver)
     else:

@@ -425,7 +425,7 @@ def mislabelled(
     ]
 
 
-LEAST_RATE = 0.02  # fewer wrong labels than this are not worth a model
+LEAST_RATE = 0.02  # fewer wrong labels than this need no model
 LEAST_GAIN = 3.0  # nats (a factor of 20) by which noise must explain the labels better than none
 LEAST_SHARE = 0.7  # share of the labels in classes that have one clean label
 

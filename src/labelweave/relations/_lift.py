@@ -326,7 +326,7 @@ def row_likelihood(p: Floats, elements: Elements) -> tuple[Floats, Floats]:
     return column_likelihood(p, elements).sum(axis=1), counts
 
 
-ROWS = 10_000  # the null of more rows is narrower, and no relation worth having needs that
+ROWS = 10_000  # more rows narrow the null distribution further than any useful relation needs
 SAME = 0.1  # an exchange that moves the table less than this share of the usual is no exchange
 
 

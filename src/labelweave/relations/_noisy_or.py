@@ -214,9 +214,9 @@ class NoisyOr:
         off, on = np.zeros((2, source.width + 1, target.width))
         off[:-1] = smoothing
         if prior is not None:
-            told = np.concatenate([prior.weights, prior.leak[None]])
+            given = np.concatenate([prior.weights, prior.leak[None]])
             knows = np.concatenate([prior.mask, prior.spoken[None]])
-            off, on = np.where(knows, strength * (1 - told), off), knows * strength * told
+            off, on = np.where(knows, strength * (1 - given), off), knows * strength * given
             known |= prior.mask
         for j in range(target.width):
             seen = codes[:, j] >= 0

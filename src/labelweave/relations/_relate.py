@@ -22,13 +22,13 @@ from labelweave.relations._transfer_weights import HeldOut, estimate_transfer_we
 from labelweave.tasks import Multiclass, Multilabel
 
 Origin = Literal["knowledge", "annotations", "predictions", "all"]
-LOSS = 0.1  # share of the correction's lift that an expert's table may lose and still stand
+LOSS = 0.1  # share of the correction's lift that an expert's table may lose and still be kept
 Pair = tuple[str, str]
 Probabilities = Mapping[str, NDArray[np.floating]]
 
 
 class Judging:
-    """What the steps of `relate` share."""
+    """State that the steps of `relate` share."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Judging:
         if not pairs:
             return []
         use = {
-            # used as it is, but estimated too: that names the rows which the data contradict
+            # used as given, but also estimated, to find the rows that the data contradict
             "knowledge": ("knowledge", "annotations", "predictions"),
             "annotations": ("annotations",),
             "predictions": ("annotations", "predictions"),
@@ -83,8 +83,8 @@ class Judging:
     def noise(self, used: Sequence[Relation], estimates: Sequence[Estimate]) -> NoiseReport:
         """Return the noise of all targets, and the used relations with tables of clean labels.
 
-        Wrong labels hide a relation, so those without evidence on the labels found are looked at
-        as well; but an expert's tables that do not hold are no tables of clean labels.
+        Wrong labels can hide a relation, so relations without evidence on the observed labels count
+        too. An expert's tables that the data contradict do not describe clean labels.
         """
         given = self.origin == "knowledge"
         report = estimate_noise(
@@ -99,7 +99,7 @@ class Judging:
         return replace(report, relations=tuple(tables))
 
     def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
-        """Return the evidence of a final table, measured with one that has not seen the rows."""
+        """Return the evidence of a final table, measured with a table fitted without these rows."""
         if self.origin == "knowledge":
             return self._evaluated(final, rival.data, held, expert=True)
         return replace(self._evaluated(rival.relation, None, held), relation=final)
@@ -122,16 +122,18 @@ class Judging:
             seed=self.seed,
         )
 
-    def stands(self, told: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence | None:
-        """Return the evidence of an expert's table that does as well as its correction, or None.
+    def uncorrected(
+        self, expert: Relation, rival: Estimate, held: NDArray[np.bool_]
+    ) -> Evidence | None:
+        """Return the evidence of an expert's table, or None where the correction is clearly better.
 
-        A correction by weak predictions blurs a table that was right, so the expert's is
-        preferred unless it clearly does worse on rows that neither has seen. Too few rows are no
+        A correction by weak predictions blurs a correct table, so the expert's table is preferred
+        unless it does clearly worse on rows that neither table was fitted on. Too few rows are no
         evidence against it.
         """
         if self.origin != "all":
             return None
-        evidence = self._evaluated(told, rival.relation, held, expert=True)
+        evidence = self._evaluated(expert, rival.relation, held, expert=True)
         against = evidence.against_estimated
         if not evidence.holds:
             return None
@@ -155,19 +157,19 @@ class Judging:
         use = self.annotations.labelled(target.name)
         if self.origin == "annotations":
             use = use & self.annotations.labelled(source.name)
-        told = self.noisy_ors.get("->".join(pair))
-        given = told is not None and self.origin == "knowledge"
+        expert = self.noisy_ors.get("->".join(pair))
+        given = expert is not None and self.origin == "knowledge"
         if not given and (not (use & held).any() or not (use & ~held).any()):
             return Message("message.no_common_row")
 
         def fitted(rows: NDArray[np.bool_]) -> NoisyOr:
-            if told is not None and given:
-                return told
-            prior = told if self.origin == "all" else None
+            if expert is not None and given:
+                return expert
+            prior = expert if self.origin == "all" else None
             found = NoisyOr.estimate(
                 source, target, values[rows], labels[rows], prior=prior, strength=self.strength
             )
-            return found if told is None else replace(found, strength=told.strength)
+            return found if expert is None else replace(found, strength=expert.strength)
 
         rival = fitted(use & ~held)
         evidence = evaluate_noisy_or(
@@ -182,7 +184,7 @@ class Judging:
         return replace(evidence, relation=fitted(use))
 
     def _source_probabilities(self, name: str) -> NDArray[np.float64]:
-        """Return p(s|x), where the label is known that label."""
+        """Return p(s|x); where the label is known, 1 for that label."""
         p = np.array(self.predictions[name], dtype=np.float64)
         codes = self.annotations.labels[name]
         known = codes >= 0
@@ -207,14 +209,14 @@ def relate(
     noise: bool = False,
     seed: int = 0,
 ) -> Relatedness:
-    """Estimate relations, test each on held-out rows, and say which tasks belong together.
+    """Estimate relations, test each on held-out rows, and propose which tasks to join.
 
-    The evidence is cross-fitted: the rows that carry target labels are cut in two halves (whole
-    groups); tables estimated without the target labels of one half are judged on that half. An
-    expert's table is judged on it as it is, too, against the table estimated from the other half:
-    with ``origin="all"`` it stands where it does as well, and is corrected by the data where it
-    clearly does worse; it is never refused for want of labels. The final tables come from all rows.
-    A noisy-OR is fitted and judged likewise, but must add something beyond the target head's own
+    The evidence is cross-fitted: the rows with target labels are split into two halves (whole
+    groups), and tables estimated without the target labels of one half are tested on that half. An
+    expert's table is tested there as given, against the table estimated from the other half: with
+    ``origin="all"`` it is kept where it does as well and corrected by the data where it does
+    clearly worse; too few labels never count against it. The final tables come from all rows. A
+    noisy-OR is fitted and tested in the same way, but must improve on the target head's
     predictions.
 
     Args:
@@ -225,13 +227,13 @@ def relate(
         knowledge: an expert's tables and noisy-ORs.
         origin: which evidence enters the tables: the expert's as given, counts of co-labelled rows,
             predictions and counts, or all three as one estimate.
-        strength: what a row of an expert's table counts, in pseudo-rows.
+        strength: how much a row of an expert's table counts, in pseudo-rows.
         sources: (n,) data source of each row: each has its own class prior.
         groups: (n,) group of each row.
-        held_out: rows that the network was not trained on, with its predictions: they say how far
-            these can be trusted, and how much each task has to learn from the others.
-        noise: estimate the label noise of the target tasks, too; the tables of an expert used as
-            they are count as tables of clean labels.
+        held_out: rows that the network was not trained on, with its predictions: they show how
+            reliable the predictions are and give the transfer weights.
+        noise: estimate the label noise of the target tasks, too; expert tables used as given
+            count as tables of clean labels.
         seed: decides halves, folds and resamplings.
 
     Raises:
@@ -255,9 +257,9 @@ def relate(
     noisy_ors: list[NoisyOr] = []
     for number, (final, rival) in enumerate(zip(estimates, rivals, strict=True)):
         found = work.judge(final.relation, rival, held)
-        told = work.knowledge.get(found.name)
-        if told is not None and (stands := work.stands(told, rival, held)) is not None:
-            found, corrected[number] = stands, replace(final, relation=told)
+        expert = work.knowledge.get(found.name)
+        if expert is not None and (kept := work.uncorrected(expert, rival, held)) is not None:
+            found, corrected[number] = kept, replace(final, relation=expert)
         evidence[found.name] = found
     for pair in (p for p in wanted if p not in tables):
         judged = work.noisy_or(pair, held)
@@ -270,22 +272,22 @@ def relate(
     candidates = [r for e in evidence.values() if (r := e.filtered()) is not None]
     left_out |= {e.name: e.reason for e in evidence.values() if e.filtered() is None}
     weights = {e.name: e.information * e.trust for e in evidence.values()}
-    kept, doubled = acyclic(candidates, weights)
+    used, doubled = acyclic(candidates, weights)
     ranking = rank_pairs(annotations, list(evidence.values()))
     report = None
     if noise:
-        report = work.noise([r for r in kept if isinstance(r, Relation)], estimates)
+        report = work.noise([r for r in used if isinstance(r, Relation)], estimates)
     return Relatedness(
         estimates=tuple(corrected),
         noisy_ors=tuple(noisy_ors),
         evidence=evidence,
-        relations=tuple(kept),
+        relations=tuple(used),
         left_out=left_out | doubled,
         ranking=tuple(ranking),
         proposal=propose(ranking),
         noise=report,
         transfer_weights=(
-            estimate_transfer_weights(held_out, kept, annotations, seed)
+            estimate_transfer_weights(held_out, used, annotations, seed)
             if held_out is not None
             else {}
         ),

@@ -205,7 +205,7 @@ def save_relatedness(found: Relatedness, path: Path) -> None:
     text = json.dumps(_written(found, arrays))
     make_folder(path.parent)
     with replacing(path) as temporary:
-        # safetensors' own writing has errors of its own for a full disk
+        # safetensors reports a full disk by other errors than the file system
         temporary.write_bytes(save(arrays, metadata={"relatedness": text}))
 
 

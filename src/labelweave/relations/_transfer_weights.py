@@ -121,11 +121,11 @@ def estimate_transfer_weights(
         if len(rows) > ROWS:
             rows = np.sort(rng.choice(rows, ROWS, replace=False))
         p = {name: np.asarray(v[rows], np.float64) for name, v in held_out.predictions.items()}
-        told = _messages(task, p, relations)
-        if told is None or not len(rows):
+        messages = _messages(task, p, relations)
+        if messages is None or not len(rows):
             continue
         judging = _seen(task, held_out.annotations.labels[task.name][rows], known, least)
-        q = softmax(told, axis=1) if isinstance(task, Multiclass) else expit(told)
+        q = softmax(messages, axis=1) if isinstance(task, Multiclass) else expit(messages)
         found[task.name] = _weights(judging, p[task.name], q, priors[task.name], rng)
         if not isinstance(task, Multiclass):
             found[task.name][~_covered(task, relations)] = 0.0
@@ -166,7 +166,7 @@ def _seen(task: Task, codes: NDArray[np.integer], training: Annotations, least: 
     return Elements(task, values, seen, np.arange(len(codes)))
 
 
-def _weights(judging: Elements, own: Floats, told: Floats, prior: Floats, rng: Rng) -> Floats:
+def _weights(judging: Elements, own: Floats, messages: Floats, prior: Floats, rng: Rng) -> Floats:
     """Return the weights of a task's columns, (width,); p and q are recalibrated first."""
     rows = np.flatnonzero(judging.seen.any(axis=1))
     if not len(rows):
@@ -176,7 +176,7 @@ def _weights(judging: Elements, own: Floats, told: Floats, prior: Floats, rng: R
     # over-confident scores would count a single error for a hundred rows
     p, q = (
         np.clip(recalibrated(each[rows], some, fold, None, rng)[1], TINY, 1 - TINY)
-        for each in (own, told)
+        for each in (own, messages)
     )
     if some.exclusive:
         on = some.values == 1

@@ -75,7 +75,7 @@ class FinishedRun:
 class Tracker(Protocol):
     """Keeps finished runs, each once.
 
-    A run is told whole, at its end: an interrupted one then appears once, with its whole curve, and
+    A run is recorded at its end: an interrupted one then appears once, with its whole curve, and
     only the study's own process writes, whatever the number of workers.
     """
 

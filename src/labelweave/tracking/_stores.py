@@ -82,7 +82,7 @@ class MLflow:
         )  # nothing leaves the machine unasked
         from mlflow.tracking import MlflowClient
 
-        with _quiet():  # making a store's tables is told line by line
+        with _quiet():  # creating a store's tables logs many lines
             return MlflowClient(tracking_uri=self.uri)
 
     @cached_property
@@ -139,7 +139,7 @@ class TensorBoard:
     """Keeps each run as an event file: ``tensorboard --logdir <study's folder>/tensorboard``.
 
     Scalars over the steps; parameters and test metrics are in the HPARAMS table. The files are
-    written by TensorBoard's own records, but whole and under a fixed name, which tells that a run
+    written by TensorBoard's own records, but whole and under a fixed name, which shows that a run
     is kept and does not hold the machine's.
 
     Args:

@@ -1,7 +1,7 @@
-"""Is a task left behind? What a training tells of each of its tasks, at next to no cost.
+"""Is a task left behind? How training went for each task, at almost no cost.
 
-Measured at a few steps (`head_gradients`) or read from the history (`speeds`), never by a forward
-pass of its own, and without any effect on the weights.
+Measured at a few steps (`head_gradients`) or read from the history (`speeds`), never by an extra
+forward pass, and without any effect on the weights.
 """
 
 from collections.abc import Mapping, Sequence

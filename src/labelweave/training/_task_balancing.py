@@ -163,7 +163,7 @@ class FeatureBalance(Balance):
         G, counts = both[:-1], both[-1]
         weights = np.ones(len(G))
         seen = (counts > 0) & (G.diagonal() > 0)
-        # a gradient that is not finite is told of where losses and weights are looked at
+        # a gradient that is not finite is reported where losses and weights are checked
         if seen.sum() > 1 and np.isfinite(G).all():
             part = G[seen][:, seen]
             weights[seen] = self.method(part / part.diagonal().mean(), self.step)

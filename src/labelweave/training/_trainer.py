@@ -63,11 +63,12 @@ class Trainer:
         config: the settings.
         seed: decides dropout and every other random number of the loop.
         folder: where to keep checkpoints and log; None = nowhere.
-        fabric: a launched Fabric of your own, for several devices.
+        fabric: your own launched Fabric, for several devices.
         progress: show a progress bar when on a terminal.
         title: text before the bar.
         diagnose: note at some of the records what gradient each task gets; changes no weight.
-        watch: told of every evaluation, its number from 1 and the scores; may raise `Stopped`.
+        watch: called after every evaluation with its number from 1 and the scores; may raise
+            `Stopped`.
     """
 
     def __init__(

@@ -272,7 +272,7 @@ def test_label_shares_are_shares_and_leave_no_source_without_labels_out(case):
 
 @given(st.lists(st.integers(1, 3), min_size=2, max_size=3, unique=True), st.integers(1, 200))
 def test_labels_makes_tasks_of_separate_sources_equal(widths, rows):
-    """Whatever the sizes and the labels a row, where every task has a source of its own."""
+    """Whatever the sizes and the labels a row, where every task has its own source."""
     tasks = tuple(Multilabel(f"t{w}", tuple("abc"[:w])) for w in widths)
     lengths = [rows * (i + 1) ** 2 for i in range(len(tasks))]
     sources = split(lengths)

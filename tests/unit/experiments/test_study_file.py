@@ -79,7 +79,7 @@ def test_unknown_keys_name_the_nearest() -> None:
         ),
         (
             {"methods": [{"method": "multi_task", "training": {"weighting": "mgda"}}]},
-            "key 'methods.0': method 'multi_task' with a training of its own needs a 'name'",
+            "key 'methods.0': method 'multi_task' with its own training needs a 'name'",
         ),
         (
             {
@@ -132,7 +132,7 @@ def test_unknown_keys_name_the_nearest() -> None:
         ({"seeds": [-1]}, "key 'seeds': found the seed -1, expected 0 to 4294967295"),
         (
             {"sources": [{"path": "a/t.csv"}, {"path": "b/t.csv"}]},
-            "key 'sources': two sources are called 't'; give each a 'name' of its own",
+            "key 'sources': two sources are called 't'; give each a different 'name'",
         ),
         (
             {"sources": [{"path": "a.csv", "inputs": [1]}]},

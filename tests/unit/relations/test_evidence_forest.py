@@ -120,7 +120,7 @@ def test_a_missing_weight_is_told():
     with pytest.raises(LabelweaveError) as caught:
         acyclic([linked("a", "b")], {"a->c": 1.0})
     assert str(caught.value) == (
-        "relation a->b: found no weight for it, expected one beside 'a->c'; did you mean 'a->c'?"
+        "relation a->b: found no weight for it, expected one next to 'a->c'; did you mean 'a->c'?"
     )
     twice = [linked("a", "b"), linked("a", "b")]
     with pytest.raises(LabelweaveError) as caught:
