@@ -436,7 +436,7 @@ class MethodSection(Section):
         if self.noise and not self.relations:
             raise ValueError(
                 f"method '{self.method}': noise is estimated with its relations, expected "
-                "'relations: {from: ...}' in addition"
+                "'relations: {from: ...}' as well"
             )
         method = find_method(self.usual)
         known = method.couplings + (TAUGHT if method.couplings and not method.distils else ())

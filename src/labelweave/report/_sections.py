@@ -16,7 +16,7 @@ def value_lines(results: Results) -> list[str]:
     lines = []
     found = results.recommended
     if found.best is not None:
-        lines.append(f"Decision: {found.verdict} ({found.shown})")
+        lines.append(f"{Messages()(f'decision.{found.verdict}')} ({found.shown})")
         accuracy = next((figure for figure in found.figures if figure.key == "accuracy"), None)
         parts = [part for part in (_accuracy(accuracy), _cost(results)) if part]
         lines += ["  " + "; ".join(parts)] if parts else []
@@ -86,14 +86,14 @@ def _labels(results: Results) -> list[str]:
     if not curves:
         return []
     if not sure:
-        return ["Labels saved: on no task for certain"]
+        return ["Labels saved: not shown on any task"]
     name = max(sure, key=lambda task: sure[task])
     curve = curves[name]
     needed = curve["needed"]
     needs = _ends(needed) if needed["mean"] is not None else f"more than {curve['beyond']:,.0f}"
     line = (
-        f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels do "
-        f"what {needs} would do alone"
+        f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels are "
+        f"as good as {needs} without joining"
     )
     total = results.money.get("total")
     if total:

@@ -108,7 +108,7 @@ def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
     answer = cli("run", path, "--jobs", 1, "--label-next", 7)
     assert answer.code == 0
     assert len(pd.read_csv(tmp_path / "runs/parts/label_next.csv")) == 7
-    assert "Decision: " in answer.out
+    assert "Undecided: " in answer.out
     results = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
     assert results["money"] == results["label_curves"] == {}
     figures = {figure["key"]: figure for figure in results["recommendation"]["figures"]}

@@ -181,12 +181,12 @@ def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
     assert "Wrong labels, estimated" in answer.out
 
 
-def test_noise_without_estimated_relations_is_told_in_one_line():
+def test_noise_without_estimated_relations_is_one_line():
     methods = [{"method": "full", "noise": "estimate"}]
     with pytest.raises(LabelweaveError) as error:
         parse_study(content(methods=methods))
     assert "method 'full': noise is estimated with its relations, expected " \
-        "'relations: {from: ...}' beside it" in str(error.value)  # fmt: skip
+        "'relations: {from: ...}' as well" in str(error.value)  # fmt: skip
     given = [{"method": "full", "relations": {"from": "given"}, "noise": "estimate"}]
     with pytest.raises(LabelweaveError, match="estimated with relations that are checked"):
         parse_study(content(methods=given))

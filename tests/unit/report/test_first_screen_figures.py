@@ -1,4 +1,4 @@
-"""The figures of the first screen, as terminal, Markdown and pictures tell them."""
+"""The figures of the first screen, in terminal, Markdown and pictures."""
 
 import re
 from dataclasses import replace
@@ -22,26 +22,26 @@ def needed(mean: float | None, low: float | None, high: float | None) -> Results
 
 
 @pytest.mark.parametrize(
-    ("ends", "told"),
+    ("ends", "text"),
     [
         ((1796.0, 349.0, 2400.0), "1,796 (349 to 2,400)"),
         ((1796.0, 349.0, None), "1,796 (at least 349)"),
         ((None, 349.0, None), "more than 9,000"),
     ],
 )
-def test_an_open_end_of_needed_labels_is_told_in_words(ends: Any, told: str) -> None:
+def test_an_open_end_of_needed_labels_is_written_in_words(ends: Any, text: str) -> None:
     line = value_lines(needed(*ends))[-1]
-    assert line.endswith(f"species: 64 labels do what {told} would do alone")
+    assert line.endswith(f"species: 64 labels are as good as {text} without joining")
 
 
 @pytest.mark.parametrize("saved", [0.0, 8.4])
 def test_labels_are_told_as_whole_numbers(saved: float) -> None:
     results = example_results(tasks=2)
     figures = (KeyFigure("labels", "labels", saved, assumption="so"),)
-    told = first_screen(
+    text = first_screen(
         replace(results, recommendation=replace(results.recommended, figures=figures))
     )
-    assert told.figures[0].value == f"{saved:.0f} labels"
+    assert text.figures[0].value == f"{saved:.0f} labels"
 
 
 def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path: Path) -> None:
