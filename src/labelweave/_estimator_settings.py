@@ -62,7 +62,7 @@ def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
     network = dict(given["network"] or {})
     for name in NETWORK:
         if name in network:
-            raise _wrong("network", f"found '{name}', expected it as a parameter of its own")
+            raise _wrong("network", f"found '{name}', expected it as a separate parameter")
     if given["noise"] not in (None, "estimate"):
         raise _wrong("noise", f"found {given['noise']!r}, expected 'estimate' or None")
     if given["noise"] and method not in COUPLED:

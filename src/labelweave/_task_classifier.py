@@ -68,7 +68,7 @@ class TaskClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise LabelweaveError("task: found only one of X and y, expected both or neither")
         if self.X is not None and (sample_weight is not None or groups is not None):
             raise LabelweaveError(
-                "fit: found sample_weight or groups beside further rows, expected neither"
+                "fit: found sample_weight or groups together with further rows, expected neither"
             )
         estimator = clone(self.estimator)
         known = self._known()

@@ -239,7 +239,7 @@ class Recommendation:
 
     Attributes:
         method: the method to use.
-        shown: the method that figures are about: `method`, or the best coupled one beside a
+        shown: the method that figures are about: `method`, or the best coupled one next to a
             baseline.
         best: the coupled method with the highest mean; None = none has data.
         verdict: whether to join.

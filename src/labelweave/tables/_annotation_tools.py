@@ -42,7 +42,7 @@ def read_annotations(
         path: the file.
         format: ``label_studio`` (export "JSON"), ``prodigy`` (JSON lines), ``hugging_face``
             (Parquet with ClassLabel), ``coco``, ``datumaro`` (JSON), ``cvat`` ("CVAT for images",
-            XML) or ``croissant`` (the description of tables beside it).
+            XML) or ``croissant`` (the description of tables next to it).
         unticked: what an option means that an answered question of several options does not
             choose: ``missing`` or ``no``.
         annotators: several annotators of one sample: their ``majority``, or a table for each

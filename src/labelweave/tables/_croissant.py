@@ -1,7 +1,7 @@
 """Croissant: what a data set's description (JSON-LD) says of its files, columns and licence.
 
 https://docs.mlcommons.org/croissant/docs/croissant-spec.html, version 1.0 and later. The files are
-read where they lie beside the description; nothing is downloaded.
+read where they lie next to the description; nothing is downloaded.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class RecordFile:
     """A file of a data set, and what its columns are called.
 
     Attributes:
-        path: the file, beside the description.
+        path: the file, next to the description.
         columns: by column of the file the field's name.
         labels: the fields that the description marks as labels.
         part: the field that holds the official part of a row, or None.
@@ -121,8 +121,8 @@ def _read_field(
         labels.append(name)
     references = entry.get("references")
     target = references.get("field", references) if isinstance(references, dict) else None
-    told = str(target.get("@id", "")) if isinstance(target, dict) else ""
-    if "Split" in kinds or "split" in told.lower():
+    referenced = str(target.get("@id", "")) if isinstance(target, dict) else ""
+    if "Split" in kinds or "split" in referenced.lower():
         parts.append(name)
 
 
@@ -136,7 +136,7 @@ def _listed(content: dict[str, Any], key: str, path: Path) -> list[Any]:
 
 
 def _beside(path: Path, url: str) -> Path:
-    """Return the file that an address names beside the description.
+    """Return the file that an address names next to the description.
 
     Raises:
         LabelweaveError: it would lie outside the description's folder.

@@ -14,7 +14,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.tables._answers import Answers, Sample
 from labelweave.tables._json_files import expect, member, read_json, shown
 
-LOCAL = "/data/local-files/"  # how Label Studio serves files of its own disk
+LOCAL = "/data/local-files/"  # how Label Studio serves files of its disk
 ANSWERS = ("choices", "taxonomy", "rating")
 REGION = {"x", "start", "points", "ranges"}  # of a part of the sample
 

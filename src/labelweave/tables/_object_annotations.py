@@ -167,7 +167,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _numbered(content: dict[str, Any], key: str, path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Return the entries of a list, with what errors call them; each has an id of its own."""
+    """Return the entries of a list, with their names in errors; each has a distinct id."""
     found, seen = [], set()
     for number, entry in enumerate(member(content, key, list, str(path)), start=1):
         place = f"{path}: {key} {number}"

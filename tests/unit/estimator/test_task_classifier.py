@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_named() -> None:
         "task: found only one of X and y, expected both or neither"
     )
     assert message(of("kind", X, Y).fit, X, Y["kind"], np.ones(240)) == (
-        "fit: found sample_weight or groups beside further rows, expected neither"
+        "fit: found sample_weight or groups together with further rows, expected neither"
     )
     other = pd.DataFrame({"a": [1.0] * 240})
     assert message(of("kind", other, Y).fit, X, Y["kind"]) == (
