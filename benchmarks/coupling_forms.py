@@ -21,7 +21,9 @@ from labelweave.balancing import sampler
 from labelweave.data._batches import Batches
 from labelweave.datasets._demos import LEAVES_ATTRIBUTES as ATTRIBUTES
 from labelweave.datasets._demos import MULTICLASS, read_leaves
-from labelweave.losses import BACKWARD, FORMS, Objective
+from labelweave.losses import Objective
+from labelweave.losses._co_annotation import BACKWARD
+from labelweave.losses._distribution_matching import FORMS
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import Relation, read_knowledge
 from labelweave.tasks import Binary, Multiclass, Task

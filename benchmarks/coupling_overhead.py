@@ -34,7 +34,7 @@ from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel, Task
-from labelweave.training import keep_freed_memory
+from labelweave.training._trainer import keep_freed_memory
 
 COUPLINGS: dict[str, dict[str, Any]] = {"distribution_matching": {}, "co_annotation": {}}
 TARGETS = {"mlp": 1.35, "cnn": 1.05, "many": 2.2}

@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 
 from benchmarks.hard_case_tables import BASELINE, CASES, HardCase
 from labelweave._files import write_text
-from labelweave.evaluation import Replicates, TestResult, holm, main_metric, verdict
+from labelweave.evaluation import TestResult, holm, main_metric, verdict
+from labelweave.evaluation._comparison import Replicates
 from labelweave.experiments._runs import Run
 from labelweave.tasks import Multiclass, Task
 

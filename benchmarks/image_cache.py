@@ -22,10 +22,10 @@ from PIL import Image
 from benchmarks.batches import Row, rows_of
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
-from labelweave.data import ImageFormat, RowStore, StoredInputs
+from labelweave.data import ImageFormat
 from labelweave.data._batches import Batches
 from labelweave.data._image_files import cache_images
-from labelweave.data._row_store import Block, as_keys
+from labelweave.data._row_store import Block, RowStore, StoredInputs, as_keys
 from labelweave.tasks import Multiclass
 
 BATCH = 128

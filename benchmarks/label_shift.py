@@ -31,7 +31,8 @@ from labelweave.annotations import Annotations
 from labelweave.data import Source
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation import evaluate
-from labelweave.relations import Relation, multiply_in
+from labelweave.relations import Relation
+from labelweave.relations._operations import multiply_in
 from labelweave.tasks import Multiclass
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss")

@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation import evaluate
-from labelweave.relations import AnyRelation, NoisyOr, multiply_in, relate
+from labelweave.relations import AnyRelation, NoisyOr, relate
+from labelweave.relations._operations import multiply_in
 from labelweave.tasks import Binary, Multilabel
 
 Floats = NDArray[np.float64]

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from labelweave.evaluation import Replicates, TestResult, group_weights, holm
-from labelweave.evaluation._comparison import Spread, spread
+from labelweave.evaluation import TestResult, holm
+from labelweave.evaluation._comparison import Replicates, Spread, group_weights, spread
 from labelweave.tasks import Multiclass
 
 Row = dict[str, object]

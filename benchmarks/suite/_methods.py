@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from benchmarks.suite._scatterings import Case
 from labelweave import Multiclass
-from labelweave.relations import multiply_in
+from labelweave.relations._operations import multiply_in
 
 Probabilities = dict[str, NDArray[np.float64]]
 Predict = Callable[[Case, int], Probabilities]

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tasks import Multiclass, Multilabel, Task, check_distinct, factorize, key
 
+__all__ = ["Annotations"]
+
 Codes = NDArray[np.int64] | NDArray[np.int8]
 
 

@@ -20,6 +20,15 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import AnyRelation, Relation, source_posterior
 from labelweave.tasks import Multiclass, Task, key
 
+__all__ = [
+    "AssumedPrior",
+    "PriorChoice",
+    "adjust",
+    "assumed_prior",
+    "estimate_prior",
+    "source_priors",
+]
+
 Floats = NDArray[np.floating]
 Prior = NDArray[np.float64]
 TINY = 1e-12

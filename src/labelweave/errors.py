@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+__all__ = ["LabelweaveError", "LabelweaveWarning", "TrainingError", "WriteError"]
+
 
 class LabelweaveError(ValueError):
     """Bad input: one line naming the place, what was found and what was expected.

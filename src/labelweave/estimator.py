@@ -29,26 +29,30 @@ from labelweave._targets import (
 )
 from labelweave._task_classifier import TaskClassifier
 from labelweave.class_priors import PriorChoice
-from labelweave.data import Collection, Scale, Source, prepare_sources
+from labelweave.data import Collection, Source
+from labelweave.data._input_encoder import prepare_sources
+from labelweave.data._table_encoder import Scale
 from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation import evaluate
 from labelweave.fitting import (
     METHODS,
     FitConfig,
     Split,
-    check_split,
     find_relatedness,
     fit,
     load_model,
     make_training_split,
-    mislabelled_table,
     with_relations,
 )
+from labelweave.fitting._checking import check_split
 from labelweave.fitting._fit import taught_scores
+from labelweave.fitting._relating import mislabelled_table
 from labelweave.fitting._stack import StackModel, describe
 from labelweave.model import EncodedPredictor, Model, Predictor, probability_columns
 from labelweave.relations import Relatedness
 from labelweave.tasks import Binary, Multilabel, Task
+
+__all__ = ["MultiTaskClassifier", "likely_mislabelled"]
 
 NO_INFORMATION: dict[str, Any] = {"weights": {}, "strengths": [], "guard": {}, "history": []}
 

@@ -15,12 +15,16 @@ import labelweave
 from labelweave._files import write_text
 from labelweave._shapes import Shape
 from labelweave.class_priors import AssumedPrior, PriorChoice, adjust, assumed_prior
-from labelweave.data import Encoder, Inputs, StoredInputs, encoder_from_dict
+from labelweave.data import Inputs
 from labelweave.data._batches import chunk_rows, tensor
+from labelweave.data._input_encoder import Encoder, encoder_from_dict
+from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task, task_from_dict, task_to_dict
-from labelweave.training import load_tensors, save_tensors
+from labelweave.training._checkpoint import load_tensors, save_tensors
+
+__all__ = ["EncodedPredictor", "Model", "Predictor"]
 
 
 def joint_probabilities(

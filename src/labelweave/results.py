@@ -14,6 +14,28 @@ from labelweave.errors import LabelweaveError, in_place, listing, nearest
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+__all__ = [
+    "BlindSpot",
+    "Cell",
+    "Cells",
+    "ControlAhead",
+    "Failure",
+    "Finding",
+    "Joining",
+    "KeyFigure",
+    "LabelCounts",
+    "LossTerms",
+    "MethodCosts",
+    "Outcome",
+    "Recommendation",
+    "Results",
+    "RunFacts",
+    "RunningCosts",
+    "TaskFacts",
+    "Word",
+    "read_results",
+]
+
 FORMAT = 2  # of results.json; raised when what a key means changes
 # in the order in which reports show them
 COUPLED = (

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
 
+__all__ = ["Binary", "Label", "Multiclass", "Multilabel", "Task", "task_from_dict", "task_to_dict"]
+
 Label = str | int | bool
 
 ON = frozenset({"1", "true", "yes"})
@@ -368,6 +370,10 @@ def task_to_dict(task: Task) -> dict[str, Any]:
 
 def task_from_dict(description: Mapping[str, Any]) -> Task:
     """Return the task that `task_to_dict` described.
+
+    Args:
+        description: ``name``, ``kind`` (multiclass, multilabel or binary; default multiclass), and
+            the classes or labels of that kind.
 
     Raises:
         LabelweaveError: an unknown kind, or values that make no task.

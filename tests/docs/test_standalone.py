@@ -23,7 +23,8 @@ def test_the_bare_loop_of_the_page_runs_and_learns():
 
 
 def test_every_form_stands_on_the_page():
-    from labelweave.losses import BACKWARD, FORMS, FORWARD
+    from labelweave.losses._co_annotation import BACKWARD, FORWARD
+    from labelweave.losses._distribution_matching import FORMS
 
     for form in (*FORMS, *FORWARD, *BACKWARD):
         assert f"| `{form}` |" in PAGE, form

@@ -10,7 +10,7 @@ from command_line import CommandLine
 from image_example import SIDE, image_content, write_image_study, write_images
 from study_example import as_json
 
-from labelweave.data import StoredInputs
+from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.experiments import Study, parse_study

@@ -11,9 +11,10 @@ from study_example import as_json, content, tables, write_study
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.experiments import Study, StudyData, parse_study
+from labelweave.experiments import Study, parse_study
 from labelweave.experiments import _runs as runs
 from labelweave.experiments._checking import notes
+from labelweave.experiments._loading import StudyData
 from labelweave.fitting._methods import METHODS
 from labelweave.relations import Relation
 from labelweave.report import write_report

@@ -13,21 +13,19 @@ from study_example import content, write_study
 
 from labelweave._search_space import Choice, Uniform, log_uniform
 from labelweave.errors import LabelweaveError, Stopped
-from labelweave.experiments import (
-    Study,
-    dominates,
-    gains,
-    objective,
-    pareto_front,
-    parse_study,
-    searched,
-    tune,
-    with_settings,
-)
+from labelweave.experiments import Study, parse_study, tune
 from labelweave.experiments import _executor as pool
 from labelweave.experiments import _tuning_trials as trial_module
-from labelweave.experiments._tuning_space import current
-from labelweave.experiments._tuning_trials import Job, _watcher, configured, default_method
+from labelweave.experiments._tuning import dominates, pareto_front
+from labelweave.experiments._tuning_space import current, searched, with_settings
+from labelweave.experiments._tuning_trials import (
+    Job,
+    _watcher,
+    configured,
+    default_method,
+    gains,
+    objective,
+)
 from labelweave.fitting._methods import find_method
 
 pytest.importorskip("optuna")

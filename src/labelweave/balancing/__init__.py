@@ -1,6 +1,5 @@
 """Balancing of sources and tasks: how batches are mixed, and how the tasks' losses are weighed."""
 
-from labelweave.balancing._gradient_methods import segments_of, task_gramian
 from labelweave.balancing._sampling import (
     SAMPLERS,
     Equal,
@@ -9,21 +8,12 @@ from labelweave.balancing._sampling import (
     Sampler,
     Shares,
     Temperature,
-    label_shares,
     sampler,
-    sampling,
 )
-from labelweave.balancing._weighting import (
-    SEARCHED,
-    WEIGHTINGS,
-    GradientMethod,
-    LossWeighting,
-    weighting,
-)
+from labelweave.balancing._weighting import WEIGHTINGS, GradientMethod, LossWeighting, weighting
 
 __all__ = [
     "SAMPLERS",
-    "SEARCHED",
     "WEIGHTINGS",
     "Equal",
     "GradientMethod",
@@ -33,10 +23,6 @@ __all__ = [
     "Sampler",
     "Shares",
     "Temperature",
-    "label_shares",
     "sampler",
-    "sampling",
-    "segments_of",
-    "task_gramian",
     "weighting",
 ]

@@ -405,6 +405,13 @@ WEIGHTINGS: dict[str, Weighting] = {
 def weighting(choice: Named) -> tuple[Weighting, Options]:
     """Return the weighting of a name, or of a name with its options, and all its options.
 
+    Args:
+        choice: a name of `WEIGHTINGS`, such as ``"upgrad"``, or one name with its options:
+            ``{"cagrad": {"c": 0.4}}``.
+
+    Returns:
+        The entry of `WEIGHTINGS`, and its options with their defaults filled in.
+
     Raises:
         LabelweaveError: an unknown name or option, or a value that an option cannot have.
     """

@@ -163,7 +163,8 @@ def relate(
     - `labelweave relate study.yaml`
     - `labelweave relate study.yaml --from predictions --save tables`
     """
-    from labelweave.experiments import Study, write_mislabelled
+    from labelweave.experiments import Study
+    from labelweave.experiments._relating import write_mislabelled
     from labelweave.report import print_relatedness, write_heat_map
 
     opened = Study.from_file(study)

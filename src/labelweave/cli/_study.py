@@ -19,7 +19,8 @@ MANY = 20  # fewer pictures are drawn before other processes are ready to
 
 def run_and_print(study: "Study", jobs: int | None, language: str | None = None) -> None:
     """Run a study, print its table, write its report; exit 1 when runs failed."""
-    from labelweave.report import known_language, print_results, write_report
+    from labelweave._messages import known_language
+    from labelweave.report import print_results, write_report
 
     language = known_language(language or study.config.language)  # before hours of training
     console = Console()

@@ -30,23 +30,23 @@ from labelweave.coupling._tables import (
 )
 from labelweave.errors import LabelweaveError
 from labelweave.learners import (
-    ALWAYS,
     JointLearner,
     JointModel,
-    Judged,
     LearnerChoice,
-    LibraryFit,
     Member,
     TaskStack,
+    resolve_learners,
+)
+from labelweave.learners._fitting import size_of, takes_weights
+from labelweave.learners._folds import ALWAYS, assign_folds
+from labelweave.learners._stacking import Judged
+from labelweave.learners._task_stack import (
+    LibraryFit,
     applicable,
-    assign_folds,
     combine,
     fit_library,
     fold_count,
-    resolve_learners,
-    size_of,
     stack_weights,
-    takes_weights,
 )
 from labelweave.relations import AnyRelation, NoisyOr
 from labelweave.tasks import Multiclass, Task
@@ -126,7 +126,21 @@ def fit_best_single(
     """Fit the stacked library to every task alone: what a careful user would do without coupling.
 
     The same learners, folds, temperatures and mixture weights as `fit_coupled`, from each task's
-    own labels only. Arguments and errors are those of `fit_coupled`.
+    own labels only.
+
+    Args:
+        X: (n, d) encoded inputs, finite.
+        annotations: labels of n rows, -1 = missing, per element.
+        learners: see `resolve_learners`; None = the library.
+        groups: (n,) rows of one group are never on both sides of a fold.
+        sample_weight: (n,) how much each row counts, 0 or more.
+        seed: decides everything.
+        budget: seconds of one core for the learners of all tasks, by their fixed time model;
+            None = 60, and 1 for every 1,000 labels.
+        progress: called with what is fitted now.
+
+    Raises:
+        LabelweaveError: inputs that do not fit each other, or no label at all.
     """
     work = _Fitting(X, annotations, learners, (), groups, sample_weight, seed, budget, progress)
     return work.alone()

@@ -9,7 +9,7 @@ from scipy.special import softmax
 
 from labelweave.annotations import Annotations
 from labelweave.coupling._strengths import ESTIMATED, GRID, Strength
-from labelweave.learners import Judged, fit_temperature, own_labels, tempered
+from labelweave.learners._stacking import Judged, fit_temperature, own_labels, tempered
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]

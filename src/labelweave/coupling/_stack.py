@@ -14,15 +14,9 @@ from labelweave.annotations import Annotations
 from labelweave.coupling._guard import Candidate
 from labelweave.coupling._posterior import Link, joint_posterior
 from labelweave.errors import LabelweaveError
-from labelweave.learners import (
-    JointLearner,
-    JointModel,
-    Member,
-    TaskStack,
-    read_models,
-    tempered,
-    write_models,
-)
+from labelweave.learners import JointLearner, JointModel, Member, TaskStack
+from labelweave.learners._saving import read_models, write_models
+from labelweave.learners._stacking import tempered
 from labelweave.tasks import Task, task_from_dict, task_to_dict
 
 Floats = NDArray[np.float64]

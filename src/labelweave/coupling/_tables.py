@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.coupling._posterior import Link, make_link, too_wide
-from labelweave.learners import ALWAYS
+from labelweave.learners._folds import ALWAYS
 from labelweave.relations import (
     AnyRelation,
     NoisyOr,
     Relation,
-    acyclic,
     estimate_noisy_or,
     estimate_relations,
 )
+from labelweave.relations._graph import acyclic
 from labelweave.tasks import Multiclass, Multilabel
 
 Floats = NDArray[np.float64]

@@ -467,7 +467,18 @@ def summarise(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Estimate]:
-    """Return every metric of one method on one task: `Replicates` and its `summary` in one call."""
+    """Return every metric of one method on one task, with its bootstrap interval.
+
+    Args:
+        task: the task, its classes known.
+        results: one test result a run.
+        replicates: B, the number of resamplings.
+        seed: seed of the resampling.
+        level: coverage of the intervals, above 0 and below 1.
+
+    Raises:
+        LabelweaveError: no result, no replicate, or a result that does not fit the task.
+    """
     return Replicates(task, results, replicates, seed).summary(level)
 
 
@@ -479,7 +490,19 @@ def compare(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Difference]:
-    """Return every metric of a method minus the baseline's: `Replicates.difference` in one call."""
+    """Return every metric of a method minus the baseline's, paired by run and row.
+
+    Args:
+        task: the task, its classes known.
+        method: one test result a run.
+        baseline: the baseline's results of the same runs, in the same order, on the same rows.
+        replicates: B, the number of resamplings.
+        seed: seed of the resampling.
+        level: coverage of the intervals, above 0 and below 1.
+
+    Raises:
+        LabelweaveError: no result, no replicate, or a result that does not fit the task.
+    """
     against = Replicates(task, baseline, replicates, seed)
     return Replicates(task, method, replicates, seed).difference(against, level)
 
@@ -497,6 +520,9 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float]:
     The i-th smallest of m p-values becomes the largest of (m - j + 1) p_(j) over j <= i (Holm, "A
     simple sequentially rejective multiple test procedure", 1979). A p-value of None is no test: it
     does not count and is left out of the result.
+
+    Args:
+        p_values: by the name of the test, each in [0, 1] or None.
 
     Raises:
         LabelweaveError: a p-value outside [0, 1].

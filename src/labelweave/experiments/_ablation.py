@@ -8,7 +8,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import MethodSection
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, find_method
-from labelweave.relations import ORIGINS, Origin
+from labelweave.relations._relate import ORIGINS, Origin
 from labelweave.results import Results
 
 LABELS = {

@@ -15,7 +15,7 @@ from labelweave.evaluation._label_curves import interval
 from labelweave.experiments._label_curves import TaskCurve
 from labelweave.experiments._sections import PricesSection
 from labelweave.fitting._split import Split
-from labelweave.relations import multiply_in
+from labelweave.relations._operations import multiply_in
 
 POOL = 2000  # rows of the highest scores that are looked at, at least
 TIMES = 10  # and so many times the rows that are wanted

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from labelweave._messages import Message
-from labelweave.balancing import sampling
+from labelweave.balancing._sampling import sampling
 from labelweave.class_priors import assumed_prior
 from labelweave.errors import listing
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._checking import batch_shares
 from labelweave.fitting._split import Split
-from labelweave.networks import describe_inputs
+from labelweave.networks._pretrained import describe_inputs
 from labelweave.tasks import Binary, Task
 
 FEW_GROUPS = 10

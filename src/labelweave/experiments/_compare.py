@@ -10,16 +10,9 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
-from labelweave.evaluation import (
-    HIGHER_IS_BETTER,
-    Difference,
-    Estimate,
-    Replicates,
-    TestResult,
-    holm,
-    main_metric,
-    verdict,
-)
+from labelweave.evaluation import Difference, Estimate, TestResult, holm, main_metric, verdict
+from labelweave.evaluation._comparison import Replicates
+from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
 from labelweave.results import read_results

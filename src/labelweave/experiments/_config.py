@@ -27,7 +27,7 @@ from labelweave.experiments._sections import (
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
 from labelweave.fitting._sections import SplitSection
-from labelweave.losses import reweighted
+from labelweave.losses._supervised import reweighted
 from labelweave.training import TrainingConfig
 
 
@@ -213,6 +213,9 @@ class StudyConfig(FitConfig):
 def read_study_file(path: str | Path) -> StudyConfig:
     """Read and validate a study file.
 
+    Args:
+        path: the YAML file, in UTF-8.
+
     Raises:
         LabelweaveError: no such file, no YAML, or a wrong key or value; one line naming the file
             and the key, what was found, and the nearest valid key.
@@ -242,7 +245,15 @@ def read_study_file(path: str | Path) -> StudyConfig:
 
 
 def parse_study(content: Mapping[str, Any], place: str = "study") -> StudyConfig:
-    """Return the validated study of a dictionary; errors name `place`."""
+    """Return the validated study of a dictionary.
+
+    Args:
+        content: what a study file holds, as nested dictionaries and lists.
+        place: what errors name as the place of a fault.
+
+    Raises:
+        LabelweaveError: an unknown key or a wrong value, with the nearest valid key.
+    """
     try:
         return StudyConfig.model_validate(content)
     except ValidationError as error:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.data._label_masking import label_order, only_rows
-from labelweave.evaluation import Replicates, main_metric
+from labelweave.evaluation import main_metric
+from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import LabelCurve, interval, mean_draws
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._split import Rows, Split

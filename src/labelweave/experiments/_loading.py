@@ -11,17 +11,10 @@ from numpy.typing import NDArray
 
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
-from labelweave.data import (
-    Collection,
-    Part,
-    RowStore,
-    Source,
-    leak_check,
-    prepare,
-    scatter,
-    split_rows,
-)
+from labelweave.data import Collection, Part, Source, leak_check, scatter, split_rows
 from labelweave.data._collection import SIDES, Side
+from labelweave.data._input_encoder import prepare
+from labelweave.data._row_store import RowStore
 from labelweave.datasets import DataSet, find_reader
 from labelweave.datasets._official import joined_tasks
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -33,11 +26,12 @@ from labelweave.relations import (
     AnyRelation,
     count_relation,
     estimate_noisy_or,
-    join_tables,
     known_table,
     read_relations,
 )
-from labelweave.tables import SUFFIXES, infer_tasks, read_folder, read_table, table_source
+from labelweave.relations._operations import join_tables
+from labelweave.tables import infer_tasks, read_folder, read_table, table_source
+from labelweave.tables._reading import SUFFIXES
 from labelweave.tasks import Multiclass, Task, task_from_dict
 
 GROUP = "group"

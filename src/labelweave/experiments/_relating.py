@@ -22,11 +22,8 @@ from labelweave.fitting._relating import (
 )
 from labelweave.fitting._split import Split, content_hash, relations_hash
 from labelweave.model import Model
-from labelweave.relations import (
-    Origin,
-    load_relatedness,
-    save_relatedness,
-)
+from labelweave.relations import load_relatedness, save_relatedness
+from labelweave.relations._relate import Origin
 
 TASK = "task/"
 

@@ -14,12 +14,9 @@ from scipy.special import stdtrit
 import labelweave
 from labelweave.class_priors import assumed_prior
 from labelweave.evaluation import (
-    HIGHER_IS_BETTER,
     Difference,
     Estimate,
-    Replicates,
     TestResult,
-    confidences,
     holm,
     main_metric,
     metric_names,
@@ -27,12 +24,18 @@ from labelweave.evaluation import (
     reliability,
     verdict,
 )
+from labelweave.evaluation._calibration import confidences
+from labelweave.evaluation._comparison import Replicates
+from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._checking import notes
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import Run
 from labelweave.fitting._methods import BASELINE, UNCOUPLED
 from labelweave.fitting._split import Split
-from labelweave.relations import Origin, Relatedness, order_tasks, relation_to_dict
+from labelweave.relations import Relatedness
+from labelweave.relations._graph import order_tasks
+from labelweave.relations._relate import Origin
+from labelweave.relations._relatedness import relation_to_dict
 from labelweave.results import (
     Cell,
     Cells,

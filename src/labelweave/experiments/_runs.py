@@ -26,9 +26,10 @@ from labelweave.fitting._sections import LabelShiftSection
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
 from labelweave.model import Model, Predictor, TrainingRecord
-from labelweave.networks import identity
-from labelweave.relations import multiply_in
-from labelweave.training import TrainingConfig, Watch
+from labelweave.networks._backbones import identity
+from labelweave.relations._operations import multiply_in
+from labelweave.training import TrainingConfig
+from labelweave.training._loop import Watch
 
 RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
 TASK = "task/"  # a prefix, so that a task may be called "rows"

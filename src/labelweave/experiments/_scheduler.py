@@ -15,7 +15,8 @@ from labelweave.experiments._runs import Run, plan_run
 from labelweave.fitting._methods import UNCOUPLED, Method
 from labelweave.fitting._relating import RelationQuery, with_relations
 from labelweave.fitting._split import Split
-from labelweave.relations import Origin, Relatedness
+from labelweave.relations import Relatedness
+from labelweave.relations._relate import Origin
 
 ByOrigin = dict[Origin, list[Relatedness]]
 

@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from labelweave._validation import Section
-from labelweave.balancing import sampling, weighting
+from labelweave.balancing import weighting
+from labelweave.balancing._sampling import sampling
 from labelweave.datasets import find_reader
 from labelweave.errors import listing, nearest
 from labelweave.fitting._methods import METHODS, NOISE, Method, find_method
 from labelweave.fitting._sections import LARGEST_SEED
-from labelweave.losses import task_loss
-from labelweave.relations import Origin
+from labelweave.losses._supervised import task_loss
+from labelweave.relations._relate import Origin
 from labelweave.tasks import Binary, Multiclass
 from labelweave.tracking import TRACKERS
 

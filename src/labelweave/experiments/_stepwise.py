@@ -6,7 +6,8 @@ from pathlib import Path
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments._study import Study
-from labelweave.relations import NextTask, TaskPair, order_tasks
+from labelweave.relations import TaskPair
+from labelweave.relations._graph import NextTask, order_tasks
 from labelweave.results import read_results
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from labelweave._files import check_free, locked, make_folder, remove_unfinished, write_text
-from labelweave.data import BatchShares
+from labelweave.data._batches import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
@@ -26,7 +26,8 @@ from labelweave.fitting._checking import batch_shares, check_split
 from labelweave.fitting._methods import UNCOUPLED
 from labelweave.fitting._relating import RelationQuery, mislabelled_table
 from labelweave.fitting._split import Split
-from labelweave.relations import Origin, Relatedness
+from labelweave.relations import Relatedness
+from labelweave.relations._relate import Origin
 from labelweave.results import Results
 
 LONGEST = 80

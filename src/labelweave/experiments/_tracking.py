@@ -13,9 +13,9 @@ from labelweave.evaluation import evaluate
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import RECORD, Run
 from labelweave.fitting._split import Split
-from labelweave.tracking import TRACKERS, FinishedRun, RunsFile, Tracker, missing_packages
+from labelweave.tracking import TRACKERS, FinishedRun, RunsFile, Tracker
 from labelweave.tracking._runs import Setting
-from labelweave.tracking._stores import SQLITE
+from labelweave.tracking._stores import SQLITE, missing_packages
 
 RUNS_FILE = "runs.jsonl"
 

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from labelweave._search_space import Choice, Range, Space
-from labelweave.balancing import SAMPLERS, SEARCHED, WEIGHTINGS
+from labelweave.balancing import SAMPLERS, WEIGHTINGS
+from labelweave.balancing._weighting import SEARCHED
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._config import StudyConfig, parse_study
 from labelweave.fitting._methods import Method
-from labelweave.losses import coupling_space, default_weight
-from labelweave.networks import backbone_space
-from labelweave.training import TRAINING_SPACE
+from labelweave.losses._registry import coupling_space, default_weight
+from labelweave.networks._backbones import backbone_space
+from labelweave.training._config import TRAINING_SPACE
 
 SECTIONS = ("training", "network", "couplings")
 WEIGHTING, SAMPLING = "training.weighting", "training.sampling"

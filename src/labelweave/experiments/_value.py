@@ -17,12 +17,10 @@ from labelweave._files import write_text
 from labelweave._messages import Message, plain
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.evaluation import (
-    Replicates,
-    joining,
-    main_metric,
-)
+from labelweave.evaluation import main_metric
+from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import interval, mean_draws
+from labelweave.evaluation._recommendation import joining
 from labelweave.experiments._active_learning import ROWS_FILE, rows_to_label, task_plan, write_rows
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext

@@ -4,11 +4,10 @@
 but its checkpoints.
 """
 
-from labelweave.fitting._checking import check_split
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, Method, find_method
-from labelweave.fitting._relating import find_relatedness, mislabelled_table, with_relations
+from labelweave.fitting._relating import find_relatedness, with_relations
 from labelweave.fitting._split import Rows, Split, make_training_split
 from labelweave.fitting._stack import load_model
 from labelweave.model import Predictor
@@ -20,12 +19,10 @@ __all__ = [
     "Predictor",
     "Rows",
     "Split",
-    "check_split",
     "find_method",
     "find_relatedness",
     "fit",
     "load_model",
     "make_training_split",
-    "mislabelled_table",
     "with_relations",
 ]

@@ -9,14 +9,16 @@ import torch
 from labelweave._shapes import Shape
 from labelweave.balancing import sampler, weighting
 from labelweave.class_priors import assumed_prior
-from labelweave.data import BatchShares
+from labelweave.data._batches import BatchShares
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import PREDICTION
 from labelweave.fitting._split import Split
 from labelweave.losses import Objective
-from labelweave.networks import backbone, family_of
-from labelweave.training import Trainer, TrainingConfig, augmentation
+from labelweave.networks import backbone
+from labelweave.networks._backbones import family_of
+from labelweave.training import Trainer, TrainingConfig
+from labelweave.training._augmentation import augmentation
 
 
 def check_split(split: Split, config: FitConfig) -> None:

@@ -56,7 +56,7 @@ class FitConfig(Section):
     @classmethod
     def _known_learners(cls, learners: list[Any] | None) -> list[Any] | None:
         if learners is not None:
-            from labelweave.learners import choose_learners  # scikit-learn takes seconds
+            from labelweave.learners._registry import choose_learners  # scikit-learn takes seconds
 
             try:
                 choose_learners(learners)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from labelweave._progress import fit_status
 from labelweave.annotations import Annotations
 from labelweave.class_priors import AssumedPrior, assumed_prior, population_prior
-from labelweave.evaluation import best_temperature, best_thresholds, scores_of
+from labelweave.evaluation import best_temperature, best_thresholds
+from labelweave.evaluation._calibration import scores_of
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method
 from labelweave.fitting._networks import Fit, Scores, train_fits
@@ -19,7 +20,7 @@ from labelweave.fitting._trees import fit_trees
 from labelweave.model import Model, NetworkSpec, Predictor, TrainingRecord
 from labelweave.networks import MultiTaskNetwork
 from labelweave.tasks import Multilabel, Task
-from labelweave.training import Watch
+from labelweave.training._loop import Watch
 
 PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
 Probabilities = dict[str, NDArray[np.float32]]

@@ -7,16 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from labelweave._validation import Section
-from labelweave.data import (
-    EncodedImageColumn,
-    ImageColumn,
-    ImageFormat,
-    MediaColumn,
-    Scale,
-    TextColumn,
-    TokenColumn,
-    token_column,
-)
+from labelweave.data import ImageFormat
 from labelweave.data._frozen_encoders import (
     IMAGE_ENCODERS,
     TEXT_ENCODERS,
@@ -25,6 +16,15 @@ from labelweave.data._frozen_encoders import (
     text_encoder,
 )
 from labelweave.data._image_files import Mode, Resizing
+from labelweave.data._media_columns import (
+    EncodedImageColumn,
+    ImageColumn,
+    MediaColumn,
+    TextColumn,
+    TokenColumn,
+    token_column,
+)
+from labelweave.data._table_encoder import Scale
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._sections import NetworkSection
 from labelweave.networks._model_folders import PREFIX, architectures, located

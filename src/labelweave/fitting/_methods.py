@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses import needs_relations
-from labelweave.relations import ORIGINS, Origin
+from labelweave.losses._registry import needs_relations
+from labelweave.relations._relate import ORIGINS, Origin
 from labelweave.training import TrainingConfig
 
 MethodOrigin = Origin | Literal["given"]

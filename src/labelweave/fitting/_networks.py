@@ -11,26 +11,23 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
 from labelweave.class_priors import labelled_prior, log_odds, score_prior, source_priors
-from labelweave.data import row_weights
-from labelweave.data._batches import Batches, SeparateBatches
+from labelweave.data._batches import Batches, SeparateBatches, row_weights
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
-from labelweave.losses import Objective, freed
+from labelweave.losses import Objective
+from labelweave.losses._supervised import freed
 from labelweave.model import NetworkSpec, joint_probabilities
-from labelweave.networks import MultiTaskNetwork, SideBySide
-from labelweave.relations import AnyRelation, Noise, label_counts
+from labelweave.networks import MultiTaskNetwork
+from labelweave.networks._multi_task import SideBySide
+from labelweave.relations import AnyRelation, Noise
+from labelweave.relations._transfer_weights import label_counts
 from labelweave.tasks import Task
-from labelweave.training import (
-    LOG,
-    SMALL_STEP,
-    History,
-    Trainer,
-    Watch,
-    adds_nothing,
-    mean_gradients,
-    speeds,
-)
+from labelweave.training import History, Trainer
+from labelweave.training._diagnostics import mean_gradients, speeds
+from labelweave.training._history import LOG
+from labelweave.training._loop import Watch, adds_nothing
+from labelweave.training._trainer import SMALL_STEP
 
 ROWS = 2000  # training rows of a task that are looked at
 

@@ -13,7 +13,8 @@ from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED
 from labelweave.fitting._split import Split, held_out
 from labelweave.model import Model
-from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Origin, Relatedness, relate
+from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Relatedness, relate
+from labelweave.relations._relate import Origin
 
 Predictions = dict[str, NDArray[np.float32]]
 Pairs = Sequence[tuple[str, str]] | None
@@ -101,7 +102,10 @@ def out_of_fold_predictions(split: Split, config: FitConfig) -> Predictions:
 def with_relations(split: Split, related: Relatedness, *, noise: bool = False) -> Split:
     """Return the split with the relations that have evidence, in place of those given.
 
-    With `noise` they are those of clean labels, and the noise is part of the split.
+    Args:
+        split: the data of one seed.
+        related: what `find_relatedness` found on that split.
+        noise: take the tables of clean labels, and put the label noise into the split as well.
     """
     if noise and related.noise is not None:
         relations: list[AnyRelation] = list(related.noise.relations)

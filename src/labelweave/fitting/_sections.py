@@ -7,10 +7,10 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from labelweave._validation import Section
 from labelweave.errors import LabelweaveError
-from labelweave.networks import backbone_options, check_name, family_of
+from labelweave.networks._backbones import backbone_options, check_name, family_of
 from labelweave.networks._model_folders import PREFIX, located
 from labelweave.networks._pretrained import Pooling
-from labelweave.relations import Origin
+from labelweave.relations._relate import Origin
 
 ANY = {"backbone", "norm", "frozen"}  # keys that every backbone has
 

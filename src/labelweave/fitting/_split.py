@@ -11,20 +11,14 @@ from numpy.typing import NDArray
 
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
-from labelweave.data import (
-    Collection,
-    Coverage,
-    Encoder,
-    InputEncoder,
-    Inputs,
-    RowStore,
-    StoredInputs,
-    TableEncoder,
-    split_rows,
-)
+from labelweave.data import Collection, Coverage, Inputs, split_rows
+from labelweave.data._input_encoder import Encoder, InputEncoder
+from labelweave.data._row_store import RowStore, StoredInputs
 from labelweave.data._splitting import label_counts, stratify
+from labelweave.data._table_encoder import TableEncoder
 from labelweave.fitting._inputs import InputsSection
-from labelweave.relations import AnyRelation, Noise, NoisyOr, TransferWeights, acyclic
+from labelweave.relations import AnyRelation, Noise, NoisyOr, TransferWeights
+from labelweave.relations._graph import acyclic
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from labelweave.class_priors import (
     population_prior,
     source_priors,
 )
-from labelweave.data import Encoder, Inputs, encoder_from_dict
+from labelweave.data import Inputs
+from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation import scores_of
+from labelweave.evaluation._calibration import scores_of
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Split
 from labelweave.model import EncodedPredictor, Model, TrainingRecord
@@ -143,7 +144,7 @@ def fit_stack(
         progress: called with what is fitted now.
     """
     from labelweave.coupling import fit_best_single, fit_coupled
-    from labelweave.learners import choose_learners
+    from labelweave.learners._registry import choose_learners
 
     X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
     learners = choose_learners(config.learners).learners

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 @runtime_checkable
 class JointModel(Protocol):
-    """What a joint learner leaves."""
+    """A fitted joint learner: it predicts all tasks, and saves itself without pickle."""
 
     def predict(self, X: Floats) -> Mapping[str, Floats]:
         """Return per task (n, K) class or (n, L) label-on probabilities."""

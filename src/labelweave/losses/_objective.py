@@ -19,7 +19,8 @@ from labelweave.losses._registry import (
     needs_relations,
 )
 from labelweave.losses._supervised import Supervised, one_task_loss, supervised_losses
-from labelweave.relations import AnyRelation, LabelCounts, Noise, TransferWeights
+from labelweave.relations import AnyRelation, Noise, TransferWeights
+from labelweave.relations._transfer_weights import LabelCounts
 from labelweave.tasks import Task
 
 Weigh = Callable[[Tensor, Tensor], Tensor]

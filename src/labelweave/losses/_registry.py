@@ -16,16 +16,8 @@ from labelweave.losses._distillation import Distillation
 from labelweave.losses._distribution_matching import DistributionMatching
 from labelweave.losses._layout import Columns
 from labelweave.losses._noisy_or import NoisyOrCoAnnotation, NoisyOrMatching
-from labelweave.relations import (
-    FADE,
-    AnyRelation,
-    LabelCounts,
-    Noise,
-    NoisyOr,
-    Relation,
-    TransferWeights,
-    prior_transfer_weights,
-)
+from labelweave.relations import AnyRelation, Noise, NoisyOr, Relation, TransferWeights
+from labelweave.relations._transfer_weights import FADE, LabelCounts, prior_transfer_weights
 from labelweave.tasks import Task
 
 # Below 1: a coupling's loss outweighs that of a multilabel target, a mean over its labels, and

@@ -89,7 +89,12 @@ def _like(inputs: Tensor, weight: Tensor) -> Tensor:
 
 
 def probabilities(logits: Mapping[str, Tensor], tasks: Sequence[Task]) -> dict[str, Tensor]:
-    """Return softmax (multiclass) or sigmoid (multilabel) of every task's scores."""
+    """Return softmax (multiclass) or sigmoid (multilabel) of every task's scores.
+
+    Args:
+        logits: task name to (n, K) or (n, L) scores.
+        tasks: the tasks, their classes known.
+    """
     return {
         task.name: torch.softmax(logits[task.name], dim=1)
         if isinstance(task, Multiclass)

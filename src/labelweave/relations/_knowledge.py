@@ -269,7 +269,16 @@ def read_relations(
 ) -> list[AnyRelation]:
     """Read an expert's table by what its source task is: classes or labels.
 
-    See `read_knowledge` for a multiclass and `read_noisy_or` for a multilabel source.
+    Args:
+        table: a CSV file or a data frame, as for `read_knowledge`. With a multilabel source a row
+            is a label that may be on beside others, its cells weights of a `NoisyOr`.
+        source: the name of the task whose classes or labels are the rows.
+        tasks: all tasks, classes known.
+        targets: only these target tasks; None = all that the table covers.
+        strength: factor on the coupling terms of these relations.
+
+    Raises:
+        LabelweaveError: as `read_knowledge`; names file, row and column.
     """
     multilabel = any(task.name == source and isinstance(task, Multilabel) for task in tasks)
     read = read_noisy_or if multilabel else read_knowledge

@@ -198,6 +198,10 @@ Arrays = dict[str, NDArray[Any]]
 def save_relatedness(found: Relatedness, path: Path) -> None:
     """Write a relatedness, whole or not at all.
 
+    Args:
+        found: what `relate` found.
+        path: the file, for `load_relatedness`; its folder is made.
+
     Raises:
         WriteError: the file cannot be written.
     """
@@ -210,7 +214,7 @@ def save_relatedness(found: Relatedness, path: Path) -> None:
 
 
 def load_relatedness(path: Path) -> Relatedness | None:
-    """Return what was written; None where there is nothing, or a damaged file."""
+    """Return what `save_relatedness` wrote to `path`; None where no whole file is there."""
     if not path.exists():
         return None
     try:

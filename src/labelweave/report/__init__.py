@@ -1,9 +1,8 @@
 """The report of a study: page, slide, Markdown, terminal and CSV table, from its results."""
 
-from labelweave._messages import known_language, languages
+from labelweave._messages import languages
 from labelweave.report._ablation import print_ablation, write_ablation
 from labelweave.report._page import write_html, write_markdown, write_report
-from labelweave.report._recommendation import first_screen, headline, reasons, risks
 from labelweave.report._relatedness import print_relatedness, write_heat_map
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import write_csv
@@ -11,9 +10,6 @@ from labelweave.report._terminal import print_compared, print_results, print_tun
 from labelweave.results import read_results
 
 __all__ = [
-    "first_screen",
-    "headline",
-    "known_language",
     "languages",
     "print_ablation",
     "print_compared",
@@ -21,8 +17,6 @@ __all__ = [
     "print_results",
     "print_tuning",
     "read_results",
-    "reasons",
-    "risks",
     "write_ablation",
     "write_csv",
     "write_heat_map",

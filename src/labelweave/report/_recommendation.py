@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelweave._messages import Messages
-from labelweave.evaluation import FEW_SEEDS
+from labelweave.evaluation._recommendation import FEW_SEEDS
 from labelweave.report._tables import interval_level
 from labelweave.results import Finding, KeyFigure, Outcome, Results
 

@@ -194,7 +194,12 @@ COLUMNS = 6  # trials of the front that are shown
 
 
 def print_tuning(results: Mapping[str, Any], console: Console) -> None:
-    """Print per task the gains of the trials on the Pareto front, best first, and the settings."""
+    """Print per task the gains of the trials on the Pareto front, best first, and the settings.
+
+    Args:
+        results: what `labelweave.experiments.tune` returns.
+        console: where to print.
+    """
     by_number = {trial["trial"]: trial for trial in results["trials"]}
     front = sorted(results["front"], key=lambda n: -by_number[n]["objective"])
     shown = front[:COLUMNS]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from labelweave._files import replacing
 from labelweave.class_priors import PriorChoice
-from labelweave.data import InputEncoder
+from labelweave.data._input_encoder import InputEncoder
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._stack import load_model
 from labelweave.model import EncodedPredictor, probability_columns

@@ -1,12 +1,10 @@
 """Tables: files read, rows and label columns as sources."""
 
-from labelweave.tables._annotation_tools import FORMATS, read_annotations
-from labelweave.tables._reading import SUFFIXES, read_table
+from labelweave.tables._annotation_tools import read_annotations
+from labelweave.tables._reading import read_table
 from labelweave.tables._sources import infer_tasks, read_folder, table_source
 
 __all__ = [
-    "FORMATS",
-    "SUFFIXES",
     "infer_tasks",
     "read_annotations",
     "read_folder",

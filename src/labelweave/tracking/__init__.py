@@ -1,7 +1,7 @@
 """Where finished runs are shown: a JSON-lines file always, TensorBoard and MLflow when asked."""
 
 from labelweave.tracking._runs import FinishedRun, RunsFile, Tracker
-from labelweave.tracking._stores import TRACKERS, MLflow, TensorBoard, missing_packages
+from labelweave.tracking._stores import TRACKERS, MLflow, TensorBoard
 
 __all__ = [
     "TRACKERS",
@@ -10,5 +10,4 @@ __all__ = [
     "RunsFile",
     "TensorBoard",
     "Tracker",
-    "missing_packages",
 ]

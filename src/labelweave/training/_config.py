@@ -5,7 +5,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from labelweave._search_space import Choice, Space, Uniform, log_uniform
-from labelweave.balancing import sampling, weighting
+from labelweave.balancing import weighting
+from labelweave.balancing._sampling import sampling
 from labelweave.training._augmentation import AugmentConfig
 
 TRAINING_SPACE: Space = {

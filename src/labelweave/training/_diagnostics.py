@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from labelweave.balancing import segments_of, task_gramian
+from labelweave.balancing._gradient_methods import segments_of, task_gramian
 from labelweave.networks import MultiTaskNetwork
 from labelweave.training._task_balancing import Balance, FeatureBalance, ParameterBalance
 

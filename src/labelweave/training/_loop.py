@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from labelweave._progress import StepBar
 from labelweave.data._batches import Batch, Batches
 from labelweave.errors import LabelweaveError, TrainingError, listing
-from labelweave.losses import Logits, Loss, Objective, Weigh
+from labelweave.losses import Logits, Loss, Objective
+from labelweave.losses._objective import Weigh
 from labelweave.networks import MultiTaskNetwork
 from labelweave.training._augmentation import augmentation
 from labelweave.training._checkpoint import (

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from labelweave.networks import MultiTaskNetwork, SideBySide, parameter_groups
+from labelweave.networks import MultiTaskNetwork
+from labelweave.networks._multi_task import SideBySide, parameter_groups
 from labelweave.training._config import TrainingConfig
 
 Network = MultiTaskNetwork | SideBySide

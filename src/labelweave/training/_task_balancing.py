@@ -9,14 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from labelweave._options import Named
-from labelweave.balancing import (
-    GradientMethod,
-    LossWeighting,
-    segments_of,
-    task_gramian,
-    weighting,
-)
-from labelweave.balancing._gradient_methods import combined, routed
+from labelweave.balancing import GradientMethod, LossWeighting, weighting
+from labelweave.balancing._gradient_methods import combined, routed, segments_of, task_gramian
 from labelweave.networks import MultiTaskNetwork
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from scipy.optimize import minimize
 from torchjd import aggregation, scalarization
 from training_setup import Setup, accuracy, assert_same, raise_once
 
-from labelweave.balancing import WEIGHTINGS, segments_of, task_gramian, weighting
-from labelweave.balancing._gradient_methods import factor
+from labelweave.balancing import WEIGHTINGS, weighting
+from labelweave.balancing._gradient_methods import factor, segments_of, task_gramian
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.losses import Objective

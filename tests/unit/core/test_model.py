@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from labelweave.data import TableEncoder
+from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import LabelweaveError
 from labelweave.model import Model, NetworkSpec, probability_columns
 from labelweave.tasks import Binary, Multiclass, Multilabel

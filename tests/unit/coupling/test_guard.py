@@ -3,10 +3,11 @@
 import numpy as np
 
 from labelweave.annotations import Annotations
-from labelweave.coupling import guard, judging_rows, make_link, related_evidence, trust_in
+from labelweave.coupling._guard import guard, judging_rows, related_evidence, trust_in
+from labelweave.coupling._posterior import make_link
 from labelweave.coupling._strengths import Strength
 from labelweave.coupling._tables import Version
-from labelweave.learners import own_labels
+from labelweave.learners._stacking import own_labels
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel
 

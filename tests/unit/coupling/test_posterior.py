@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.annotations import Annotations
-from labelweave.coupling import Link, joint_posterior, make_link, too_wide
+from labelweave.coupling._posterior import Link, joint_posterior, make_link, too_wide
 from labelweave.errors import LabelweaveError
 from labelweave.relations import NoisyOr, Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, Source, TableEncoder
+from labelweave.data import Collection, Source
+from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Multilabel
 

@@ -10,7 +10,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from labelweave.data import TableEncoder
+from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import LabelweaveError
 
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from encoders_example import Letters
 
-from labelweave.data import RowStore
 from labelweave.data import _frozen_encoders as feature_cache
 from labelweave.data._frozen_encoders import cache_features, encoded
 from labelweave.data._image_files import content_key
+from labelweave.data._row_store import RowStore
 from labelweave.errors import LabelweaveError
 
 TEXTS = ["dog", "a good old dog", "", "odd", "dog", "goose"]

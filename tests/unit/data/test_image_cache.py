@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from labelweave.data import ImageFormat, RowStore, StoredInputs
+from labelweave.data import ImageFormat
 from labelweave.data import _image_files as image_cache
 from labelweave.data import _row_store as row_store
 from labelweave.data._batches import gatherer
 from labelweave.data._image_files import CachedImages, cache_images, decode
-from labelweave.data._row_store import Block, as_keys
+from labelweave.data._row_store import Block, RowStore, StoredInputs, as_keys
 from labelweave.errors import LabelweaveError
 
 FORM = ImageFormat(4, 6)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation import confidences, reliability
+from labelweave.evaluation import reliability
+from labelweave.evaluation._calibration import confidences
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b"))

@@ -5,18 +5,9 @@ import pytest
 from scipy.stats import binomtest, ttest_1samp
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation import (
-    HIGHER_IS_BETTER,
-    Replicates,
-    TestResult,
-    compare,
-    evaluate,
-    group_weights,
-    metric_names,
-    replicate_metrics,
-    summarise,
-    verdict,
-)
+from labelweave.evaluation import TestResult, compare, evaluate, metric_names, summarise, verdict
+from labelweave.evaluation._comparison import Replicates, group_weights, replicate_metrics
+from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 RIPE = Binary("ripe")

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation import evaluate, replicate_metrics
+from labelweave.evaluation import evaluate
+from labelweave.evaluation._comparison import replicate_metrics
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 

@@ -6,14 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from labelweave.evaluation import (
-    HIGHER_IS_BETTER,
-    evaluate,
-    group_weights,
-    main_metric,
-    metric_names,
-    replicate_metrics,
-)
+from labelweave.evaluation import evaluate, main_metric, metric_names
+from labelweave.evaluation._comparison import group_weights, replicate_metrics
+from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 seeds = st.integers(0, 2**32 - 1)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy.special import expit, softmax
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation import best_temperature, evaluate, scores_of
+from labelweave.evaluation import best_temperature, evaluate
+from labelweave.evaluation._calibration import scores_of
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c"))

@@ -11,7 +11,8 @@ from study_example import as_json, content, write_study
 from labelweave.annotations import Annotations
 from labelweave.data._label_masking import label_order
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation import Replicates, TestResult
+from labelweave.evaluation import TestResult
+from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import (
     LabelCurve,
     interval,

@@ -16,7 +16,8 @@ from labelweave.experiments._active_learning import rows_to_label, task_plan
 from labelweave.experiments._label_curves import Point, TaskCurve, shown, task_curve, total_saved
 from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._value import with_value
-from labelweave.relations import TaskPair, order_tasks
+from labelweave.relations import TaskPair
+from labelweave.relations._graph import order_tasks
 from labelweave.results import Cell, Results, TaskFacts
 
 

@@ -8,7 +8,8 @@ from study_example import as_json, tables, write_study
 
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
-from labelweave.evaluation import best_temperature, scores_of
+from labelweave.evaluation import best_temperature
+from labelweave.evaluation._calibration import scores_of
 from labelweave.experiments import Study
 from labelweave.experiments import _executor as pool
 from labelweave.experiments import _runs as runs

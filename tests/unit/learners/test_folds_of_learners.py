@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.learners import ALWAYS, assign_folds
+from labelweave.learners._folds import ALWAYS, assign_folds
 from labelweave.tasks import Multiclass, Multilabel
 
 TASK = Multiclass("kind", ("a", "b", "c"))

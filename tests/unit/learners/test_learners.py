@@ -16,13 +16,12 @@ from labelweave.learners import (
     Logistic,
     Size,
     UserLearner,
-    applicable,
     fit_task,
-    read_models,
     resolve_learners,
-    takes_weights,
-    write_models,
 )
+from labelweave.learners._fitting import takes_weights
+from labelweave.learners._saving import read_models, write_models
+from labelweave.learners._task_stack import applicable
 from labelweave.tasks import Multiclass, Multilabel
 
 TASK = Multiclass("kind", ("a", "b", "c"))

@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelweave.learners import (
+from labelweave.learners._stacking import (
     Judged,
     fit_temperature,
     mixture_weights,
     own_labels,
-    stack_weights,
     tempered,
 )
+from labelweave.learners._task_stack import stack_weights
 from labelweave.tasks import Multiclass, Multilabel
 
 TASK = Multiclass("kind", ("a", "b", "c"))

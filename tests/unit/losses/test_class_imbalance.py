@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from labelweave.class_priors import labelled_prior, log_odds, score_prior
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, StudyConfig
-from labelweave.losses import Objective, Reweighted, Supervised, freed
-from labelweave.losses._supervised import asymmetric, focal
+from labelweave.losses import Objective, Reweighted, Supervised
+from labelweave.losses._supervised import asymmetric, focal, freed
 from labelweave.model import Model
 from labelweave.relations import Noise
 from labelweave.tasks import Binary, Multiclass, Multilabel

@@ -19,14 +19,13 @@ from losses_reference import (
 )
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import (
+from labelweave.losses import CoAnnotation, Objective
+from labelweave.losses._co_annotation import (
     BACKWARD,
     FORWARD,
-    CoAnnotation,
     HardClasses,
     HardLabels,
     MarginalLikelihood,
-    Objective,
     PaperScores,
     PosteriorTargets,
 )

@@ -14,7 +14,9 @@ from losses_reference import (
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from labelweave.losses import BACKWARD, FORMS, Objective
+from labelweave.losses import Objective
+from labelweave.losses._co_annotation import BACKWARD
+from labelweave.losses._distribution_matching import FORMS
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.relations import NoisyOr
 

@@ -17,7 +17,8 @@ from losses_reference import (
     values,
 )
 
-from labelweave.losses import FORMS, DistributionMatching
+from labelweave.losses import DistributionMatching
+from labelweave.losses._distribution_matching import FORMS
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass
 

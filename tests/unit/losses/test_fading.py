@@ -9,7 +9,8 @@ from labelweave.losses import (
     DistributionMatching,
     Objective,
 )
-from labelweave.relations import Relation, label_counts, prior_transfer_weights
+from labelweave.relations import Relation
+from labelweave.relations._transfer_weights import label_counts, prior_transfer_weights
 from labelweave.tasks import Multiclass, Multilabel
 
 ERRORS = {

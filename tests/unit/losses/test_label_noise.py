@@ -16,7 +16,8 @@ from losses_reference import (
 )
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import CoAnnotation, Columns, ForwardCorrected, Objective, Supervised
+from labelweave.losses import CoAnnotation, ForwardCorrected, Objective, Supervised
+from labelweave.losses._layout import Columns
 from labelweave.relations import Noise, Relation
 from labelweave.tasks import Multiclass
 

@@ -20,14 +20,9 @@ from losses_reference import (
 )
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import (
-    FORMS,
-    CoAnnotation,
-    DistributionMatching,
-    MarginalLikelihood,
-    SoftLabels,
-    Supervised,
-)
+from labelweave.losses import CoAnnotation, DistributionMatching, Supervised
+from labelweave.losses._co_annotation import MarginalLikelihood, SoftLabels
+from labelweave.losses._distribution_matching import FORMS
 from labelweave.relations import Relation
 
 SMOOTHING = 0.05

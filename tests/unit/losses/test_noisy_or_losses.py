@@ -24,15 +24,9 @@ from losses_reference import (
 )
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import (
-    FORMS,
-    DistributionMatching,
-    NoisyOrCoAnnotation,
-    NoisyOrLabels,
-    NoisyOrLikelihood,
-    NoisyOrMatching,
-    Objective,
-)
+from labelweave.losses import DistributionMatching, NoisyOrCoAnnotation, NoisyOrMatching, Objective
+from labelweave.losses._distribution_matching import FORMS
+from labelweave.losses._noisy_or import NoisyOrLabels, NoisyOrLikelihood
 from labelweave.relations import NoisyOr, Relation
 from labelweave.tasks import Multilabel
 

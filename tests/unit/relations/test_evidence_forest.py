@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import Relation, acyclic, multiply_in, reverse
+from labelweave.relations import Relation, reverse
+from labelweave.relations._graph import acyclic
+from labelweave.relations._operations import multiply_in
 from labelweave.tasks import Multiclass
 
 PRIOR = np.array([0.5, 0.3, 0.2])

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from labelweave.errors import LabelweaveError
-from labelweave.relations import NoisyOr, evaluate_noisy_or, multiply_in
+from labelweave.relations import NoisyOr, evaluate_noisy_or
+from labelweave.relations._operations import multiply_in
 from labelweave.tasks import Binary, Multilabel
 
 MODES = Multilabel("modes", ("crack", "dent", "burr"))

@@ -9,7 +9,8 @@ import yaml
 
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments import Study
-from labelweave.relations import NoisyOr, Relation, join_tables, known_table
+from labelweave.relations import NoisyOr, Relation, known_table
+from labelweave.relations._operations import join_tables
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KNOWN = "du-tao-martinez-2014"

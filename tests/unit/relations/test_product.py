@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelweave.relations import Relation, multiply_in
+from labelweave.relations import Relation
+from labelweave.relations._operations import multiply_in
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 EMOTION = Multiclass("emotion", ("joy", "fear", "calm"))

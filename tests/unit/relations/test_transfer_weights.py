@@ -4,18 +4,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.annotations import Annotations
-from labelweave.losses import CoAnnotation, Columns, DistributionMatching, Objective
+from labelweave.losses import CoAnnotation, DistributionMatching, Objective
+from labelweave.losses._layout import Columns
 from labelweave.losses._registry import made_couplings
-from labelweave.relations import (
-    HeldOut,
-    NoisyOr,
-    Relation,
-    estimate_transfer_weights,
+from labelweave.relations import HeldOut, NoisyOr, Relation, estimate_transfer_weights, relate
+from labelweave.relations._transfer_weights import (
+    PRIOR_ROWS,
     label_counts,
+    posterior_weight,
     prior_transfer_weights,
-    relate,
 )
-from labelweave.relations._transfer_weights import PRIOR_ROWS, posterior_weight
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 KIND = Multiclass("kind", ("a", "b", "c", "d"))

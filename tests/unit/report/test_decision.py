@@ -5,8 +5,8 @@ from report_example import recommended
 from test_report import small
 
 from labelweave._messages import Messages
-from labelweave.evaluation import joining
-from labelweave.report import first_screen
+from labelweave.evaluation._recommendation import joining
+from labelweave.report._recommendation import first_screen
 from labelweave.results import Finding, KeyFigure, MethodCosts, RunningCosts
 
 GAIN, HARM, SAME, UNCLEAR = "gain", "negative transfer", "no difference", "not enough data"

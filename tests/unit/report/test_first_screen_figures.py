@@ -9,8 +9,9 @@ import pytest
 from report_example import example_results, recommended
 
 from labelweave._messages import Messages
-from labelweave.report import first_screen, write_markdown
+from labelweave.report import write_markdown
 from labelweave.report._figures import label_curve
+from labelweave.report._recommendation import first_screen
 from labelweave.report._sections import value_lines
 from labelweave.results import KeyFigure, Results
 

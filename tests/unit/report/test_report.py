@@ -19,16 +19,9 @@ from rich.console import Console
 
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
-from labelweave.report import (
-    headline,
-    print_results,
-    reasons,
-    risks,
-    write_csv,
-    write_html,
-)
+from labelweave.report import print_results, write_csv, write_html
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
-from labelweave.report._recommendation import blind_spot
+from labelweave.report._recommendation import blind_spot, headline, reasons, risks
 from labelweave.results import FORMAT, Cell, LossTerms, Results
 
 VOID = {"meta", "br", "wbr"}

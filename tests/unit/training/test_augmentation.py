@@ -8,14 +8,14 @@ from training_setup import assert_same
 
 from labelweave.annotations import Annotations
 from labelweave.balancing import Proportional
-from labelweave.data import StoredInputs
 from labelweave.data._batches import Batches
-from labelweave.data._row_store import Block, as_keys
+from labelweave.data._row_store import Block, StoredInputs, as_keys
 from labelweave.errors import LabelweaveError
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.tasks import Multiclass
-from labelweave.training import AugmentConfig, Trainer, TrainingConfig, augmentation
+from labelweave.training import AugmentConfig, Trainer, TrainingConfig
+from labelweave.training._augmentation import augmentation
 
 pytest.importorskip("kornia")
 ALL = AugmentConfig(flip=0.5, crop=0.2, jitter=0.2, erase=0.5)

@@ -9,7 +9,7 @@ from training_setup import TASKS, Setup, accuracy, assert_same
 
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.networks import MultiTaskNetwork, backbone
-from labelweave.training import load_tensors, save_tensors
+from labelweave.training._checkpoint import load_tensors, save_tensors
 
 
 def test_a_loss_that_is_not_finite_names_term_step_and_rows(tmp_path):

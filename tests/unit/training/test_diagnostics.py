@@ -14,8 +14,14 @@ from labelweave.data._batches import Batches
 from labelweave.losses import Loss, Objective
 from labelweave.networks import Backbone, MultiTaskNetwork, backbone
 from labelweave.tasks import Binary, Multiclass, Multilabel
-from labelweave.training import Trainer, TrainingConfig, mean_gradients, speeds
-from labelweave.training._diagnostics import head_gradients, probes, shares_and_cosines
+from labelweave.training import Trainer, TrainingConfig
+from labelweave.training._diagnostics import (
+    head_gradients,
+    mean_gradients,
+    probes,
+    shares_and_cosines,
+    speeds,
+)
 from labelweave.training._history import Window
 
 SPECIES = Multiclass("species", ("a", "b", "c"))

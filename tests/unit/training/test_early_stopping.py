@@ -5,7 +5,7 @@ import pytest
 from training_setup import Setup, assert_same, raise_once
 
 from labelweave.errors import LabelweaveError
-from labelweave.training import load_tensors
+from labelweave.training._checkpoint import load_tensors
 
 
 def scripted(scores, seen):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from training_setup import Setup, accuracy, assert_same, raise_once
 
-from labelweave.training import load_tensors
+from labelweave.training._checkpoint import load_tensors
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ import torch
 from pydantic import ValidationError
 from training_setup import Setup, accuracy, assert_same
 
-from labelweave.training import TrainingConfig, one_cycle
+from labelweave.training import TrainingConfig
+from labelweave.training._optimiser import one_cycle
 
 
 @pytest.mark.parametrize("total", [2, 3, 4, 5, 7, 10, 100, 333])
