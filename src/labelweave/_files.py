@@ -1,18 +1,112 @@
-"""Files that are written whole or not at all."""
+"""Files: written whole or not at all, and only regular ones of bounded size are read."""
 
 import errno
 import json
 import os
 import platform
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
+
+LARGEST = 1 << 28  # bytes of a file that is read as one piece, such as model.json
+LARGEST_TEXT = 1 << 20  # of one that people write by hand, such as a study file
+LARGEST_TENSORS = 1 << 36  # of weights
+PIECE = 1 << 20  # bytes read at once beyond the size that a file says
+KINDS = {
+    stat.S_IFIFO: "a named pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}  # fmt: skip
+
+
+def check_regular(path: str | Path, largest: int | None = None) -> None:
+    """Check that a path is a regular file, before a library opens it by its name.
+
+    Args:
+        path: the file; links are followed.
+        largest: its greatest size in bytes; None = any.
+
+    Raises:
+        LabelweaveError: a pipe, device or socket, a larger file, or a name that no file can have.
+        OSError: no such file, a folder, or no access.
+    """
+    try:
+        found = Path(path).stat()
+    except ValueError:  # a zero byte, or half a surrogate pair
+        raise LabelweaveError(f"{path}: no file can have this name") from None
+    _check_kind(path, found, largest)
+
+
+def open_regular(path: str | Path, largest: int | None = None) -> BinaryIO:
+    """Return a regular file, open for reading; the arguments and errors of `check_regular`.
+
+    It never waits, and never opens a device.
+    """
+    check_regular(path, largest)
+    # between the look and the opening the file may be replaced
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        _check_kind(path, os.fstat(handle), largest)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: str | Path, largest: int = LARGEST) -> bytes:
+    """Return what a regular file holds; the arguments and errors of `check_regular`."""
+    with open_regular(path, largest) as file:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read(min(size, largest) + 1)
+        while piece := file.read(PIECE):  # a file of /proc has more than its size says
+            content += piece
+            if len(content) > largest:
+                break
+    if len(content) > largest:
+        raise _too_large(path, len(content), largest)
+    return content
+
+
+def read_text(path: str | Path, largest: int = LARGEST) -> str:
+    """Return the text of a regular file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        LabelweaveError: see `check_regular`; or the file is not in UTF-8.
+        OSError: no such file, a folder, or no access.
+    """
+    try:
+        return read_regular(path, largest).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
+
+
+def unreadable(path: object, error: OSError) -> LabelweaveError:
+    """Return the error for a file that cannot be read, in one line."""
+    return LabelweaveError(f"{path}: cannot be read: {error.strerror or error}")
+
+
+def _check_kind(path: str | Path, found: os.stat_result, largest: int | None) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(found.st_mode):
+        kind = KINDS.get(stat.S_IFMT(found.st_mode), "something else")
+        raise LabelweaveError(f"{path}: found {kind}, expected a regular file")
+    if largest is not None and found.st_size > largest:
+        raise _too_large(path, found.st_size, largest)
+
+
+def _too_large(path: str | Path, size: int, largest: int) -> LabelweaveError:
+    return LabelweaveError(
+        f"{path}: found {size / 2**20:,.1f} MB, expected at most {largest / 2**20:,.0f} MB"
+    )
 
 
 @contextmanager
@@ -141,7 +235,13 @@ def _this_process() -> dict[str, object]:
 
 def _holder(folder: Path) -> str:
     try:
-        found = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        found = json.loads(read_text(folder / HOLDER, LARGEST_TEXT))
         return f"process {found['process']} on {found['host']} since {found['since']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it has just come, or is about to go
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # it has just come, or is about to go
         return "another process"

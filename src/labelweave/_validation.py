@@ -3,19 +3,31 @@
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from labelweave.errors import listing, nearest
+from labelweave._parsing import check_values
+from labelweave.errors import listing, nearest, printable
 
 
 class Section(BaseModel):
-    """A part of the study file; keys that it does not know are errors."""
+    """A part of the study file; keys that it does not know are errors.
+
+    Values are bounded in depth and size, and their texts hold no control characters.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, serialize_by_alias=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bounded(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            for key, value in given.items():
+                check_values(value, f"key '{printable(key)}'")
+        return given
 
 
 def one_line(error: ValidationError, root: type[BaseModel], called: str = "key") -> str:
@@ -33,7 +45,7 @@ def one_line(error: ValidationError, root: type[BaseModel], called: str = "key")
     explained = [each["type"] == "value_error" for each in error.errors()]
     index = max(meant, key=lambda i: (len(places[i]), explained[i]))
     first, location = error.errors()[index], places[index]
-    key = ".".join(" ".join(str(part).split()) for part in location)
+    key = ".".join(printable(" ".join(str(part).split())) for part in location)
     if first["type"] == "extra_forbidden":
         known = _keys_at(root, location[:-1])
         options = f"expected {listing(known, 30)}{nearest(location[-1], known)}"
@@ -58,7 +70,7 @@ def _message(error: ErrorDetails) -> str:
         text += " (write it in quotes)"
     if isinstance(found, list | dict):
         return f"{text}, found a {'list' if isinstance(found, list) else 'section'}"
-    return f"{text}, found {'nothing' if found is None else repr(found)}"
+    return f"{text}, found {'nothing' if found is None else printable(repr(found))}"
 
 
 def _is_union_branch(part: int | str) -> bool:

@@ -1,17 +1,75 @@
 """The errors that a user can cause, each in one line."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 __all__ = ["LabelweaveError", "LabelweaveWarning", "TrainingError", "WriteError"]
 
+LONGEST_VALUE = 80  # characters of a found value in a message
+LONGEST_MESSAGE = 2000
+UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}  # control characters, half surrogate pairs, line ends
+DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing."""
+QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)")
+
+
+def is_printable(text: str) -> bool:
+    """Return whether a text can be shown on one line of any terminal or page as it is."""
+    return text.isprintable() or not any(map(_is_odd, text))
+
+
+def printable(value: object, longest: int | None = LONGEST_VALUE) -> str:
+    r"""Return a value as text for people, on one line.
+
+    Control characters, line ends, half surrogate pairs and characters that turn the direction of
+    writing stand as escapes such as ``\x1b``.
+
+    Args:
+        value: what was found.
+        longest: characters after which the text is cut; None = not at all.
+    """
+    text = value if isinstance(value, str) else str(value)
+    rest = longest is not None and len(text) > longest
+    text = text[:longest]
+    if not text.isprintable():
+        text = "".join(_escaped(c) if _is_odd(c) else c for c in text)
+    return f"{text}..." if rest else text
+
+
+def _is_odd(character: str) -> bool:
+    return unicodedata.category(character) in UNPRINTABLE or character in DIRECTIONS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _one_line(message: object) -> str:
+    text = str(message)
+    half = LONGEST_MESSAGE // 2
+    if len(text) > LONGEST_VALUE:
+        text = QUOTED.sub(lambda quoted: f"'{_cut(quoted[1])}'", text)
+    if len(text) > LONGEST_MESSAGE:  # what was expected stands at the end
+        text = f"{text[:half]} ... {text[-half:]}"
+    return printable(text, None)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE + 3 else f"{text[:LONGEST_VALUE]}..."
+
 
 class LabelweaveError(ValueError):
     """Bad input: one line naming the place, what was found and what was expected.
 
-    The command line prints the message and exits with code 2, without a traceback.
+    The command line prints the message and exits with code 2, without a traceback. Found values
+    in quotes are cut to 80 characters, and what cannot be printed is escaped.
     """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_one_line(message))
 
 
 class WriteError(LabelweaveError):
@@ -24,9 +82,15 @@ class WriteError(LabelweaveError):
 class LabelweaveWarning(UserWarning):
     """Something that a user should know, in one line, and that stops nothing."""
 
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_one_line(message))
+
 
 class TrainingError(RuntimeError):
     """Training cannot go on, for example because a loss is no longer finite."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_one_line(message))
 
 
 class Stopped(Exception):  # noqa: N818 - no error
@@ -45,13 +109,13 @@ def in_place(place: object) -> Iterator[None]:
 def nearest(name: object, options: Iterable[object]) -> str:
     """Return ``"; did you mean 'x'?"`` for the option closest to `name`, or an empty string."""
     texts = {str(option).lower(): str(option) for option in options}
-    found = get_close_matches(str(name).lower(), list(texts), n=1, cutoff=0.5)
+    found = get_close_matches(str(name)[:LONGEST_VALUE].lower(), list(texts), n=1, cutoff=0.5)
     return f"; did you mean '{texts[found[0]]}'?" if found else ""
 
 
 def listing(options: Iterable[object], limit: int = 8) -> str:
     """Return ``"'a', 'b', 'c'"``, cut after `limit` names with the count of the rest."""
-    names = [f"'{option}'" for option in options]
+    names = [f"'{printable(option)}'" for option in options]
     rest = len(names) - limit
     return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
 

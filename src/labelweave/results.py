@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from labelweave._files import read_text, unreadable
 from labelweave._messages import Message
+from labelweave._parsing import parse_json
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 
 if TYPE_CHECKING:
@@ -466,12 +468,7 @@ class Results:
             LabelweaveError: no JSON, another format, or a key that is missing or of a wrong kind;
                 one line.
         """
-        try:
-            given = json.loads(text)
-        except ValueError:
-            raise LabelweaveError(
-                "results: found no JSON, expected the results of a study"
-            ) from None
+        given = parse_json(text, "results")
         if not isinstance(given, dict):
             raise LabelweaveError(
                 f"results: found {type(given).__name__}, expected a table with 'study', 'tasks', "
@@ -493,7 +490,7 @@ def read_results(folder: str | Path) -> Results:
     """
     path = Path(folder) / "results.json"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except NotADirectoryError:
         raise LabelweaveError(f"{folder}: a file, expected a study's results folder") from None
     except FileNotFoundError:
@@ -501,9 +498,7 @@ def read_results(folder: str | Path) -> Results:
             f"{path}: no such file, expected the results of a study ('labelweave run')"
         ) from None
     except OSError as error:
-        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise LabelweaveError(f"{path}: found no text in UTF-8, expected JSON") from None
+        raise unreadable(path, error) from None
     with in_place(path):
         return Results.from_json(text)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import Tensor, nn
 
-from labelweave._files import replacing
+from labelweave._files import LARGEST_TENSORS, check_regular, replacing
 from labelweave._progress import items_bar
 from labelweave._trust import MODULE, trusted_attribute
 from labelweave.data._image_files import ImageFormat, Pixels, content_key
@@ -412,6 +412,7 @@ def text_vectors(
             path = cache / f"{_key(block, encoder.name)}.npy"
             if not path.exists():
                 _save(path, _encode(block, encoder, bar))
+            check_regular(path, LARGEST_TENSORS)
             blocks.append(np.load(path, allow_pickle=False))
             bar.update(shown, completed=start + len(block))
     return np.concatenate(blocks)

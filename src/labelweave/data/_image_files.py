@@ -14,8 +14,10 @@ from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from labelweave._files import read_regular
 from labelweave._progress import items_bar
 from labelweave.data._row_store import FileIndex, RowStore
+from labelweave.errors import LabelweaveError, printable
 
 Mode = Literal["rgb", "grey"]
 Resizing = Literal["stretch", "crop", "pad"]
@@ -23,6 +25,7 @@ Pixels = NDArray[np.uint8]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".pgm", ".ppm")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # no other decoder of Pillow is let near a file
+LARGEST_FILE = 1 << 28  # bytes
 LARGEST = 100_000_000  # pixels; what claims more is a decompression bomb, or wants resizing first
 CHANNELS = {"rgb": 3, "grey": 1}
 
@@ -70,9 +73,11 @@ def read_bytes(path: str) -> bytes:
         UnreadableImageError: no such file, or it cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        return read_regular(path, LARGEST_FILE)
     except FileNotFoundError:
         raise UnreadableImageError("no such file") from None
+    except LabelweaveError as error:  # a pipe, a device, or too large
+        raise UnreadableImageError(str(error).removeprefix(f"{printable(path, None)}: ")) from None
     except OSError as error:
         raise UnreadableImageError(f"cannot be read ({error.strerror})") from None
 

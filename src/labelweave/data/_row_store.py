@@ -14,8 +14,9 @@ import pandas as pd
 from filelock import FileLock
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._files import replacing, write_text
-from labelweave.errors import LabelweaveError
+from labelweave._files import LARGEST_TENSORS, check_regular, read_regular, replacing, write_text
+from labelweave._parsing import read_json
+from labelweave.errors import LabelweaveError, WriteError
 
 KEY = 16  # bytes of a key, which is written as twice as many hexadecimal digits
 
@@ -45,7 +46,9 @@ class RowStore:
             folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 write_text(path, json.dumps(said))
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_json(path)
+        except WriteError:
+            raise
         except OSError as error:
             raise LabelweaveError(f"{folder}: cannot be written ({error.strerror})") from None
         except ValueError:
@@ -114,7 +117,7 @@ class RowStore:
 
     def _read_keys(self) -> None:
         try:
-            keys = (self.folder / "keys.bin").read_bytes()
+            keys = read_regular(self.folder / "keys.bin", LARGEST_TENSORS)
             whole = (self.folder / "rows.bin").stat().st_size // self.row_bytes
         except FileNotFoundError:
             return
@@ -206,6 +209,7 @@ class FileIndex:
 
 def _read(path: Path) -> dict[str, State]:
     try:
+        check_regular(path)
         frame = pd.read_parquet(path)
         columns = (frame[name].tolist() for name in ("size", "changed", "key"))
         return dict(zip(frame["path"], zip(*columns, strict=True), strict=True))

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave._files import read_text
 from labelweave.data._frozen_encoders import MiniLM, TextEncoder, text_vectors
 from labelweave.datasets._official import Case, read_idx
 from labelweave.datasets._writing import other_rows, rows_of, write_case
@@ -450,10 +451,7 @@ def _label_names(root: Path) -> list[str]:
 def _lines(path: Path) -> list[str]:
     if not path.is_file():
         raise LabelweaveError(f"{path}: no such file, expected the official layout of GoEmotions")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
+    text = read_text(path)
     # only this ends a line: the texts hold other characters that Python takes for line ends
     return [line.removesuffix("\r") for line in text.rstrip("\r\n").split("\n")]
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from labelweave._files import check_regular
 from labelweave._progress import items_bar
 from labelweave.datasets._official import (
     DataSet,
@@ -126,6 +127,7 @@ def _annotated(root: Path, part: str) -> Iterator[tuple[str, int]]:
 
 def _class(path: Path) -> int:
     try:
+        check_regular(path)
         value = np.load(path, allow_pickle=False)  # a number, or a text that is one
         code = int(str(value.item()))
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 import gzip
 import inspect
+import io
 import math
 import re
 import struct
@@ -16,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from labelweave._files import LARGEST_TENSORS, open_regular, read_regular, read_text, unreadable
 from labelweave._progress import items_bar
 from labelweave.errors import LabelweaveError, listing, nearest
 
@@ -51,14 +53,16 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         LabelweaveError: not a text file in UTF-8, or it cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
+        text = read_text(path)
     except OSError as error:
-        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
+        raise unreadable(path, error) from None
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
+
+
+def _opened(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", errors="replace")
 
 
 def wrong_line(path: Path, number: int, line: str, expected: str) -> LabelweaveError:
@@ -228,7 +232,7 @@ def counted_rows(path: Path, *, progress: bool = False) -> Iterator[tuple[int, l
     Raises:
         LabelweaveError: no number in line 1, or more or fewer rows than it says.
     """
-    with path.open(encoding="utf-8-sig", errors="replace") as file, items_bar(progress) as bar:
+    with _opened(path) as file, items_bar(progress) as bar:
         first = file.readline().strip()
         if not (first.isascii() and first.isdigit()):
             raise wrong_line(path, 1, first, "the number of rows that follow the column names")
@@ -279,7 +283,7 @@ def matrix(path: Path, rows: int, columns: int, what: str) -> NDArray[np.float64
         LabelweaveError: another shape, or something that is no number.
     """
     found: list[NDArray[np.float64]] = []
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             if fields := line.split():
                 try:
@@ -295,6 +299,7 @@ def matrix(path: Path, rows: int, columns: int, what: str) -> NDArray[np.float64
 
 
 UNSIGNED_BYTE = 0x08
+LARGEST_UNPACKED = 1 << 31  # bytes
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -307,10 +312,11 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         LabelweaveError: the file is no IDX file of unsigned bytes, or shorter or longer than its
             head says.
     """
-    data = path.read_bytes()
+    data = read_regular(path, LARGEST_TENSORS)
     if data[:2] == b"\x1f\x8b":
         try:
-            data = gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(LARGEST_UNPACKED)  # a small file may hold no end of zeros
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise LabelweaveError(f"{path}: damaged gzip file ({error})") from None
     if len(data) < 4 or data[:3] != bytes([0, 0, UNSIGNED_BYTE]) or len(data) < 4 + 4 * data[3]:

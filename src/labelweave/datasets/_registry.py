@@ -9,8 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from labelweave._parsing import parse_yaml
 from labelweave.data._frozen_encoders import is_installed
 from labelweave.datasets._official import Case, DataSet, Reader, described, joined_tasks
 from labelweave.datasets._writing import IMAGE_ENCODER, rows_of, write_case
@@ -352,7 +351,4 @@ def _pairs(flag: str, given: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _value(key: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise LabelweaveError(f"--option {key}: cannot be read as YAML: '{text}'") from None
+    return parse_yaml(text, f"--option {key}")

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from labelweave._files import LARGEST_TEXT, read_text, unreadable
 from labelweave._messages import languages
+from labelweave._parsing import parse_yaml
 from labelweave._validation import one_line
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import (
@@ -222,23 +223,15 @@ def read_study_file(path: str | Path) -> StudyConfig:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, LARGEST_TEXT)
     except IsADirectoryError:
         raise LabelweaveError(f"{path}: a folder, expected a study file (YAML)") from None
     except FileNotFoundError:
         others = sorted(other.name for other in path.parent.glob("*.y*ml"))
         raise LabelweaveError(f"{path}: no such study file{nearest(path.name, others)}") from None
-    except UnicodeDecodeError:
-        raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
     except OSError as error:
-        raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
-    try:
-        content = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or "a character that YAML does not know"
-        raise LabelweaveError(f"{path}: {line}cannot be read as YAML: {problem}") from None
+        raise unreadable(path, error) from None
+    content = parse_yaml(text, path)
     if not isinstance(content, dict):
         raise LabelweaveError(f"{path}: found no keys, expected a study (see 'labelweave init')")
     return parse_study(content, str(path))
@@ -258,18 +251,3 @@ def parse_study(content: Mapping[str, Any], place: str = "study") -> StudyConfig
         return StudyConfig.model_validate(content)
     except ValidationError as error:
         raise LabelweaveError(f"{place}: {one_line(error, StudyConfig)}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, with a key named twice in one section as an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for name, _ in node.value:
-            text = str(name.value)
-            if text in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key '{text}' appears twice", problem_mark=name.start_mark
-                )
-            seen.add(text)
-        return super().construct_mapping(node, deep)

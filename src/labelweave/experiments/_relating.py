@@ -7,7 +7,7 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from labelweave._files import make_folder, replacing
+from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
 from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
@@ -32,8 +32,9 @@ def _out_of_fold(path: Path, split: Split, config: StudyConfig) -> Predictions:
     """Return out-of-fold predictions, kept in a file."""
     if path.exists():
         try:
+            check_regular(path, LARGEST_TENSORS)
             return {name.removeprefix(TASK): p for name, p in load_file(path).items()}
-        except SafetensorError:  # damaged from outside: made anew
+        except (SafetensorError, OSError, ValueError):  # damaged from outside: made anew
             pass
     found = out_of_fold_predictions(split, config)
     make_folder(path.parent)

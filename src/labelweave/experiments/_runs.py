@@ -17,7 +17,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from safetensors.torch import save
 
-from labelweave._files import make_folder, replacing, unwritable, write_text
+from labelweave._files import (
+    LARGEST_TENSORS,
+    check_regular,
+    make_folder,
+    replacing,
+    unwritable,
+    write_text,
+)
+from labelweave._parsing import read_json_object
 from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._fit import fit, taught_scores
@@ -32,6 +40,10 @@ from labelweave.training import TrainingConfig
 from labelweave.training._loop import Watch
 
 RECORD, PREDICTIONS = "run.json", "predictions.safetensors"
+RECORDED: dict[str, type | tuple[type, ...]] = {
+    "seconds": (int, float), "parameters": int, "networks": int, "thresholds": dict,
+}  # fmt: skip
+WORDS = {"thresholds": "keys and values"}
 TASK = "task/"  # a prefix, so that a task may be called "rows"
 
 
@@ -66,9 +78,15 @@ class Run:
         """
         path = self.folder / RECORD
         try:
-            record: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            record = read_json_object(path)
         except (OSError, ValueError) as error:
             raise _damaged(path, error) from None
+        for key, kind in RECORDED.items():
+            if not isinstance(record.get(key), kind):
+                wanted = WORDS.get(key, "a number")
+                found = "nothing" if key not in record else f"'{record[key]}'"
+                reason = ValueError(f"key '{key}': found {found}, expected {wanted}")
+                raise _damaged(path, reason)
         return record
 
     def predictions(self) -> dict[str, NDArray[np.float32]]:
@@ -83,8 +101,9 @@ class Run:
     def _tensors(self) -> dict[str, NDArray[Any]]:
         path = self.folder / PREDICTIONS
         try:
+            check_regular(path, LARGEST_TENSORS)
             return load_file(path)
-        except (OSError, SafetensorError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise _damaged(path, error) from None
 
 

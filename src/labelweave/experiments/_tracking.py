@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from labelweave._files import read_text
 from labelweave.errors import LabelweaveError, LabelweaveWarning
 from labelweave.evaluation import evaluate
 from labelweave.experiments._config import StudyConfig
@@ -118,7 +119,7 @@ def _curve(folder: Path) -> dict[int, dict[str, float]]:
     curve: dict[int, dict[str, float]] = {}
     logs = folder.glob("training/network*/log.jsonl")
     for log in sorted(logs, key=lambda path: int(re.sub(r"\D", "", path.parent.name))):
-        for line in log.read_text(encoding="utf-8").splitlines():
+        for line in read_text(log).splitlines():
             record = json.loads(line)
             at = curve.setdefault(record["step"], {})
             at.setdefault("learning_rate", record["learning_rate"])

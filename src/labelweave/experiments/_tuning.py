@@ -15,7 +15,8 @@ import numpy as np
 import yaml
 from joblib import Parallel, delayed
 
-from labelweave._files import write_text
+from labelweave._files import LARGEST_TEXT, read_text, write_text
+from labelweave._parsing import parse_yaml
 from labelweave._progress import runs_bar
 from labelweave._search_space import Range
 from labelweave.errors import LabelweaveError, TrainingError
@@ -248,7 +249,7 @@ def write_tuning(results: Mapping[str, Any], study_file: Path, folder: Path) -> 
         The files.
     """
     tuned = study_file.with_name(f"{study_file.stem}.tuned{study_file.suffix}")
-    content = yaml.safe_load(study_file.read_text(encoding="utf-8-sig"))
+    content = parse_yaml(read_text(study_file, LARGEST_TEXT), study_file)
     content = with_settings(content, results["settings"]) | {"name": f"{results['study']}-tuned"}
     parse_study(content, str(tuned))
     head = (

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from labelweave._files import write_text
 from labelweave._messages import Message, plain
+from labelweave._parsing import read_json_object
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import main_metric
@@ -455,10 +456,10 @@ def _costs(
         output / COSTS_FILE,
     )
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = read_json_object(path)
         if kept["runs"] == made_of:
             return RunningCosts(**kept["costs"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     spec = config.method(method)
     needs = [spec.base, spec.teacher]

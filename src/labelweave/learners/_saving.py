@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from labelweave._files import replacing
+from labelweave._files import read_regular, replacing
 from labelweave._trust import VARIABLE
 from labelweave.errors import LabelweaveError, listing
 from labelweave.learners._fitting import Part, TaskModel
+
+LARGEST_MODELS = 1 << 32  # bytes
 
 TRUSTED = (
     "numpy.dtype",
@@ -77,7 +79,7 @@ def read_models(described: Mapping[str, Any], path: Path) -> dict[str, TaskModel
     from skops import io as skops
 
     try:
-        content = path.read_bytes()
+        content = read_regular(path, LARGEST_MODELS)
         unknown = skops.get_untrusted_types(data=content)
         refused = [name for name in unknown if name not in TRUSTED and not _package_trusted(name)]
         if refused:

@@ -5,11 +5,12 @@ A folder has ``config.json`` and, unless its network starts from random weights,
 """
 
 import hashlib
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from labelweave._files import LARGEST_TENSORS, LARGEST_TEXT, check_regular, open_regular
+from labelweave._parsing import read_json_object
 from labelweave.errors import LabelweaveError, listing, missing_package, nearest
 
 PREFIX = "hf:"
@@ -116,6 +117,7 @@ def content_of(paths: list[Path]) -> str:
 
 def _stamp(path: Path) -> tuple[int, int]:
     try:
+        check_regular(path, LARGEST_TENSORS)
         found = path.stat()
     except OSError as error:
         raise LabelweaveError(f"{path}: cannot be read ({error.strerror})") from None
@@ -125,7 +127,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=256)
 def _hash(path: str, size: int, changed: int) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    with Path(path).open("rb") as file:
+    with open_regular(path, LARGEST_TENSORS) as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -137,14 +139,9 @@ def _joined(parts: list[str]) -> str:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+        return read_json_object(path, largest=LARGEST_TEXT)
+    except (FileNotFoundError, NotADirectoryError):
         raise LabelweaveError(f"{path}: no such file, expected that of a model") from None
-    except (OSError, ValueError) as error:
-        raise LabelweaveError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(said, dict):
-        raise LabelweaveError(f"{path}: found {type(said).__name__}, expected keys and values")
-    return said
 
 
 def _packaged(name: str) -> str:

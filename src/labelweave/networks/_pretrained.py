@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from labelweave._files import LARGEST_TENSORS, check_regular
 from labelweave._shapes import Shape, Tokens
 from labelweave._trust import MODULE, trusted_attribute
 from labelweave.errors import LabelweaveError, listing, missing_package, nearest
@@ -79,6 +80,8 @@ def transformers_model(
         if not files:
             model: nn.Module = build._from_config(chosen, **pooler)
         else:
+            for file in files:
+                check_regular(file, LARGEST_TENSORS)
             weights = {key: value for file in files for key, value in load_file(file).items()}
             model, said = build.from_pretrained(
                 None, config=chosen, state_dict=weights, dtype=torch.float32,
@@ -416,6 +419,7 @@ def timm_model(
 def _load(name: str, model: nn.Module, path: Path) -> None:
     """Load weights; those of a head, which `model` has not, are left out."""
     try:
+        check_regular(path, LARGEST_TENSORS)
         found = load_file(path)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or " ".join(str(error).split())

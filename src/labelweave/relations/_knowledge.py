@@ -1,5 +1,6 @@
 """Relations written down by an expert: a CSV table, one row a class of the source task."""
 
+import io
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave._files import LARGEST, read_text
 from labelweave._messages import Message
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
@@ -32,11 +34,14 @@ def read_frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
         path = Path(table)
         place = path.name
         try:
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            text = io.StringIO(read_text(path, LARGEST))
+            frame = pd.read_csv(text, dtype=str, keep_default_na=False)
         except FileNotFoundError:
             raise LabelweaveError(f"{path}: no such file, expected a table of relations") from None
         except OSError as error:
             raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
+        except LabelweaveError:
+            raise
         except ValueError as error:
             raise LabelweaveError(f"{path}: cannot be read as CSV: {error}".strip()) from None
     if frame.shape[1] < 2 or frame.empty:

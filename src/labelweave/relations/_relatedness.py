@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from labelweave._files import make_folder, replacing
+from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
 from labelweave._messages import Message
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._estimation import Estimate
@@ -218,9 +218,10 @@ def load_relatedness(path: Path) -> Relatedness | None:
     if not path.exists():
         return None
     try:
+        check_regular(path, LARGEST_TENSORS)
         with safe_open(path, "numpy") as file:
             found = _read(json.loads(file.metadata()["relatedness"]), file.get_tensor)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found if isinstance(found, Relatedness) else None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from labelweave._files import write_text
+from labelweave._files import read_text, unreadable, write_text
 from labelweave.errors import LabelweaveError
 
 Metrics = Mapping[str, Mapping[str, float | None]]
@@ -106,13 +106,13 @@ class RunsFile:
         self.path = path
         self._lines: dict[str, str] = {}
         try:
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in read_text(path).splitlines():
                 self._lines[json.loads(line)["run"]] = line
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise LabelweaveError(f"{path}: cannot be read: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError):
+            raise unreadable(path, error) from None
+        except (ValueError, KeyError, TypeError, RecursionError):
             number = len(self._lines) + 1
             raise LabelweaveError(
                 f"{path}: line {number} is not a run, expected JSON with the key 'run'; remove the "

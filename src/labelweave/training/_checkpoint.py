@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from labelweave._files import make_folder, replacing
+from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
 from labelweave.errors import LabelweaveError, TrainingError
 
 
@@ -33,12 +33,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         LabelweaveError: the file is missing or damaged.
     """
     try:
+        check_regular(path, LARGEST_TENSORS)
         with safe_open(path, framework="pt") as file:
             state = json.loads((file.metadata() or {})["state"])
             return {name: file.get_tensor(name) for name in file.keys()}, state  # noqa: SIM118
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise LabelweaveError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except LabelweaveError:
+        raise
+    except (SafetensorError, RecursionError, KeyError, ValueError, OSError) as error:
         raise LabelweaveError(f"{path}: not a checkpoint of labelweave ({error})") from None
 
 
