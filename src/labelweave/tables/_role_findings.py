@@ -1,0 +1,133 @@
+"""Columns that are inputs but look like something else, and groups."""
+
+from collections.abc import Sequence
+
+from labelweave.tables._column_kinds import (
+    DATE,
+    LABEL_SIGNS,
+    LABEL_WORDS,
+    called,
+    distinct,
+    few_values,
+    grouping,
+    matching,
+    personal,
+    scattered,
+    unusable,
+)
+from labelweave.tables._findings import Finding, SourceTable, bare, is_number, some, yaml_line
+
+MOST_LABELS = 20
+
+
+def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> list[Finding]:
+    """Return inputs that look like labels, free text, identifiers, dates or personal data.
+
+    Args:
+        tables: the sources.
+        known: columns to pass over: media, and those that are found already.
+    """
+    found = []
+    for column in dict.fromkeys(c for t in tables for c in t.inputs if c not in known):
+        having = [t for t in tables if column in t.inputs]
+        parts = [t.sampled(column) for t in having]
+        place = f"column '{column}'" if len(having) > 1 else f"{having[0].name}, column '{column}'"
+        exclude = yaml_line("exclude", [column])
+        why = personal(column, parts)
+        if why is not None:
+            found.append(
+                Finding("warning", "personal_data", place, f"among the inputs; {why}", exclude)
+            )
+            continue
+        tied = grouping(column, parts)
+        if tied is not None:
+            if all(t.group is None for t in having):
+                found.append(
+                    Finding(
+                        "warning", "group_candidate", place,
+                        f"{tied}: rows that belong together may stand on both sides of a split",
+                        yaml_line("group", column),
+                    )
+                )  # fmt: skip
+            continue
+        reason = unusable(parts)
+        if reason is not None:
+            code = (
+                "dates" if reason == "dates" else "text_input" if "text" in reason else "identifier"
+            )
+            evidence = f"would enter as categories: {reason}" if code != "identifier" else reason
+            found.append(Finding("warning", code, place, evidence, exclude))
+            continue
+        labelled = _label_like(column, tables, having)
+        if labelled is not None:
+            found.append(
+                Finding(
+                    "warning", "label_like_input", place, f"is an input, but {labelled}",
+                    yaml_line("tasks", [{"name": column}]) + f"   # or {exclude}",
+                )
+            )  # fmt: skip
+    return found
+
+
+def _label_like(
+    column: str, tables: Sequence[SourceTable], having: Sequence[SourceTable]
+) -> str | None:
+    parts = [t.sampled(column) for t in having]
+    if not few_values(parts) or len(distinct(parts)) > MOST_LABELS:
+        return None
+    if called(column, LABEL_WORDS, LABEL_SIGNS):
+        return f"is called like a label ({some(sorted(distinct(parts)))})"
+    if len(tables) > len(having):
+        same = bare(column)
+        lacking = [t.name for t in tables if same not in map(bare, t.frame.columns)]
+        if lacking:
+            return (
+                f"is absent from {some(lacking)}, as labels are ({some(sorted(distinct(parts)))})"
+            )
+    gaps = sum(int(p.isna().sum()) for p in parts) / sum(len(p) for p in parts)
+    if scattered(parts, len(having)) and gaps >= 0.05 and not all(is_number(p) for p in parts):
+        return (
+            f"has gaps in {gaps:.0%} of the rows, as labels have ({some(sorted(distinct(parts)))})"
+        )
+    return None
+
+
+def group_findings(tables: Sequence[SourceTable]) -> list[Finding]:
+    """Return gaps in groups, groups of one row each, and candidates among the columns left out."""
+    found = []
+    for table in tables:
+        if table.group is None:
+            left = [c for c in table.frame.columns if c not in table.inputs]
+            for column in left:
+                part = table.sampled(column)
+                why = grouping(column, [part])
+                if why is not None and matching([part], DATE) < 0.5:
+                    found.append(
+                        Finding(
+                            "note", "group_candidate", f"{table.name}, column '{column}'",
+                            f"{why}: rows that belong together may stand on both sides of a split",
+                            yaml_line("group", column),
+                        )
+                    )  # fmt: skip
+            continue
+        rows, known = len(table.frame), table.known(table.group)
+        place = f"{table.name}, group '{table.group}'"
+        if known < rows:
+            found.append(
+                Finding(
+                    "warning", "group_gaps", place,
+                    f"{rows - known:,} of {rows:,} rows have no group; each is one by itself",
+                )
+            )  # fmt: skip
+        many = int(table.frame[table.group].nunique())
+        if 0 < many == known and rows > 1:
+            found.append(
+                Finding("note", "single_groups", place, "every group has one row; it ties nothing")
+            )
+        elif many == 1 and rows > 1 and len(tables) == 1:
+            found.append(
+                Finding(
+                    "serious", "one_group", place, "all rows are one group: no split is possible"
+                )
+            )
+    return found
