@@ -37,19 +37,42 @@ def init(
     typer.echo(f"Wrote {out}. Look it over, then: labelweave check {out}")
 
 
-def check(study: Annotated[Path, typer.Argument(help="The study file.")]) -> None:
-    """Check a study file and its data, and print how many labels each task has; train nothing.
+def check(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 1 where a finding is serious.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the findings as JSON only.")
+    ] = False,
+) -> None:
+    """Check a study file, and look for what is wrong with its data; train nothing.
 
-    **Example**
+    Prints how many labels each task has, then the findings: what looks wrong, where, the evidence,
+    and the line of the study file that mends it.
+
+    **Examples**
 
     - `labelweave check study.yaml`
+    - `labelweave check study.yaml --strict --json`
     """
-    from labelweave.experiments import Study
+    from labelweave.experiments import Inspection, finding_lines, read_study_file
 
-    described = Study.from_file(study).describe()
-    console = Console()
-    for line in [*described, "", f"Nothing wrong found. Next: labelweave run {study}"]:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    seen = Inspection(read_study_file(study), study.parent)
+    if as_json:
+        found = [finding.to_dict() for finding in seen.findings]
+        error = str(seen.error) if seen.error else None
+        typer.echo(json.dumps({"error": error, "findings": found}, indent=2, ensure_ascii=False))
+    else:
+        console = Console()
+        for line in [*seen.described, "", *finding_lines(seen.findings)]:
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if seen.error is not None:
+        raise seen.error
+    if not as_json:
+        typer.echo(f"{seen.verdict} Next: labelweave run {study}")
+    if strict and seen.serious:
+        raise typer.Exit(1)
 
 
 def schema(

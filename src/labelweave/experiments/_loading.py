@@ -234,15 +234,32 @@ class StudyData:
         return relations
 
 
-def load(config: StudyConfig, folder: Path) -> StudyData:
+def read_sources(config: StudyConfig, folder: Path) -> list[ReadSource]:
+    """Read the sources of a study as tables; paths are relative to `folder`.
+
+    Raises:
+        LabelweaveError: no source, or whatever is wrong with a file, in one line.
+    """
+    if not config.sources:
+        raise LabelweaveError("key 'sources': found none, expected at least one")
+    return [each for section in config.sources for each in _read(section, config.inputs, folder)]
+
+
+def load(
+    config: StudyConfig, folder: Path, sources: Sequence[ReadSource] | None = None
+) -> StudyData:
     """Read the tables of a study; paths are relative to `folder`.
+
+    Args:
+        config: the settings.
+        folder: what paths are relative to.
+        sources: the sources, where they are read already (`read_sources`).
 
     Raises:
         LabelweaveError: whatever is wrong with a table, in one line.
     """
-    if not config.sources:
-        raise LabelweaveError("key 'sources': found none, expected at least one")
-    sources = [each for section in config.sources for each in _read(section, config.inputs, folder)]
+    if sources is None:
+        sources = read_sources(config, folder)
     declared = config.tasks or brought_tasks(sources)
     if not declared:
         raise LabelweaveError("key 'tasks': found none, expected at least one")

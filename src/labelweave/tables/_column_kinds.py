@@ -36,10 +36,10 @@ LABEL_WORDS = (
 LABEL_SIGNS = ("判定", "結果", "不良", "等級", "合否", "分類", "结果", "缺陷")
 PERSONAL_WORDS = (
     "email", "mail", "phone", "telephone", "mobile", "address", "birthday", "birthdate", "dob",
-    "ssn", "passport", "surname", "firstname", "lastname", "fullname", "forename", "operator", "inspector",
-    "employee", "worker", "technician",
+    "ssn", "passport", "surname", "firstname", "lastname", "fullname", "forename", "operator",
+    "inspector", "employee", "worker", "technician",
 )  # fmt: skip
-PERSONAL_SIGNS = ("氏名", "名前", "住所", "電話", "生年月日", "作業者", "担当者", "検査員")
+PERSONAL_SIGNS = ("氏名", "住所", "電話", "生年月日", "作業者", "担当者", "検査員")
 
 
 def words(name: str) -> list[str]:

@@ -1,0 +1,197 @@
+"""What a study's data and settings would make worthless, found before any training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelweave.errors import LabelweaveError, listing
+from labelweave.evaluation._comparison import Spread
+from labelweave.experiments._checking import description
+from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._loading import ReadSource, brought_tasks, load, read_sources
+from labelweave.experiments._sections import SourceSection
+from labelweave.experiments._study import Study
+from labelweave.fitting._methods import BASELINE, METHODS
+from labelweave.fitting._split import Split
+from labelweave.tables import Finding, SourceTable, inspect_tables
+from labelweave.tables._findings import SEVERITIES, Severity, yaml_line
+from labelweave.tables._label_findings import label_columns
+from labelweave.tasks import Task, task_from_dict
+
+DIFFERING = 0.1  # share of test rows on which two methods are taken to differ
+LARGE = 0.1  # a difference that a study should be able to show
+HOPELESS = 0.3
+MANY_SEEDS = 5
+LARGEST_TEST = 0.4
+
+
+class Inspection:
+    """A study that is looked at.
+
+    Args:
+        config: the settings.
+        folder: the folder that paths in the settings are relative to.
+
+    Attributes:
+        findings: what is wrong, or may be, the serious first.
+        described: what a reader should see before training, as lines and tables to print.
+        error: what stops the study, or None.
+
+    Raises:
+        LabelweaveError: a file cannot be read.
+    """
+
+    def __init__(self, config: StudyConfig, folder: Path) -> None:
+        config = config.located(folder)
+        sources = read_sources(config, folder)
+        declared = config.tasks or brought_tasks(sources)
+        tasks = [task_from_dict(section.description()) for section in declared]
+        media = [part.column for part in config.inputs.media()]
+        found = inspect_tables(source_tables(sources, tasks), tasks, media)
+        self.error: LabelweaveError | None = None
+        self.described: list[Any] = []
+        try:
+            study = Study(config, folder, data=load(config, folder, sources))
+            splits = study.splits()
+            self.described = description(config, study.data.tasks, study.methods, splits)
+            found += [*test_findings(config, splits), *method_findings(study)]
+        except LabelweaveError as error:
+            self.error = error
+        self.findings = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+    @property
+    def serious(self) -> int:
+        """The number of serious findings."""
+        return sum(finding.severity == "serious" for finding in self.findings)
+
+    @property
+    def verdict(self) -> str:
+        """How many findings there are, in a sentence."""
+        many = {name: sum(f.severity == name for f in self.findings) for name in SEVERITIES}
+        parts = [
+            f"{n} {name}{'s' * (n > 1 and name != 'serious')}" for name, n in many.items() if n
+        ]
+        return f"Found: {', '.join(parts)}." if parts else "Nothing wrong found."
+
+
+def source_tables(sources: Sequence[ReadSource], tasks: Sequence[Task]) -> list[SourceTable]:
+    """Return the sources of a study as they are inspected, their inputs as the study has them."""
+    labels = label_columns(tasks)
+    found = []
+    for source in sources:
+        section = source.section
+        apart = {*labels, *section.exclude, section.group}
+        inputs = [
+            column
+            for column in source.table.columns
+            if (section.inputs == "rest" or column in section.inputs) and column not in apart
+        ]
+        found.append(SourceTable(section.called, source.table, tuple(inputs), section.group))
+    return found
+
+
+def test_findings(config: StudyConfig, splits: Sequence[Split]) -> list[Finding]:
+    """Return the tasks whose test labels are too few to show a difference between methods.
+
+    The smallest difference that would be found in 8 of 10 studies is computed as in the report,
+    for two methods that differ on one test row in ten, without a correction for several tests.
+    """
+    of_size: dict[int, list[str]] = {}
+    for task in splits[0].test.annotations.tasks:
+        sizes = [s.test.annotations.labelled(task.name).sum() for s in splits]
+        of_size.setdefault(round(float(np.mean(sizes))), []).append(task.name)
+    found = []
+    for labels, names in sorted(of_size.items()):
+        place = f"{'task' if len(names) == 1 else 'tasks'} {listing(names, 4)}"
+        seeds, level, share = len(splits), config.statistics.level, config.split.test
+        now = detectable(labels, seeds, level)
+        if now < LARGE:
+            continue
+        helps, paste = [], ""
+        more = 0
+        if labels and seeds < MANY_SEEDS and (then := detectable(labels, MANY_SEEDS, level)) < now:
+            helps.append(f"{MANY_SEEDS} seeds show {_points(then)}")
+            paste = yaml_line("seeds", MANY_SEEDS)
+        if isinstance(share, float) and share < LARGEST_TEST:
+            more = round(labels * LARGEST_TEST / share)
+        if more > labels:
+            then = detectable(more, max(seeds, MANY_SEEDS), level)
+            helps.append(f"with {more:,} test labels besides, {_points(then)}")
+            paste = paste or yaml_line("split", {"test": LARGEST_TEST})
+        text = (
+            f"with {seeds} {'seed' if seeds == 1 else 'seeds'} and {labels:,} test labels nothing "
+            f"under {_points(now)} can be shown"
+        )
+        severity: Severity = "serious" if now >= HOPELESS else "warning"
+        found.append(Finding(severity, "few_tests", place, "; ".join([text, *helps]), paste))
+    return found
+
+
+def detectable(labels: int, seeds: int, level: float) -> float:
+    """Return the smallest difference of two methods' accuracies that a study could show, to 1.
+
+    Args:
+        labels: test labels of a seed.
+        seeds: the number of seeds.
+        level: that of the intervals.
+    """
+    if labels * seeds < 2:
+        return 1.0
+    variance = DIFFERING / (labels * seeds)
+    spread = Spread(0.0, variance, variance, float(labels * seeds), seeds)
+    return min(1.0, spread.detectable(level, 1, labels * seeds))
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.0f} points"
+
+
+def method_findings(study: Study) -> list[Finding]:
+    """Return what keeps methods of a study from running, or from being of use."""
+    tasks, found = study.data.tasks, []
+    if len(tasks) == 1:
+        found.append(
+            Finding(
+                "warning", "one_task", "tasks",
+                f"only '{tasks[0].name}': nothing to join; methods for several tasks add nothing",
+            )
+        )  # fmt: skip
+    related = bool(study.data.known or study.data.counted)
+    if len(tasks) > 1 and not related:
+        absent = [
+            name
+            for name, method in METHODS.items()
+            if name not in study.methods
+            and name != BASELINE
+            and not method.on_request
+            and method.lacks(relations=False, hidden_labels=True) == "relations"
+        ]
+        if absent:
+            paste = yaml_line(
+                "relations", [{"source": tasks[0].name, "targets": [t.name for t in tasks[1:]]}]
+            )
+            both = study.data.collection.annotations.co_labelled().to_numpy()
+            shared = both[0, 1:].all() if len(both) > 1 else False
+            found.append(
+                Finding(
+                    "note", "no_relations", "relations",
+                    f"none given, so the methods {listing(absent)} are left out; an expert's table "
+                    "of the tasks would let them run",
+                    f"{paste}   # counts rows with both labels" if shared else "",
+                )
+            )  # fmt: skip
+    return found
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Return findings as lines to print: what and where, the evidence, and what to paste."""
+    lines: list[str] = []
+    for finding in findings:
+        lines.append(f"{finding.severity.upper():8} {finding.place}: {finding.evidence}")
+        if finding.paste:
+            own = finding.paste.partition(":")[0] in SourceSection.model_fields
+            where = "its source" if own else "the study"
+            lines.append(f"{'':8} paste in {where}:  {finding.paste}")
+    return lines

@@ -1,0 +1,138 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from command_line import CommandLine
+from hypothesis import given
+from hypothesis import strategies as st
+from study_example import tables, write_study
+
+from labelweave.experiments import Inspection, finding_lines, parse_study
+from labelweave.experiments._inspecting import detectable
+from labelweave.tables import Finding
+
+
+def changed(folder: Path, **columns: Any) -> Path:
+    """Write the example study of three seeds, with columns added to its second table."""
+    path = write_study(folder, seeds=5, split={"test": 0.4})
+    table = pd.read_csv(folder / "b.csv")
+    table.assign(**columns).to_csv(folder / "b.csv", index=False)
+    return path
+
+
+def test_a_study_without_a_fault_gives_its_description_only(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    answer = cli("check", changed(tmp_path), "--strict")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1].startswith("Nothing wrong found. Next: labelweave run ")
+
+
+def test_a_serious_finding_ends_a_strict_check_with_1(tmp_path: Path, cli: CommandLine) -> None:
+    code = tables()[1]["round"].map({1: "A", 0: "B"}).to_list()
+    path = changed(tmp_path, code=code)
+    expected = [
+        "SERIOUS  column 'code', task 'form', label 'round': agrees with the label in 120 of 120 "
+        "rows: a copy under another name",
+        "         paste in its source:  exclude: [code]",
+        f"Found: 1 serious. Next: labelweave run {path}",
+    ]
+    for options, exit_code in (([], 0), (["--strict"], 1)):
+        answer = cli("check", path, *options)
+        assert (answer.code, answer.err) == (exit_code, "")
+        assert answer.out.splitlines()[-3:] == expected
+    answer = cli("check", path, "--json", "--strict")
+    assert answer.code == 1
+    assert json.loads(answer.out) == {
+        "error": None,
+        "findings": [
+            {
+                "severity": "serious", "code": "gives_away",
+                "place": "column 'code', task 'form', label 'round'",
+                "evidence": "agrees with the label in 120 of 120 rows: a copy under another name",
+                "paste": "exclude: [code]",
+            }
+        ],
+    }  # fmt: skip
+
+
+def test_findings_are_printed_before_what_stops_the_study(tmp_path: Path, cli: CommandLine) -> None:
+    path = changed(tmp_path, kind="bolt")
+    a = pd.read_csv(tmp_path / "a.csv").assign(kind="bolt")
+    a.to_csv(tmp_path / "a.csv", index=False)
+    answer = cli("check", path)
+    assert answer.code == 2
+    assert answer.out.split() == ["SERIOUS", "task", "'kind':", "all", "240", "labels", "are", "'bolt'"]
+    assert answer.err == (
+        "labelweave: column 'kind': found 'bolt', expected at least two classes\n"
+    )
+    answer = cli("check", path, "--json")
+    content = json.loads(answer.out)
+    assert content["error"] == "column 'kind': found 'bolt', expected at least two classes"
+    assert [each["code"] for each in content["findings"]] == ["one_class"]
+
+
+def test_too_few_test_labels_are_found_with_what_would_help(tmp_path: Path) -> None:
+    path = write_study(tmp_path, seeds=2, split={"test": 0.1})
+    seen = Inspection(parse_study(json_of(path)), tmp_path)
+    few = [found for found in seen.findings if found.code == "few_tests"]
+    assert few[0] == Finding(
+        "serious", "few_tests", "task 'form'",
+        "with 2 seeds and 12 test labels nothing under 100 points can be shown; 5 seeds show 17 "
+        "points; with 48 test labels besides, 8 points",
+        "seeds: 5",
+    )  # fmt: skip
+
+
+def test_one_task_and_no_relations_are_found(tmp_path: Path) -> None:
+    path = write_study(tmp_path, relations=None, methods=None, seeds=5, split={"test": 0.4})
+    seen = Inspection(parse_study(json_of(path)), tmp_path)
+    (finding,) = seen.findings
+    assert (finding.severity, finding.code) == ("note", "no_relations")
+    assert "'full'" in finding.evidence
+    assert finding.paste == (
+        "relations: [{source: kind, targets: [form]}]   # counts rows with both labels"
+    )
+    assert seen.verdict == "Found: 1 note."
+    path = write_study(
+        tmp_path, tasks=[{"name": "kind"}], relations=None, methods=None, seeds=5,
+        split={"test": 0.4}, sources=[{"path": "a.csv"}],
+    )  # fmt: skip
+    seen = Inspection(parse_study(json_of(path)), tmp_path)
+    assert [each.code for each in seen.findings] == ["one_task"]
+    assert seen.serious == 0
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+@given(st.integers(2, 5000), st.integers(1, 12))
+def test_more_labels_show_smaller_differences(labels: int, seeds: int) -> None:
+    assert 0 < detectable(labels + 10, seeds, 0.95) <= detectable(labels, seeds, 0.95) <= 1
+
+
+def test_the_smallest_difference_is_what_a_test_of_known_power_finds() -> None:
+    # many seeds of many rows: the normal approximation, (1.96 + 0.84) standard errors
+    standard_error = (0.1 / (1000 * 200)) ** 0.5
+    assert detectable(1000, 200, 0.95) == pytest.approx(2.80 * standard_error, rel=0.02)
+    assert detectable(1, 1, 0.95) == 1
+
+
+def test_lines_name_where_to_paste() -> None:
+    given = [
+        Finding("warning", "x", "a", "seen", "group: lot"),
+        Finding("note", "y", "tasks", "seen", "seeds: 5"),
+        Finding("note", "z", "tasks", "seen"),
+    ]
+    assert finding_lines(given) == [
+        "WARNING  a: seen",
+        "         paste in its source:  group: lot",
+        "NOTE     tasks: seen",
+        "         paste in the study:  seeds: 5",
+        "NOTE     tasks: seen",
+    ]
