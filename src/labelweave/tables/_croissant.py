@@ -1,4 +1,4 @@
-"""Croissant: what a data set's description (JSON-LD) says of its files, columns and licence.
+"""Croissant: the files, columns and licence in a data set's description (JSON-LD).
 
 https://docs.mlcommons.org/croissant/docs/croissant-spec.html, version 1.0 and later. The files are
 read where they lie next to the description; nothing is downloaded.
@@ -45,7 +45,7 @@ class Description:
 
 
 def read_croissant(path: Path) -> Description:
-    """Return what a description says of files with columns (CSV, TSV, Parquet, ...).
+    """Return the files with columns (CSV, TSV, Parquet, ...) that a description names.
 
     Raises:
         LabelweaveError: no description in Croissant, a path that leaves its folder, or no field

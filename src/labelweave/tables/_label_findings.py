@@ -165,13 +165,13 @@ def giveaways(
             if both.sum() < FEWEST:
                 continue
             place = f"column '{name}', task '{labels[column].name}'"
-            told = _copied(codes[both], len(uniques), label[both], names)
-            if not told and is_number(values):
-                told = _separating(np.asarray(values, np.float64)[both], label[both], names)
-            if not told and text:
-                told = _named(values[both], label[both], names, column, labels[column])
-            if told:
-                severity, evidence = told
+            clue = _copied(codes[both], len(uniques), label[both], names)
+            if not clue and is_number(values):
+                clue = _separating(np.asarray(values, np.float64)[both], label[both], names)
+            if not clue and text:
+                clue = _named(values[both], label[both], names, column, labels[column])
+            if clue:
+                severity, evidence = clue
                 place = place if labels[column].name == column else f"{place}, label '{column}'"
                 paste = yaml_line("exclude", [name])
                 finding = Finding(severity, "gives_away", place, evidence, paste)
@@ -189,13 +189,13 @@ def _switched(
     return lookup[codes], ["no", "yes"]
 
 
-Told = tuple[Severity, str] | None
+Clue = tuple[Severity, str] | None
 
 
 def _copied(
     values: NDArray[np.int64], many: int, label: NDArray[np.int64], names: Sequence[str]
-) -> Told:
-    """Tell whether each value stands for one class: a copy of the label, or what it is made of."""
+) -> Clue:
+    """Find out whether each value stands for one class, as in a copy of the label."""
     present = np.unique(values)
     if not 2 <= len(present) <= MOST_VALUES:
         return None
@@ -227,8 +227,8 @@ def _copied(
 
 def _separating(
     values: NDArray[np.float64], label: NDArray[np.int64], names: Sequence[str]
-) -> Told:
-    """Tell whether a threshold on a number separates two classes without an error."""
+) -> Clue:
+    """Find out whether a threshold on a number separates two classes without an error."""
     sizes = np.bincount(label, minlength=len(names))
     classes = np.flatnonzero(sizes)
     if len(classes) != 2 or sizes[classes].min() < 10:
@@ -253,8 +253,8 @@ def _named(
     names: Sequence[str],
     column: str,
     task: Task,
-) -> Told:
-    """Tell whether a text names the class, or holds a word that gives it away."""
+) -> Clue:
+    """Find out whether a text names the class, or holds a word that gives it away."""
     rows = np.linspace(0, len(values) - 1, min(len(values), TEXTS)).astype(np.int64)
     texts = [plain(str(value)) for value in values.iloc[rows]]
     label = label[rows]

@@ -33,7 +33,7 @@ PUBLIC = {
         cohens_h compare evaluate holm main_metric metric_names recommend reliability
         summarise verdict""",
     "labelweave.experiments": """
-        Study StudyConfig parse_study read_study_file run_ablation tune write_tuning""",
+        Inspection Study StudyConfig parse_study read_study_file run_ablation tune write_tuning""",
     "labelweave.fitting": """
         FitConfig METHODS Method Predictor Rows Split find_method find_relatedness fit
         load_model make_training_split with_relations""",
@@ -62,7 +62,9 @@ PUBLIC = {
         BlindSpot Cell Cells ControlAhead Failure Finding Joining KeyFigure LabelCounts
         LossTerms MethodCosts Outcome Recommendation Results RunFacts RunningCosts TaskFacts
         Word read_results""",
-    "labelweave.tables": "infer_tasks read_annotations read_folder read_table table_source",
+    "labelweave.tables": """
+        DataFinding SourceTable infer_tasks inspect_tables read_annotations read_folder
+        read_table table_source""",
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
