@@ -56,7 +56,8 @@ def check(
     - `labelweave check study.yaml`
     - `labelweave check study.yaml --strict --json`
     """
-    from labelweave.experiments import Inspection, finding_lines, read_study_file
+    from labelweave.experiments import Inspection, read_study_file
+    from labelweave.experiments._inspecting import finding_lines
 
     seen = Inspection(read_study_file(study), study.parent)
     if as_json:

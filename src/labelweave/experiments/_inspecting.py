@@ -15,7 +15,7 @@ from labelweave.experiments._sections import SourceSection
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, METHODS
 from labelweave.fitting._split import Split
-from labelweave.tables import Finding, SourceTable, inspect_tables
+from labelweave.tables import DataFinding, SourceTable, inspect_tables
 from labelweave.tables._findings import SEVERITIES, Severity, yaml_line
 from labelweave.tables._label_findings import label_columns
 from labelweave.tasks import Task, task_from_dict
@@ -92,7 +92,7 @@ def source_tables(sources: Sequence[ReadSource], tasks: Sequence[Task]) -> list[
     return found
 
 
-def test_findings(config: StudyConfig, splits: Sequence[Split]) -> list[Finding]:
+def test_findings(config: StudyConfig, splits: Sequence[Split]) -> list[DataFinding]:
     """Return the tasks whose test labels are too few to show a difference between methods.
 
     The smallest difference that would be found in 8 of 10 studies is computed as in the report,
@@ -125,7 +125,7 @@ def test_findings(config: StudyConfig, splits: Sequence[Split]) -> list[Finding]
             f"under {_points(now)} can be shown"
         )
         severity: Severity = "serious" if now >= HOPELESS else "warning"
-        found.append(Finding(severity, "few_tests", place, "; ".join([text, *helps]), paste))
+        found.append(DataFinding(severity, "few_tests", place, "; ".join([text, *helps]), paste))
     return found
 
 
@@ -148,12 +148,12 @@ def _points(share: float) -> str:
     return f"{100 * share:.0f} points"
 
 
-def method_findings(study: Study) -> list[Finding]:
+def method_findings(study: Study) -> list[DataFinding]:
     """Return what keeps methods of a study from running, or from being of use."""
     tasks, found = study.data.tasks, []
     if len(tasks) == 1:
         found.append(
-            Finding(
+            DataFinding(
                 "warning", "one_task", "tasks",
                 f"only '{tasks[0].name}': nothing to join; methods for several tasks add nothing",
             )
@@ -175,7 +175,7 @@ def method_findings(study: Study) -> list[Finding]:
             both = study.data.collection.annotations.co_labelled().to_numpy()
             shared = both[0, 1:].all() if len(both) > 1 else False
             found.append(
-                Finding(
+                DataFinding(
                     "note", "no_relations", "relations",
                     f"none given, so the methods {listing(absent)} are left out; an expert's table "
                     "of the tasks would let them run",
@@ -185,7 +185,7 @@ def method_findings(study: Study) -> list[Finding]:
     return found
 
 
-def finding_lines(findings: Sequence[Finding]) -> list[str]:
+def finding_lines(findings: Sequence[DataFinding]) -> list[str]:
     """Return findings as lines to print: what and where, the evidence, and what to paste."""
     lines: list[str] = []
     for finding in findings:

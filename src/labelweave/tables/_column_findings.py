@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.tables._findings import (
-    Finding,
+    DataFinding,
     SourceTable,
     bare,
     counts,
@@ -29,7 +29,7 @@ FACTORS = {
 }  # fmt: skip
 
 
-def unlike_columns(tables: Sequence[SourceTable]) -> list[Finding]:
+def unlike_columns(tables: Sequence[SourceTable]) -> list[DataFinding]:
     """Return sources that share no input column, and columns that differ in spelling only."""
     if len(tables) < 2:
         return []
@@ -39,7 +39,7 @@ def unlike_columns(tables: Sequence[SourceTable]) -> list[Finding]:
         renamed = _renamed(table, tables)
         if not others & set(table.inputs):
             found.append(
-                Finding(
+                DataFinding(
                     "serious",
                     "no_shared_inputs",
                     table.name,
@@ -51,7 +51,7 @@ def unlike_columns(tables: Sequence[SourceTable]) -> list[Finding]:
         elif renamed:
             pairs = ", ".join(f"'{a}' is '{b}' elsewhere" for a, b in list(renamed.items())[:4])
             found.append(
-                Finding(
+                DataFinding(
                     "warning", "similar_columns", table.name, pairs, yaml_line("rename", renamed)
                 )
             )
@@ -79,7 +79,9 @@ def _renamed(table: SourceTable, tables: Sequence[SourceTable]) -> dict[str, str
     return {a: b for a, b in renamed.items() if list(renamed.values()).count(b) == 1}
 
 
-def unlike_categories(tables: Sequence[SourceTable], media: Sequence[str] = ()) -> list[Finding]:
+def unlike_categories(
+    tables: Sequence[SourceTable], media: Sequence[str] = ()
+) -> list[DataFinding]:
     """Return categories of inputs that differ in spelling only, and columns that share none."""
     found = []
     for column in _inputs(tables):
@@ -94,11 +96,9 @@ def unlike_categories(tables: Sequence[SourceTable], media: Sequence[str] = ()) 
                 word: right for word, (right, _) in spelled_apart(by_source).items() if word in own
             }
             if wrong:
-                pairs = ", ".join(
-                    f"'{a}' ({own[a]:,}) and '{b}'" for a, b in list(wrong.items())[:4]
-                )
+                pairs = ", ".join(f"'{a}' ({own[a]:,}) and '{b}'" for a, b in [*wrong.items()][:4])
                 found.append(
-                    Finding(
+                    DataFinding(
                         "warning", "similar_categories", f"{name}, column '{column}'",
                         f"categories that are likely one: {pairs}",
                         yaml_line("map", {column: wrong}),
@@ -109,7 +109,7 @@ def unlike_categories(tables: Sequence[SourceTable], media: Sequence[str] = ()) 
             others = {word for other, each in filled.items() if other != name for word in each}
             if others and not {plain(word) for word in others} & {plain(word) for word in own}:
                 found.append(
-                    Finding(
+                    DataFinding(
                         "note", "other_categories", f"{name}, column '{column}'",
                         f"none in common: {some(sorted(own))} here, "
                         f"{some(sorted(others))} elsewhere",
@@ -125,7 +125,7 @@ class _Seen(NamedTuple):
     rows: int
 
 
-def unlike_numbers(tables: Sequence[SourceTable]) -> list[Finding]:
+def unlike_numbers(tables: Sequence[SourceTable]) -> list[DataFinding]:
     """Return columns of numbers that are in other units, or hardly overlap, in one source.
 
     The source with the most rows among those that agree with the most others is the reference.
@@ -147,14 +147,14 @@ def unlike_numbers(tables: Sequence[SourceTable]) -> list[Finding]:
             )
             if factor is not None:
                 found.append(
-                    Finding(
+                    DataFinding(
                         "serious", "units", place, f"{medians}: {factor}, likely another unit",
                         yaml_line("exclude", [column]) + "   # or convert the column in the file",
                     )
                 )  # fmt: skip
             elif not _overlap(other, reference):
                 found.append(
-                    Finding(
+                    DataFinding(
                         "warning", "distribution", place, f"{medians}; the ranges do not overlap"
                     )
                 )

@@ -23,7 +23,7 @@ RARE = 0.1  # of the other word's rows: more often than that, it is a word
 
 
 @dataclass(frozen=True)
-class Finding:
+class DataFinding:
     """One thing that is wrong with the data of a study, or may be.
 
     Attributes:

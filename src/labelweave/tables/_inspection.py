@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from labelweave.tables._column_findings import unlike_categories, unlike_columns, unlike_numbers
-from labelweave.tables._findings import SEVERITIES, Finding, SourceTable
+from labelweave.tables._findings import SEVERITIES, DataFinding, SourceTable
 from labelweave.tables._label_findings import class_findings, giveaways
 from labelweave.tables._role_findings import group_findings, role_findings
 from labelweave.tasks import Task
@@ -11,7 +11,7 @@ from labelweave.tasks import Task
 
 def inspect_tables(
     tables: Sequence[SourceTable], tasks: Sequence[Task], media: Sequence[str] = ()
-) -> list[Finding]:
+) -> list[DataFinding]:
     """Return what is wrong with tables and their labels, or may be, the serious first.
 
     Names, spellings and gaps are looked at in all rows; values of numbers and texts in up to

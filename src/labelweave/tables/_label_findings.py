@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from labelweave.tables._findings import (
-    Finding,
+    DataFinding,
     Severity,
     SourceTable,
     counts,
@@ -40,7 +40,7 @@ def label_columns(tasks: Sequence[Task]) -> dict[str, Task]:
     return found
 
 
-def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list[Finding]:
+def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list[DataFinding]:
     """Return classes that are likely one, and labels that say the same of every row."""
     found = []
     for column, task in label_columns(tasks).items():
@@ -53,7 +53,7 @@ def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list
             if len(total) == 1:
                 (only,) = total
                 found.append(
-                    Finding(
+                    DataFinding(
                         "serious", "one_class", f"task '{task.name}'",
                         f"all {total[only]:,} labels are '{printable(only)}'",
                     )
@@ -62,7 +62,7 @@ def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list
             rare = [name for name, size in total.items() if size < 2 and name not in apart]
             if rare and len(total) > 1:
                 found.append(
-                    Finding(
+                    DataFinding(
                         "warning", "rare_class", f"task '{task.name}'",
                         f"classes with one label, too few to learn and to test: {some(rare)}",
                     )
@@ -71,12 +71,14 @@ def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list
             found += _switches(column, task, total)
         if not total and by_source:
             found.append(
-                Finding("serious", "no_labels", f"column '{column}'", "no row has a label of it")
+                DataFinding(
+                    "serious", "no_labels", f"column '{column}'", "no row has a label of it"
+                )
             )
     return found
 
 
-def _spellings(column: str, by_source: dict[str, dict[str, int]]) -> list[Finding]:
+def _spellings(column: str, by_source: dict[str, dict[str, int]]) -> list[DataFinding]:
     apart = spelled_apart(by_source)
     found = []
     for name, own in by_source.items():
@@ -90,7 +92,7 @@ def _spellings(column: str, by_source: dict[str, dict[str, int]]) -> list[Findin
                     for a, b in list(pairs.items())[:4]
                 )
                 found.append(
-                    Finding(
+                    DataFinding(
                         "serious" if sure else "warning", "similar_classes",
                         f"{name}, column '{column}'", f"classes that differ by {how}: {listed}",
                         yaml_line("map", {column: pairs}),
@@ -99,7 +101,7 @@ def _spellings(column: str, by_source: dict[str, dict[str, int]]) -> list[Findin
     return found
 
 
-def _switches(column: str, task: Multilabel, total: Counter[str]) -> list[Finding]:
+def _switches(column: str, task: Multilabel, total: Counter[str]) -> list[DataFinding]:
     on, off = task.words()
     size = {
         "yes": sum(n for word, n in total.items() if word.lower() in on),
@@ -110,7 +112,7 @@ def _switches(column: str, task: Multilabel, total: Counter[str]) -> list[Findin
             what = "only_positives" if absent == "no" else "only_negatives"
             help_ = "; a row that is not marked reads as missing" if absent == "no" else ""
             return [
-                Finding(
+                DataFinding(
                     "serious", what, f"task '{task.name}', column '{column}'",
                     f"all {size[other]:,} labels are {other}{help_}",
                 )
@@ -142,7 +144,7 @@ class _Pool:
 
 def giveaways(
     tables: Sequence[SourceTable], tasks: Sequence[Task], media: Sequence[str] = ()
-) -> dict[str, list[Finding]]:
+) -> dict[str, list[DataFinding]]:
     """Return by input what gives an answer away: a copy of a label, a text that names it."""
     labels = label_columns(tasks)
     inputs = list(dict.fromkeys(c for t in tables for c in t.inputs if c not in media))
@@ -155,7 +157,7 @@ def giveaways(
             if not isinstance(task, Multiclass):
                 codes, names = _switched(codes, names, task)
             known[column] = (codes, names)
-    found: dict[str, list[Finding]] = {}
+    found: dict[str, list[DataFinding]] = {}
     for name in inputs:
         values = pool(name)
         codes, uniques = factorize(values)
@@ -174,7 +176,7 @@ def giveaways(
                 severity, evidence = clue
                 place = place if labels[column].name == column else f"{place}, label '{column}'"
                 paste = yaml_line("exclude", [name])
-                finding = Finding(severity, "gives_away", place, evidence, paste)
+                finding = DataFinding(severity, "gives_away", place, evidence, paste)
                 found.setdefault(name, []).append(finding)
     return found
 

@@ -15,12 +15,12 @@ from labelweave.tables._column_kinds import (
     scattered,
     unusable,
 )
-from labelweave.tables._findings import Finding, SourceTable, bare, is_number, some, yaml_line
+from labelweave.tables._findings import DataFinding, SourceTable, bare, is_number, some, yaml_line
 
 MOST_LABELS = 20
 
 
-def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> list[Finding]:
+def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> list[DataFinding]:
     """Return inputs that look like labels, free text, identifiers, dates or personal data.
 
     Args:
@@ -36,14 +36,14 @@ def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> l
         why = personal(column, parts)
         if why is not None:
             found.append(
-                Finding("warning", "personal_data", place, f"among the inputs; {why}", exclude)
+                DataFinding("warning", "personal_data", place, f"among the inputs; {why}", exclude)
             )
             continue
         tied = grouping(column, parts)
         if tied is not None:
             if all(t.group is None for t in having):
                 found.append(
-                    Finding(
+                    DataFinding(
                         "warning", "group_candidate", place,
                         f"{tied}: rows that belong together may stand on both sides of a split",
                         yaml_line("group", column),
@@ -56,12 +56,12 @@ def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> l
                 "dates" if reason == "dates" else "text_input" if "text" in reason else "identifier"
             )
             evidence = f"would enter as categories: {reason}" if code != "identifier" else reason
-            found.append(Finding("warning", code, place, evidence, exclude))
+            found.append(DataFinding("warning", code, place, evidence, exclude))
             continue
         labelled = _label_like(column, tables, having)
         if labelled is not None:
             found.append(
-                Finding(
+                DataFinding(
                     "warning", "label_like_input", place, f"is an input, but {labelled}",
                     yaml_line("tasks", [{"name": column}]) + f"   # or {exclude}",
                 )
@@ -92,7 +92,7 @@ def _label_like(
     return None
 
 
-def group_findings(tables: Sequence[SourceTable]) -> list[Finding]:
+def group_findings(tables: Sequence[SourceTable]) -> list[DataFinding]:
     """Return gaps in groups, groups of one row each, and candidates among the columns left out."""
     found = []
     for table in tables:
@@ -103,7 +103,7 @@ def group_findings(tables: Sequence[SourceTable]) -> list[Finding]:
                 why = grouping(column, [part])
                 if why is not None and matching([part], DATE) < 0.5:
                     found.append(
-                        Finding(
+                        DataFinding(
                             "note", "group_candidate", f"{table.name}, column '{column}'",
                             f"{why}: rows that belong together may stand on both sides of a split",
                             yaml_line("group", column),
@@ -114,7 +114,7 @@ def group_findings(tables: Sequence[SourceTable]) -> list[Finding]:
         place = f"{table.name}, group '{table.group}'"
         if known < rows:
             found.append(
-                Finding(
+                DataFinding(
                     "warning", "group_gaps", place,
                     f"{rows - known:,} of {rows:,} rows have no group; each is one by itself",
                 )
@@ -122,12 +122,14 @@ def group_findings(tables: Sequence[SourceTable]) -> list[Finding]:
         many = int(table.frame[table.group].nunique())
         if 0 < many == known and rows > 1:
             found.append(
-                Finding("note", "single_groups", place, "every group has one row; it ties nothing")
+                DataFinding(
+                    "note", "single_groups", place, "every group has one row; it ties nothing"
+                )
             )
         elif many == 1 and rows > 1 and len(tables) == 1:
             found.append(
-                Finding(
-                    "serious", "one_group", place, "all rows are one group: no split is possible"
+                DataFinding(
+                    "serious", "one_group", place, "all rows are one group: no split exists"
                 )
             )
     return found

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_example import tables, write_study
 
-from labelweave.experiments import Inspection, finding_lines, parse_study
-from labelweave.experiments._inspecting import detectable
-from labelweave.tables import Finding
+from labelweave.experiments import Inspection, parse_study
+from labelweave.experiments._inspecting import detectable, finding_lines
+from labelweave.tables import DataFinding
 
 
 def changed(folder: Path, **columns: Any) -> Path:
@@ -79,7 +79,7 @@ def test_too_few_test_labels_are_found_with_what_would_help(tmp_path: Path) -> N
     path = write_study(tmp_path, seeds=2, split={"test": 0.1})
     seen = Inspection(parse_study(json_of(path)), tmp_path)
     few = [found for found in seen.findings if found.code == "few_tests"]
-    assert few[0] == Finding(
+    assert few[0] == DataFinding(
         "serious", "few_tests", "task 'form'",
         "with 2 seeds and 12 test labels nothing under 100 points can be shown; 5 seeds show 17 "
         "points; with 48 test labels besides, 8 points",
@@ -125,9 +125,9 @@ def test_the_smallest_difference_is_what_a_test_of_known_power_finds() -> None:
 
 def test_lines_name_where_to_paste() -> None:
     given = [
-        Finding("warning", "x", "a", "seen", "group: lot"),
-        Finding("note", "y", "tasks", "seen", "seeds: 5"),
-        Finding("note", "z", "tasks", "seen"),
+        DataFinding("warning", "x", "a", "seen", "group: lot"),
+        DataFinding("note", "y", "tasks", "seen", "seeds: 5"),
+        DataFinding("note", "z", "tasks", "seen"),
     ]
     assert finding_lines(given) == [
         "WARNING  a: seen",

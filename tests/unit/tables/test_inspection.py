@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets
 
-from labelweave.tables import Finding, SourceTable, inspect_tables
+from labelweave.tables import DataFinding, SourceTable, inspect_tables
 from labelweave.tables._column_kinds import called, grouping, personal
 from labelweave.tables._findings import evenly, mistyped, near_pairs, plain, spelled_apart
 from labelweave.tasks import Binary, Multiclass, Task
@@ -51,7 +51,7 @@ def tables(change: Callable[[pd.DataFrame], Any] | None = None) -> list[SourceTa
 
 def found(
     change: Callable[[pd.DataFrame], Any] | None = None, tasks: Sequence[Task] = TASKS
-) -> list[Finding]:
+) -> list[DataFinding]:
     return inspect_tables(tables(change), tasks)
 
 
@@ -97,10 +97,10 @@ def remark(frame: pd.DataFrame) -> list[str]:
 
 
 CODES = {"minor": "A", "major": "B", "critical": "C"}
-CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
+CASES: list[tuple[Callable[[pd.DataFrame], Any], DataFinding]] = [
     (
         rename({"torque": "drehmoment", "pressure": "druck", "tool": "werkzeug"}),
-        Finding(
+        DataFinding(
             "serious", "no_shared_inputs", "a",
             "shares no input column with the other sources: 'torque', 'pressure', 'tool' here, "
             "'drehmoment', 'druck', 'werkzeug' there; nothing that is learnt of one helps the "
@@ -109,14 +109,14 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         rename({"torque": "Torque "}),
-        Finding(
+        DataFinding(
             "warning", "similar_columns", "b", "'Torque ' is 'torque' elsewhere",
             "rename: {'Torque ': torque}",
         ),
     ),
     (
         put("severity", 3, "Critical "),
-        Finding(
+        DataFinding(
             "serious", "similar_classes", "b, column 'severity'",
             "classes that differ by case, blanks or Unicode form: 'Critical ' (1) and 'critical'",
             "map: {severity: {'Critical ': critical}}",
@@ -124,7 +124,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         put("severity", 3, "critcal"),
-        Finding(
+        DataFinding(
             "warning", "similar_classes", "b, column 'severity'",
             "classes that differ by one letter: 'critcal' (1) and 'critical'",
             "map: {severity: {critcal: critical}}",
@@ -132,7 +132,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         put("tool", 3, "ｎorth"),
-        Finding(
+        DataFinding(
             "warning", "similar_categories", "b, column 'tool'",
             "categories that are likely one: 'ｎorth' (1) and 'north'",
             "map: {tool: {ｎorth: north}}",
@@ -140,7 +140,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         add("torque", lambda frame: frame["torque"] * 1000),
-        Finding(
+        DataFinding(
             "serious", "units", "b, column 'torque'",
             "median 5.333e+04 here, 53.92 in a: 1000 times larger, likely another unit",
             "exclude: [torque]   # or convert the column in the file",
@@ -148,21 +148,21 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         add("torque", lambda frame: frame["torque"] * 0.3 + 500),
-        Finding(
+        DataFinding(
             "warning", "distribution", "b, column 'torque'",
             "median 516 here, 53.92 in a; the ranges do not overlap",
         ),
     ),
     (
         add("tool", lambda frame: frame["tool"].map({"north": "1a", "south": "1b", "centre": "2"})),
-        Finding(
+        DataFinding(
             "note", "other_categories", "a, column 'tool'",
             "none in common: 'centre', 'north', 'south' here, '1a', '1b', '2' elsewhere",
         ),
     ),
     (
         add("code", lambda frame: frame["severity"].map(CODES)),
-        Finding(
+        DataFinding(
             "serious", "gives_away", "column 'code', task 'severity'",
             "agrees with the label in 240 of 240 rows: a copy under another name",
             "exclude: [code]",
@@ -170,14 +170,14 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         add("alarm", lambda frame: 3 + (frame["leak"] == "yes") + frame["torque"] / 1e5),
-        Finding(
+        DataFinding(
             "warning", "gives_away", "column 'alarm', task 'leak'",
             "a threshold on it separates the two classes in all 240 rows", "exclude: [alarm]",
         ),
     ),
     (
         add("remark", remark),
-        Finding(
+        DataFinding(
             "serious", "gives_away", "column 'remark', task 'severity'",
             "the text names the label: 'critical' stands in 83 of 83 rows that have it and in 0 "
             "others",
@@ -186,7 +186,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         add("verdict", lambda frame: np.random.default_rng(5).choice(["OK", "NG"], len(frame))),
-        Finding(
+        DataFinding(
             "warning", "label_like_input", "b, column 'verdict'",
             "is an input, but is called like a label ('NG', 'OK')",
             "tasks: [{name: verdict}]   # or exclude: [verdict]",
@@ -194,7 +194,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         add("shift", lambda frame: np.random.default_rng(5).choice(["day", "late"], len(frame))),
-        Finding(
+        DataFinding(
             "warning", "label_like_input", "b, column 'shift'",
             "is an input, but is absent from 'a', as labels are ('day', 'late')",
             "tasks: [{name: shift}]   # or exclude: [shift]",
@@ -202,34 +202,34 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
     ),
     (
         add("note", lambda frame: [f"measured at {i}" for i in range(len(frame))]),
-        Finding(
+        DataFinding(
             "warning", "text_input", "b, column 'note'",
             "would enter as categories: a text for every row", "exclude: [note]",
         ),
     ),
     (
         add("who", lambda frame: [f"p{i % 7}@example.org" for i in range(len(frame))]),
-        Finding(
+        DataFinding(
             "warning", "personal_data", "b, column 'who'",
             "among the inputs; 100% of its values look like e-mail addresses", "exclude: [who]",
         ),
     ),
     (
         add("made", lambda frame: pd.date_range("2024-01-01", periods=len(frame))),
-        Finding(
+        DataFinding(
             "warning", "dates", "b, column 'made'", "would enter as categories: dates",
             "exclude: [made]",
         ),
     ),
     (
         add("row", lambda frame: range(len(frame))),
-        Finding(
+        DataFinding(
             "warning", "identifier", "b, column 'row'", "a number for every row", "exclude: [row]"
         ),
     ),
     (
         add("serial", numbered("SN-", 3)),
-        Finding(
+        DataFinding(
             "warning", "group_candidate", "b, column 'serial'",
             "80 values in 240 rows: rows that belong together may stand on both sides of a split",
             "group: serial",
@@ -240,7 +240,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], Finding]] = [
 
 @pytest.mark.parametrize(("change", "expected"), CASES, ids=lambda case: getattr(case, "code", ""))
 def test_what_is_wrong_is_found_and_nothing_else(
-    change: Callable[[pd.DataFrame], Any], expected: Finding
+    change: Callable[[pd.DataFrame], Any], expected: DataFinding
 ) -> None:
     given = found(change)
     if expected.code == "no_shared_inputs":  # of both sources
@@ -256,18 +256,18 @@ def test_labels_that_say_the_same_of_every_row() -> None:
     for value, code, words in (("yes", "only_positives", unmarked), ("no", "only_negatives", "")):
         parts = [replace(t, frame=t.frame.assign(leak=value)) for t in tables()]
         evidence = f"all 480 labels are {value}{words}"
-        expected = Finding("serious", code, "task 'leak', column 'leak'", evidence)
+        expected = DataFinding("serious", code, "task 'leak', column 'leak'", evidence)
         assert inspect_tables(parts, TASKS) == [expected]
     parts = [replace(t, frame=t.frame.assign(severity="minor")) for t in tables()]
     assert inspect_tables(parts, TASKS) == [
-        Finding("serious", "one_class", "task 'severity'", "all 480 labels are 'minor'")
+        DataFinding("serious", "one_class", "task 'severity'", "all 480 labels are 'minor'")
     ]
     parts = [replace(t, frame=t.frame.assign(severity=None)) for t in tables()]
     assert [f.code for f in inspect_tables(parts, TASKS)] == ["no_labels"]
 
 
 def test_groups_with_gaps_of_one_row_and_one_for_all() -> None:
-    def grouped(values: Sequence[Any]) -> list[Finding]:
+    def grouped(values: Sequence[Any]) -> list[DataFinding]:
         table = tables()[0]
         frame = table.frame.assign(lot=values)
         return inspect_tables([replace(table, frame=frame, group="lot")], TASKS)
@@ -275,7 +275,7 @@ def test_groups_with_gaps_of_one_row_and_one_for_all() -> None:
     lots = [f"L{i // 4}" for i in range(ROWS)]
     assert grouped(lots) == []
     assert grouped([None, None, *lots[2:]]) == [
-        Finding(
+        DataFinding(
             "warning", "group_gaps", "a, group 'lot'",
             "2 of 240 rows have no group; each is one by itself",
         )
