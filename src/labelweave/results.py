@@ -277,6 +277,8 @@ class Recommendation:
         controls: controls with a higher mean than `method` on some task.
         blind_spot: what the study could not have detected.
         figures: gain in accuracy, labels saved, running cost.
+        held_out_rows: training rows, held out, that the choice rests on; 0 = on the test rows.
+        equal: less simple methods that are as good within a standard error.
         reasons: more reasons.
         risks: more risks.
     """
@@ -295,6 +297,8 @@ class Recommendation:
     controls: tuple[ControlAhead, ...] = ()
     blind_spot: BlindSpot | None = None
     figures: tuple[KeyFigure, ...] = ()
+    held_out_rows: int = 0
+    equal: tuple[str, ...] = ()
     reasons: tuple[Finding, ...] = ()
     risks: tuple[Finding, ...] = ()
 

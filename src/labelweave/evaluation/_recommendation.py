@@ -1,6 +1,12 @@
 """Which method to use: worked out once, from the results of a study."""
 
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from labelweave._messages import Message
+from labelweave.evaluation._selection import Choice, choose
 from labelweave.results import (
     BlindSpot,
     ControlAhead,
@@ -12,22 +18,39 @@ from labelweave.results import (
 )
 
 FEW_SEEDS = 5
+# what a method needs: relations, teachers, a whole library of learners
+SIMPLICITY = (
+    "multi_task", "distillation", "co_annotation", "distribution_matching", "full", "student",
+    "coupled",
+)  # fmt: skip
+NORMAL = 1.96  # half an interval of 95 %, in standard errors
 CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task", "best_single_task")
 
 
-def recommend(results: Results) -> Recommendation:
+def recommend(
+    results: Results, held_out: Mapping[str, NDArray[np.float64]] | None = None
+) -> Recommendation:
     """Return the recommendation that follows from the results.
 
-    The method to use has no negative transfer on any task and the highest mean main metric. Only
-    the baseline and the coupled methods are candidates, never a control. The baseline is the
-    answer where every coupled method harms some task, or none has a higher mean.
+    The method is chosen on training rows that were held out (`choose`): the simplest of those that
+    are within a standard error of the best and harm no task. Only the baseline and the coupled
+    methods are candidates, never a control. Without such rows the test rows decide by the same
+    rule: no negative transfer, then the simplest within a standard error of the highest mean.
+
+    Args:
+        results: the study's results.
+        held_out: by method the scores of held-out training rows, (n, T), see `choose`; None = there
+            are none.
     """
     baseline, coupled = results.baseline, results.coupled_methods
+    order = [baseline, *sorted(coupled, key=_simplicity)]
     best = _highest(results.mean_scores(coupled))
-    ruled_out = {method: results.tasks_with(method, "negative transfer") for method in coupled}
-    safe = [method for method in coupled if not ruled_out[method]]
-    # the baseline comes first, so a tie goes to it
-    chosen = _highest(results.mean_scores([baseline, *safe])) or baseline
+    choice = choose(held_out, order) if held_out else _chosen_on_test(results, order)
+    chosen = choice.method
+    ruled_out = {
+        method: tuple(results.tasks[i].name for i in tasks)
+        for method, tasks in choice.harmed.items()
+    }
     shown = (best or chosen) if chosen == baseline else chosen
     means = results.mean_scores([baseline, *coupled])
     pair = results.mean_scores([chosen, "shuffled_relations"])
@@ -41,13 +64,47 @@ def recommend(results: Results) -> Recommendation:
         means=means,
         of_best=None if best is None else outcome(results, best),
         of_method=None if chosen == baseline else outcome(results, chosen),
-        ruled_out={method: tasks for method in means if (tasks := ruled_out.get(method))},
+        ruled_out={method: ruled_out[method] for method in means if method in ruled_out},
         networks=_fewer_networks(results, chosen),
         shuffled=shuffled if shuffled is not None and shuffled >= pair[chosen] else None,
         controls=_controls_ahead(results, chosen),
         blind_spot=None if best is None else _blind_spot(results, best),
         figures=(_accuracy(results, shown), _labels(results), _cost(results, shown)),
+        held_out_rows=choice.rows,
+        equal=choice.equal,
     )
+
+
+def _simplicity(method: str) -> tuple[int, str]:
+    name, _, origin = method.partition(".")
+    return SIMPLICITY.index(name) if name in SIMPLICITY else len(SIMPLICITY), origin
+
+
+def _chosen_on_test(results: Results, order: Sequence[str]) -> Choice:
+    """Return the choice by verdicts and means of the test rows."""
+    baseline, names = order[0], [task.name for task in results.tasks]
+    harmed = {
+        method: tuple(names.index(task) for task in tasks)
+        for method in order[1:]
+        if (tasks := results.tasks_with(method, "negative transfer"))
+    }
+    means = results.mean_scores([method for method in order if method not in harmed])
+    if not means:
+        return Choice(baseline, baseline, (), harmed, 0)
+    best = max(means, key=lambda method: (means[method], -order.index(method)))
+    error = _error_of_mean(results, best)
+    equal = [m for m in order if m in means and means[best] - means[m] <= error + 1e-9]
+    return Choice(equal[0], best, tuple(equal[1:]), harmed, 0)
+
+
+def _error_of_mean(results: Results, method: str) -> float:
+    """Return the standard error of a method's mean difference to the baseline; 0 = not known."""
+    found = []
+    for task in results.tasks:
+        change = results.difference(method, task)
+        if change.low is not None and change.high is not None:
+            found.append((change.high - change.low) / 2 / NORMAL)
+    return sum(error**2 for error in found) ** 0.5 / len(found) if found else 0.0
 
 
 def _highest(means: dict[str, float]) -> str | None:

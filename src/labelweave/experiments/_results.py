@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 from scipy.special import stdtrit
 
@@ -222,6 +223,7 @@ def collect(
     failures: Sequence[Mapping[str, Any]],
     related: Mapping[Origin, Sequence[Relatedness]],
     command: str,
+    held_out: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Results:
     """Return the results of a study, with the recommendation that follows from them.
 
@@ -233,6 +235,7 @@ def collect(
         failures: what went wrong: method, seed, error.
         related: by origin the estimated relations, one a seed.
         command: how to reproduce the results.
+        held_out: by method the scores of training rows that were held out; None = not known.
     """
     tasks = splits[0].train.annotations.tasks
     replicates = {
@@ -287,7 +290,7 @@ def collect(
         failures=tuple(Failure(f["method"], f["seed"], f["error"]) for f in failures),
         command=command,
     )
-    found = recommend(results)
+    found = recommend(results, held_out)
     shown = dict.fromkeys((BASELINE, UNCOUPLED, found.method))
     of_shown = {method: runs[method] for method in shown if method in runs}
     return replace(

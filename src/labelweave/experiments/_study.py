@@ -20,6 +20,7 @@ from labelweave.experiments._loading import StudyData, load, make_split
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
+from labelweave.experiments._selection import held_out_scores
 from labelweave.experiments._tracking import Tracking, check_tracking
 from labelweave.experiments._value import add_value, check_value
 from labelweave.fitting._checking import batch_shares, check_split
@@ -148,7 +149,7 @@ class Study:
         with self._working(jobs, progress) as context:
             if announce is not None:
                 announce(batch_shares(checked[0], self.config.training))
-            results = self._compare(context, checked)
+            results = self._compare(context, checked, recommend=True)
             results = add_value(context, results, self._trained.splits, self._trained.runs)
             make_folder(self.output)
             write_text(self.output / "results.json", results.to_json())
@@ -172,11 +173,16 @@ class Study:
             tracking = Tracking(self.config, self.output, self.folder)
             yield StudyContext(self.config, self.data, self.output, tracking, jobs, progress)
 
-    def _compare(self, context: StudyContext, splits: Sequence[Split]) -> Results:
+    def _compare(
+        self, context: StudyContext, splits: Sequence[Split], *, recommend: bool = False
+    ) -> Results:
         trained = self._trained = train_methods(context, self.methods, splits)
         related = trained.related
         self._note_mislabelled(splits, related)
-        return collect(self.config, splits, trained.runs, trained.failures, related, self.command)
+        scores = held_out_scores(context, trained, splits) if recommend else None
+        return collect(
+            self.config, splits, trained.runs, trained.failures, related, self.command, scores
+        )
 
     def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
         """Return how the tasks relate, estimated on the first seed.

@@ -108,6 +108,10 @@ def reasons(results: Results, say: Messages | None = None) -> list[str]:
     if found.of_method is not None:
         outcome = _outcome(results, found.of_method, say)
         lines.append(say("reason.outcome", method=found.method, outcome=outcome))
+    if found.held_out_rows:
+        lines.append(say("reason.held_out", n=found.held_out_rows))
+    if found.equal:
+        lines.append(say("reason.equal", methods=say.list(list(found.equal))))
     for method, tasks in found.ruled_out.items():
         lines.append(say("reason.ruled_out", method=method, tasks=_counted(tasks, say)))
     if found.networks:
@@ -121,7 +125,7 @@ def risks(results: Results, say: Messages | None = None) -> list[str]:
     lines = []
     if found.shuffled is not None:
         lines.append(say("risk.shuffled", mean=say.short(found.shuffled)))
-    if len(found.means) > 2:
+    if len(found.means) > 2 and not found.held_out_rows:
         lines.append(say("risk.selection"))
     unseen = blind_spot(results, say)
     if unseen:

@@ -1,0 +1,121 @@
+"""Which of several methods to use: the simplest of those that held-out rows find equal."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from labelweave.tasks import Multiclass, Task
+
+Floats = NDArray[np.float64]
+
+HARM = 0.05  # chance of ruling a method out by noise, over all tasks
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The method to use, and what it rests on.
+
+    Attributes:
+        method: the simplest method that is within a standard error of the best.
+        best: the method with the highest mean score.
+        equal: the others within a standard error of the best.
+        harmed: by method that is ruled out, the numbers of the tasks that it harms.
+        rows: held-out rows that judge.
+    """
+
+    method: str
+    best: str
+    equal: tuple[str, ...]
+    harmed: Mapping[str, tuple[int, ...]]
+    rows: int
+
+
+def choose(scores: Mapping[str, Floats], order: Sequence[str]) -> Choice:
+    """Return the simplest method among equals, by paired scores of held-out rows.
+
+    A task's score is the mean of its rows, a method's the mean of its tasks. Methods are equal to
+    the best where they lie within one standard error of the paired difference: noise in the last
+    digits, of another machine say, cannot move the choice between them. The first of `order` is the
+    baseline; a method that clearly scores below it on some task (5 % over all tasks) is ruled out.
+
+    Args:
+        scores: by method (n, T), the same rows for all, higher is better, NaN = no label.
+        order: the methods, the simplest first.
+    """
+    known = [method for method in order if method in scores]
+    baseline = scores[known[0]]
+    counts = (~np.isnan(baseline)).sum(axis=0)
+    tasks = int((counts > 0).sum())
+    limit = float(norm.isf(HARM / max(tasks, 1)))
+    harmed = {}
+    for method in known[1:]:
+        change, error = _paired(scores[method] - baseline)
+        if clear := tuple(int(t) for t in np.flatnonzero(change < -limit * error - 1e-9)):
+            harmed[method] = clear
+    safe = [method for method in known if method not in harmed]
+    means = {method: float(np.nanmean(_task_means(scores[method]))) for method in safe}
+    # of equal means the simplest is the best
+    best = max(safe, key=lambda method: (round(means[method], 9), -safe.index(method)))
+    equal = []
+    for method in safe:
+        behind = scores[best] - scores[method]
+        if means[best] - means[method] <= _error_of_mean(behind) + 1e-9:
+            equal.append(method)
+    others = tuple(method for method in equal if method != equal[0])
+    return Choice(equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum()))
+
+
+def row_scores(
+    tasks: Sequence[Task],
+    predictions: Mapping[str, NDArray[np.floating]],
+    labels: Mapping[str, NDArray[np.integer]],
+) -> Floats:
+    """Return the quadratic score of every row and task, (n, T), 0 to 1, NaN without a label.
+
+    1 - |p - y|^2 / 2 of a class, the mean of 1 - (p - y)^2 over the labels of a multilabel task
+    (Brier 1950): a proper score that no single over-confident error decides.
+    """
+    found = []
+    for task in tasks:
+        p, codes = np.asarray(predictions[task.name], np.float64), labels[task.name]
+        if isinstance(task, Multiclass):
+            wrong = ((p - np.eye(task.width)[codes]) ** 2).sum(axis=1) / 2
+            found.append(np.where(codes >= 0, 1 - wrong, np.nan))
+        else:
+            seen = codes >= 0
+            count = seen.sum(axis=1)
+            wrong = np.where(seen, (p - codes) ** 2, 0).sum(axis=1) / np.maximum(count, 1)
+            found.append(np.where(count > 0, 1 - wrong, np.nan))
+    return np.stack(found, axis=1)
+
+
+def _task_means(scores: Floats) -> Floats:
+    """Return the mean of every task, (T,), NaN without rows."""
+    seen = ~np.isnan(scores)
+    count = seen.sum(axis=0)
+    total = np.where(seen, scores, 0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _paired(differences: Floats) -> tuple[Floats, Floats]:
+    """Return the mean difference of every task and its standard error, both (T,)."""
+    seen = ~np.isnan(differences)
+    count = seen.sum(axis=0)
+    mean = np.nan_to_num(_task_means(differences))
+    spread = np.where(seen, (differences - mean) ** 2, 0).sum(axis=0)
+    error = np.sqrt(spread / np.maximum(count * (count - 1), 1))
+    return mean, np.where(count > 1, error, np.inf)
+
+
+def _error_of_mean(differences: Floats) -> float:
+    """Return the standard error of the mean over tasks; the tasks of one row vary together."""
+    seen = ~np.isnan(differences)
+    count = seen.sum(axis=0)
+    used = count > 1
+    centred = np.where(seen, differences - np.nan_to_num(_task_means(differences)), 0)[:, used]
+    n = count[used]
+    shares = centred / np.sqrt(n * (n - 1)) / max(int(used.sum()), 1)
+    return float(np.sqrt((shares.sum(axis=1) ** 2).sum()))

@@ -1,0 +1,107 @@
+"""Scores of training rows that were held out: they say which method to recommend."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave.annotations import Annotations
+from labelweave.errors import TrainingError
+from labelweave.evaluation._selection import row_scores
+from labelweave.experiments._context import StudyContext
+from labelweave.experiments._scheduler import Trained, train_methods
+from labelweave.experiments._tracking import Tracking
+from labelweave.fitting._methods import BASELINE
+from labelweave.fitting._split import Split, held_out
+from labelweave.fitting._stack import load_model
+from labelweave.results import COUPLED
+from labelweave.tasks import Multiclass
+
+Scores = dict[str, NDArray[np.float64]]
+
+PARTS = 5  # a fifth of the training rows is held out
+EVERY = 3  # on every third seed: with three seeds it costs 27 % of the training
+LEAST = 5  # rows that must judge a task
+
+
+def held_out_scores(
+    context: StudyContext, trained: Trained, splits: Sequence[Split]
+) -> Scores | None:
+    """Return by method the quadratic scores of held-out rows, (n, T); None = they cannot judge.
+
+    With validation rows, these are predicted by the trained models. Without, a fifth of the
+    training rows of every third seed is held out, and all methods that may be recommended are
+    trained once more on the others: relations and teachers too see the others only. A label judges
+    where the training rows have others of its class.
+
+    Args:
+        context: the study at work.
+        trained: its trained methods.
+        splits: the data of every seed.
+    """
+    methods = [m for m in trained.runs if m == BASELINE or m.partition(".")[0] in COUPLED]
+    if len(methods) < 2 or BASELINE not in methods:
+        return None
+    found: Scores | None
+    if all(len(split.validation.index) for split in splits):
+        found = _on_validation(methods, trained, splits)
+    elif len(splits) >= EVERY:
+        found = _on_held_out(context, methods, splits[: len(splits) // EVERY])
+    else:
+        return None
+    if found is None or BASELINE not in found:
+        return None
+    judging = (~np.isnan(found[BASELINE])).sum(axis=0)
+    return found if judging.min() >= LEAST else None
+
+
+def _on_validation(methods: Sequence[str], trained: Trained, splits: Sequence[Split]) -> Scores:
+    found: Scores = {}
+    tasks = splits[0].train.annotations.tasks
+    labels = [_judging(s.validation.annotations, s.train.annotations) for s in splits]
+    for method in methods:
+        parts = []
+        for run, split, seen in zip(trained.runs[method], splits, labels, strict=True):
+            given = load_model(run.folder / "model").probabilities(split.validation.inputs)
+            parts.append(row_scores(tasks, given, seen))
+        found[method] = np.concatenate(parts)
+    return found
+
+
+def _on_held_out(
+    context: StudyContext, methods: Sequence[str], splits: Sequence[Split]
+) -> Scores | None:
+    inner = [
+        replace(next(held_out(split, PARTS))[0], relations=split.relations) for split in splits
+    ]
+    quiet = context.config.model_copy(update={"tracking": []})
+    tracking = Tracking(quiet, context.folder, context.folder)
+    try:
+        again = train_methods(replace(context, tracking=tracking), methods, inner)
+    except TrainingError:
+        return None
+    tasks = splits[0].train.annotations.tasks
+    labels = [_judging(s.test.annotations, s.train.annotations) for s in inner]
+    return {
+        method: np.concatenate(
+            [
+                row_scores(tasks, run.predictions(), seen)
+                for run, seen in zip(runs, labels, strict=True)
+            ]
+        )
+        for method, runs in again.runs.items()
+    }
+
+
+def _judging(held: Annotations, training: Annotations) -> Mapping[str, NDArray[np.integer]]:
+    """Return the labels without those of a class, or state, that no training row has."""
+    found = {}
+    for task in held.tasks:
+        codes, counts = held.labels[task.name], training.counts(task.name)
+        if isinstance(task, Multiclass):
+            known = counts[np.maximum(codes, 0)] > 0
+        else:
+            known = np.where(codes == 1, counts[:, 1] > 0, counts[:, 0] > 0)
+        found[task.name] = np.where(known, codes, -1)
+    return found
