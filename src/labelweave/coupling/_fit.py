@@ -64,6 +64,7 @@ WORTH = 0.5  # self-training needs so many related rows for each own label,
 HELD, HELD_ESTIMATED = 0.1, 0.35  # and a relation of this strength; .25 is the prior's mean
 TABLE_FOLDS = 5
 JOINT_FOLDS = 3
+JOINT_SHARE = 0.15  # of the budget, that the fits of one joint learner may take
 
 
 def fit_coupled(
@@ -117,6 +118,7 @@ def fit_best_single(
     annotations: Annotations,
     *,
     learners: Sequence[LearnerChoice] | None = None,
+    joint_learners: Sequence[JointLearner] = (),
     groups: NDArray[Any] | None = None,
     sample_weight: Floats | None = None,
     seed: int = 0,
@@ -142,7 +144,9 @@ def fit_best_single(
     Raises:
         LabelweaveError: inputs that do not fit each other, or no label at all.
     """
-    work = _Fitting(X, annotations, learners, (), groups, sample_weight, seed, budget, progress)
+    work = _Fitting(
+        X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress
+    )
     return work.alone()
 
 
@@ -195,8 +199,9 @@ class _Fitting:
         self.scale = np.where(deviation > 1e-12 * (1 + np.abs(self.centre)), deviation, 1.0)
         self.X = standardised(X, self.centre, self.scale)
         self.all, self.tasks, self.seed = annotations, annotations.tasks, seed
-        self.learners = resolve_learners(learners)
         self.joint_learners = list(joint_learners)
+        alone = learners is not None and not len(learners) and self.joint_learners
+        self.learners = () if alone else resolve_learners(learners)
         self.sample_weight = _checked_weight(sample_weight, n)
         self.history: list[dict[str, Any]] = []
         self.progress = progress or (lambda text: None)
@@ -258,14 +263,17 @@ class _Fitting:
         stacks: dict[str, TaskStack] = {}
         guards = {}
         nothing = np.zeros(0, np.int64)
+        fits = {task.name: self._library(task, nothing) for task in self.tasks}
+        joint, joint_p = self._joint([], [], {})
+        self._join(fits, joint_p)
         for task in self.tasks:
-            fit = self._library(task, nothing)
+            fit = fits[task.name]
             judged = judging_rows(
                 self.annotations, task.name, self.folds[task.name], self.weight, nothing, ()
             )
             stacks[task.name], p = self._stacked(fit, judged)
             guards[task.name] = guard(task, {"alone": p}, judged)
-        return self._result(stacks, {}, [], [], guards, {})
+        return self._result(stacks, {}, [], [], guards, joint)
 
     def coupled(self, relations: list[AnyRelation], pairs: list[Pair]) -> CoupledStack:
         """Return the guarded coupling."""
@@ -296,10 +304,7 @@ class _Fitting:
         strengths = fit_strengths(self.annotations, p, self.rates, sources, folds, self.weight)
 
         joint, joint_p = self._joint(strengths, relations, p)
-        for name, predictions in joint_p.items():
-            for task in self.tasks:
-                fits[task.name].keys.append(name)
-                fits[task.name].predictions[name] = predictions[task.name]
+        self._join(fits, joint_p)
         # now the labels of related tasks weigh the learners as well
         judged = {t.name: self._judged(t.name, watched[t.name], strengths) for t in self.tasks}
         stacks = {}
@@ -496,12 +501,19 @@ class _Fitting:
         """
         models: dict[str, JointModel] = {}
         predictions: dict[str, dict[str, Floats]] = {}
-        if not self.joint_learners:
+        chosen = []
+        for learner in self.joint_learners:
+            reason = self._reason_against(learner)
+            if reason is None:
+                chosen.append(learner)
+            else:
+                self.history.append({"learner": learner.name, "left_out": reason})
+        if not chosen:
             return models, predictions
         folds = table_folds(self.all, self.folds_all, JOINT_FOLDS)
         parts = {name: np.where(fold < 0, fold, fold % JOINT_FOLDS) for name, fold in folds.items()}
         tables = self._joint_tables(strengths, relations, p, parts)
-        for learner in self.joint_learners:
+        for learner in chosen:
             self.progress(f"all tasks: {learner.name}")
             models[learner.name] = learner.fit(self.X, self.all, tables[-1], self.seed)
             given = models[learner.name].predict(self.X[self.rows])
@@ -515,6 +527,24 @@ class _Fitting:
                     found[name][inside] = q[inside]
             predictions[learner.name] = found
         return models, predictions
+
+    def _join(
+        self, fits: Mapping[str, LibraryFit], joint: Mapping[str, Mapping[str, Floats]]
+    ) -> None:
+        """Make joint learners' predictions part of every task's."""
+        for name, predictions in joint.items():
+            for task in self.tasks:
+                fits[task.name].keys.append(name)
+                fits[task.name].predictions[name] = predictions[task.name]
+
+    def _reason_against(self, learner: JointLearner) -> str | None:
+        """Return why a joint learner takes no part; None = it does."""
+        if self.sample_weight is not None:
+            return "takes no weights of rows"
+        cost = (JOINT_FOLDS + 1) * learner.seconds(self.all, self.X.shape[1])
+        if cost > JOINT_SHARE * self.budget:
+            return f"about {cost:.0f} s, over {JOINT_SHARE:.0%} of the budget"
+        return None
 
     def _joint_tables(
         self,

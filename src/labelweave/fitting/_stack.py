@@ -23,6 +23,12 @@ from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation._calibration import scores_of
 from labelweave.fitting._config import FitConfig
+from labelweave.fitting._network_learners import (
+    TRAINED_AS,
+    NetworkLearner,
+    network_learners,
+    of_one_task,
+)
 from labelweave.fitting._split import Split
 from labelweave.model import EncodedPredictor, Model, TrainingRecord
 from labelweave.tasks import Task
@@ -105,7 +111,8 @@ class StackModel(EncodedPredictor):
             raise LabelweaveError(f"{path}: {error}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise LabelweaveError(f"{path}: not a model of labelweave ({error!r})") from None
-        return cls(encoder, CoupledStack.load(Path(folder) / STACK), thresholds, priors, prior)
+        stack = CoupledStack.load(Path(folder) / STACK, [NetworkLearner(n) for n in TRAINED_AS])
+        return cls(encoder, stack, thresholds, priors, prior)
 
 
 def load_model(folder: str | Path) -> Model | StackModel:
@@ -147,18 +154,20 @@ def fit_stack(
     from labelweave.learners._registry import choose_learners
 
     X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
-    learners = choose_learners(config.learners).learners
+    choice = choose_learners(config.learners)
+    learners, networks = choice.learners, network_learners(split, config, choice.networks)
     if couple:
         looks = not split.relations and config.relatedness.origin != "given"
         stack = fit_coupled(
             X, labels, split.relations, estimate="all" if looks else (), learners=learners,
-            groups=groups, sample_weight=split.sample_weight, seed=split.seed,
-            budget=config.budget, progress=progress,
+            joint_learners=networks, groups=groups, sample_weight=split.sample_weight,
+            seed=split.seed, budget=config.budget, progress=progress,
         )  # fmt: skip
     else:
         stack = fit_best_single(
-            X, labels, learners=learners, groups=groups, sample_weight=split.sample_weight,
-            seed=split.seed, budget=config.budget, progress=progress,
+            X, labels, learners=learners, joint_learners=of_one_task(networks), groups=groups,
+            sample_weight=split.sample_weight, seed=split.seed, budget=config.budget,
+            progress=progress,
         )  # fmt: skip
     training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
     own = source_priors(labels, split.source, split.relations if couple else (), training)

@@ -11,6 +11,7 @@ from scipy.special import expit, softmax
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from labelweave.errors import LabelweaveError
 from labelweave.learners._learner import Learner, Size
 from labelweave.tasks import Multiclass, Task
 
@@ -127,7 +128,13 @@ def _fit_part(
         options[name] = weight[rows] * (len(rows) / weight[rows].sum()) if _uneven(weight) else None
     with catch_warnings():
         simplefilter("ignore")  # convergence: an unfinished fit is judged like any other
-        classifier.fit(X[rows], y[rows], **options)
+        try:
+            classifier.fit(X[rows], y[rows], **options)
+        except (ValueError, TypeError, RuntimeError, OSError) as error:
+            reason = " ".join(str(error).split())
+            raise LabelweaveError(
+                f"learner '{learner.key}': cannot be fitted ({reason})"
+            ) from error
     return Part(classes, floor, share, classifier)
 
 

@@ -36,7 +36,8 @@ class JointLearner(Protocol):
         name: the name that results use.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def fit(
         self, X: Floats, annotations: Annotations, relations: Sequence[AnyRelation], seed: int
@@ -48,6 +49,14 @@ class JointLearner(Protocol):
             annotations: labels of n rows, -1 = missing.
             relations: the tables in use, estimated without any label that is hidden here.
             seed: decides everything.
+        """
+
+    def seconds(self, annotations: Annotations, columns: int) -> float:
+        """Return about how long one fit takes, from a fixed model, in seconds of one core.
+
+        Args:
+            annotations: the labels.
+            columns: inputs.
         """
 
     def load(self, folder: Path) -> JointModel:

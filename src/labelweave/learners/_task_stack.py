@@ -221,7 +221,7 @@ def applicable(
             kept.append(learner)
         else:
             left_out[learner.key] = reason
-    if not kept:
+    if not kept and learners:
         # better one that is not made for it than none
         kept, left_out = [learners[0]], {k: r for k, r in left_out.items() if k != learners[0].key}
     fits = (fold_count(size.rows) + 1) * size.elements

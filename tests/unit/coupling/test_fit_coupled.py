@@ -293,6 +293,9 @@ class Nearest:
             ]
         return Means({name: np.array(m).tolist() for name, m in means.items()})
 
+    def seconds(self, annotations: Annotations, columns: int) -> float:
+        return 0.001
+
     def load(self, folder: Path) -> "Means":
         return Means(json.loads((folder / "means.json").read_text()))
 
