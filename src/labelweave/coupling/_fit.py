@@ -134,6 +134,7 @@ def fit_best_single(
         X: (n, d) encoded inputs, finite.
         annotations: labels of n rows, -1 = missing, per element.
         learners: see `resolve_learners`; None = the library.
+        joint_learners: models of all tasks at once that couple nothing.
         groups: (n,) rows of one group are never on both sides of a fold.
         sample_weight: (n,) how much each row counts, 0 or more.
         seed: decides everything.
@@ -541,6 +542,9 @@ class _Fitting:
         """Return why a joint learner takes no part; None = it does."""
         if self.sample_weight is not None:
             return "takes no weights of rows"
+        reason = learner.reason_against(self.all)
+        if reason is not None:
+            return reason
         cost = (JOINT_FOLDS + 1) * learner.seconds(self.all, self.X.shape[1])
         if cost > JOINT_SHARE * self.budget:
             return f"about {cost:.0f} s, over {JOINT_SHARE:.0%} of the budget"

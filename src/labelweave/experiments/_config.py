@@ -53,7 +53,7 @@ class StudyConfig(FitConfig):
         learners: of the methods ``coupled``, ``best_single_task`` and ``student``: names, each with
             options if wanted, ``{svm: {inverse_penalty: 3}}``, and classes of trusted packages,
             ``module:package.Class``. Default: the whole library, and the networks where they pay
-            their time.
+            their time and enough labels judge them.
         budget: seconds of one core for these learners, by a fixed model of their time; those that
             would exceed it are left out. Default: 60, and 1 for every 1,000 labels.
         methods: what to compare; the baseline is always among them. An entry

@@ -25,6 +25,7 @@ Floats = NDArray[np.float64]
 
 TRAINED_AS = {"network": "single_task", "shared_network": "full"}
 OPTIONS = ("steps", "batch_size", "learning_rate", "weight_decay")
+LEAST_LABELS = 100  # of every task
 MOST_STEPS = 400  # of a fit, where the user does not say: four fits stand behind one candidate
 STEP, WORK = 3.5e-3, 4e-11  # seconds of a step, and of a multiplication in it, on one core
 
@@ -58,13 +59,24 @@ class NetworkLearner:
             distribution matching and co-annotation.
         split: what is trained on; None = only to `load`.
         config: network, training, couplings and class priors.
-        wanted: the user named it: it is never left out for its time.
+        wanted: the user named it: it is never left out for its time or for few labels.
     """
 
     name: str
     split: Split | None = None
     config: FitConfig = field(default_factory=FitConfig)
     wanted: bool = False
+
+    def reason_against(self, annotations: Annotations) -> str | None:
+        """Return why it is left out: too few labels of some task judge an over-confident network.
+
+        Args:
+            annotations: the labels.
+        """
+        labels = min(int(annotations.labelled(task.name).sum()) for task in annotations.tasks)
+        if self.wanted or labels >= LEAST_LABELS:
+            return None
+        return f"a task has {labels} labels, takes part by default from {LEAST_LABELS} on"
 
     def seconds(self, annotations: Annotations, columns: int) -> float:
         """Return about how long one fit takes, from a fixed model, in seconds of one core.

@@ -51,6 +51,13 @@ class JointLearner(Protocol):
             seed: decides everything.
         """
 
+    def reason_against(self, annotations: Annotations) -> str | None:
+        """Return why it is left out for such labels; None = it takes part.
+
+        Args:
+            annotations: the labels.
+        """
+
     def seconds(self, annotations: Annotations, columns: int) -> float:
         """Return about how long one fit takes, from a fixed model, in seconds of one core.
 

@@ -293,6 +293,9 @@ class Nearest:
             ]
         return Means({name: np.array(m).tolist() for name, m in means.items()})
 
+    def reason_against(self, annotations: Annotations) -> str | None:
+        return "fewer than 9 rows" if len(annotations) < 9 else None
+
     def seconds(self, annotations: Annotations, columns: int) -> float:
         return 0.001
 

@@ -52,7 +52,10 @@ def test_each_task_alone_has_no_shared_network() -> None:
 
 
 def test_networks_that_do_not_pay_their_time_are_left_out() -> None:
+    few = "a task has 8 labels, takes part by default from 100 on"
     model = classifier(budget=0.05).fit(X, TRAIN)
+    assert left_out(model) == {"network": few, "shared_network": few}
+    model = classifier(budget=0.05, relations=()).fit(X, Y[["tall", "leaf"]])
     assert set(left_out(model)) == {"network", "shared_network"}
     assert all("over 15% of the budget" in reason for reason in left_out(model).values())
     weighted = classifier("logistic", "network").fit(X, TRAIN, sample_weight=np.ones(len(X)))
