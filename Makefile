@@ -31,6 +31,7 @@ format: $(READY)
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py
+	$(BIN)/sphinx-build -q -W --keep-going -j 2 -b html docs build/docs
 
 house: $(READY)
 	$(BIN)/python tools/house.py
@@ -57,7 +58,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('labelweave needs Python 3.11 or newer, found ' + sys.version.split()[0])"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt torch numpy
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev]'
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
 	touch $(READY)
 
 clean:

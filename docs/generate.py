@@ -1,16 +1,27 @@
-"""Writes docs/reference/study-file.md from the docstrings of the study file's sections.
+"""Writes the pages of docs/reference that follow from the code; `make docs` runs it first.
+
+`study-file.md` is kept in the repository; the pages of commands and of the Python interface are
+made for the site alone.
 
 Run: python docs/generate.py
 """
 
 import inspect
+import pkgutil
 import re
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
+import click
+import typer
 from pydantic import BaseModel
 
+import labelweave
 from labelweave.balancing import SAMPLERS, WEIGHTINGS
 from labelweave.balancing._sampling import TITLES
+from labelweave.cli import app
 from labelweave.experiments import StudyConfig
 from labelweave.experiments import _sections as sections
 from labelweave.experiments._sections import (
@@ -33,6 +44,7 @@ from labelweave.losses import TASK_LOSSES
 from labelweave.losses._supervised import LOSS_TITLES, MULTICLASS_ONLY, MULTILABEL_ONLY
 from labelweave.training import AugmentConfig, TrainingConfig
 
+REFERENCE = Path(__file__).with_name("reference")
 SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": sections.TaskSection,
     "sources": SourceSection,
@@ -213,7 +225,100 @@ def _default(section: type[BaseModel], name: str) -> str:
     return "-" if field.default in (None, [], {}) else f"`{field.default}`"
 
 
-if __name__ == "__main__":
-    Path(__file__).with_name("reference").joinpath("study-file.md").write_text(
-        page(), encoding="utf-8"
+def modules() -> list[str]:
+    """Return the public modules that export something, in the order of their names."""
+    names = [each.name for each in pkgutil.iter_modules(labelweave.__path__)]
+    public = [f"labelweave.{name}" for name in names if not name.startswith("_")]
+    return [name for name in public if getattr(import_module(name), "__all__", ())]
+
+
+def api_pages() -> dict[str, str]:
+    """Return the pages of the Python interface by file name: one a module, and their index."""
+    pages = {f"{module}.md": _module_page(module) for module in modules()}
+    homes = {name: home for name, home in labelweave._HOME.items() if not home.startswith("_")}
+    top = [f"- {{py:obj}}`labelweave.{home}.{name}`" for name, home in homes.items()]
+    pages["index.md"] = "\n".join(
+        [
+            "# Python interface",
+            "",
+            "These names are imported from `labelweave` itself:",
+            "",
+            *top,
+            "",
+            "```{eval-rst}",
+            ".. autofunction:: labelweave.trust",
+            "```",
+            "",
+            "```{toctree}",
+            ":titlesonly:",
+            *modules(),
+            "```",
+            "",
+        ]
     )
+    return pages
+
+
+def _module_page(module: str) -> str:
+    names = import_module(module).__all__
+    head = (inspect.getdoc(import_module(module)) or "").splitlines()[0]
+    lines = [f"# `{module}`", "", head, "", "```{eval-rst}"]
+    for name in names:
+        lines += [_directive(module, name), ""]
+    return "\n".join([*lines, "```", ""])
+
+
+def _directive(module: str, name: str) -> str:
+    described = getattr(import_module(module), name)
+    if inspect.isclass(described):
+        return f".. autoclass:: {module}.{name}\n   :members:\n   :show-inheritance:"
+    if inspect.isfunction(described):
+        return f".. autofunction:: {module}.{name}"
+    if isinstance(described, Mapping):  # a registry
+        body = "The entries by name: " + ", ".join(f"``{key}``" for key in described) + "."
+    else:
+        body = f"The type ``{str(described).replace('typing.', '')}``."
+    return f".. py:data:: {module}.{name}\n\n   {body}"
+
+
+def commands_page() -> str:
+    """Return the page of all commands, from their help."""
+    root = typer.main.get_command(app)
+    parts = ["# The commands", "", "`labelweave COMMAND --help` shows the same in a terminal.", ""]
+    parts += ["## Options of every command", "", *_parameters(root), ""]
+    for name, command in sorted(root.commands.items()):  # type: ignore[attr-defined]
+        if command.hidden:
+            continue
+        context = click.Context(command, info_name=f"labelweave {name}")
+        usage = command.get_usage(context).removeprefix("Usage: ")
+        parts += [f"## `{name}`", "", "```", usage, "```", ""]
+        parts += [inspect.cleandoc(command.help or ""), "", *_parameters(command), ""]
+    return "\n".join(parts)
+
+
+def _parameters(command: Any) -> list[str]:
+    rows = ["| argument | meaning | default |", "|---|---|---|"]
+    for each in command.params:
+        if getattr(each, "hidden", False) or each.name in ("install_completion", "show_completion"):
+            continue
+        optional = each.param_type_name == "option"
+        shown = ", ".join(each.opts) if optional else (each.metavar or each.name).upper()
+        meaning = " ".join((each.help or "").split()).replace("|", "\\|")
+        needed = "required" if each.required else "-"
+        plain = each.default is not None and not callable(each.default)
+        default = f"`{each.default}`" if plain and str(each.default) else needed
+        rows.append(f"| `{shown}` | {meaning} | {default} |")
+    return rows
+
+
+def write() -> None:
+    """Write all generated pages."""
+    (REFERENCE / "study-file.md").write_text(page(), encoding="utf-8")
+    (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
+    (REFERENCE / "api").mkdir(exist_ok=True)
+    for name, text in api_pages().items():
+        (REFERENCE / "api" / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,19 +1,14 @@
-import importlib.util
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from docs import generate
 from labelweave.experiments import StudyConfig
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_study_file_page_is_what_the_docstrings_say() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
     assert (ROOT / "docs" / "reference" / "study-file.md").read_text(
         encoding="utf-8"
     ) == generate.page()

@@ -49,10 +49,11 @@ def confidences(task: Task, probabilities: ArrayLike, labels: ArrayLike) -> tupl
 def reliability(confidence: Floats, outcome: Floats, bins: int = 10) -> Reliability:
     """Return the expected calibration error over bins of equal mass, and the bins.
 
-    ECE = sum_b n_b / n |share right_b - mean confidence_b| (Guo, Pleiss, Sun and Weinberger, "On
-    Calibration of Modern Neural Networks", ICML 2017), with bins of equally many elements (Nguyen
-    and O'Connor, "Posterior calibration and exploratory analysis for NLP models", EMNLP 2015);
-    equal confidences share a bin. Where bins are small it is above 0 by chance alone.
+    ``ECE = sum_b n_b / n |share right_b - mean confidence_b|``
+    (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017),
+    with bins of equally many elements (Nguyen and O'Connor, "Posterior calibration and
+    exploratory analysis for NLP models", EMNLP 2015); equal confidences share a bin. Where bins
+    are small it is above 0 by chance alone.
 
     Args:
         confidence: probabilities (n,).

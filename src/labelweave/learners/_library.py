@@ -52,7 +52,7 @@ class KernelLogistic(Learner):
 
     Args:
         components: landmark rows.
-        width: the kernel is exp(-width |x - z|^2 / d).
+        width: the kernel is ``exp(-width |x - z|^2 / d)``.
         inverse_penalty: scikit-learn's C.
     """
 
@@ -90,7 +90,7 @@ class Svm(Learner):
 
     Args:
         inverse_penalty: scikit-learn's C.
-        width: the kernel is exp(-width |x - z|^2 / d).
+        width: the kernel is ``exp(-width |x - z|^2 / d)``.
     """
 
     inverse_penalty: float = 5.0

@@ -1,0 +1,28 @@
+"""Settings of the documentation site: `make docs` builds it, without network."""
+
+import labelweave
+
+project = "labelweave"
+author = "the labelweave authors"
+version = release = labelweave.__version__
+html_title = f"labelweave {version}"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+myst_heading_anchors = 4
+html_theme = "furo"
+html_show_sphinx = False
+
+# `Name` in a docstring is a name of the package where there is one, else plain code
+default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # a name of two packages links to the first
+autodoc_member_order = "bysource"
+# scikit-learn makes these; their texts link to its own pages
+autodoc_default_options = {
+    "exclude-members": "set_fit_request, set_predict_request, set_predict_proba_request, "
+    "set_score_request"
+}
+autodoc_typehints = "signature"
+autodoc_inherit_docstrings = False
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
