@@ -49,7 +49,7 @@ def test_ctrl_c_ends_the_workers_and_the_same_command_goes_on(
     assert process.returncode == 130
     assert out.startswith("What a batch is made of:")
     assert "Report: " not in out
-    assert err.strip() == "labelweave: interrupted; the same command goes on where it stopped"
+    assert err.strip() == "labelweave: interrupted; run the same command to resume"
     time.sleep(0.3)
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("runs/**/*.safetensors")}
     time.sleep(0.5)

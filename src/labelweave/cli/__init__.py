@@ -57,14 +57,18 @@ def _main(
         typer.Option(
             "--trust",
             metavar="PACKAGES",
-            help="Installed packages, with commas, whose code study files and models may name.",
+            help="Installed packages, separated by commas, whose code may be used.",
         ),
     ] = None,
 ) -> None:
-    """Train one network for several tasks from scattered labels, and measure what that gains.
+    """Learn several tasks from scattered labels, and measure what joining them gains.
 
-    Start with `labelweave demo`; then `labelweave init your_tables.csv`, `labelweave check
-    study.yaml` and `labelweave run study.yaml`.
+    **Examples**
+
+    - `labelweave demo` : first try, on data that comes with the package
+    - `labelweave init plant_a.csv plant_b.csv` : your tables, writes `study.yaml`
+    - `labelweave check study.yaml`
+    - `labelweave run study.yaml`
     """
     if trusted:
         trust(*(name.strip() for name in trusted.split(",")))
@@ -112,5 +116,5 @@ def main() -> None:
         show()
         code = 2
     if code == INTERRUPTED:  # which is also what newer versions of typer return for Ctrl-C
-        typer.echo("labelweave: interrupted; the same command goes on where it stopped", err=True)
+        typer.echo("labelweave: interrupted; run the same command to resume", err=True)
     sys.exit(code if isinstance(code, int) else 0)

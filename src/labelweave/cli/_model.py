@@ -7,7 +7,7 @@ import typer
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model's folder, or a study's results folder.")],
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or results folder of a study.")],
     table: Annotated[
         Path,
         typer.Argument(help="CSV, TSV or Parquet table with the inputs, or a folder of images."),
@@ -16,20 +16,23 @@ def predict(
         Path | None, typer.Option(help="Table to write (.csv or .parquet); default: print CSV.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(help="Method of a study; default: the one its report recommends.")
+        str | None,
+        typer.Option(help="Method of a study; default: the one that its report recommends."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of a study; default: its first.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of a study; default: the first.")] = None,
     prior: Annotated[
         str | None,
         typer.Option(
             help="Class prior of the rows: training, population, uniform, rows (estimated "
-            "on them), or a CSV file with the columns task, class, probability; default: as the "
-            "model says."
+            "from them), or a CSV file with the columns task, class, probability; default: as "
+            "stored in the model."
         ),
     ] = None,
-    labels: Annotated[bool, typer.Option(help="Write the predicted labels as well.")] = True,
+    labels: Annotated[
+        bool, typer.Option(help="Write the predicted labels in addition to the probabilities.")
+    ] = True,
 ) -> None:
-    """Predict all tasks for the rows of a table, and write a table of probabilities.
+    """Predict all tasks for the rows of a table and write a table of probabilities.
 
     **Examples**
 

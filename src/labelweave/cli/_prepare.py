@@ -13,11 +13,12 @@ def init(
     tables: Annotated[list[Path], typer.Argument(help="CSV, TSV or Parquet tables.")],
     out: Annotated[Path, typer.Option(help="Study file to write.")] = Path("study.yaml"),
     labels: Annotated[
-        str | None, typer.Option(help="Label columns, with commas; default: guessed.")
+        str | None,
+        typer.Option(help="Label columns, separated by commas; default: guessed from the values."),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Replace an existing study file.")] = False,
+    force: Annotated[bool, typer.Option(help="Overwrite an existing study file.")] = False,
 ) -> None:
-    """Read tables and write a study file that runs, with comments that explain each part.
+    """Read tables and write a commented study file that runs as it is.
 
     **Examples**
 
@@ -34,7 +35,7 @@ def init(
     names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
     text = propose(tables, out.parent, names)
     out.write_text(text, encoding="utf-8")
-    typer.echo(f"Wrote {out}. Look it over, then: labelweave check {out}")
+    typer.echo(f"Wrote {out}. Review it, then: labelweave check {out}")
 
 
 def check(
@@ -46,7 +47,7 @@ def check(
         bool, typer.Option("--json", help="Print the findings as JSON only.")
     ] = False,
 ) -> None:
-    """Check a study file, and look for what is wrong with its data; train nothing.
+    """Check a study file and look for faults in its data. Nothing is trained.
 
     Prints how many labels each task has, then the findings: what looks wrong, where, the evidence,
     and the line of the study file that mends it.
@@ -84,6 +85,8 @@ def schema(
     **Example**
 
     - `labelweave schema --out labelweave.schema.json`
+    - first line of a study file, for editors with the YAML language server:
+      `# yaml-language-server: $schema=labelweave.schema.json`
     """
     from labelweave.experiments import StudyConfig
 
@@ -102,31 +105,41 @@ def case(
         Path | None, typer.Option(help="Folder of the data set's official files.")
     ] = None,
     k: Annotated[
-        int | None, typer.Option(min=1, help="Labels of each class that stay; others are hidden.")
+        int | None,
+        typer.Option(min=1, help="Labels to keep for each class; all others are hidden."),
     ] = None,
     rows: Annotated[
-        int | None, typer.Option(min=1, help="Use this many rows of the training part only.")
+        int | None, typer.Option(min=1, help="Use only this many rows of the training part.")
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="An option of the reader; may be repeated."),
+        typer.Option(
+            metavar="KEY=VALUE", help="An option of the data set's reader; may be repeated."
+        ),
     ] = None,
     join: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=DIR", help="One more data set in the study; may be repeated."),
+        typer.Option(
+            metavar="NAME=DIR",
+            help="Add another data set and the folder of its files; may be repeated.",
+        ),
     ] = None,
     others: Annotated[
         int | None,
-        typer.Option(min=1, help="Other rows, which carry the labels of the other tasks."),
+        typer.Option(
+            min=1, help="Number of further rows, which keep the labels of the other tasks."
+        ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds: repeated splits and trainings.")
+    ] = 3,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the study file; default: labelweave-cases/NAME."),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="List all data sets, and stop.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List all data sets and exit.")] = False,
 ) -> None:
-    """Write a study of a published data set, with most labels hidden if you give --k.
+    """Write a study of a published data set; --k hides most of its labels.
 
     Nothing is downloaded, and images stay where they are. A second call with another --k replaces
     the study file and keeps the tables.
@@ -168,19 +181,21 @@ class Origins(StrEnum):
 def relate(
     study: Annotated[Path, typer.Argument(help="The study file.")],
     origin: Annotated[
-        Origins, typer.Option("--from", help="Which evidence enters the tables.")
+        Origins, typer.Option("--from", help="Evidence to estimate the tables from.")
     ] = Origins.all,
     save: Annotated[
         Path | None,
-        typer.Option(help="Folder for the tables as CSV (to edit and hand back) and as pictures."),
+        typer.Option(
+            help="Folder for the tables, as CSV files to edit and reuse, and as pictures."
+        ),
     ] = None,
     tables: Annotated[bool, typer.Option(help="Print the tables as heat maps.")] = True,
 ) -> None:
-    """Show how the tasks are related: the tables, the evidence for them, and which tasks to join.
+    """Show how the tasks relate: the tables, the evidence for them, and which tasks to join.
 
-    Trains one network without coupling on the study's first seed, and estimates from its
-    predictions, from rows that carry both labels, and from the expert's tables. Shows how many
-    labels are probably wrong, where that can be estimated, and lists them in mislabelled.csv.
+    Trains one network without coupling on the study's first seed, and estimates the
+    tables from its predictions, from rows with labels of both tasks, and from the expert's tables.
+    Where the share of wrong labels can be estimated, it lists likely ones in mislabelled.csv.
 
     **Examples**
 

@@ -58,36 +58,44 @@ def report_failures(results: "Results") -> None:
 
 def run(
     study: Annotated[Path, typer.Argument(help="The study file.")],
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
+    ] = None,
     tasks: Annotated[
         str | None,
-        typer.Option(help="Only these tasks, with commas; results go to a folder of theirs."),
+        typer.Option(
+            help="Only these tasks, separated by commas; their results go to a separate folder."
+        ),
     ] = None,
     next_: Annotated[
         bool,
         typer.Option(
             "--next",
-            help="Add the most related task to those run last, and say what it added; at first, "
-            "the two or three tasks to start with.",
+            help="Add the most related task to the previous run and report what it adds. The "
+            "first call runs the two or three tasks to start with.",
         ),
     ] = False,
     label_next: Annotated[
-        int | None, typer.Option(min=0, help="Rows to name in label_next.csv; 0 = none.")
+        int | None,
+        typer.Option(
+            min=0, help="Number of rows to suggest for labelling, in label_next.csv; 0 = none."
+        ),
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option(help="Language of the report: en or ja; default: as the study says."),
+        typer.Option(help="Language of the report: en or ja; default: as in the study file."),
     ] = None,
 ) -> None:
-    """Run a study: train every method on every seed, compare, write the report.
+    """Run a study: train every method on every seed, compare them, and write the report.
 
-    Interrupted, the same command goes on where it stopped; changed, it redoes what changed.
+    After an interruption the same command resumes. After a change of the study file it repeats
+    only the runs that the change affects.
 
     **Examples**
 
     - `labelweave run study.yaml`
     - `labelweave run study.yaml --tasks species,shape`
-    - `labelweave run study.yaml --next` : in stages, the most related tasks first
+    - `labelweave run study.yaml --next` : step by step, the most related tasks first
     - `labelweave run study.yaml --label-next 20` : the 20 rows to label first
     - `labelweave run study.yaml --language ja`
     """
@@ -108,13 +116,13 @@ def run(
     if next_:
         stage = next_stage(Study.from_file(study))
         changes["only"] = list(stage.tasks)
-        typer.echo(f"Stage: {', '.join(stage.tasks)} ({stage.reason})\n")
+        typer.echo(f"Step: {', '.join(stage.tasks)} ({stage.reason})\n")
     opened = Study.from_file(study, **changes)
     if opened.config.only:
         opened.command += f" --tasks {','.join(opened.config.only)}"
     run_and_print(opened, jobs, language)
     if stage is not None and stage.before is not None:
-        typer.echo(f"\nWhat '{stage.added}' added, B with it, A without:")
+        typer.echo(f"\nEffect of adding '{stage.added}': B with it, A without it:")
         sides = of_study(stage.before, None), of_study(opened.output, None)
         found = [vars(each) for each in compare_sides(*sides)]
         print_compared(found, [side.name for side in sides], Console())
@@ -124,13 +132,13 @@ def run(
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="The folder of a study's results: runs/NAME.")],
+    folder: Annotated[Path, typer.Argument(help="Results folder of a study: runs/NAME.")],
     language: Annotated[
         str | None,
-        typer.Option(help="Language of the report: en or ja; default: as the study says."),
+        typer.Option(help="Language of the report: en or ja; default: as in the study file."),
     ] = None,
 ) -> None:
-    """Write the report of a study again from its results.json; nothing is trained.
+    """Write the report of a study again from its results.json. Nothing is trained.
 
     **Example**
 
@@ -143,21 +151,24 @@ def report(
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="A study's results folder, or a model's folder.")],
-    b: Annotated[Path, typer.Argument(help="The one to hold against it.")],
+    a: Annotated[Path, typer.Argument(help="Results folder of a study, or folder of a model.")],
+    b: Annotated[Path, typer.Argument(help="The folder to compare it with.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="CSV, TSV or Parquet table with inputs and labels, to test models on."),
+        typer.Option(help="CSV, TSV or Parquet table with inputs and labels to test models on."),
     ] = None,
     method_a: Annotated[
         str | None,
-        typer.Option(help="Method of the first; default: the one its report recommends."),
+        typer.Option(help="Method of the first; default: the one that its report recommends."),
     ] = None,
-    method_b: Annotated[str | None, typer.Option(help="Method of the second.")] = None,
+    method_b: Annotated[
+        str | None,
+        typer.Option(help="Method of the second; default: the one that its report recommends."),
+    ] = None,
 ) -> None:
-    """Compare two studies, or two models, on the same test rows: paired, task by task.
+    """Compare two studies or two models on the same test rows, paired, for every task.
 
-    Studies must have been tested on the same rows; models are tested on the rows of a table.
+    Two studies must share their test rows. Two models are tested on the rows of --data.
 
     **Examples**
 
@@ -182,15 +193,19 @@ def ablate(
         str,
         typer.Option(
             "--from",
-            help="Further relations, with commas: knowledge, annotations, predictions, all.",
+            help="Add rows with relations from these origins, separated by commas: knowledge, "
+            "annotations, predictions, all.",
         ),
     ] = "",
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
+    ] = None,
 ) -> None:
-    """Show what each part of the method gains: the ablation table, in one command.
+    """Train the ablation: what each part of the network methods contributes.
 
-    Rows: single-task, multi-task, co-annotation, distribution matching and both, in our forms, the
-    paper's and its predecessors'. Runs are shared with `labelweave run`.
+    The table has a row for single-task, multi-task, co-annotation, distribution matching and both,
+    in the forms of labelweave, of the paper and of its predecessors. Shares runs with
+    `labelweave run`.
 
     **Examples**
 
@@ -220,25 +235,25 @@ def tune(
     trials: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Trials, those of earlier calls included; default: as the study says, 50."
+            min=1, help="Number of trials, including earlier calls; default: study file, else 50."
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option(min=0, help="Seconds after which no trial begins.")
+        float | None, typer.Option(min=0, help="Seconds after which no new trial starts.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes side by side.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Parallel processes.")] = 1,
 ) -> None:
-    """Search the settings of a study on its validation rows; the test rows are not looked at.
+    """Search the settings of a study on its validation rows. The test rows are not used.
 
-    Made large: the mean over tasks of the gain to single-task, less what the worst task loses.
-    Interrupted, the same command goes on. Writes `study.tuned.yaml`, to be run like any study.
+    Maximises the mean gain over single-task, minus the loss on the worst task. After an
+    interruption the same command resumes. Writes `study.tuned.yaml`, a study to run.
 
     **Examples**
 
     - `labelweave tune study.yaml --trials 20`
     - `labelweave tune study.yaml --timeout 3600 --workers 4`
     - `labelweave run study.tuned.yaml`
-    - in the study file, to search two things only:
+    - in the study file, to search the learning rate only:
       `tune: {search: {training.learning_rate: [0.001, 0.01], network: false, couplings: false}}`
     """
     from labelweave.experiments import Study, write_tuning
@@ -250,8 +265,8 @@ def tune(
     console = Console()
     print_tuning(results, console)
     tuned, *files = write_tuning(results, study, opened.output / "tuning")
-    told = f"\nTuned: {tuned} (labelweave run {tuned})\nTrials: {', '.join(map(str, files))}"
-    console.print(told, soft_wrap=True, markup=False, highlight=False)
+    text = f"\nTuned: {tuned} (labelweave run {tuned})\nTrials: {', '.join(map(str, files))}"
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 class Demo(StrEnum):
@@ -262,14 +277,18 @@ class Demo(StrEnum):
 
 
 def demo(
-    name: Annotated[Demo, typer.Argument(help="Which data.")] = Demo.leaves,
+    name: Annotated[Demo, typer.Argument(help="Data set of the demonstration.")] = Demo.leaves,
     out: Annotated[Path, typer.Option(help="Folder for tables, study file and results.")] = Path(
         "labelweave-demo"
     ),
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 3,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of seeds: repeated splits and trainings.")
+    ] = 3,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
+    ] = None,
 ) -> None:
-    """Show on real data what joining scattered labels gains.
+    """Show on real data what joining scattered labels gains, in a few minutes.
 
     **Examples**
 

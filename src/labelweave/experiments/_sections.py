@@ -337,7 +337,7 @@ class TuneSection(Section):
 
     Attributes:
         method: the method to be tuned; default: the last of the study's joint methods.
-        trials: settings to try; the same command goes on where it stopped.
+        trials: settings to try; the same command resumes.
         seeds: of the study's seeds the number that every setting is trained with.
         search: dotted key to the two ends of a range, a list of values, one value, or false = the
             key, or all that begins with it, is not searched, for example

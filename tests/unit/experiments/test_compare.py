@@ -120,8 +120,8 @@ def test_stages_start_with_the_related_tasks_and_say_what_one_more_gave(
     assert cli("run", path, "--tasks", "kind", "--jobs", 1).code == 0
     answer = cli("run", path, "--jobs", 1, "--next")
     assert answer.code == 0
-    assert answer.out.startswith("Stage: kind, form ('")
-    added = answer.out.partition("What 'form' added, B with it, A without:\n")[2]
+    assert answer.out.startswith("Step: kind, form ('")
+    added = answer.out.partition("Effect of adding 'form': B with it, A without it:\n")[2]
     assert re.search(r"\nkind +accuracy ", added)
     assert "form " not in added.partition("verdict")[2]
     assert cli.refused("run", path, "--next") == (

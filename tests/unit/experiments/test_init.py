@@ -44,7 +44,7 @@ def inputs(rows: int = 60) -> pd.DataFrame:
 def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine) -> None:
     out = tmp_path / "study.yaml"
     answer = cli("init", *plants(tmp_path), "--out", out)
-    expected = f"Wrote {out}. Look it over, then: labelweave check {out}\n"
+    expected = f"Wrote {out}. Review it, then: labelweave check {out}\n"
     assert answer == (0, expected, "")
     study = yaml.safe_load(out.read_text(encoding="utf-8"))
     assert study["tasks"] == [
