@@ -82,9 +82,9 @@ counts) or `given`. For every seed the relations are estimated on the training r
 that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
 tables are used as they are, unchecked: a wrong one harms.
 
-With `noise: estimate` beside its `relations` (in results `full.predictions.noise`) a method finds
+With `noise: estimate` next to its `relations` (in results `full.predictions.noise`) a method finds
 out how the labels err, couples by the tables of clean labels, and takes the noise into account; the
-labels that are likely wrong are in `mislabelled.csv` beside the results
+labels that are likely wrong are in `mislabelled.csv` next to the results
 ([noise.md](../howto/noise.md)).
 
 A method can have its own coupling options, under another name:

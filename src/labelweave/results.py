@@ -50,7 +50,7 @@ CONTROLS = (
 Word = Literal["gain", "negative transfer", "no difference", "not enough data"]
 Joining = Literal["join", "join some", "do not join", "cannot tell"]
 # a message, its text, code and values as JSON holds them, or a mere text
-Told = Any
+MessageLike = Any
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Failure:
 
     method: str
     seed: int
-    error: Told
+    error: MessageLike
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,8 @@ class RunningCosts:
     joint: Mapping[str, Any]
     single: Mapping[str, Any]
     ratio: Mapping[str, float | None]
-    machine: Told = ""
-    assumptions: tuple[Told, ...] = ()
+    machine: MessageLike = ""
+    assumptions: tuple[MessageLike, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ class KeyFigure:
     mean: float | None = None
     low: float | None = None
     high: float | None = None
-    assumption: Told = ""
+    assumption: MessageLike = ""
 
 
 @dataclass(frozen=True)
@@ -352,7 +352,7 @@ class Results:
     seeds: tuple[int, ...] = ()
     runs: tuple[RunFacts, ...] = ()
     failures: tuple[Failure, ...] = ()
-    notes: tuple[Told, ...] = ()
+    notes: tuple[MessageLike, ...] = ()
     method_titles: Mapping[str, str] = field(default_factory=dict)
     coverage: LabelCounts = field(default_factory=LabelCounts)
     relations: tuple[Mapping[str, Any], ...] = ()
@@ -366,7 +366,7 @@ class Results:
     costs: Mapping[str, MethodCosts] = field(default_factory=dict)
     running: RunningCosts | None = None
     money: Mapping[str, Any] = field(default_factory=dict)
-    prior: Told = ""
+    prior: MessageLike = ""
     splits: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

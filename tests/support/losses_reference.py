@@ -79,7 +79,7 @@ def smoothed(relation, smoothing, row, column, entries=None):
 
 
 def pushed(relation, smoothing, p_source, column, rounded=False):
-    """Return q of one column over the classes that speak about it, and their probability."""
+    """Return q of one column over the classes that inform about it, and their probability."""
     q = mass = 0.0
     for s, p in enumerate(p_source):
         if relation.mask[s][column]:

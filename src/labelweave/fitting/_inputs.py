@@ -39,8 +39,8 @@ class ImageSection(Section):
     Attributes:
         column: the column with the paths, relative to the table's folder. Of a folder of images,
             what its paths are called.
-        encoder: a frozen encoder whose features are the inputs: ``efficientnet-lite0``, or code of
-            your own as ``module:package.attribute``; left out = the images themselves are.
+        encoder: a frozen encoder whose features are the inputs: ``efficientnet-lite0``, or your
+            own code as ``module:package.attribute``; left out = the images themselves are.
         size: pixels, or ``[height, width]``; default: what the encoder wants, or 224.
         mode: ``rgb`` or ``grey``; default: what the encoder wants, or ``rgb``.
         fit: how images of other proportions get there: ``stretch``; ``crop`` = cut what stands

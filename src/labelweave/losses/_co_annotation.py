@@ -57,7 +57,7 @@ class SoftLabels(RelationCoupling):
 
 
 def _count(stack: RelationStack, one_hot: Tensor, missing: Tensor) -> Tensor:
-    """Return on how many rows the table speaks about a column without a label, (W,)."""
+    """Return on how many rows the table informs about a column without a label, (W,)."""
     if stack.complete:
         return one_hot.sum(dim=1) @ missing
     return ((one_hot @ stack.known) * missing).sum(dim=0)
@@ -138,7 +138,7 @@ class BackwardCoupling(RelationCoupling):
             observed: (n, M) as above, of all source tasks.
         """
         parts = self.stacks.by_source(observed)
-        return torch.stack([part @ stack.speaks for stack, part in parts], dim=1) > 0
+        return torch.stack([part @ stack.informs for stack, part in parts], dim=1) > 0
 
 
 REQUIRED = 0.7  # a prototypical label is used by more than this share (Du, Tao, Martinez, 2014)
@@ -203,8 +203,8 @@ class HardClasses(BackwardCoupling):
 
 def _required(stack: RelationStack) -> tuple[Tensor, Tensor]:
     """Return the required columns of every class, (K, W) of 0 and 1, and their number, (K,)."""
-    speaks = (stack.strength > 0) & ~stack.off
-    required = ((stack.table > REQUIRED) & speaks).to(stack.table.dtype)
+    informs = (stack.strength > 0) & ~stack.off
+    required = ((stack.table > REQUIRED) & informs).to(stack.table.dtype)
     return required, required.sum(dim=1)
 
 
@@ -278,7 +278,7 @@ class PaperScores(BackwardCoupling):
         whole = stack.strength * torch.where(stack.off, stack.known - stack.table, whole)
         scores = (observed @ weights.T) / (observed @ whole.T).clamp(min=1e-6)
         target = torch.softmax(scores / self.temperature, dim=1)
-        trust = (observed @ stack.strength) / (observed @ stack.speaks).clamp(min=1.0)
+        trust = (observed @ stack.strength) / (observed @ stack.informs).clamp(min=1.0)
         return -trust * (target * log_p).sum(dim=1)
 
 

@@ -79,7 +79,7 @@ class DistributionMatching(RelationCoupling):
     """Match q(t|x) = sum_s p(s|x) T[s,t] with the target head's p(t|x), on every sample.
 
     Needs no label. Each relation's term is a mean over samples, summed over a multiclass target's
-    classes and averaged over the labels of a multilabel target that some class speaks about.
+    classes and averaged over the labels of a multilabel target that some class informs about.
 
     Forms (p: target head, q: source through the table, sg: no gradient):
 

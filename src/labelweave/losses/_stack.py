@@ -28,8 +28,8 @@ class RelationStack(nn.Module):
         known: (K, W) 1 where the table is known, else 0.
         log_evidence: (K, D * W) logarithm of the table with unknown entries made neutral, times
             `strength`; with label noise that of the labels found, for each of D data sources.
-        strength: (W,) the relation's strength, 0 for labels or tasks that no class speaks about.
-        speaks: (W,) 1 where `strength` is above 0, else 0.
+        strength: (W,) the relation's strength, 0 for labels or tasks that no class informs about.
+        informs: (W,) 1 where `strength` is above 0, else 0.
         on: (W,) bool, true at the "on" columns of multilabel targets.
         off: (W,) bool, true at the "off" columns of multilabel targets.
     """
@@ -38,7 +38,7 @@ class RelationStack(nn.Module):
     known: Tensor
     log_evidence: Tensor
     strength: Tensor
-    speaks: Tensor
+    informs: Tensor
     on: Tensor
     off: Tensor
 
@@ -49,7 +49,7 @@ class RelationStack(nn.Module):
         self.complete = all(bool(relation.mask.all()) for relation in relations)
         for name in ("table", "known", "strength", "on", "off"):
             _register(self, name, _joined(blocks, name))
-        self.register_buffer("speaks", (self.strength > 0).to(self.strength), persistent=False)
+        self.register_buffer("informs", (self.strength > 0).to(self.strength), persistent=False)
         self.width = self.table.shape[1]
         # all relations of the first data source, then those of the second, ...
         by_source = _joined(blocks, "log_evidence").swapaxes(0, 1)
@@ -77,9 +77,9 @@ class RelationStacks(nn.Module):
         on, off: (M,) bool, true at the "on" and "off" columns of multilabel targets.
         members: (M, R) 1 at a relation's columns, else 0.
         weights: (M, R) a relation's strength at its columns, else 0; also 0 for labels or tasks
-            that no class speaks about.
+            that no class informs about.
         shares: (M, R) `weights` divided, for a multilabel target, by the number of labels that
-            some class speaks about.
+            some class informs about.
         elements: (M, R) what one column counts as a labelled element: 1/C a class, 1 an "on".
 
     Raises:
@@ -200,8 +200,8 @@ class NoisyOrStack(nn.Module):
     """q(t_j) = 1 - (1 - leak_j) prod_i (1 - w_ij p(s_i)) of all relations, in one expression.
 
     Works on the L labels of all multilabel tasks, in the order of `Columns`. The M target labels
-    are those that some relation speaks about; R is the number of relations. The product is a sum of
-    logarithms over the causes of all relations, separated by one matrix product.
+    are those that some relation informs about; R is the number of relations. The product is a sum
+    of logarithms over the causes of all relations, separated by one matrix product.
 
     Args:
         relations: at least one noisy-OR.

@@ -276,7 +276,7 @@ def read_relations(
 
     Args:
         table: a CSV file or a data frame, as for `read_knowledge`. With a multilabel source a row
-            is a label that may be on beside others, its cells weights of a `NoisyOr`.
+            is a label that may be on together with others, its cells weights of a `NoisyOr`.
         source: the name of the task whose classes or labels are the rows.
         tasks: all tasks, classes known.
         targets: only these target tasks; None = all that the table covers.

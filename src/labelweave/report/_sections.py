@@ -1,4 +1,4 @@
-"""What joining is worth, in a few plain lines for the terminal."""
+"""The value of joining, in a few plain lines for the terminal."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -23,7 +23,7 @@ YES, NO = "yes", "no"
 
 @dataclass(frozen=True)
 class Answers:
-    """What one annotator said of one sample.
+    """The answers of one annotator for one sample.
 
     Attributes:
         annotator: the annotator's name; "" = unknown.

@@ -42,7 +42,7 @@ def softmax(scores):
 
 
 def observed(relations, labels, row):
-    """The labelled elements that some class speaks about: (relation, column, on)."""
+    """The labelled elements that some class informs about: (relation, column, on)."""
     found = []
     for relation in relations:
         if relation.strength == 0:
