@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.experiments._coupled_steps import STEPS, step_name, with_steps
 from labelweave.experiments._sections import MethodSection
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, find_method
@@ -27,6 +28,11 @@ PAPER: Mapping[str, Mapping[str, Any]] = {
 PREDECESSORS: Mapping[str, Mapping[str, Any]] = {
     "co_annotation": {"forward": "hard", "backward": "hard"}
 }
+
+
+STACKED = "coupled"
+STEPPED = "any learners"
+STEP_LABELS = {STACKED: "+ guard", "student": "student, one network"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,8 @@ def run_ablation(
 ) -> Results:
     """Run the ablation of a study on its data, seeds and settings, but not with its methods.
 
-    Runs are shared with those of the study itself: none is trained twice. Writes no results.
+    Runs are shared with those of the study itself: none is trained twice. Writes no results. Where
+    the study names ``coupled`` (and ``student``), the share of each of its steps has rows, too.
 
     Args:
         study: the study.
@@ -111,6 +118,10 @@ def run_ablation(
             "'relations', or an origin to estimate them from"
         )
     rows = ablation_rows(known, given=given)
+    of_steps = "given" if given else "all"
+    if STACKED in study.methods:
+        named = (name for name in STEP_LABELS if name in study.methods)
+        rows += [Row(name, STEP_LABELS[name], STEPPED, of_steps) for name in named]
     # rows without an origin have the relations as the study gives them, as the paper has
     as_given = study.config.relatedness.model_copy(update={"origin": "given"})
     config = study.config.model_copy(
@@ -118,7 +129,15 @@ def run_ablation(
     )
     ablated = Study(config, study.folder, data=study.data, command=study.command)
     results = ablated.compare(jobs=jobs, progress=progress)
-    return replace(results, rows=tuple(row.to_dict() for row in rows))
+    shown = [row.to_dict() for row in rows]
+    if STACKED in ablated._trained.runs:
+        results = with_steps(results, ablated._trained, config, STACKED)
+        place = next(i for i, row in enumerate(shown) if row["method"] == STACKED)
+        shown[place:place] = [
+            Row(step_name(STACKED, step), label, STEPPED, of_steps).to_dict()
+            for step, label in STEPS.items()
+        ]
+    return replace(results, rows=tuple(shown))
 
 
 def _named(

@@ -243,14 +243,8 @@ def collect(
         for method, of_method in runs.items()
     }
     level = config.statistics.level
-    summaries = {
-        method: {
-            name: {metric: _cell(e) for metric, e in r.summary(level).items()}
-            for name, r in by_task.items()
-        }
-        for method, by_task in replicates.items()
-    }
-    differences, verdicts = _against_baseline(tasks, replicates, level)
+    summaries = {method: summarised(by_task, level) for method, by_task in replicates.items()}
+    differences, verdicts = against_baseline(tasks, replicates, level)
     curves = {method: _curve(of_method) for method, of_method in runs.items()}
     results = Results(
         study=config.name,
@@ -362,6 +356,14 @@ def replicates_of(
     return Replicates(task, results, config.statistics.replicates)
 
 
+def summarised(by_task: Mapping[str, Replicates], level: float) -> dict[str, dict[str, Cell]]:
+    """Return by task and metric a method's cells."""
+    return {
+        name: {metric: _cell(e) for metric, e in r.summary(level).items()}
+        for name, r in by_task.items()
+    }
+
+
 def _cell(found: Estimate, p_adjusted: float | None = None) -> Cell:
     cell = Cell(found.mean, found.low, found.high, found.n, found.seeds, found.values, found.counts)
     if not isinstance(found, Difference):
@@ -372,7 +374,7 @@ def _cell(found: Estimate, p_adjusted: float | None = None) -> Cell:
     )  # fmt: skip
 
 
-def _against_baseline(
+def against_baseline(
     tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
 ) -> tuple[Cells, dict[str, dict[str, Word | None]]]:
     """Return differences and verdicts of every method; p-values are adjusted over the tasks."""
