@@ -1,9 +1,9 @@
 """Settings as typed sections, and one line for what is wrong with them."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -28,6 +28,16 @@ class Section(BaseModel):
             for key, value in given.items():
                 check_values(value, f"key '{printable(key)}'")
         return given
+
+
+def stated(least: float, most: float) -> Any:
+    """Return the field of a number whose bounds a validator checks in its own words."""
+    return Field(json_schema_extra={"minimum": least, "maximum": most})
+
+
+MOST_WEIGHT = 1e38  # about the greatest number of 32 bits
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""A whole number that names something."""
 
 
 def one_line(error: ValidationError, root: type[BaseModel], called: str = "key") -> str:

@@ -1,6 +1,7 @@
 """A trained model as a folder: weights in safetensors, everything else in JSON."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,19 +10,21 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 import labelweave
 from labelweave._files import write_text
+from labelweave._saved import SavedNetworks, arrays, described, tasks_of
 from labelweave._shapes import Shape
 from labelweave.class_priors import AssumedPrior, PriorChoice, adjust, assumed_prior
 from labelweave.data import Inputs
 from labelweave.data._batches import chunk_rows, tensor
 from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.data._row_store import StoredInputs
-from labelweave.errors import LabelweaveError
-from labelweave.networks import Backbone, MultiTaskNetwork, backbone
-from labelweave.tasks import Binary, Multiclass, Multilabel, Task, task_from_dict, task_to_dict
+from labelweave.errors import LabelweaveError, in_place
+from labelweave.networks import BACKBONES, Backbone, MultiTaskNetwork, backbone
+from labelweave.tasks import Binary, Multiclass, Multilabel, Task, task_to_dict
 from labelweave.training._checkpoint import load_tensors, save_tensors
 
 __all__ = ["EncodedPredictor", "Model", "Predictor"]
@@ -181,7 +184,14 @@ class EncodedPredictor(ABC):
         Raises:
             LabelweaveError: inputs that do not fit, or a prior that makes no sense.
         """
-        return self.under_prior(self.probabilities(self.encoder.transform(inputs)), prior)
+        found = self.under_prior(self.probabilities(self.encoder.transform(inputs)), prior)
+        for name, p in found.items():
+            if not np.isfinite(p).all():
+                raise LabelweaveError(
+                    f"task '{name}': the model gives probabilities that are not finite; its "
+                    "weights are damaged"
+                )
+        return found
 
     def under_prior(
         self, probabilities: Mapping[str, NDArray[np.float32]], prior: PriorChoice | None = None
@@ -299,41 +309,94 @@ class Model(EncodedPredictor):
         """
         path = Path(folder) / "model.json"
         try:
-            description = json.loads(path.read_text(encoding="utf-8"))
-            if description["format"] > FORMAT:
-                raise LabelweaveError(
-                    f"format {description['format']}, expected at most {FORMAT}; "
-                    "it was written by a newer labelweave"
-                )
-            spec = NetworkSpec(description["backbone"]["name"], description["backbone"]["options"])
-            encoder = encoder_from_dict(description["encoder"])
-            networks = [
-                spec.build(encoder.shape_, [task_from_dict(task) for task in tasks])
-                for tasks in description["networks"]
-            ]
-            thresholds = {n: np.asarray(t) for n, t in description["thresholds"].items()}
-            # older models of this format say nothing of priors
-            prior = AssumedPrior.from_dict(description.get("prior", AssumedPrior().to_dict()))
-            priors = {
-                kind: {n: np.asarray(p) for n, p in by_task.items()}
-                for kind, by_task in description.get("priors", {}).items()
-            }
+            found = described(path, SavedNetworks, FORMAT)
         except (FileNotFoundError, NotADirectoryError):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
-        except LabelweaveError as error:
-            raise LabelweaveError(f"{path}: {error}") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LabelweaveError(f"{path}: not a model of labelweave ({error!r})") from None
+        with in_place(path):
+            by_network = [tasks_of(each) for each in found.networks]
+            found.check([task for tasks in by_network for task in tasks])
+            spec = NetworkSpec(found.backbone.name, found.backbone.options)
+            encoder = encoder_of(found.encoder.model_dump())
         weights, _ = load_tensors(Path(folder) / "weights.safetensors")
-        for i, network in enumerate(networks):
+        check_weights(weights, Path(folder) / "weights.safetensors")
+        networks = []
+        for i, tasks in enumerate(by_network):
             prefix = f"{i}/"
             part = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
+            with in_place(path):
+                network = built(spec, encoder, tasks, part)
+            if network is None or set(part) != set(network.state_dict()):
+                raise LabelweaveError(f"{folder}: the weights do not fit model.json")
             try:
                 network.load_state_dict(part)
             except RuntimeError:
                 raise LabelweaveError(f"{folder}: the weights do not fit model.json") from None
-            network.eval()
+            networks.append(network.eval())
+        if any(int(name.partition("/")[0]) >= len(networks) for name in weights):
+            raise LabelweaveError(f"{folder}: weights of more networks than model.json has")
+        thresholds, prior = arrays(found.thresholds), AssumedPrior.from_dict(dict(found.prior))
+        priors = {str(kind): arrays(by_task) for kind, by_task in found.priors.items()}
         return cls(encoder, spec, networks, thresholds, priors, prior)
+
+
+LARGEST_WEIGHT = 1e18  # what is larger gives values that are not finite
+
+
+def check_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Check that weights are finite and of a size that networks compute with.
+
+    Raises:
+        LabelweaveError: one is not; names it.
+    """
+    for name, value in weights.items():
+        if not re.match(r"\d{1,4}/", name):
+            raise LabelweaveError(f"{path}: found the tensor '{name}', expected 'NUMBER/NAME'")
+        if value.is_floating_point() and value.numel():
+            largest = float(value.abs().max())
+            if not largest <= LARGEST_WEIGHT:
+                raise LabelweaveError(
+                    f"{path}: weight '{name}': found {largest}, expected at most {LARGEST_WEIGHT}"
+                )
+
+
+def encoder_of(state: dict[str, Any]) -> Encoder:
+    """Return the encoder of a model's file.
+
+    Raises:
+        LabelweaveError: it makes no sense.
+    """
+    try:
+        return encoder_from_dict(state)
+    except LabelweaveError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LabelweaveError(f"key 'encoder': makes no sense ({error!r})") from None
+
+
+def built(
+    spec: NetworkSpec, encoder: Encoder, tasks: Sequence[Task], weights: Mapping[str, torch.Tensor]
+) -> MultiTaskNetwork | None:
+    """Return a network of a description, or None where its weights are of other shapes.
+
+    The shapes are compared before memory is taken for them.
+
+    Raises:
+        LabelweaveError: the description makes no network.
+    """
+    try:
+        if spec.backbone in BACKBONES:
+            with torch.device("meta"):
+                shapes = {
+                    name: value.shape
+                    for name, value in spec.build(encoder.shape_, tasks).state_dict().items()
+                }
+            if shapes != {name: value.shape for name, value in weights.items()}:
+                return None
+        return spec.build(encoder.shape_, tasks)
+    except LabelweaveError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError) as error:
+        raise LabelweaveError(f"the description makes no network ({error!r})") from None
 
 
 def probability_columns(task: Task) -> list[str]:

@@ -3,6 +3,7 @@
 Labels are compared by their key and may be missing: see `labelweave.labels`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -173,7 +174,7 @@ def check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
         raise LabelweaveError(f"task '{name}': found {len(keys)} {kind}, expected at least {least}")
     if "" in keys or None in names:
         raise LabelweaveError(f"task '{name}': {kind} without a name, expected no empty one")
-    repeated = sorted({k for k in keys if keys.count(k) > 1})
+    repeated = sorted(k for k, count in Counter(keys).items() if count > 1)
     if repeated:
         raise LabelweaveError(f"task '{name}': {kind} named twice: {listing(repeated)}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, field_validator
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from labelweave._options import Named, Options, chosen
 from labelweave._search_space import Space, Uniform, log_uniform
+from labelweave._validation import MOST_WEIGHT, stated
 from labelweave.balancing import _gradient_methods
 from labelweave.balancing._gradient_methods import Gramian, Weights, cagrad
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -243,14 +244,14 @@ SEARCHED = ("sum", "uncertainty", "upgrad", "cagrad")
 class ConstantOptions(Options):
     """weights: task name to the factor of its loss; 1 for the tasks left out."""
 
-    weights: Mapping[str, float] = {}
+    weights: Mapping[str, Annotated[float, stated(0, MOST_WEIGHT)]] = {}
 
     @field_validator("weights")
     @classmethod
     def _not_negative(cls, weights: Mapping[str, float]) -> Mapping[str, float]:
         for name, weight in weights.items():
-            if weight < 0:
-                raise ValueError(f"should be 0 or more for '{name}'")
+            if not 0 <= weight <= MOST_WEIGHT:
+                raise ValueError(f"should be 0 to {MOST_WEIGHT:.0e} for '{name}'")
         return weights
 
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._files import make_folder, write_text
+from labelweave._files import make_folder, unreadable, write_text
+from labelweave._saved import SavedStack, described, tasks_of
 from labelweave.annotations import Annotations
 from labelweave.coupling._guard import Candidate
 from labelweave.coupling._posterior import Link, joint_posterior
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, in_place
 from labelweave.learners import JointLearner, JointModel, Member, TaskStack
 from labelweave.learners._saving import read_models, write_models
 from labelweave.learners._stacking import tempered
-from labelweave.tasks import Task, task_from_dict, task_to_dict
+from labelweave.tasks import Task, task_to_dict
 
 Floats = NDArray[np.float64]
 
@@ -181,15 +182,15 @@ class CoupledStack:
         Raises:
             LabelweaveError: no such folder, another format, or a joint learner that is missing.
         """
+        path = folder / "stack.json"
         try:
-            found = json.loads((folder / "stack.json").read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise LabelweaveError(f"{folder / 'stack.json'}: cannot be read ({error})") from None
-        if found.get("format") != FORMAT:
-            raise LabelweaveError(
-                f"{folder / 'stack.json'}: found format {found.get('format')}, expected {FORMAT}"
-            )
-        tasks = {t["name"]: task_from_dict(t) for t in found["tasks"]}
+            saved = described(path, SavedStack, FORMAT)
+        except OSError as error:
+            raise unreadable(path, error) from None
+        with in_place(path):
+            listed = tasks_of(saved.tasks)
+            saved.check(listed)
+        found, tasks = saved.model_dump(), {task.name: task for task in listed}
         models = read_models(found["models"], folder / "learners.skops")
         learners = {learner.name: learner for learner in joint_learners}
         for name in found["joint"]:

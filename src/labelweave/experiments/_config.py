@@ -84,7 +84,7 @@ class StudyConfig(FitConfig):
     seeds: Seeds = 3
     statistics: StatisticsSection = StatisticsSection()
     label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
-    label_next: int = Field(default=100, ge=0)
+    label_next: int = Field(default=100, ge=0, le=10**7)
     prices: PricesSection | None = None
     only: list[str] = Field(default=[])
     tune: TuneSection = TuneSection()

@@ -6,20 +6,22 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from labelweave._validation import Section
+from labelweave._validation import Section, Whole, stated
 from labelweave.balancing import weighting
 from labelweave.balancing._sampling import sampling
 from labelweave.datasets import find_reader
 from labelweave.errors import listing, nearest
 from labelweave.fitting._methods import METHODS, NOISE, Method, find_method
-from labelweave.fitting._sections import LARGEST_SEED
+from labelweave.fitting._sections import LARGEST_SEED, MOST_ROWS
 from labelweave.losses._supervised import task_loss
 from labelweave.relations._relate import Origin
 from labelweave.tasks import Binary, Multiclass
 from labelweave.tracking import TRACKERS
 
+MOST_MONEY = 1e12
+MOST_SEEDS = 1000
 MISSING = ("", "NA", "NaN", "nan", "null")
-Label = str | int | bool
+Label = str | Whole | bool
 
 
 class TaskSection(Section):
@@ -88,8 +90,8 @@ class RelationSection(Section):
     known: str | None = None
     vocabulary: str | None = None
     targets: list[str] | None = None
-    strength: float = Field(default=1.0, ge=0)
-    smoothing: float = Field(default=1.0, gt=0)
+    strength: float = Field(default=1.0, ge=0, le=1e6)
+    smoothing: float = Field(default=1.0, gt=0, le=1e9)
 
     @model_validator(mode="after")
     def _targets_to_count(self) -> Self:
@@ -119,8 +121,12 @@ class PartSection(Section):
 
     name: str
     tasks: list[str] = Field(min_length=1)
-    per_class: int | None = Field(default=None, ge=1)
-    rows: Annotated[float | int | None, Field(gt=0)] = None
+    per_class: int | None = Field(default=None, ge=1, le=MOST_ROWS)
+    rows: (
+        Annotated[float, Field(gt=0, le=MOST_ROWS)]
+        | Annotated[int, Field(gt=0, le=MOST_ROWS)]
+        | None
+    ) = None
 
 
 class StatisticsSection(Section):
@@ -131,7 +137,7 @@ class StatisticsSection(Section):
         level: coverage of the intervals; 1 - level is also the level of the verdicts.
     """
 
-    replicates: int = Field(default=1000, ge=100)
+    replicates: int = Field(default=1000, ge=100, le=10**6)
     level: float = Field(default=0.95, gt=0.5, lt=1)
 
 
@@ -167,7 +173,7 @@ class SourceSection(Section):
     case: str | None = None
     root: str | None = None
     options: dict[str, Any] = Field(default={})
-    rows: int | None = Field(default=None, ge=1)
+    rows: int | None = Field(default=None, ge=1, le=MOST_ROWS)
     folders: str | list[str] | None = None
     inputs: Literal["rest"] | list[str] = "rest"
     exclude: list[str] = Field(default=[])
@@ -236,16 +242,18 @@ class PricesSection(Section):
     """
 
     currency: str = Field(default="EUR", min_length=1)
-    label: dict[str, float] = Field(default={})
-    hour: float | None = Field(default=None, ge=0)
-    predictions_a_year: float | None = Field(default=None, ge=0)
+    label: dict[str, Annotated[float, stated(0, MOST_MONEY)]] = Field(default={})
+    hour: float | None = Field(default=None, ge=0, le=MOST_MONEY)
+    predictions_a_year: float | None = Field(default=None, ge=0, le=1e15)
 
     @field_validator("label")
     @classmethod
     def _not_negative(cls, label: dict[str, float]) -> dict[str, float]:
         for task, price in label.items():
-            if price < 0:
-                raise ValueError(f"found the price {price} for '{task}', expected 0 or more")
+            if not 0 <= price <= MOST_MONEY:
+                raise ValueError(
+                    f"found the price {price} for '{task}', expected 0 to {MOST_MONEY:.0e}"
+                )
         return label
 
     @model_validator(mode="after")
@@ -269,9 +277,11 @@ class LabelCurvesSection(Section):
             coupled.
     """
 
-    shares: list[float] = Field(default=[0.1, 0.2, 0.4, 0.8, 1.0], min_length=1)
+    shares: list[Annotated[float, stated(0, 1)]] = Field(
+        default=[0.1, 0.2, 0.4, 0.8, 1.0], min_length=1, max_length=100
+    )
     method: str | None = None
-    seeds: int = Field(default=3, ge=1)
+    seeds: int = Field(default=3, ge=1, le=MOST_SEEDS)
 
     @field_validator("shares")
     @classmethod
@@ -348,17 +358,19 @@ class TuneSection(Section):
     """
 
     method: str | None = None
-    trials: int = Field(default=50, ge=1)
-    seeds: int = Field(default=1, ge=1)
+    trials: int = Field(default=50, ge=1, le=10**6)
+    seeds: int = Field(default=1, ge=1, le=MOST_SEEDS)
     search: dict[str, Any] = Field(default={})
-    penalty: float = Field(default=1.0, ge=0)
+    penalty: float = Field(default=1.0, ge=0, le=1e6)
     pruning: bool = True
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
 
 
 def _usable(seeds: int | list[int]) -> int | list[int]:
     if seeds == [] or (isinstance(seeds, int) and seeds < 1):
         raise ValueError(f"found {seeds}, expected at least one seed")
+    if (seeds if isinstance(seeds, int) else len(seeds)) > MOST_SEEDS:
+        raise ValueError(f"found more than {MOST_SEEDS:,} seeds, expected at most that many")
     if isinstance(seeds, int):
         return seeds
     for seed in seeds:
@@ -369,7 +381,10 @@ def _usable(seeds: int | list[int]) -> int | list[int]:
     return seeds
 
 
-Seeds = Annotated[int | list[int], AfterValidator(_usable)]
+Seeds = Annotated[
+    Annotated[int, stated(1, MOST_SEEDS)] | list[Annotated[int, stated(0, LARGEST_SEED)]],
+    AfterValidator(_usable),
+]
 
 
 TAUGHT = ("distillation",)  # what a coupled method can have besides

@@ -178,8 +178,8 @@ class InputsSection(Section):
     image: ImageSection | None = None
     text: TextSection | None = None
     categorical: list[str] = Field(default=[])
-    clip: float = Field(default=10.0, gt=0)
-    max_categories: int = Field(default=50, ge=1)
+    clip: float = Field(default=10.0, gt=0, le=1e6)
+    max_categories: int = Field(default=50, ge=1, le=100_000)
     scale: Scale = "each"
     cache: str | None = None
 

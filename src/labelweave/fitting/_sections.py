@@ -5,9 +5,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from labelweave._validation import Section
+from labelweave._validation import Section, stated
 from labelweave.errors import LabelweaveError
 from labelweave.networks._backbones import backbone_options, check_name, family_of
+from labelweave.networks._layers import MOST_LAYERS, Width
 from labelweave.networks._model_folders import PREFIX, located
 from labelweave.networks._pretrained import Pooling
 from labelweave.relations._relate import Origin
@@ -41,12 +42,10 @@ class NetworkSection(Section):
     """
 
     backbone: str = "mlp"
-    hidden: list[Annotated[int, Field(ge=1)]] = Field(default=[256, 256], min_length=1)
+    hidden: list[Width] = Field(default=[256, 256], min_length=1, max_length=MOST_LAYERS)
     dropout: float = Field(default=0.2, ge=0, lt=1)
-    shape: list[Annotated[int, Field(ge=1)]] | None = Field(
-        default=None, min_length=3, max_length=3
-    )
-    channels: list[Annotated[int, Field(ge=1)]] = Field(default=[16, 32], min_length=1)
+    shape: list[Width] | None = Field(default=None, min_length=3, max_length=3)
+    channels: list[Width] = Field(default=[16, 32], min_length=1, max_length=MOST_LAYERS)
     config: dict[str, Any] = Field(default={})
     pooling: Pooling | None = None
     weights: str | None = None
@@ -125,7 +124,7 @@ def _more_than_one(folds: int) -> int:
     return folds
 
 
-Folds = Annotated[int, Field(ge=0), AfterValidator(_more_than_one)]
+Folds = Annotated[int, Field(ge=0, le=100), AfterValidator(_more_than_one)]
 
 
 class RelatednessSection(Section):
@@ -145,7 +144,7 @@ class RelatednessSection(Section):
     """
 
     origin: Origin | Literal["given"] = Field(default="all", alias="from")
-    strength: float = Field(default=5.0, gt=0)
+    strength: float = Field(default=5.0, gt=0, le=1e9)
     folds: Folds = 2
 
 
@@ -162,12 +161,16 @@ class TeachersSection(Section):
 
 
 def _share_or_rows(value: float | int) -> float | int:
-    if value < 0 or (isinstance(value, float) and value >= 1):
+    if not 0 <= value <= MOST_ROWS or (isinstance(value, float) and value >= 1):
         raise ValueError(f"found {value}, expected a share below 1 or a whole number of rows")
     return value
 
 
-Size = Annotated[float | int, AfterValidator(_share_or_rows)]
+MOST_ROWS = 10**9
+Size = Annotated[
+    Annotated[float, stated(0, 1)] | Annotated[int, stated(0, MOST_ROWS)],
+    AfterValidator(_share_or_rows),
+]
 
 
 class SplitSection(Section):

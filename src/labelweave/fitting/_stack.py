@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 import labelweave
 from labelweave._files import write_text
+from labelweave._parsing import read_json_object
+from labelweave._saved import SavedModel, arrays, described
 from labelweave.annotations import Annotations
 from labelweave.class_priors import (
     AssumedPrior,
@@ -19,8 +21,8 @@ from labelweave.class_priors import (
     source_priors,
 )
 from labelweave.data import Inputs
-from labelweave.data._input_encoder import Encoder, encoder_from_dict
-from labelweave.errors import LabelweaveError
+from labelweave.data._input_encoder import Encoder
+from labelweave.errors import LabelweaveError, in_place
 from labelweave.evaluation._calibration import scores_of
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._network_learners import (
@@ -30,7 +32,7 @@ from labelweave.fitting._network_learners import (
     of_one_task,
 )
 from labelweave.fitting._split import Split
-from labelweave.model import EncodedPredictor, Model, TrainingRecord
+from labelweave.model import EncodedPredictor, Model, TrainingRecord, encoder_of
 from labelweave.tasks import Task
 
 if TYPE_CHECKING:  # scikit-learn takes seconds: loaded where learners are fitted
@@ -97,22 +99,22 @@ class StackModel(EncodedPredictor):
 
         path = Path(folder) / "model.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if found["format"] > FORMAT:
-                raise LabelweaveError(f"format {found['format']}, expected at most {FORMAT}")
-            encoder = encoder_from_dict(found["encoder"])
-            thresholds = {n: np.asarray(t) for n, t in found["thresholds"].items()}
-            prior = AssumedPrior.from_dict(found["prior"])
-            priors = {
-                kind: {n: np.asarray(p) for n, p in by_task.items()}
-                for kind, by_task in found["priors"].items()
-            }
-        except LabelweaveError as error:
-            raise LabelweaveError(f"{path}: {error}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise LabelweaveError(f"{path}: not a model of labelweave ({error!r})") from None
+            found = described(path, SavedModel, FORMAT)
+        except (FileNotFoundError, NotADirectoryError):
+            raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
+        with in_place(path):
+            encoder = encoder_of(found.encoder.model_dump())
         stack = CoupledStack.load(Path(folder) / STACK, [NetworkLearner(n) for n in TRAINED_AS])
-        return cls(encoder, stack, thresholds, priors, prior)
+        with in_place(path):
+            found.check(stack.tasks)
+            if encoder.shape_ != len(stack.centre):
+                raise LabelweaveError(
+                    f"the encoder gives {encoder.shape_} inputs, the stack takes "
+                    f"{len(stack.centre)}"
+                )
+        prior = AssumedPrior.from_dict(dict(found.prior))
+        priors = {str(kind): arrays(by_task) for kind, by_task in found.priors.items()}
+        return cls(encoder, stack, arrays(found.thresholds), priors, prior)
 
 
 def load_model(folder: str | Path) -> Model | StackModel:
@@ -123,8 +125,8 @@ def load_model(folder: str | Path) -> Model | StackModel:
     """
     try:
         # a folder that once held the other kind may still have its files
-        kind = json.loads((Path(folder) / "model.json").read_text(encoding="utf-8"))["kind"]
-    except (OSError, ValueError, KeyError, TypeError):
+        kind = read_json_object(Path(folder) / "model.json").get("kind")
+    except (OSError, ValueError):
         kind = None  # networks, or no model: the error is theirs
     return StackModel.load(folder) if kind == STACK else Model.load(folder)
 

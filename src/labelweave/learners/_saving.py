@@ -90,6 +90,9 @@ def read_models(described: Mapping[str, Any], path: Path) -> dict[str, TaskModel
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             classifiers: Sequence[Any] = skops.loads(content, trusted=unknown)
+        wanted = [part["classifier"] for found in described.values() for part in found["parts"]]
+        if max((n for n in wanted if n is not None), default=-1) >= len(classifiers):
+            raise LabelweaveError(f"{path}: found {len(classifiers)} learners, expected more")
     except LabelweaveError:
         raise
     except Exception as error:

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from labelweave._options import Options, chosen
 from labelweave._search_space import Space, log_uniform
+from labelweave._validation import MOST_WEIGHT, stated
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._co_annotation import CoAnnotation
 from labelweave.losses._coupling import Coupling
@@ -27,10 +28,15 @@ PUBLISHED = {"paper", "hard"}  # these forms have weight 1
 WEIGHTS = log_uniform(0.03, 3.0)  # to search
 
 
+HOTTEST = 1e6
+Temperature = Annotated[float, Field(le=HOTTEST), stated(0, HOTTEST)]
+Weight = Annotated[float, Field(le=MOST_WEIGHT), stated(0, MOST_WEIGHT)]
+
+
 class CouplingOptions(Options):
     """weight: factor of the coupling's terms; None = the default of its form."""
 
-    weight: float | None = Field(default=None, ge=0)
+    weight: float | None = Field(default=None, ge=0, le=MOST_WEIGHT)
 
     @property
     def usual_weight(self) -> float:
@@ -42,7 +48,7 @@ class RelationOptions(CouplingOptions):
     """smoothing: see `RelationStacks`; fade: own labels at which what is learnt counts half."""
 
     smoothing: float = Field(default=0.01, ge=0, lt=1)
-    fade: float | None = Field(default=FADE, gt=0)
+    fade: float | None = Field(default=FADE, gt=0, le=1e9)
 
     @property
     def usual_weight(self) -> float:
@@ -62,14 +68,14 @@ class CoAnnotationOptions(RelationOptions):
 
     forward: str | None = "soft_labels"
     backward: str | None = "marginal"
-    temperature: float = Field(default=1.0, gt=0)
+    temperature: float = Field(default=1.0, gt=0, le=HOTTEST)
 
 
 class DistillationOptions(CouplingOptions):
     """temperature, weights: one for all tasks, or task name to its own."""
 
-    temperature: float | Mapping[str, float] = 2.0
-    weights: float | Mapping[str, float] = 1.0
+    temperature: Temperature | Mapping[str, Temperature] = 2.0
+    weights: Weight | Mapping[str, Weight] = 1.0
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,9 @@ from labelweave.networks import _model_folders, _pretrained
 from labelweave.networks._layers import (
     CNN_SPACE,
     MLP_SPACE,
+    MOST_LAYERS,
     Backbone,
+    Width,
     cnn,
     linear,
     mlp,
@@ -29,18 +31,18 @@ class MlpOptions(Options):
     """hidden, dropout: see `mlp`."""
 
     space = MLP_SPACE
-    hidden: list[int] = Field(default=[256, 256])
-    dropout: float = 0.2
+    hidden: list[Width] = Field(default=[256, 256], max_length=MOST_LAYERS)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
 class CnnOptions(Options):
     """shape, channels, hidden, dropout: see `cnn`."""
 
     space = CNN_SPACE
-    shape: list[int] = Field(default=[])
-    channels: list[int] = Field(default=[16, 32])
-    hidden: list[int] = Field(default=[256, 256])
-    dropout: float = 0.2
+    shape: list[Width] = Field(default=[], max_length=3)
+    channels: list[Width] = Field(default=[16, 32], max_length=MOST_LAYERS)
+    hidden: list[Width] = Field(default=[256, 256], max_length=MOST_LAYERS)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
 
 
 class HuggingFaceOptions(Options):

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -13,6 +14,9 @@ from labelweave._search_space import Choice, Space, Uniform
 from labelweave._shapes import Shape, Tokens
 from labelweave.errors import LabelweaveError
 
+MOST_LAYERS = 100
+Width = Annotated[int, Field(ge=1, le=65_536)]
+"""The size of a layer, or of a side of an image."""
 BITS = 16  # of random numbers an element: the share is met to 1 in 65,536
 
 

@@ -48,23 +48,23 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    steps: int | None = Field(default=None, ge=1)
-    epochs: float | None = Field(default=None, gt=0)
-    batch_size: int = Field(default=128, ge=1)
+    steps: int | None = Field(default=None, ge=1, le=10**8)
+    epochs: float | None = Field(default=None, gt=0, le=1e6)
+    batch_size: int = Field(default=128, ge=1, le=10**7)
     sampling: str | dict[str, Any] = "proportional"
     weighting: str | dict[str, Any] = "sum"
-    learning_rate: float = Field(default=5e-3, gt=0)
+    learning_rate: float = Field(default=5e-3, gt=0, le=1e38)
     backbone_rate: float = Field(default=1.0, gt=0, le=1)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     augment: AugmentConfig | None = None
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip: float | None = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.01, ge=0, le=1e6)
+    clip: float | None = Field(default=1.0, gt=0, le=1e38)
     ramp: float = Field(default=0.1, ge=0, le=1)
-    patience: int | None = Field(default=None, ge=1)
-    evaluations: int = Field(default=20, ge=1)
+    patience: int | None = Field(default=None, ge=1, le=10**6)
+    evaluations: int = Field(default=20, ge=1, le=10**6)
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    checkpoint_seconds: float = Field(default=30.0, gt=0)
+    checkpoint_seconds: float = Field(default=30.0, gt=0, le=1e9)
 
     @field_validator("sampling")
     @classmethod

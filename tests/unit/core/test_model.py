@@ -95,16 +95,18 @@ def test_damaged_models_are_told_in_one_line(tmp_path: Path) -> None:
 
     write(format=2)
     assert refused() == (
-        f"{path}: format 2, expected at most 1; it was written by a newer labelweave"
+        f"{path}: found format 2, expected at most 1; it was written by a newer labelweave"
     )
     path.write_text('{"format": 1', encoding="utf-8")
-    assert refused().startswith(f"{path}: not a model of labelweave (JSONDecodeError(")
+    assert refused().startswith(f"{path}: line 1, column 13: no JSON: ")
     path.write_bytes(b"\xff\xfe")
-    assert refused().startswith(f"{path}: not a model of labelweave (UnicodeDecodeError(")
+    assert refused() == f"{path}: not a text file in UTF-8"
     path.write_text("[]", encoding="utf-8")
-    assert refused().startswith(f"{path}: not a model of labelweave (")
+    assert refused() == f"{path}: found a list, expected an object of keys and values"
     path.write_text("{}", encoding="utf-8")
-    assert refused() == f"{path}: not a model of labelweave (KeyError('format'))"
+    assert refused() == (
+        f"{path}: key 'format': missing; not a model of labelweave, or a damaged one"
+    )
     write(backbone={"name": "mpl", "options": {}})
     assert refused() == (
         f"{path}: no such backbone 'mpl', expected 'linear', 'mlp', 'cnn', 'hf:...', "
@@ -117,3 +119,68 @@ def test_damaged_models_are_told_in_one_line(tmp_path: Path) -> None:
     assert refused().startswith(f"{weights}: not a checkpoint of labelweave (")
     weights.unlink()
     assert refused() == f"{weights}: no such checkpoint"
+
+
+NAN = float("nan")
+DAMAGE = {
+    "format NaN": {"format": NAN},
+    "format below 1": {"format": -1},
+    "no networks": {"networks": []},
+    "no tasks": {"networks": [[]]},
+    "a task without a name": {"networks": [[{"kind": "multiclass", "classes": ["a", "b"]}]]},
+    "too many classes": {
+        "networks": [[{"name": "t", "kind": "multiclass", "classes": list(range(200_000))}]]
+    },
+    "a huge network": {"backbone": {"name": "mlp", "options": {"hidden": [65_536] * 100}}},
+    "a layer without end": {"backbone": {"name": "mlp", "options": {"hidden": [10**9]}}},
+    "deep options": {"backbone": {"name": "mlp", "options": {"hidden": {"a": {"b": 10**30}}}}},
+    "thresholds of another task": {"thresholds": {"other": [0.5]}},
+    "a threshold NaN": {"thresholds": {"form": [NAN, 0.5]}},
+    "thresholds that broadcast": {"thresholds": {"form": [0.5]}},
+    "a prior that broadcasts": {"priors": {"training": {"kind": [0.5]}}},
+    "a prior of null": {"priors": {"training": None}},
+    "an assumed prior that is none": {"prior": {"name": "x", "given": {}}},
+    "no encoder": {"encoder": None},
+    "an empty encoder": {"encoder": {}},
+    "an encoder of a list": {"encoder": [1]},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_description_that_cannot_be_right_is_refused(damage: str, tmp_path: Path) -> None:
+    model().save(tmp_path)
+    path = tmp_path / "model.json"
+    description = json.loads(path.read_text(encoding="utf-8")) | DAMAGE[damage]
+    path.write_text(json.dumps(description), encoding="utf-8")
+    with pytest.raises(LabelweaveError) as caught:
+        Model.load(tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("scale", None), ("scale", 0.0), ("mean", NAN), ("median", 1e300), ("varies", 2)],
+)
+def test_numbers_of_an_encoder_that_cannot_be_right_are_refused(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    model().save(tmp_path)
+    path = tmp_path / "model.json"
+    description = json.loads(path.read_text(encoding="utf-8"))
+    numbers = description["encoder"]["numeric"]
+    for changed in ([value] * len(numbers["names"]), numbers[key][:-1]):
+        numbers[key] = changed
+        path.write_text(json.dumps(description), encoding="utf-8")
+        with pytest.raises(LabelweaveError, match=r"model\.json: key '(numeric|encoder)"):
+            Model.load(tmp_path)
+
+
+@pytest.mark.parametrize("value", [NAN, float("inf"), 3e38])
+def test_weights_that_are_not_finite_are_refused(value: float, tmp_path: Path) -> None:
+    spoilt = model()
+    with torch.no_grad():
+        next(iter(spoilt.networks[0].parameters())).view(-1)[0] = value
+    spoilt.save(tmp_path)
+    with pytest.raises(LabelweaveError, match=r"weights.safetensors: weight '0/.*': found"):
+        Model.load(tmp_path)

@@ -79,11 +79,11 @@ def test_every_head_is_its_own_linear_layer():
         ),
         (
             lambda: backbone("mlp", 5, hidden=[4, 0]),
-            "mlp: hidden sizes [4, 0], expected at least one above 0",
+            "backbone 'mlp': option 'hidden' should be greater than or equal to 1, found 0",
         ),
         (
             lambda: backbone("mlp", 5, dropout=1),
-            "mlp: dropout 1.0, expected from 0 to below 1",
+            "backbone 'mlp': option 'dropout' should be less than 1, found 1",
         ),
         (
             lambda: backbone("mlp", 5, hidden=3),
