@@ -67,3 +67,14 @@ def test_the_site_builds_without_a_warning_or_a_broken_link(tmp_path: Path) -> N
     for module in generate.modules():
         for name in import_module(module).__all__:
             assert f'id="{module}.{name}"' in text, f"{module}.{name}"
+
+
+def test_every_page_is_listed_in_the_index_of_its_folder() -> None:
+    for index in (ROOT / "docs").glob("*/index.md"):
+        listed = index.read_text(encoding="utf-8").split("\n")
+        pages = {
+            page.relative_to(index.parent).with_suffix("").as_posix()
+            for page in index.parent.rglob("*.md")
+            if page != index and page.parent.name != "api"
+        }
+        assert pages - set(listed) == set(), index

@@ -82,7 +82,7 @@ def read_bytes(path: str) -> bytes:
         raise UnreadableImageError(f"cannot be read ({error.strerror})") from None
 
 
-def decode(data: bytes, form: ImageFormat) -> Pixels:
+def decode_image(data: bytes, form: ImageFormat) -> Pixels:
     """Return the pixels of an image file, uint8 (channels, height, width).
 
     PNG, JPEG, WebP, BMP, PGM and PPM; grey, colour or palette, 8 or 16 bits; the first frame. The
@@ -223,7 +223,7 @@ def _decode_block(paths: Sequence[str], form: ImageFormat) -> list[Decoded]:
     for path in paths:
         try:
             data = read_bytes(path)
-            found.append((content_key(data), decode(data, form), ""))
+            found.append((content_key(data), decode_image(data, form), ""))
         except UnreadableImageError as error:
             found.append(("", None, str(error)))
     return found

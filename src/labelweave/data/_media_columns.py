@@ -27,7 +27,7 @@ from labelweave.data._image_files import (
     UnreadableImageError,
     cache_images,
     content_key,
-    decode,
+    decode_image,
     read_bytes,
 )
 from labelweave.data._row_store import RowStore
@@ -136,7 +136,7 @@ class ImageColumn:
         pixels = np.empty((len(values), *self.shape), dtype=np.uint8)
         for row, path in enumerate(values):
             try:
-                pixels[row] = decode(read_bytes(path), self.form)
+                pixels[row] = decode_image(read_bytes(path), self.form)
             except UnreadableImageError as error:
                 raise LabelweaveError(f"image {path}: {error}") from None
         return pixels

@@ -260,7 +260,7 @@ class Block:
         return _standardised(self.array[self.index], self.mean, self.scale)
 
 
-class Reader(Protocol):
+class ValueReader(Protocol):
     """What can read values, such as the paths of images."""
 
     @property
@@ -284,7 +284,7 @@ class Unread:
         scale: what they are divided by after that, (d,).
     """
 
-    reader: Reader
+    reader: ValueReader
     values: NDArray[np.object_]
     mean: Statistic = None
     scale: Statistic = None

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def label_counts(
+def unit_labels(
     annotations: Annotations, source: NDArray[np.int64], unit: NDArray[np.int64]
 ) -> csr_array:
     """Count the labels of every unit: sparse (units, labels), missing labels left out.
@@ -218,7 +218,7 @@ def split_rows(
     if len(free):
         unit = np.unique(collection.groups[free], return_inverse=True)[1]
         sizes = np.bincount(unit)
-        labels = label_counts(collection.annotations[free], collection.source[free], unit)
+        labels = unit_labels(collection.annotations[free], collection.source[free], unit)
         assigned = stratify(labels, sizes, wanted, rng)
         if any(_is_number_of_rows(asked) and asked > 0 for asked in (test, validation)):
             assigned = settle(assigned, sizes, wanted, rng)

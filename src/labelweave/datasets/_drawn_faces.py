@@ -99,7 +99,7 @@ class Pen:
         self.person, self.view = person, view
         self.image = Image.new("RGB", (CANVAS, CANVAS), view.ground)
         self.draw = ImageDraw.Draw(self.image)
-        self.dark: Colour = mixed(person.skin, (40, 20, 20), 0.55)
+        self.dark: Colour = blended(person.skin, (40, 20, 20), 0.55)
 
     def at(self, x: float, y: float, depth: float = 1.0) -> Point:
         """Return the pixel of a point; what lies in front of the head moves when it turns."""
@@ -126,7 +126,7 @@ class Pen:
     def wrinkle(self, points: Sequence[Point], strength: float) -> None:
         """Draw a line of the skin, the darker the stronger; weak ones are not seen."""
         if strength > 0.15:
-            self.line(points, mixed(self.person.skin, self.dark, 0.35 + 0.65 * strength), 0.03)
+            self.line(points, blended(self.person.skin, self.dark, 0.35 + 0.65 * strength), 0.03)
 
 
 def curve(start: Point, control: Point, end: Point, n: int = 14) -> list[Point]:
@@ -143,7 +143,7 @@ def oval(x: float, y: float, width: float, height: float) -> list[Point]:
     return [(x + width * cos(a), y + height * sin(a)) for a in angles]
 
 
-def mixed(a: Colour, b: Colour, share: float) -> Colour:
+def blended(a: Colour, b: Colour, share: float) -> Colour:
     """Return a colour with a share of another one."""
     r, g, blue = (round(x + share * (z - x)) for x, z in zip(a, b, strict=True))
     return r, g, blue
@@ -268,7 +268,7 @@ def _mouth(pen: Pen, au: Mapping[str, float]) -> None:
     left, right = (-width, corner), (width, corner)
     inner_top = y - gap - 0.6 * raised
     inner_bottom = y + gap + 0.07 * au["AU26"]
-    rose = mixed(person.skin, (170, 60, 70), 0.6)
+    rose = blended(person.skin, (170, 60, 70), 0.6)
     outer = [
         *curve(left, (0, 2 * (inner_top - lip - 0.4 * raised) - corner), right),
         *curve(right, (0, 2 * (inner_bottom + 1.2 * lip) - corner), left),

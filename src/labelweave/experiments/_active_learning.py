@@ -24,7 +24,7 @@ KNOWN = 5000  # labelled rows that are looked at, evenly
 Floats = NDArray[np.floating]
 
 
-def spread(score: Floats, features: Floats, known: Floats, count: int) -> NDArray[np.int64]:
+def spread_out(score: Floats, features: Floats, known: Floats, count: int) -> NDArray[np.int64]:
     """Return rows in the order to label them, each the one of the greatest score times distance.
 
     The distance is to the nearest row that is labelled or chosen already: rows that the model is
@@ -123,8 +123,8 @@ def rows_to_label(
     probabilities over that of the uniform distribution; and ``disagreement``, how far they are
     from what they become once the other tasks' predictions are multiplied in through the relations
     (Jensen-Shannon divergence over its largest value). Of the rows with high scores those are named
-    that are unlike the labelled ones and each other (`spread`), in the order to label them. Tasks
-    share the rows in proportion to their expected gain. Nothing else about a row is written.
+    that are unlike the labelled ones and each other (`spread_out`), in the order to label them.
+    Tasks share the rows in proportion to their expected gain. Nothing else about a row is written.
 
     Args:
         split: the data; its relations are those that hold.
@@ -148,7 +148,7 @@ def rows_to_label(
         disagreement = (mixed - (entropy + other) / 2) * _most(own, multiclass) / np.log(2)
         entropy, disagreement = np.clip(entropy, 0, 1), np.clip(disagreement, 0, 1)
         score = np.maximum(entropy, disagreement)
-        first = spread(score, features[rows], features[labelled], size)
+        first = spread_out(score, features[rows], features[labelled], size)
         place = split.train.index[rows[first]]
         source = collection.source[place]
         parts.append(

@@ -260,7 +260,7 @@ FOLDER = "tuning"
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TrialData:
     """What the trials of a search share.
 
     Attributes:
@@ -315,7 +315,7 @@ class ValidationStudy(Study):
         with locked(self.original.output), self._working(jobs, progress) as context:
             yield context
 
-    def prepare(self, context: StudyContext) -> Prepared:
+    def prepare(self, context: StudyContext) -> TrialData:
         """Train what is not there of the baseline, and of what relations are estimated from."""
         splits = self.splits()
         names = [BASELINE, *([UNCOUPLED] if self.tuned.estimated else [])]
@@ -330,7 +330,7 @@ class ValidationStudy(Study):
                 with_relations(split, found, noise=self.tuned.noise)
                 for split, found in zip(splits, by_seed, strict=True)
             ]
-        return Prepared(splits, plan[BASELINE])
+        return TrialData(splits, plan[BASELINE])
 
     def _borrow(self, plan: Mapping[str, Sequence[Run]], splits: Sequence[Split]) -> None:
         """Take over the runs that the study itself has trained."""

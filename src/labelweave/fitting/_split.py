@@ -14,7 +14,7 @@ from labelweave.annotations import Annotations
 from labelweave.data import Collection, Coverage, Inputs, split_rows
 from labelweave.data._input_encoder import Encoder, InputEncoder
 from labelweave.data._row_store import RowStore, StoredInputs
-from labelweave.data._splitting import label_counts, stratify
+from labelweave.data._splitting import stratify, unit_labels
 from labelweave.data._table_encoder import TableEncoder
 from labelweave.fitting._inputs import InputsSection
 from labelweave.relations import AnyRelation, Noise, NoisyOr, TransferWeights
@@ -208,7 +208,7 @@ def held_out(split: Split, parts: int) -> Iterator[tuple[Split, NDArray[np.int64
         parts: number of parts, at least 2.
     """
     _, unit = np.unique(split.train.groups, return_inverse=True)
-    labels = label_counts(split.train.annotations, split.source, unit)
+    labels = unit_labels(split.train.annotations, split.source, unit)
     rng = np.random.default_rng([split.seed, STREAM])
     part = stratify(labels, np.bincount(unit), np.ones(parts, dtype=np.int64), rng)[unit]
     for number in range(parts):

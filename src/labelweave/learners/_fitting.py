@@ -20,7 +20,7 @@ Codes = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
-class Part:
+class FittedPart:
     """One fit: a multiclass task, or one label of a multilabel task.
 
     Attributes:
@@ -58,7 +58,7 @@ class TaskModel:
 
     key: str
     multiclass: bool
-    parts: tuple[Part, ...]
+    parts: tuple[FittedPart, ...]
 
     def predict(self, X: Floats) -> Floats:
         """Return class probabilities (n, K), or those of each label being on (n, L)."""
@@ -111,14 +111,14 @@ def takes_weights(learner: Learner) -> bool:
 
 def _fit_part(
     learner: Learner, X: Floats, y: Codes, weight: Floats | None, width: int, seed: int
-) -> Part:
+) -> FittedPart:
     mass = np.asarray(np.bincount(y, weights=weight, minlength=width), np.float64)
     total = float(mass.sum())
     floor: Floats = np.asarray((mass + 0.5) / (total + 0.5 * width), np.float64)
     classes = np.unique(y).astype(np.int64)
     share = 1.0 / (total + width)
     if len(classes) < 2:
-        return Part(classes, floor, 1.0, None)
+        return FittedPart(classes, floor, 1.0, None)
     rows = _drawn(y, learner.most_rows, seed)
     size = Size(len(rows), X.shape[1], width)
     classifier = learner.build(size, seed)
@@ -135,7 +135,7 @@ def _fit_part(
             raise LabelweaveError(
                 f"learner '{learner.key}': cannot be fitted ({reason})"
             ) from error
-    return Part(classes, floor, share, classifier)
+    return FittedPart(classes, floor, share, classifier)
 
 
 def _uneven(weight: Floats) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from labelweave._files import read_regular, replacing
 from labelweave._trust import VARIABLE
 from labelweave.errors import LabelweaveError, listing
-from labelweave.learners._fitting import Part, TaskModel
+from labelweave.learners._fitting import FittedPart, TaskModel
 
 LARGEST_MODELS = 1 << 32  # bytes
 
@@ -102,7 +102,7 @@ def read_models(described: Mapping[str, Any], path: Path) -> dict[str, TaskModel
             found["key"],
             found["multiclass"],
             tuple(
-                Part(
+                FittedPart(
                     np.array(part["classes"], np.int64),
                     np.array(part["floor"], np.float64),
                     part["share"],

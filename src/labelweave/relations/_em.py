@@ -20,7 +20,7 @@ Matrix = NDArray[np.float64]
 TINY = 1e-30
 
 
-class Columns:
+class BlockColumns:
     """The layout of several targets in W columns and B blocks.
 
     Args:
@@ -123,7 +123,7 @@ class Problem:
     """
 
     source: Multiclass
-    columns: Columns
+    columns: BlockColumns
     annotations: Annotations
     predictions: Mapping[str, Floats]
     data_source: Rows
@@ -237,12 +237,12 @@ class Expert:
     pseudo_counts: Matrix
     trust: Matrix
 
-    def counts(self, columns: Columns) -> Floats:
+    def counts(self, columns: BlockColumns) -> Floats:
         """Return the pseudo-counts that are trusted, (K, W)."""
         return self.pseudo_counts * columns.spread(self.trust)
 
 
-def expert_counts(columns: Columns, table: Matrix, strength: Matrix, base: Matrix) -> Expert:
+def expert_counts(columns: BlockColumns, table: Matrix, strength: Matrix, base: Matrix) -> Expert:
     """Return an expert's table (K, W) as pseudo-counts of the given strength (K, W).
 
     The trust starts at one half, so that a right table guides the first steps of EM.
@@ -252,7 +252,7 @@ def expert_counts(columns: Columns, table: Matrix, strength: Matrix, base: Matri
     return Expert(counts, np.where(said, 0.5, 0.0))
 
 
-def update_trust(expert: Expert, columns: Columns, counts: Floats, base: Floats) -> None:
+def update_trust(expert: Expert, columns: BlockColumns, counts: Floats, base: Floats) -> None:
     """Set the trust in every block of the expert's rows from the counts (K, W), in place.
 
     The posterior probability of "the counts come from a row drawn around the expert's" against "the
@@ -271,7 +271,7 @@ def update_trust(expert: Expert, columns: Columns, counts: Floats, base: Floats)
 
 
 def estimate_concentration(
-    columns: Columns, counts: Floats, base: Floats, start: NDArray[np.float64], steps: int = 10
+    columns: BlockColumns, counts: Floats, base: Floats, start: NDArray[np.float64], steps: int = 10
 ) -> NDArray[np.float64]:
     """Return the concentration (B,) under which the counts (K, W) are most likely.
 
@@ -291,7 +291,7 @@ def estimate_concentration(
     return np.asarray(value)
 
 
-def _log_evidence(columns: Columns, counts: Floats, prior: Floats) -> Matrix:
+def _log_evidence(columns: BlockColumns, counts: Floats, prior: Floats) -> Matrix:
     """Log-likelihood of each block's counts under a Dirichlet prior, (K, B), up to a constant."""
     inner = columns.sums(gammaln(counts + prior) - gammaln(prior))
     total = columns.sums(prior)
@@ -441,7 +441,7 @@ class Posterior:
         """Return the effective rows from the data, (K, W)."""
         return self.annotated + self.predicted
 
-    def counts(self, columns: Columns) -> Matrix:
+    def counts(self, columns: BlockColumns) -> Matrix:
         """Return the posterior's Dirichlet parameters, (K, W)."""
         return np.asarray(self.rows() + self.base + self.expert.counts(columns))
 
@@ -569,7 +569,7 @@ def _sample(rows: Rows, rng: np.random.Generator) -> Rows:
 LEVEL = 0.95
 
 
-def intervals(columns: Columns, counts: Matrix) -> tuple[Matrix, Matrix]:
+def intervals(columns: BlockColumns, counts: Matrix) -> tuple[Matrix, Matrix]:
     """Return the credible interval (.95) of every column, two (K, W) arrays.
 
     Each entry of a Dirichlet row is Beta distributed: a counts for it against b counts for the

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations._em import EM, Columns, Floats, Matrix, Posterior, Problem, intervals
+from labelweave.relations._em import EM, BlockColumns, Floats, Matrix, Posterior, Problem, intervals
 from labelweave.relations._relation import Relation
 from labelweave.tasks import Multiclass
 
@@ -290,7 +290,7 @@ def estimate_relations(
         group = [pair for pair in pairs if pair[0] == source]
         source_ = annotations.task(source)
         assert isinstance(source_, Multiclass)  # checked above
-        columns = Columns([annotations.task(target) for _, target in group])
+        columns = BlockColumns([annotations.task(target) for _, target in group])
         problem = Problem(
             source_, columns, annotations, given, data_source, "annotations" in use, chunk
         )
@@ -311,7 +311,7 @@ class _Report:
     def __init__(
         self,
         source: Multiclass,
-        columns: Columns,
+        columns: BlockColumns,
         posterior: Posterior,
         alone: Posterior,
         minimum: float,
@@ -402,7 +402,7 @@ def _strengths(
 
 
 def _priors(
-    columns: Columns,
+    columns: BlockColumns,
     width: int,
     group: Sequence[tuple[str, str]],
     experts: Mapping[tuple[str, str], Relation],

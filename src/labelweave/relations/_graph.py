@@ -22,7 +22,7 @@ from labelweave.relations._evidence import Evidence
 from labelweave.tasks import Task
 
 
-class Link(Protocol):
+class TaskLink(Protocol):
     """What the forest looks at: two tasks and a name."""
 
     @property
@@ -33,7 +33,7 @@ class Link(Protocol):
     def target(self) -> Task: ...
 
 
-R = TypeVar("R", bound=Link)
+R = TypeVar("R", bound=TaskLink)
 
 
 def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[R], dict[str, str]]:

@@ -11,7 +11,7 @@ from scipy.special import betaincinv, gammaln, logsumexp
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.relations._em import Columns, Floats, Matrix, Problem, Rows, newton_step
+from labelweave.relations._em import BlockColumns, Floats, Matrix, Problem, Rows, newton_step
 from labelweave.relations._estimation import checked_predictions, checked_sources
 from labelweave.relations._relation import Relation
 from labelweave.tasks import Multiclass, Task
@@ -261,7 +261,7 @@ class NoiseEM:
         clean: bool,
     ) -> None:
         source = relations[0].source
-        self.columns = Columns([relation.target for relation in relations])
+        self.columns = BlockColumns([relation.target for relation in relations])
         self.problem = Problem(
             source, self.columns, annotations, predictions, data_source, True, CHUNK
         )
@@ -393,7 +393,11 @@ class Mislabelled:
 
 
 def mislabelled(
-    columns: Columns, block: int, rows: NDArray[np.int64], found: NDArray[np.int64], clean: Matrix
+    columns: BlockColumns,
+    block: int,
+    rows: NDArray[np.int64],
+    found: NDArray[np.int64],
+    clean: Matrix,
 ) -> list[Mislabelled]:
     """Return the labels of one block that are likely wrong.
 

@@ -10,7 +10,7 @@ from labelweave.data import ImageFormat
 from labelweave.data import _image_files as image_cache
 from labelweave.data import _row_store as row_store
 from labelweave.data._batches import gatherer
-from labelweave.data._image_files import CachedImages, cache_images, decode
+from labelweave.data._image_files import CachedImages, cache_images, decode_image
 from labelweave.data._row_store import Block, RowStore, StoredInputs, as_keys
 from labelweave.errors import LabelweaveError
 
@@ -35,7 +35,7 @@ def pixels_of(found: CachedImages) -> np.ndarray:
 
 
 def expected(paths: list[str]) -> np.ndarray:
-    return np.stack([decode(Path(path).read_bytes(), FORM) for path in paths])
+    return np.stack([decode_image(Path(path).read_bytes(), FORM) for path in paths])
 
 
 def no_more_decoding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from labelweave.data import ImageFormat
-from labelweave.data._image_files import UnreadableImageError, decode
+from labelweave.data._image_files import UnreadableImageError, decode_image
 
 HALVES = np.zeros((8, 16), np.uint8)
 HALVES[:, 8:] = 200  # left dark, right bright
@@ -22,7 +22,7 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
 
 def refused(data: bytes, form: ImageFormat = GREY) -> str:
     with pytest.raises(UnreadableImageError) as error:
-        decode(data, form)
+        decode_image(data, form)
     return str(error.value)
 
 
@@ -31,54 +31,54 @@ def test_every_format_gives_the_pixels(kind):
     grey = Image.fromarray(HALVES)
     lossless = {"lossless": True} if kind == "WEBP" else {}
     for image in (grey, grey.convert("RGB")):
-        pixels = decode(saved(image, kind, **lossless), GREY)
+        pixels = decode_image(saved(image, kind, **lossless), GREY)
         assert pixels.shape == (1, 8, 16)
         assert np.abs(pixels[0].astype(int) - HALVES).max() <= (3 if kind == "JPEG" else 1)
 
 
 def test_colours_come_first_and_a_grey_image_fills_all_channels():
     red = Image.new("RGB", (16, 8), (250, 10, 20))
-    assert decode(saved(red), ImageFormat(8, 16))[:, 3, 5].tolist() == [250, 10, 20]
-    pixels = decode(saved(Image.fromarray(HALVES)), ImageFormat(8, 16))
+    assert decode_image(saved(red), ImageFormat(8, 16))[:, 3, 5].tolist() == [250, 10, 20]
+    pixels = decode_image(saved(Image.fromarray(HALVES)), ImageFormat(8, 16))
     np.testing.assert_array_equal(pixels, np.stack([HALVES] * 3))
 
 
 def test_palette_and_transparency_are_ignored():
     image = Image.new("RGBA", (4, 4), (1, 2, 3, 0))
-    assert decode(saved(image), ImageFormat(4, 4))[:, 0, 0].tolist() == [1, 2, 3]
+    assert decode_image(saved(image), ImageFormat(4, 4))[:, 0, 0].tolist() == [1, 2, 3]
     image = Image.new("RGB", (4, 4), (9, 9, 9)).convert("P")
-    assert decode(saved(image), ImageFormat(4, 4)).shape == (3, 4, 4)
+    assert decode_image(saved(image), ImageFormat(4, 4)).shape == (3, 4, 4)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "PPM"])
 def test_sixteen_bits_are_scaled_and_not_cut(kind):
     deep = Image.fromarray(HALVES.astype(np.uint16) << 8)
-    np.testing.assert_array_equal(decode(saved(deep, kind), GREY)[0], HALVES)
+    np.testing.assert_array_equal(decode_image(saved(deep, kind), GREY)[0], HALVES)
 
 
 def test_the_exif_orientation_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise: what is left comes to the top
     data = saved(Image.fromarray(HALVES), "JPEG", exif=exif, quality=95)
-    pixels = decode(data, ImageFormat(16, 8, "grey"))[0]
+    pixels = decode_image(data, ImageFormat(16, 8, "grey"))[0]
     assert pixels[:7].max() < 20
     assert pixels[9:].min() > 180
 
 
 def test_the_three_ways_to_fit_another_shape():
     data = saved(Image.fromarray(HALVES))
-    square = {fit: decode(data, ImageFormat(8, 8, "grey", fit))[0] for fit in ("crop", "pad")}
+    square = {fit: decode_image(data, ImageFormat(8, 8, "grey", fit))[0] for fit in ("crop", "pad")}
     np.testing.assert_array_equal(square["crop"], HALVES[:, 4:12])
     assert square["pad"][:2].max() == square["pad"][6:].max() == 0
     assert square["pad"][2:6, 6:].min() > 150
-    stretched = decode(data, ImageFormat(4, 32, "grey"))[0]
+    stretched = decode_image(data, ImageFormat(4, 32, "grey"))[0]
     assert stretched[:, :14].max() < 30
     assert stretched[:, 18:].min() > 170
 
 
 def test_a_large_jpeg_keeps_its_look_when_it_is_decoded_small():
     large = Image.fromarray(np.kron(HALVES, np.ones((100, 100), np.uint8)))
-    pixels = decode(saved(large, "JPEG"), GREY)[0]
+    pixels = decode_image(saved(large, "JPEG"), GREY)[0]
     assert np.abs(pixels.astype(int) - HALVES)[:, [0, 5, 10, 15]].max() < 6
 
 
