@@ -28,6 +28,7 @@ TRAINING = (
     "steps", "batch_size", "learning_rate", "backbone_rate", "layer_decay", "weight_decay",
     "sampling", "weighting", "patience", "augment",
 )  # fmt: skip
+NOISY = (*COUPLED, "coupled", "student")  # methods that take label noise into account
 OUTPUTS = ("dict", "frame")
 S = TypeVar("S", bound=BaseModel)
 
@@ -65,8 +66,8 @@ def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
             raise _wrong("network", f"found '{name}', expected it as a separate parameter")
     if given["noise"] not in (None, "estimate"):
         raise _wrong("noise", f"found {given['noise']!r}, expected 'estimate' or None")
-    if given["noise"] and method not in COUPLED:
-        raise _wrong("noise", f"found the method '{method}', expected {listing(COUPLED)}")
+    if given["noise"] and method not in NOISY:
+        raise _wrong("noise", f"found the method '{method}', expected {listing(NOISY)}")
     if given["output"] not in OUTPUTS:
         raise _wrong("output", f"found {given['output']!r}, expected {listing(OUTPUTS)}")
     related = given["relatedness"]

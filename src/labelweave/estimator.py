@@ -43,6 +43,7 @@ from labelweave.fitting import (
     load_model,
     make_training_split,
     with_relations,
+    without_mislabelled,
 )
 from labelweave.fitting._checking import check_split
 from labelweave.fitting._fit import taught_scores
@@ -201,8 +202,10 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             packages, ``module:package.Class``. None = the whole library.
         budget: seconds of one core for these learners, by a fixed model of their time; what would
             exceed it is left out (`history_`). None = 60, and 1 for every 1,000 labels.
-        noise: ``estimate`` finds out how often labels are wrong and takes it into account, with
-            relations that hold (`relatedness`, here ``{"from": "all"}`` if not given); None = not.
+        noise: ``estimate`` finds out how often labels are wrong, with relations that hold
+            (`relatedness`, here ``{"from": "all"}`` if not given), and takes it into account:
+            networks by the confusion of the labels, ``coupled`` and ``student`` by hiding the
+            labels that are likely wrong (`mislabelled_`). None = not.
         couplings: options of the couplings, as in a study file.
         label_shift: ``{"training": "adjust"}`` trains with a class prior for every source, and
             ``{"prediction": ...}`` sets the prior that predictions assume, as in a study file.
@@ -406,15 +409,19 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.notes_ = (*ready.notes, *split.notes)
         method, noise = METHODS[self.method], self.noise is not None
         self.relatedness_ = None
-        if method.coupled:
+        stacked = self.method in STACKED
+        if method.coupled or (noise and stacked):
             self.relatedness_ = find_relatedness(
                 split, self.relations_, config, noise=noise, progress=self.progress
             )
-        if self.relatedness_ is not None:
+        if self.relatedness_ is not None and stacked:
+            split = without_mislabelled(split, self.relatedness_)
+        elif self.relatedness_ is not None:
             method = replace(method, noise=noise)
             split = with_relations(split, self.relatedness_, noise=noise)
             self.relations_ = split.relations
-        self.noise_ = split.noise
+        found_noise = self.relatedness_.noise if self.relatedness_ and stacked else None
+        self.noise_ = found_noise.found if found_noise else split.noise
         self.mislabelled_ = likely_mislabelled(collection, split, self.relatedness_)
         teachers, teacher = None, None
         if method.kind == "student":

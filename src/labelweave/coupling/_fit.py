@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
+from labelweave.class_priors import adjust
 from labelweave.coupling._evidence import with_evidence
 from labelweave.coupling._guard import guard, judging_rows, trust_in
 from labelweave.coupling._posterior import joint_posterior
@@ -62,6 +63,7 @@ TEACHERS = 3  # learners that are self-trained, at most, each of this weight at 
 TEACHER_WEIGHT = 0.05
 WORTH = 0.5  # self-training needs so many related rows for each own label,
 HELD, HELD_ESTIMATED = 0.1, 0.35  # and a relation of this strength; .25 is the prior's mean
+MOST_SHIFT = 20.0  # factor on a pseudo-label for its source's class prior
 TABLE_FOLDS = 5
 JOINT_FOLDS = 3
 JOINT_SHARE = 0.15  # of the budget, that the fits of one joint learner may take
@@ -77,6 +79,7 @@ def fit_coupled(
     joint_learners: Sequence[JointLearner] = (),
     groups: NDArray[Any] | None = None,
     sample_weight: Floats | None = None,
+    priors: Mapping[str, Floats] | None = None,
     seed: int = 0,
     budget: float | None = None,
     progress: Progress | None = None,
@@ -96,6 +99,8 @@ def fit_coupled(
         joint_learners: models of all tasks at once.
         groups: (n,) rows of one group are never on both sides of a fold.
         sample_weight: (n,) how much each row counts, 0 or more.
+        priors: per task (n, K) or (n, L), the shares of its classes or labels in each row's source;
+            None = alike. Messages between tasks do not depend on them; pseudo-labels do.
         seed: decides everything.
         budget: seconds of one core for the learners of all tasks, by their fixed time model;
             None = 60, and 1 for every 1,000 labels.
@@ -107,6 +112,7 @@ def fit_coupled(
     work = _Fitting(
         X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress
     )
+    work.priors = {n: np.asarray(p, np.float64)[work.rows] for n, p in (priors or {}).items()}
     pairs = _pairs(annotations, relations, estimate)
     if estimate == "all" and pairs:
         work.history.append({"looked_for": ["->".join(pair) for pair in pairs]})
@@ -201,6 +207,7 @@ class _Fitting:
         self.X = standardised(X, self.centre, self.scale)
         self.all, self.tasks, self.seed = annotations, annotations.tasks, seed
         self.joint_learners = list(joint_learners)
+        self.priors: dict[str, Floats] = {}
         alone = learners is not None and not len(learners) and self.joint_learners
         self.learners = () if alone else resolve_learners(learners)
         self.sample_weight = _checked_weight(sample_weight, n)
@@ -472,12 +479,14 @@ class _Fitting:
                 r = pseudo_labels({**given, name: blind}, tables, evidence, name)
                 own = rows[fold[rows] != f]
                 pseudo = np.flatnonzero(fold[taught] != f)
+            r, factor = self._of_source(task, r, taught)
             for m in teachers:
                 self.progress(f"{name}: {m.key} (self-training)")
                 model = fit_self_trained(
                     by_key[m.key], task, self.X[self.rows],
                     (own, self.annotations.labels[name][own], self.weight[own]),
                     (taught[pseudo], r[pseudo]), self.seed,
+                    None if factor is None else factor[pseudo],
                 )  # fmt: skip
                 if f is None:
                     models[m.key] = model
@@ -492,6 +501,18 @@ class _Fitting:
             for key, w, t in zip(predictions, weights, temperatures, strict=True)
         ]
         return TaskStack(task, tuple(found)), mixture
+
+    def _of_source(self, task: Task, r: Floats, rows: Rows) -> tuple[Floats, Floats | None]:
+        """Return pseudo-labels under the prior of each row's source, and what moves it back.
+
+        The second is (r, W, 2), off and on: the ratio of the learners' prior to the source's.
+        """
+        if task.name not in self.priors:
+            return r, None
+        rate, prior = self.rates[task.name], self.priors[task.name][rows]
+        off = (1 - rate) / (1 - prior)
+        factor = np.clip(np.stack([off, rate / prior], axis=2), 1 / MOST_SHIFT, MOST_SHIFT)
+        return adjust(task, r, rate, prior), factor
 
     def _joint(
         self, strengths: Sequence[Strength], relations: Sequence[AnyRelation], p: _Given

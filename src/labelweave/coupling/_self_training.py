@@ -70,6 +70,7 @@ def fit_self_trained(
     own: tuple[Rows, Codes, Floats],
     pseudo: tuple[Rows, Floats],
     seed: int,
+    factor: Floats | None = None,
 ) -> TaskModel:
     """Fit a learner to own labels and pseudo-labels together.
 
@@ -80,9 +81,15 @@ def fit_self_trained(
         own: rows, their labels, their weights.
         pseudo: rows and their r(s|x).
         seed: decides everything.
+        factor: (r, W, 2) or None, by which a pseudo-label of each class (label), off and on, counts
+            more: what moves the rows' class prior to that of the own labels.
     """
     rows, codes, weight = own
     which, labels, share = weighted_samples(task, pseudo[1])
+    if factor is not None and isinstance(task, Multiclass):
+        share = share * factor[which, labels, 1]
+    elif factor is not None:
+        share = share * np.concatenate([factor[..., 1], factor[..., 0]])
     if codes.ndim == 2:
         weight = np.repeat(weight[:, None], codes.shape[1], axis=1)
     return fit_task(

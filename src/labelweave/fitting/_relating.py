@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave.annotations import Annotations
 from labelweave.data import Collection
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import fit
@@ -15,6 +16,7 @@ from labelweave.fitting._split import Split, held_out
 from labelweave.model import Model
 from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Relatedness, relate
 from labelweave.relations._relate import Origin
+from labelweave.tasks import Multiclass
 
 Predictions = dict[str, NDArray[np.float32]]
 Pairs = Sequence[tuple[str, str]] | None
@@ -117,6 +119,30 @@ def with_relations(split: Split, related: Relatedness, *, noise: bool = False) -
             transfer_weights=related.transfer_weights,
         )
     return replace(split, relations=related.relations, transfer_weights=related.transfer_weights)
+
+
+def without_mislabelled(split: Split, related: Relatedness) -> Split:
+    """Return the split without the training labels that are likely wrong.
+
+    A task keeps its labels where all of them would go.
+
+    Args:
+        split: the data.
+        related: what was found about its label noise.
+    """
+    if related.noise is None:
+        return split
+    given = split.train.annotations
+    labels = {name: codes.copy() for name, codes in given.labels.items()}
+    for each in related.noise.mislabelled:
+        task = given.task(each.task)
+        if isinstance(task, Multiclass):
+            labels[each.task][each.row] = -1
+        else:
+            labels[each.task][each.row, task.names.index(each.label)] = -1
+    labels = {n: codes if (codes >= 0).any() else given.labels[n] for n, codes in labels.items()}
+    annotations = Annotations(given.tasks, labels, len(given))
+    return replace(split, train=replace(split.train, annotations=annotations))
 
 
 def find_relatedness(

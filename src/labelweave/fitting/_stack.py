@@ -158,11 +158,15 @@ def fit_stack(
     X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
     choice = choose_learners(config.learners)
     learners, networks = choice.learners, network_learners(split, config, choice.networks)
+    training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
+    own = source_priors(labels, split.source, split.relations if couple else (), training)
+    shifts = config.label_shift.training == "adjust"
     if couple:
         looks = not split.relations and config.relatedness.origin != "given"
         stack = fit_coupled(
             X, labels, split.relations, estimate="all" if looks else (), learners=learners,
             joint_learners=networks, groups=groups, sample_weight=split.sample_weight,
+            priors={name: p[split.source] for name, p in own.items()} if shifts else None,
             seed=split.seed, budget=config.budget, progress=progress,
         )  # fmt: skip
     else:
@@ -171,8 +175,6 @@ def fit_stack(
             sample_weight=split.sample_weight, seed=split.seed, budget=config.budget,
             progress=progress,
         )  # fmt: skip
-    training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
-    own = source_priors(labels, split.source, split.relations if couple else (), training)
     priors = {"training": training, "population": population_prior(own, split.source)}
     return StackModel(split.encoder, stack, prior=prior, priors=priors)
 
