@@ -51,10 +51,11 @@ def test_each_task_alone_has_no_shared_network() -> None:
     assert set(model.weights_["kind"]) == {"logistic", "network"}
 
 
-def test_networks_that_do_not_pay_their_time_are_left_out() -> None:
-    few = "a task has 8 labels, takes part by default from 100 on"
+def test_networks_that_do_not_pay_their_time_are_left_out(monkeypatch) -> None:
+    few = "a task has 8 labels, takes part by default from 1000 on"
     model = classifier(budget=0.05).fit(X, TRAIN)
     assert left_out(model) == {"network": few, "shared_network": few}
+    monkeypatch.setattr("labelweave.fitting._network_learners.LEAST_LABELS", 100)
     model = classifier(budget=0.05, relations=()).fit(X, Y[["tall", "leaf"]])
     assert set(left_out(model)) == {"network", "shared_network"}
     assert all("over 15% of the budget" in reason for reason in left_out(model).values())
