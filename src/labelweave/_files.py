@@ -4,17 +4,21 @@ import errno
 import json
 import os
 import platform
+import re
 import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from labelweave.errors import LabelweaveError, LabelweaveWarning, WriteError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LARGEST = 1 << 28  # bytes of a file that is read as one piece, such as model.json
 LARGEST_TEXT = 1 << 20  # of one that people write by hand, such as a study file
@@ -139,6 +143,57 @@ def write_text(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         # a name may hold half a surrogate pair, which UTF-8 cannot
         temporary.write_text(text, encoding="utf-8", errors="replace", newline="\n")
+
+
+BOM = "\ufeff"  # without it Excel takes UTF-8 for the encoding of its country
+STARTS_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+NUMBER = re.compile(r"[+-]?[0-9]*\.?[0-9]+([eE][+-]?[0-9]+)?")
+
+
+def harmless(text: str) -> str:
+    """Return the text of a cell that a spreadsheet takes for a text and not for a formula.
+
+    A text that starts with = + - @, a tab or a carriage return, and is no number, gets a ' in
+    front, which spreadsheets do not show; `labelweave.tables` takes it away again.
+    """
+    starts = STARTS_FORMULA.match(text) is not None and NUMBER.fullmatch(text) is None
+    return f"'{text}" if starts else text
+
+
+def csv_text(
+    frame: "pd.DataFrame", *, bom: bool = False, formulas: bool = False, index: bool = False,
+    index_label: str | None = None,
+) -> str:  # fmt: skip
+    """Return a data frame as CSV.
+
+    Args:
+        frame: the table.
+        bom: begin with the mark by which Excel knows UTF-8.
+        formulas: leave cells that start a formula as they are, see `harmless`.
+        index: the index as first column.
+        index_label: its name.
+    """
+    if index:
+        frame = frame.rename_axis(index=index_label or frame.index.name or "").reset_index()
+    if not formulas:
+        texts = [i for i, kind in enumerate(frame.dtypes) if kind.kind not in "biufcmM"]
+        columns = dict(enumerate(frame.iloc[:, i] for i in range(frame.shape[1])))
+        for i in texts:
+            columns[i] = frame.iloc[:, i].map(
+                lambda value: harmless(value) if isinstance(value, str) else value
+            )
+        names = [harmless(str(name)) for name in frame.columns]
+        frame = type(frame)(columns).set_axis(names, axis=1)
+    return BOM * bom + str(frame.to_csv(index=False, lineterminator="\n"))
+
+
+def write_csv(path: Path, frame: "pd.DataFrame", **options: Any) -> None:
+    """Write a data frame as a CSV file, whole or not at all; the options are those of `csv_text`.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    write_text(path, csv_text(frame, **options))
 
 
 def make_folder(path: Path) -> None:

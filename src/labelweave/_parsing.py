@@ -78,18 +78,27 @@ def read_json_object(path: Path, *, largest: int = LARGEST) -> dict[str, Any]:
     return content
 
 
-def parse_yaml(text: str, place: object) -> Any:
-    """Return the content of a YAML text of at most 1 MB.
+def parse_yaml(
+    text: str, place: object, *, largest: int = LARGEST_TEXT, nodes: int = MOST_NODES
+) -> Any:
+    """Return the content of a YAML text.
+
+    Args:
+        text: the text.
+        place: what errors call it.
+        largest: its greatest length.
+        nodes: the most values that it may hold.
 
     Raises:
         LabelweaveError: no YAML, a key named twice, nested too deep, aliases or merged keys that
             grow without bound, or a number or date that cannot be; names the line where it is
             known.
     """
-    if len(text) > LARGEST_TEXT:
-        raise LabelweaveError(f"{place}: found {len(text):,} characters, expected at most 1 MB")
+    if len(text) > largest:
+        size = f"{largest >> 20} MB"
+        raise LabelweaveError(f"{place}: found {len(text):,} characters, expected at most {size}")
     try:
-        content = yaml.load(text, Loader=_Loader)
+        content = yaml.load(text, Loader=type("_Bounded", (_Loader,), {"most": nodes}))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -97,7 +106,7 @@ def parse_yaml(text: str, place: object) -> Any:
         raise LabelweaveError(f"{place}: {line}cannot be read as YAML: {problem}") from None
     except RecursionError:
         raise _too_deep(place) from None
-    for value in _values(content, place, MOST_NODES):
+    for value in _values(content, place, nodes):
         _check_number(value, place, finite=False)
     return content
 
@@ -121,13 +130,14 @@ class _Loader(yaml.SafeLoader):
     """The safe loader, bounded, with a key named twice in one section as an error."""
 
     depth = nodes = 0
+    most = MOST_NODES
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.depth += 1
         self.nodes += 1
-        if self.depth > DEEPEST or self.nodes > MOST_NODES:
+        if self.depth > DEEPEST or self.nodes > self.most:
             deep = f"nested deeper than {DEEPEST}"
-            problem = deep if self.depth > DEEPEST else f"more than {MOST_NODES:,} values"
+            problem = deep if self.depth > DEEPEST else f"more than {self.most:,} values"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
         node = super().compose_node(parent, index)
         self.depth -= 1

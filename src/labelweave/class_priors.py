@@ -351,7 +351,7 @@ def assumed_prior(choice: PriorChoice, tasks: Sequence[Task], place: str = "prio
 def _read(path: Path) -> dict[str, dict[str, float]]:
     from labelweave.tables import read_table  # only where a prior is a file
 
-    table = read_table(path)
+    table = read_table(path, text=("task", "class"))
     columns = ("task", "class", "probability")
     for column in columns:
         if column not in table:

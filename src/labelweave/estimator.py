@@ -30,6 +30,7 @@ from labelweave._targets import (
 from labelweave._task_classifier import TaskClassifier
 from labelweave.class_priors import PriorChoice
 from labelweave.data import Collection, Source
+from labelweave.data._collection import typed_sources
 from labelweave.data._input_encoder import prepare_sources
 from labelweave.data._table_encoder import Scale
 from labelweave.errors import LabelweaveError, listing
@@ -390,12 +391,13 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         by_pattern: bool,
     ) -> Self:
         media, skip = config.inputs.media(), config.inputs.skip
-        sources, ready = prepare_sources(found, media, cache, skip=skip, progress=self.progress)
-        collection = Collection(sources)
+        schema, typed = typed_sources(found, config.inputs.roles())
+        sources, ready = prepare_sources(typed, media, cache, skip=skip, progress=self.progress)
+        collection = Collection(sources, schema)
         source = label_patterns(collection.annotations) if by_pattern else collection.source
         self._learn_names(collection.tasks)
         self.relations_ = relations_of(self.relations, self.tasks_)
-        self.feature_names_in_ = np.array([str(c) for c in collection.inputs], dtype=object)
+        self.feature_names_in_ = np.array(list(schema.columns), dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         seed = int(self.random_state)
         split = make_training_split(

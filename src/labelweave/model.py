@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import labelweave
 from labelweave._files import write_text
-from labelweave._saved import SavedNetworks, arrays, described, tasks_of
+from labelweave._saved import SavedModel, SavedNetworks, arrays, described, tasks_of
 from labelweave._shapes import Shape
 from labelweave.class_priors import AssumedPrior, PriorChoice, adjust, assumed_prior
 from labelweave.data import Inputs
@@ -24,6 +24,8 @@ from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError, in_place
 from labelweave.networks import BACKBONES, Backbone, MultiTaskNetwork, backbone
+from labelweave.tables import Schema, Table
+from labelweave.tables._new_rows import new_row_notes
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task, task_to_dict
 from labelweave.training._checkpoint import load_tensors, save_tensors
 
@@ -68,6 +70,7 @@ def _probabilities(
 
 
 FORMAT = 1
+SCHEMA = "schema.yaml"
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class EncodedPredictor(ABC):
         """Return what every kind of model keeps, JSON-able."""
         return {
             "encoder": self.encoder.to_dict(),
+            "schema_beside": self.encoder.schema is not None,
             "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
             "prior": self.prior.to_dict(),
             "priors": {
@@ -173,7 +177,7 @@ class EncodedPredictor(ABC):
         }
 
     def predict_proba(
-        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
+        self, inputs: pd.DataFrame | Table, prior: PriorChoice | None = None
     ) -> dict[str, NDArray[np.float32]]:
         """Return per task P(class), (n, K), or P(label on), (n, L), of raw rows.
 
@@ -184,7 +188,8 @@ class EncodedPredictor(ABC):
         Raises:
             LabelweaveError: inputs that do not fit, or a prior that makes no sense.
         """
-        found = self.under_prior(self.probabilities(self.encoder.transform(inputs)), prior)
+        encoded = self.encoder.transform(self.typed(inputs))
+        found = self.under_prior(self.probabilities(encoded), prior)
         for name, p in found.items():
             if not np.isfinite(p).all():
                 raise LabelweaveError(
@@ -192,6 +197,30 @@ class EncodedPredictor(ABC):
                     "weights are damaged"
                 )
         return found
+
+    def typed(self, inputs: pd.DataFrame | Table) -> pd.DataFrame:
+        """Return raw rows read by the schema; columns that they may lack are missing in them.
+
+        Raises:
+            LabelweaveError: a column or value that does not fit.
+        """
+        schema = self.encoder.schema
+        if schema is None:
+            return inputs.cells.to_pandas() if isinstance(inputs, Table) else inputs
+        lacking = schema.require_inputs([str(name) for name in inputs.columns])
+        return schema.apply(inputs, all_columns=False).assign(**dict.fromkeys(lacking, np.nan))
+
+    def check(self, inputs: pd.DataFrame | Table) -> list[str]:
+        """Return what is unusual of raw rows, a line each (`labelweave.tables.new_row_notes`)."""
+        schema = self.encoder.schema
+        if schema is None:
+            return []
+        lacking = schema.require_inputs([str(name) for name in inputs.columns])
+        return new_row_notes(schema, self.typed(inputs), lacking)
+
+    def _save_schema(self, folder: Path) -> None:
+        if self.encoder.schema is not None:
+            self.encoder.schema.to_yaml(folder / SCHEMA)
 
     def under_prior(
         self, probabilities: Mapping[str, NDArray[np.float32]], prior: PriorChoice | None = None
@@ -268,7 +297,7 @@ class Model(EncodedPredictor):
         return backbone_features(self.networks[0], encoded)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``weights.safetensors`` and ``model.json`` to a folder, made where needed.
+        """Write ``weights.safetensors``, ``model.json`` and ``schema.yaml`` to a folder.
 
         Raises:
             LabelweaveError: the backbone is a module of the user's own, which has no name.
@@ -289,6 +318,7 @@ class Model(EncodedPredictor):
             for name, value in network.state_dict().items()
         }
         save_tensors(path / "weights.safetensors", weights, {"format": FORMAT})
+        self._save_schema(path)
         write_text(path / "model.json", json.dumps(description, indent=1))
 
     def _backbone(self) -> dict[str, Any]:
@@ -316,7 +346,7 @@ class Model(EncodedPredictor):
             by_network = [tasks_of(each) for each in found.networks]
             found.check([task for tasks in by_network for task in tasks])
             spec = NetworkSpec(found.backbone.name, found.backbone.options)
-            encoder = encoder_of(found.encoder.model_dump())
+            encoder = encoder_of(found, path.parent)
         weights, _ = load_tensors(Path(folder) / "weights.safetensors")
         check_weights(weights, Path(folder) / "weights.safetensors")
         networks = []
@@ -359,14 +389,17 @@ def check_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
                 )
 
 
-def encoder_of(state: dict[str, Any]) -> Encoder:
-    """Return the encoder of a model's file.
+def encoder_of(saved: SavedModel, folder: Path) -> Encoder:
+    """Return the encoder of a saved model, with the schema beside it.
 
     Raises:
-        LabelweaveError: it makes no sense.
+        LabelweaveError: it makes no sense, or its schema does not.
     """
     try:
-        return encoder_from_dict(state)
+        encoder = encoder_from_dict(saved.encoder.model_dump())
+        if saved.schema_beside:
+            encoder.schema = Schema.from_yaml(folder / SCHEMA)
+        return encoder
     except LabelweaveError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -3,8 +3,9 @@
 Labels are compared by their key and may be missing: see `labelweave.labels`.
 """
 
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -20,6 +21,7 @@ Label = str | int | bool
 
 ON = frozenset({"1", "true", "yes"})
 OFF = frozenset({"0", "false", "no"})
+PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]*)?")
 
 
 def key(value: object) -> str:
@@ -70,8 +72,8 @@ def found_classes(column: str, values: Any) -> tuple[Label, ...]:
     if len(by_key) < 2:
         found = listing(by_key) or "no label at all"
         raise LabelweaveError(f"column '{column}': found {found}, expected at least two classes")
-    numbers = all(isinstance(value, int | float) for value in by_key.values())
-    order = sorted(by_key, key=lambda k: float(by_key[k])) if numbers else sorted(by_key)
+    numbers = all(PLAIN_NUMBER.fullmatch(text) for text in by_key)
+    order = sorted(by_key, key=lambda text: (float(text), text)) if numbers else sorted(by_key)
     return tuple(plain(by_key[k]) for k in order)
 
 
@@ -106,14 +108,20 @@ def encode_classes(column: str, values: Any, names: Sequence[str]) -> NDArray[np
     index = {name: i for i, name in enumerate(names)}
     lookup = np.full(len(uniques) + 1, -1, dtype=np.int64)
     for code, value in enumerate(uniques):
-        if key(value) not in index:
+        name = _known(key(value), index)
+        if name is None:
             row = int(np.argmax(codes == code)) + 1
             raise LabelweaveError(
                 f"row {row}, column '{column}': unknown label '{value}'; "
                 f"expected {listing(names)}{nearest(value, names)}"
             )
-        lookup[code] = index[key(value)]
+        lookup[code] = index[name]
     return lookup[codes]
+
+
+def _known(text: str, names: Collection[str]) -> str | None:
+    # a column of whole numbers with gaps is often written as 1.0, 2.0
+    return next((name for name in (text, text.removesuffix(".0")) if name in names), None)
 
 
 def encode_switch(
@@ -127,8 +135,8 @@ def encode_switch(
     codes, uniques = factorize(values)
     lookup = np.full(len(uniques) + 1, -1, dtype=np.int8)
     for code, value in enumerate(uniques):
-        text = key(value).lower()
-        if text not in on | off:
+        text = _known(key(value).lower(), on | off)
+        if text is None:
             row = int(np.argmax(codes == code)) + 1
             expected = [*sorted(on), *sorted(off)]
             raise LabelweaveError(

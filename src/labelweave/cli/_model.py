@@ -10,7 +10,10 @@ def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a model, or results folder of a study.")],
     table: Annotated[
         Path,
-        typer.Argument(help="CSV, TSV or Parquet table with the inputs, or a folder of images."),
+        typer.Argument(
+            help="Table with the inputs (CSV, TSV, Excel, Parquet, Arrow, JSON lines), or a folder "
+            "of images."
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Table to write (.csv or .parquet); default: print CSV.")
@@ -31,16 +34,46 @@ def predict(
     labels: Annotated[
         bool, typer.Option(help="Write the predicted labels in addition to the probabilities.")
     ] = True,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of the table to write beside the predictions; may be repeated."),
+    ] = None,
+    bom: Annotated[
+        bool, typer.Option("--bom", help="Begin the CSV with the mark by which Excel knows UTF-8.")
+    ] = False,
+    formulas: Annotated[
+        bool,
+        typer.Option(
+            "--formulas",
+            help="Write cells that start with = + - @ as they are; default: with a ' in front, "
+            "for spreadsheets run them.",
+        ),
+    ] = False,
+    sep: Annotated[
+        str | None, typer.Option(help="What separates the columns of the table.")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option(help="Decimal mark of the table; default: as in training.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Encoding of the table, such as utf-8 or cp932.")
+    ] = None,
+    sheet: Annotated[str | None, typer.Option(help="Sheet of the workbook.")] = None,
 ) -> None:
     """Predict all tasks for the rows of a table and write a table of probabilities.
+
+    The table is read by the model's schema (`schema.yaml`). Rows that training has not seen the
+    like of are named in warnings.
 
     **Examples**
 
     - `labelweave predict runs/leaves new_leaves.csv --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.csv --method single_task --out predicted.parquet`
     - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
+    - `labelweave predict runs/leaves new_leaves.xlsx --keep serial --bom --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
+    from labelweave._files import csv_text
     from labelweave.class_priors import assumed_prior
     from labelweave.errors import in_place
     from labelweave.serving._prediction import (
@@ -50,18 +83,24 @@ def predict(
         read_inputs,
         write_table,
     )
+    from labelweave.tables import ReadOptions, Table
 
     if out is not None:
-        check_writable(out)
+        check_writable(out, table)
     found = find_model(model, method, seed)
-    given = read_inputs(table, found)
+    read = ReadOptions(sep=sep, decimal=decimal, encoding=encoding, sheet=sheet)
+    given = read_inputs(table, found, read)
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
     with in_place(table):
-        predicted = prediction_table(found, given, labels=labels, prior=assumed)
+        warnings = found.check(given)
+        predicted = prediction_table(found, given, labels=labels, prior=assumed, keep=keep or ())
     if table.is_dir():  # whose rows have no numbers to go by
-        predicted.insert(0, "file", given.iloc[:, 0])
+        predicted.insert(0, "file", given.texts(given.columns[0]))
     typer.echo(f"prior: {assumed}", err=True)
+    notes = given.notes if isinstance(given, Table) else ()
+    for line in (*notes, *(f"{table}: {warning}" for warning in warnings)):
+        typer.echo(f"warning: {line}", err=True)
     if out is None:
-        typer.echo(predicted.to_csv(index=False), nl=False)
+        typer.echo(csv_text(predicted, bom=bom, formulas=formulas), nl=False)
     else:
-        write_table(predicted, out)
+        write_table(predicted, out, bom=bom, formulas=formulas)

@@ -5,6 +5,7 @@ from labelweave.data._image_files import ImageFormat
 from labelweave.data._label_masking import Part, scatter
 from labelweave.data._row_store import Inputs
 from labelweave.data._splitting import leak_check, split_rows
+from labelweave.data._table_sources import infer_tasks, table_source
 
 __all__ = [
     "Collection",
@@ -13,7 +14,9 @@ __all__ = [
     "Inputs",
     "Part",
     "Source",
+    "infer_tasks",
     "leak_check",
     "scatter",
     "split_rows",
+    "table_source",
 ]

@@ -1,6 +1,6 @@
 """A collection: the rows of all sources, one after another, with the same tasks and columns."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any, Literal, get_args
@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as TextTable
 
 from labelweave.annotations import Annotations
-from labelweave.data._table_encoder import is_number_column
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables import Roles, Schema, Table
+from labelweave.tables._table import check_columns
 from labelweave.tasks import Multiclass, Task, factorize, key
 
 Side = Literal["train", "validation", "test"]
@@ -34,7 +35,8 @@ class Source:
         numbers: (n,) the number that each row has in its file; None = 1, 2, ...
 
     Raises:
-        LabelweaveError: no rows, different lengths, repeated column names or an unknown side.
+        LabelweaveError: no rows, different lengths, repeated column names, a label column among the
+            inputs, or an unknown side.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Source:
             raise LabelweaveError("a source needs a name, found an empty one")
         place = f"source '{name}'"
         frame = _frame(place, inputs)
-        members = None if groups is None else np.asarray(groups)
+        members = None if groups is None else _members(place, groups)
         if len(frame) == 0:
             raise LabelweaveError(f"{place}: found no rows, expected at least one")
         if len(annotations) != len(frame):
@@ -74,6 +76,13 @@ class Source:
                 f"{place}: unknown split '{split}', expected {listing(SIDES)}"
                 f"{nearest(split, SIDES)}"
             )
+        for task in annotations.tasks:
+            for column in label_columns(task):
+                if column in frame.columns:
+                    raise LabelweaveError(
+                        f"{place}: column '{column}' is a label column of task '{task.name}' and "
+                        "cannot be an input"
+                    )
         for field, value in {
             "name": name, "inputs": frame, "annotations": annotations,
             "groups": members, "split": split,
@@ -85,17 +94,20 @@ class Source:
         return len(self.inputs)
 
 
-def check_columns(place: str, names: Iterable[str]) -> None:
-    """Raise `LabelweaveError`, naming `place`, for a column without a name or named twice."""
-    seen: set[str] = set()
-    for position, name in enumerate(names, start=1):
-        if not name.strip():
-            raise LabelweaveError(
-                f"{place}: column {position} has no name, expected one for every column"
-            )
-        if name in seen:
-            raise LabelweaveError(f"{place}: two columns are named '{name}'")
-        seen.add(name)
+def label_columns(task: Task) -> tuple[str, ...]:
+    """Return the columns that hold the labels of a task."""
+    return (task.name,) if isinstance(task, Multiclass) else task.labels
+
+
+def _members(place: str, groups: ArrayLike) -> NDArray[Any]:
+    # a gap would turn whole numbers into floats, which do not tell long ones apart
+    members = np.array(groups, dtype=object) if isinstance(groups, list) else np.asarray(groups)
+    if members.dtype.kind == "f" and np.any(np.abs(members[np.isfinite(members)]) >= 2**53):
+        raise LabelweaveError(
+            f"{place}: found groups of whole numbers beyond 2**53 as floats, which do not tell "
+            "them apart; expected text, or whole numbers"
+        )
+    return members
 
 
 def _frame(place: str, inputs: pd.DataFrame | NDArray[Any]) -> pd.DataFrame:
@@ -228,8 +240,8 @@ class Coverage:
     def __str__(self) -> str:
         return self.render()
 
-    def __rich__(self) -> Table:
-        table = Table("source", "task")
+    def __rich__(self) -> TextTable:
+        table = TextTable("source", "task")
         for title in ("rows", "labelled", "elements", "seen"):
             table.add_column(title, justify="right")
         table.add_column("rarest")
@@ -292,6 +304,8 @@ class Collection:
 
     Args:
         sources: the sources, with distinct names and the same tasks.
+        schema: what the columns are, where the sources' inputs are read by it already; None = it is
+            decided from all sources together.
 
     Attributes:
         sources: the sources.
@@ -303,19 +317,23 @@ class Collection:
         source: the index of each row's source, int64 (n,).
         groups: the code of each row's group, int64 (n,); a row without a group has its own.
         numbers: the number of each row in its source's file, from 1, int64 (n,).
+        schema: what the columns are.
 
     Raises:
         LabelweaveError: no source, a name used twice, tasks that differ, or a column that holds
             numbers in one source and text in another.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], schema: Schema | None = None) -> None:
         self.sources = tuple(sources)
         self.names = tuple(source.name for source in self.sources)
         _check_names(self.names)
         for other in self.sources[1:]:
             _check_tasks(self.sources[0], other)
         self.tasks: tuple[Task, ...] = self.sources[0].annotations.tasks
+        if schema is None:
+            schema, self.sources = typed_sources(self.sources)
+        self.schema = schema
         self.inputs = _joined_inputs(self.sources)
         self.annotations = Annotations.concatenate([s.annotations for s in self.sources])
         lengths = [len(source) for source in self.sources]
@@ -360,24 +378,39 @@ def _check_tasks(first: Source, other: Source) -> None:
             )
 
 
+def typed_sources(
+    sources: Sequence[Source], roles: Roles | None = None
+) -> tuple[Schema, tuple[Source, ...]]:
+    """Return the schema of the inputs of all sources, and the sources with inputs read by it.
+
+    Args:
+        sources: the sources, with raw inputs.
+        roles: what is known of the columns.
+
+    Raises:
+        LabelweaveError: see `Schema.infer`.
+    """
+    tables = [Table.of_frame(each.inputs, f"source '{each.name}'") for each in sources]
+    schema = Schema.infer(tables, roles)
+    typed = [
+        replace_inputs(each, schema.apply(table))
+        for each, table in zip(sources, tables, strict=True)
+    ]
+    return schema, tuple(typed)
+
+
+def replace_inputs(source: Source, inputs: pd.DataFrame) -> Source:
+    """Return a source with other inputs of the same rows."""
+    return Source(
+        source.name, inputs, source.annotations, source.groups, source.split, source.numbers
+    )
+
+
 def _joined_inputs(sources: Sequence[Source]) -> pd.DataFrame:
     if len(sources) == 1:
         return sources[0].inputs.reset_index(drop=True)
-    numeric: dict[str, tuple[bool, str]] = {}
-    frames = []
-    for source in sources:
-        # a column without any value has no kind, and must not decide that of the others
-        filled = source.inputs.loc[:, source.inputs.notna().any()]
-        for name in filled.columns:
-            kind = is_number_column(filled[name])
-            known, owner = numeric.setdefault(name, (kind, source.name))
-            if kind != known:
-                a, b = (owner, source.name) if known else (source.name, owner)
-                raise LabelweaveError(
-                    f"input column '{name}' holds numbers in source '{a}' and text in source "
-                    f"'{b}', expected one kind"
-                )
-        frames.append(filled)
+    # a column without any value has no kind, and must not decide that of the others
+    frames = [source.inputs.loc[:, source.inputs.notna().any()] for source in sources]
     columns = dict.fromkeys(name for source in sources for name in source.inputs.columns)
     return pd.concat(frames, ignore_index=True).reindex(columns=list(columns))
 

@@ -23,8 +23,8 @@ Mode = Literal["rgb", "grey"]
 Resizing = Literal["stretch", "crop", "pad"]
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".pgm", ".ppm")
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM")  # no other decoder of Pillow is let near a file
+# no other decoder of Pillow is let near a file
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "PPM", "TIFF")
 LARGEST_FILE = 1 << 28  # bytes
 LARGEST = 100_000_000  # pixels; what claims more is a decompression bomb, or wants resizing first
 CHANNELS = {"rgb": 3, "grey": 1}

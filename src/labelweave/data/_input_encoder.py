@@ -25,6 +25,7 @@ from labelweave.data._media_columns import (
 from labelweave.data._row_store import Block, Inputs, RowStore, StoredInputs, Unread, as_keys
 from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables import Schema
 
 ROWS = 4096  # rows looked at together when means and deviations are learnt
 
@@ -34,9 +35,11 @@ class Encoder(Protocol):
 
     Attributes:
         notes_: messages about the training rows, a line each.
+        schema: what raw tables are read by before; None = they are taken as they are.
     """
 
     notes_: list[str]
+    schema: Schema | None
 
     @property
     def shape_(self) -> Shape:
@@ -68,6 +71,7 @@ class InputEncoder:
     def __init__(self, columns: Sequence[MediaColumn], table: TableEncoder | None = None) -> None:
         self.columns, self.table = tuple(columns), table
         self.notes_: list[str] = []
+        self.schema: Schema | None = None
         self.statistics_: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
     def fit(self, inputs: pd.DataFrame, stores: Mapping[str, RowStore]) -> Self:

@@ -12,6 +12,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables import Schema
 from labelweave.tasks import factorize, key
 
 Notes = defaultdict[str, list[str]]
@@ -171,6 +172,7 @@ class TableEncoder:
     Attributes:
         names_: the names of the d features.
         notes_: messages about the training columns, a line each.
+        schema: what raw tables are read by before; None = they are taken as they are.
     """
 
     def __init__(
@@ -185,6 +187,7 @@ class TableEncoder:
         self.max_categories = max_categories
         self.categorical = categorical
         self.scale = scale
+        self.schema: Schema | None = None
 
     def fit(self, inputs: pd.DataFrame) -> Self:
         """Learn medians, means, scales and categories from training rows.

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
+from labelweave.data._collection import label_columns
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.evaluation import Difference, Estimate, TestResult, holm, main_metric, verdict
 from labelweave.evaluation._comparison import Replicates
@@ -17,6 +19,7 @@ from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
 from labelweave.results import read_results
 from labelweave.serving._prediction import find_model, read_inputs
+from labelweave.tables import Table
 from labelweave.tasks import Task
 
 REPLICATES = 1000
@@ -119,7 +122,7 @@ def of_model(folder: Path, data: Path, method: str | None = None) -> Side:
     model = find_model(folder, method)
     table = read_inputs(data, model)
     with in_place(data):
-        labels = Annotations.from_columns(model.tasks, table)
+        labels = Annotations.from_columns(model.tasks, _label_texts(model.tasks, table))
         predicted = model.predict_proba(table)
     results = {
         name: TestResult(p, labels.labels[name], model.thresholds.get(name))
@@ -127,6 +130,15 @@ def of_model(folder: Path, data: Path, method: str | None = None) -> Side:
     }
     tasks = {task.name: task for task in model.tasks}
     return Side(str(folder), tasks, {0: np.arange(len(table))}, {0: results})
+
+
+def _label_texts(tasks: Sequence[Task], table: pd.DataFrame | Table) -> pd.DataFrame:
+    columns = [column for task in tasks for column in label_columns(task)]
+    held = [column for column in columns if column in table.columns]
+    if isinstance(table, pd.DataFrame):
+        return table[held]
+    texts = {column: table.texts(column) for column in held}
+    return pd.DataFrame(texts, index=range(len(table)))
 
 
 def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:

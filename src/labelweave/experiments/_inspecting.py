@@ -18,6 +18,7 @@ from labelweave.fitting._split import Split
 from labelweave.tables import DataFinding, SourceTable, inspect_tables
 from labelweave.tables._findings import SEVERITIES, Severity, yaml_line
 from labelweave.tables._label_findings import label_columns
+from labelweave.tables._typed import own_frame
 from labelweave.tasks import Task, task_from_dict
 
 DIFFERING = 0.1  # share of test rows on which two methods are taken to differ
@@ -82,13 +83,14 @@ def source_tables(sources: Sequence[ReadSource], tasks: Sequence[Task]) -> list[
     found = []
     for source in sources:
         section = source.section
-        apart = {*labels, *section.exclude, section.group}
+        apart = {*labels, *section.exclude, *section.identifier, section.group}
+        frame = own_frame(source.table, [c for c in source.table.columns if c in apart])
         inputs = [
             column
             for column in source.table.columns
             if (section.inputs == "rest" or column in section.inputs) and column not in apart
         ]
-        found.append(SourceTable(section.called, source.table, tuple(inputs), section.group))
+        found.append(SourceTable(section.called, frame, tuple(inputs), section.group))
     return found
 
 

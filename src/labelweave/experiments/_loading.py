@@ -9,12 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._messages import Message
+from labelweave._messages import Message, some
 from labelweave.annotations import Annotations
-from labelweave.data import Collection, Part, Source, leak_check, scatter, split_rows
-from labelweave.data._collection import SIDES, Side
+from labelweave.data import (
+    Collection,
+    Part,
+    Source,
+    infer_tasks,
+    leak_check,
+    scatter,
+    split_rows,
+)
+from labelweave.data._collection import SIDES, Side, label_columns
 from labelweave.data._input_encoder import prepare
 from labelweave.data._row_store import RowStore
+from labelweave.data._table_sources import frame_source
 from labelweave.datasets import DataSet, find_reader
 from labelweave.datasets._official import joined_tasks
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -30,7 +39,8 @@ from labelweave.relations import (
     read_relations,
 )
 from labelweave.relations._operations import join_tables
-from labelweave.tables import infer_tasks, read_folder, read_table, table_source
+from labelweave.tables import ReadOptions, Roles, Schema, Table, read_cells, read_folder
+from labelweave.tables._folders import other_files
 from labelweave.tables._reading import SUFFIXES
 from labelweave.tasks import Multiclass, Task, task_from_dict
 
@@ -43,14 +53,14 @@ class ReadSource:
 
     Attributes:
         section: the study file's section of it, or of the part of a data set that it is.
-        table: its rows.
+        table: its rows, not yet read by a schema.
         root: the folder that paths in the table are relative to.
         tasks: the tasks that a data set brings.
         notes: messages on what was read, a line each.
     """
 
     section: SourceSection
-    table: pd.DataFrame
+    table: Table
     root: Path
     tasks: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
@@ -97,8 +107,9 @@ def read_case(section: SourceSection, folder: Path, column: str | None) -> list[
             "inputs": [], "group": groups, "split": side, "missing": [],
         }  # fmt: skip
         part_section = section.model_copy(update=changes)
-        kept_rows = table.iloc[kept].reset_index(drop=True)
-        made.append(ReadSource(part_section, kept_rows, root, read.tasks, () if made else notes))
+        rows_kept = table.iloc[kept].reset_index(drop=True)
+        cells = Table.of_frame(rows_kept, section.place, ReadOptions(missing=()))
+        made.append(ReadSource(part_section, cells, root, read.tasks, () if made else notes))
     return made
 
 
@@ -263,8 +274,10 @@ def load(
     declared = config.tasks or brought_tasks(sources)
     if not declared:
         raise LabelweaveError("key 'tasks': found none, expected at least one")
+    wanted = [task_from_dict(section.description()) for section in declared]
+    schema = Schema.infer([each.table for each in sources], _roles(config, sources, wanted))
     ready = prepare(
-        [each.table for each in sources],
+        [schema.apply(each.table) for each in sources],
         [each.root for each in sources],
         [each.section.place for each in sources],
         config.inputs.media(),
@@ -272,17 +285,17 @@ def load(
         skip=config.inputs.skip,
     )
     tables = ready.tables
-    wanted = [task_from_dict(section.description()) for section in declared]
     tasks = infer_tasks(wanted, tables)
     _check_names(config, tasks)
     _check_columns(tasks, tables)
-    collection = Collection(
-        [
-            _source(each.section, table, tasks, numbers, [*ready.stores])
-            for each, table, numbers in zip(sources, tables, ready.numbers, strict=True)
-        ]
-    )
-    notes = [*(note for each in sources for note in each.notes), *ready.notes]
+    made = [
+        _source(each.section, table, tasks, numbers, [*ready.stores], schema)
+        for each, table, numbers in zip(sources, tables, ready.numbers, strict=True)
+    ]
+    _check_withheld([each.section for each in sources], made)
+    collection = Collection(made, schema)
+    notes = [note for each in sources for note in (*each.table.notes, *each.notes)]
+    notes += [*schema.notes, *ready.notes]
     known = [
         relation
         for section in config.relations
@@ -317,11 +330,55 @@ def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[R
                 f"{path}: a folder of images, expected a key 'inputs.image' that says what they "
                 "become, such as 'inputs: {image: {size: 224}}'"
             )
-        table = read_folder(path, inputs.image.column, section.levels)
-        return [ReadSource(section, table, path)]
+        frame = read_folder(path, inputs.image.column, section.levels)
+        others = other_files(path)
+        left_out = {"place": section.place, "n": len(others), "names": some(others)}
+        notes = (Message("note.other_files", **left_out),) if others else ()
+        return [ReadSource(section, Table.of_frame(frame, section.place), path, notes=notes)]
     if section.levels:
         raise LabelweaveError(f"{path}: found 'folders' for it, expected a folder of images")
-    return [ReadSource(section, read_table(path, section.missing), path.parent)]
+    table = read_cells(path, section.read.options(section.missing))
+    table = table.renamed(section.rename).mapped(section.map)
+    if section.join is not None:
+        read = section.join.read or section.read
+        beside = read_cells(folder / section.join.path, read.options(section.missing))
+        table = table.joined(beside, section.join.on)
+    return [ReadSource(section, table, path.parent)]
+
+
+def _roles(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Roles:
+    """Return what the study file says of columns; what no source takes as an input is excluded."""
+    sections = [each.section for each in sources]
+    labels = {column: task.name for task in tasks for column in label_columns(task)}
+    roles = config.inputs.roles(labels)
+    taken = {*roles.text, *roles.image}
+    for each in sources:
+        own = {*each.section.exclude, *each.section.identifier, each.section.group}
+        listed = each.table.columns if each.section.inputs == "rest" else each.section.inputs
+        taken |= {column for column in listed if column not in own}
+    every = {column for each in sources for column in each.table.columns}
+    return replace(
+        roles,
+        groups={section.group for section in sections if section.group is not None},
+        identifiers={column for section in sections for column in section.identifier},
+        excluded=every - taken,
+    )
+
+
+def _check_withheld(sections: Sequence[SourceSection], sources: Sequence[Source]) -> None:
+    # the other source's rows would lack it, and what was left out there would decide here
+    for section in sections:
+        roles = dict.fromkeys(section.exclude, "excluded")
+        roles |= dict.fromkeys(section.identifier, "an identifier")
+        if section.group is not None:
+            roles[section.group] = "the group"
+        for other, source in zip(sections, sources, strict=True):
+            for column in source.inputs.columns:
+                if column in roles:
+                    raise LabelweaveError(
+                        f"{other.place}: column '{column}' would be an input, but is "
+                        f"{roles[column]} in {section.place}; exclude it here as well"
+                    )
 
 
 def _source(
@@ -330,17 +387,19 @@ def _source(
     tasks: Sequence[Task],
     numbers: NDArray[np.int64],
     media: Sequence[str],
+    schema: Schema,
 ) -> Source:
     listed = None if section.inputs == "rest" else section.inputs
-    source = table_source(
+    if listed is not None:
+        listed = [part for name in listed for part in schema.made_of(name)]
+    source = frame_source(
         section.called,
         table,
         tasks,
-        inputs="rest" if listed is None else list(dict.fromkeys([*media, *listed])),
-        group=section.group,
-        exclude=section.exclude,
-        split=section.split,
-        missing=section.missing,
+        "rest" if listed is None else list(dict.fromkeys([*media, *listed])),
+        section.group,
+        [*section.exclude, *section.identifier],
+        section.split,
         place=section.place,
         numbers=numbers,
     )
@@ -409,7 +468,7 @@ def make_split(config: StudyConfig, data: StudyData, seed: int) -> Split:
     kept = [task.name for task in data.tasks]
     annotations = annotations.only(kept)
     everything = everything.only(kept) if everything is not None else None
-    encoder, encode = fitted_encoder(config.inputs, collection.inputs, rows, data.stores)
+    encoder, encode = fitted_encoder(config.inputs, collection, rows, data.stores)
     notes += [*data.notes, *encoder.notes_]
     given = data.relations(annotations, strict=config.needs_given_relations())
     relations, doubled = without_cycles(given)

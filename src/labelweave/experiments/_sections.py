@@ -1,5 +1,6 @@
 """The sections of a study file."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,12 +16,13 @@ from labelweave.fitting._methods import METHODS, NOISE, Method, find_method
 from labelweave.fitting._sections import LARGEST_SEED, MOST_ROWS
 from labelweave.losses._supervised import task_loss
 from labelweave.relations._relate import Origin
+from labelweave.tables import ReadOptions
+from labelweave.tables._options import MISSING
 from labelweave.tasks import Binary, Multiclass
 from labelweave.tracking import TRACKERS
 
 MOST_MONEY = 1e12
 MOST_SEEDS = 1000
-MISSING = ("", "NA", "NaN", "nan", "null")
 Label = str | Whole | bool
 
 
@@ -141,7 +143,51 @@ class StatisticsSection(Section):
     level: float = Field(default=0.95, gt=0.5, lt=1)
 
 
-OF_TABLES = ("folders", "inputs", "exclude", "group", "missing")
+OF_TABLES = (
+    "folders", "inputs", "exclude", "group", "identifier", "missing", "read", "rename", "map",
+    "join",
+)  # fmt: skip
+
+
+class ReadSection(Section):
+    """How a file is read; what is left out is found out from the file, and reported.
+
+    Attributes:
+        sep: what separates the columns of a text file.
+        decimal: the decimal mark of its numbers, ``.`` or ``,``.
+        thousands: what stands between groups of three digits.
+        encoding: its encoding, such as utf-8, cp932 or latin-1.
+        sheet: of a workbook, the sheet's name or its number from 1; of a zip file, the file in it.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    sheet: str | int | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        self.options()
+        return self
+
+    def options(self, missing: Sequence[str] = MISSING) -> ReadOptions:
+        """Return the section with the words that mean missing."""
+        return ReadOptions(**self.model_dump(), missing=tuple(missing))
+
+
+class JoinSection(Section):
+    """A table whose columns are put beside those of a source, such as one of labels.
+
+    Attributes:
+        path: the table, relative to the study file.
+        on: the column in both by whose text their rows belong together.
+        read: how it is read, where that differs from the source.
+    """
+
+    path: str
+    on: str
+    read: ReadSection | None = None
 
 
 class SourceSection(Section):
@@ -149,7 +195,12 @@ class SourceSection(Section):
 
     Attributes:
         name: the source's name; default: the file's name without its ending, or the data set's.
-        path: CSV, TSV or Parquet file, or a folder of images, relative to the study file.
+        path: CSV, TSV, Excel (.xlsx), Parquet, Arrow or JSON lines file, or a folder of images,
+            relative to the study file; or several files by a pattern, such as ``lab_*.csv``.
+        read: how the file is read, where it is not to decide.
+        rename: columns by their name in the file, and what they are called here.
+        map: by column, values of the file and what they stand for; null = no value. Others stay.
+        join: a table beside it, such as one of labels, and the column in both.
         case: instead of ``path``, a published data set by name, for example ``raf-db``
             (`labelweave case --list` shows all). Its images, labels, groups and official parts
             are read from its official files where they lie.
@@ -160,7 +211,9 @@ class SourceSection(Section):
             task; or several, from the outermost folder. The paths become the column that
             ``inputs: {image: ...}`` names.
         inputs: input columns, or ``rest``: all that are no label, group or excluded column.
-        exclude: columns that are no inputs, such as identifiers.
+        exclude: columns that are no inputs.
+        identifier: columns that name a row, such as a serial number: no inputs, kept beside
+            predictions.
         group: column of the person, plant or batch whose rows must stay on one side of a split.
         tasks: tasks whose labels are taken from this table; default: all that have a column here.
         split: put all rows on one side, for example an official test set; of a published data set
@@ -177,6 +230,11 @@ class SourceSection(Section):
     folders: str | list[str] | None = None
     inputs: Literal["rest"] | list[str] = "rest"
     exclude: list[str] = Field(default=[])
+    identifier: list[str] = Field(default=[])
+    read: ReadSection = Field(default=ReadSection())
+    rename: dict[str, str] = Field(default={})
+    map: dict[str, dict[str, str | None]] = Field(default={})
+    join: JoinSection | None = None
     group: str | None = None
     tasks: list[str] | None = None
     split: Literal["train", "validation", "test"] | None = None

@@ -1,5 +1,6 @@
 """The section of a study file that says how columns become inputs."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -28,6 +29,8 @@ from labelweave.data._table_encoder import Scale
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._sections import NetworkSection
 from labelweave.networks._model_folders import PREFIX, architectures, located
+from labelweave.tables import Roles
+from labelweave.tables._dates import Part as DatePart
 from labelweave.training import TrainingConfig
 
 Pixels = Annotated[int, Field(ge=1, le=4096)]
@@ -167,6 +170,9 @@ class InputsSection(Section):
         image: the column with the paths of images, and what they become.
         text: the column with texts, and what they become.
         categorical: numeric columns that are categories.
+        dates: by column with dates, the numbers made of them: ``elapsed`` (days since the first
+            training date), ``month``, ``weekday``, ``hour``. Other columns with dates are no
+            inputs.
         clip: standardised values beyond this many standard deviations are cut.
         max_categories: rarer categories of a column share the "unknown" input.
         scale: ``each`` numeric column has its own mean and deviation; or all of them
@@ -178,6 +184,7 @@ class InputsSection(Section):
     image: ImageSection | None = None
     text: TextSection | None = None
     categorical: list[str] = Field(default=[])
+    dates: dict[str, Annotated[list[DatePart], Field(min_length=1)]] = Field(default={})
     clip: float = Field(default=10.0, gt=0, le=1e6)
     max_categories: int = Field(default=50, ge=1, le=100_000)
     scale: Scale = "each"
@@ -186,6 +193,20 @@ class InputsSection(Section):
     def media(self) -> list[MediaColumn]:
         """Return the columns whose values stand for something to be read."""
         return [section.media() for section in (self.image, self.text) if section]
+
+    def roles(self, labels: Mapping[str, str] | None = None) -> Roles:
+        """Return what is known of columns, for their schema.
+
+        Args:
+            labels: by label column its task.
+        """
+        return Roles(
+            labels or {},
+            categorical=self.categorical,
+            text=[] if self.text is None else [self.text.column],
+            image=[] if self.image is None else [self.image.column],
+            dates={name: tuple(parts) for name, parts in self.dates.items()},
+        )
 
     @property
     def skip(self) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._messages import Message
@@ -82,7 +81,8 @@ class Split:
 
         A method's run depends on the data, and on the others as far as the method uses them.
         """
-        described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict()))
+        schema = "" if self.encoder.schema is None else self.encoder.schema.described()
+        described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict(), schema))
         data: list[bytes | NDArray[Any]] = [described.encode(), self.source]
         for rows in (self.train, self.validation, self.test):
             inputs = rows.inputs
@@ -153,14 +153,14 @@ def make_training_split(
         LabelweaveError: a split that the labels do not allow, or inputs that cannot be encoded.
     """
     parts = split_rows(collection, test=0, validation=validation, seed=seed)
-    encoder, encode = fitted_encoder(inputs, collection.inputs, parts.train, stores or {})
+    encoder, encode = fitted_encoder(inputs, collection, parts.train, stores or {})
     train, held, test = (
         Rows(encode(i), collection.annotations[i], i, collection.groups[i])
         for i in (parts.train, parts.validation, parts.test)
     )
     names = tuple(f"rows {i}" for i in range(int(source.max(initial=0)) + 1))
     kept, doubled = without_cycles(relations)
-    notes = (*encoder.notes_, *parts.notes, *doubled)
+    notes = (*collection.schema.notes, *encoder.notes_, *parts.notes, *doubled)
     return Split(seed, encoder, train, source[parts.train], names, None, held, test, kept, notes)
 
 
@@ -175,7 +175,7 @@ def without_cycles(
 
 def fitted_encoder(
     section: InputsSection,
-    inputs: pd.DataFrame,
+    collection: Collection,
     rows: NDArray[np.int64],
     stores: Mapping[str, RowStore],
 ) -> tuple[Encoder, Callable[[NDArray[np.int64]], Inputs]]:
@@ -186,11 +186,13 @@ def fitted_encoder(
         max_categories=section.max_categories,
         scale=section.scale,
     )
-    media = section.media()
+    media, inputs = section.media(), collection.inputs
     if not media:
         table.fit(inputs.iloc[rows])
+        table.schema = collection.schema
         return table, lambda index: table.transform(inputs.iloc[index])
     encoder = InputEncoder(media, table).fit(inputs.iloc[rows], stores)
+    encoder.schema = collection.schema
     return encoder, lambda index: encoder.transform(inputs.iloc[index], stores)
 
 

@@ -77,7 +77,7 @@ class StackModel(EncodedPredictor):
         return np.asarray(encoded, np.float32)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``model.json`` and the folder ``stack``: skops files and JSON."""
+        """Write ``model.json``, ``schema.yaml`` and the folder ``stack``: skops files and JSON."""
         path = Path(folder)
         self.stack.save(path / STACK)
         description = {
@@ -86,6 +86,7 @@ class StackModel(EncodedPredictor):
             "kind": STACK,
             **self._description(),
         }
+        self._save_schema(path)
         write_text(path / "model.json", json.dumps(description, indent=1))
 
     @classmethod
@@ -103,7 +104,7 @@ class StackModel(EncodedPredictor):
         except (FileNotFoundError, NotADirectoryError):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
         with in_place(path):
-            encoder = encoder_of(found.encoder.model_dump())
+            encoder = encoder_of(found, path.parent)
         stack = CoupledStack.load(Path(folder) / STACK, [NetworkLearner(n) for n in TRAINED_AS])
         with in_place(path):
             found.check(stack.tasks)

@@ -1,18 +1,30 @@
-"""Tables: files read, rows and label columns as sources."""
+"""Tables: files read as they are, and the schema that says what every column is.
 
-from labelweave.tables._annotation_tools import read_annotations
+>>> cells = read_cells("lab.csv", ReadOptions(sep=";"))  # doctest: +SKIP
+>>> schema = Schema.infer([cells], Roles(labels={"result": "result"}))  # doctest: +SKIP
+>>> schema.to_yaml("schema.yaml")  # doctest: +SKIP
+>>> Schema.from_yaml("schema.yaml").apply(read_cells("new.csv"))  # doctest: +SKIP
+"""
+
 from labelweave.tables._findings import DataFinding, SourceTable
+from labelweave.tables._folders import read_folder
 from labelweave.tables._inspection import inspect_tables
-from labelweave.tables._reading import read_table
-from labelweave.tables._sources import infer_tasks, read_folder, table_source
+from labelweave.tables._options import ReadOptions
+from labelweave.tables._reading import read_cells
+from labelweave.tables._schema import Column, Roles, Schema
+from labelweave.tables._table import Table
+from labelweave.tables._typed import read_table
 
 __all__ = [
+    "Column",
     "DataFinding",
+    "ReadOptions",
+    "Roles",
+    "Schema",
     "SourceTable",
-    "infer_tasks",
+    "Table",
     "inspect_tables",
-    "read_annotations",
+    "read_cells",
     "read_folder",
     "read_table",
-    "table_source",
 ]

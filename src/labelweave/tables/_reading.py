@@ -1,179 +1,214 @@
-"""Files: CSV, TSV and Parquet tables, read without guessing."""
+"""Files of every kind as cells: CSV, TSV, workbooks, Parquet, Arrow and JSON lines."""
 
-import csv
-import math
-from collections.abc import Sequence
+import datetime
+import glob
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
+import pyarrow.feather
 import pyarrow.parquet as pq
-from pandas.api.types import is_numeric_dtype
 
-from labelweave.data._collection import check_columns
+from labelweave._files import check_regular
+from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables._options import ReadOptions
+from labelweave.tables._table import Table, check_columns, plain_cells, stacked, without_missing
+from labelweave.tables._text_files import LARGEST, opened, read_text_table
 
-MISSING = ("", "NA", "NaN", "nan", "null")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-SUFFIXES = (*DELIMITERS, ".parquet")
+PACKED = (".gz", ".zip")
 
 
-def read_table(path: str | Path, missing: Sequence[str] = MISSING) -> pd.DataFrame:
-    """Read a table from a .csv, .tsv (UTF-8, with a header) or .parquet file.
+def read_cells(path: str | Path, read: ReadOptions | None = None) -> Table:
+    """Return the cells of a file, or of all files of a pattern such as ``lab_*.csv``.
 
-    Cells of a text file are text; a column becomes numeric when every cell that is not missing is
-    a number. Nothing else is guessed: "None" stays text, unless it is in `missing`.
+    Text stays text; nothing is taken for a number or a date yet (see `Schema`).
 
     Args:
-        path: the file.
-        missing: the texts that stand for a missing value.
-
-    Returns:
-        One row per data row; missing values are NaN.
+        path: the file: one of `SUFFIXES`, text files also packed (.csv.gz, .csv.zip).
+        read: how it is read; None = found out from the file.
 
     Raises:
-        LabelweaveError: no such file, unknown suffix, not UTF-8, no header or rows, columns
-            without a name or named twice, or a row of another length (with its line).
+        LabelweaveError: no such file, unknown suffix, no header or rows, columns without a name or
+            named twice, a row of another length or a quote that is not closed (with its line).
     """
-    path = Path(path)
-    if path.is_dir():
-        raise LabelweaveError(f"{path}: found a folder, expected a table ({listing(SUFFIXES)})")
-    if not path.is_file():
-        folder = path.parent
-        others = sorted(other.name for other in folder.iterdir()) if folder.is_dir() else []
-        near = nearest(path.name, others)
-        raise LabelweaveError(f"{path}: no such file{near}")
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise LabelweaveError(
-            f"{path}: unknown suffix '{path.suffix}', expected {listing(SUFFIXES)}"
-            f"{nearest(suffix, SUFFIXES)}"
-        )
+    path, read = Path(path), read or ReadOptions()
+    if any(mark in path.name for mark in "*?[") and not path.exists():
+        paths = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
+        if not paths:
+            raise LabelweaveError(f"{path}: no file fits this pattern")
+        return stacked([read_cells(each, read) for each in paths], str(path))
+    reader = READERS[_suffix(path)]
     try:
-        if suffix == ".parquet":
-            frame = with_missing(_read_parquet(path), missing)
-        else:
-            frame = _read_text(path, DELIMITERS[suffix], missing)
+        table = reader(path, read)
     except OSError as error:
         raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if frame.empty:
+    if not len(table):
         raise LabelweaveError(f"{path}: found no data rows, expected at least one")
-    return frame
+    return table
 
 
-def with_missing(frame: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
-    """Return the frame with the values that stand for missing set to NaN; "-9" covers -9 too."""
-    numbers = [number for number in map(_number, missing) if math.isfinite(number)]
-    changed: dict[str, Any] = {}
-    for name in frame.columns:
-        unwanted = numbers if is_numeric_dtype(frame[name]) else list(missing)
-        if unwanted and (found := frame[name].isin(unwanted)).any():
-            changed[name] = frame[name].mask(found)
-    return frame.assign(**changed) if changed else frame
+def _suffix(path: Path) -> str:
+    if path.is_dir():
+        raise LabelweaveError(f"{path}: found a folder, expected a table ({listing(SUFFIXES)})")
+    if not path.exists():
+        folder = path.parent
+        others = sorted(other.name for other in folder.iterdir()) if folder.is_dir() else []
+        raise LabelweaveError(f"{path}: no such file{nearest(path.name, others)}")
+    check_regular(path)
+    suffix = path.suffix.lower()
+    inner = Path(path.stem).suffix.lower() if suffix in PACKED else suffix
+    if suffix in PACKED and inner not in TEXTS:
+        inner = ".csv" if suffix == ".zip" and not inner else inner
+    if inner not in (TEXTS if suffix in PACKED else READERS):
+        raise LabelweaveError(
+            f"{path}: unknown suffix '{path.suffix}', expected {listing(SUFFIXES, 12)}"
+            f"{nearest(suffix, SUFFIXES)}"
+        )
+    return inner
 
 
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+def _arrow(path: Path, read: ReadOptions, table: pa.Table) -> Table:
+    check_columns(str(path), table.column_names)
+    cells = [
+        without_missing(plain_cells(column, str(path), name), read.missing)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return Table(str(path), pa.table(cells, names=table.column_names), read)
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_parquet(path: Path, read: ReadOptions) -> Table:
     try:
         table = pq.ParquetFile(path).read()
-    except pa.ArrowInvalid:
+    except pa.ArrowException:
         raise LabelweaveError(f"{path}: not a readable Parquet file") from None
-    check_columns(str(path), table.column_names)
-    for field in table.schema:
-        if pa.types.is_nested(field.type):
-            raise LabelweaveError(
-                f"{path}: column '{field.name}' holds {field.type}, expected one value a row"
-            )
-    frame: pd.DataFrame = table.to_pandas()
-    return frame.reset_index(drop=frame.index.names == [None]).rename(columns=str)
+    # pandas writes a column for an index that only counts; it says so
+    unnamed = [name for name in table.column_names if name.startswith("__index_level_")]
+    return _arrow(path, read, table.drop_columns(unnamed))
 
 
-def _read_text(path: Path, delimiter: str, missing: Sequence[str]) -> pd.DataFrame:
-    names = _header(path, delimiter)
+def _read_feather(path: Path, read: ReadOptions) -> Table:
     try:
-        table = pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                null_values=list(missing),
-                strings_can_be_null=True,
-                column_types=dict.fromkeys(names, pa.string()),
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise _unreadable(path, delimiter, len(names), str(error)) from None
-    frame: pd.DataFrame = pa.table(
-        [_as_numbers(column) for column in table.columns], names=names
-    ).to_pandas()
-    return frame
+        table = pyarrow.feather.read_table(path, memory_map=False)
+    except pa.ArrowException:
+        raise LabelweaveError(f"{path}: not a readable Arrow file") from None
+    return _arrow(path, read, table)
 
 
-def _header(path: Path, delimiter: str) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            names = next((row for row in csv.reader(file, delimiter=delimiter) if row), [])
-    except UnicodeDecodeError:
-        raise _wrong_encoding(path) from None
-    except csv.Error as error:
-        raise LabelweaveError(f"{path}: cannot be read: {error}") from None
-    if not names:
-        raise LabelweaveError(f"{path}: the file is empty, expected a header and rows")
-    other = next((mark for mark in ";\t,|" if mark in names[0]), None)
-    if len(names) == 1 and other is not None:
-        raise LabelweaveError(
-            f"{path}: the header separates its columns by {other!r}, expected {delimiter!r}"
-        )
+def _read_json_lines(path: Path, read: ReadOptions) -> Table:
+    columns: dict[str, list[str | None]] = {}
+    rows = 0
+    with opened(path, read.sheet) as file:
+        for line, text in enumerate(file, start=1):
+            if not text.strip():
+                continue
+            row = _json_row(path, line, text, read.encoding or "utf-8-sig")
+            for name in row:
+                columns.setdefault(name, [None] * rows)
+            for name, values in columns.items():
+                values.append(_json_text(path, line, name, row.get(name)))
+            rows += 1
+    names = list(columns)
     check_columns(str(path), names)
-    return names
+    cells = [
+        without_missing(pa.chunked_array([pa.array(columns[name], pa.string())]), read.missing)
+        for name in names
+    ]
+    return Table(str(path), pa.table(cells, names=names) if names else pa.table({}), read)
 
 
-def _as_numbers(text: pa.ChunkedArray) -> pa.ChunkedArray:
-    # floats first: Arrow's integers would also take "0x1F", which is a name and not a number
-    trimmed = pc.utf8_trim_whitespace(text)
+def _json_row(path: Path, line: int, text: bytes, encoding: str) -> dict[str, Any]:
     try:
-        numbers = pc.cast(trimmed, pa.float64())
-    except pa.ArrowInvalid:
-        return text
+        # numbers keep the text of the file: 250.00 stays itself
+        row = json.loads(
+            text.decode(encoding), parse_int=str, parse_float=str, parse_constant=lambda _: None
+        )
+    except (ValueError, RecursionError):
+        raise LabelweaveError(
+            f"{path}: line {line} is no JSON, expected one object a line"
+        ) from None
+    if not isinstance(row, dict):
+        raise LabelweaveError(f"{path}: line {line} holds no object, expected {{...}}")
+    return dict(row)
+
+
+def _json_text(path: Path, line: int, name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    raise LabelweaveError(
+        f"{path}: line {line}, '{name}': found a list or an object, expected one value"
+    )
+
+
+def _read_workbook(path: Path, read: ReadOptions) -> Table:
+    import python_calamine
+
     try:
-        return pc.cast(trimmed, pa.int64())
-    except pa.ArrowInvalid:
-        return numbers
+        with zipfile.ZipFile(path) as archive:
+            if sum(each.file_size for each in archive.infolist()) > LARGEST:
+                raise LabelweaveError(f"{path}: unpacks to more than {LARGEST:,} bytes")
+        book = python_calamine.CalamineWorkbook.from_path(path)
+        name = _sheet(path, book.sheet_names, read.sheet)
+        rows = book.get_sheet_by_name(name).to_python(skip_empty_area=True)
+    except (python_calamine.CalamineError, zipfile.BadZipFile):
+        raise LabelweaveError(f"{path}: not a readable workbook (.xlsx)") from None
+    filled = [row for row in rows if any(cell != "" for cell in row)]
+    if not filled:
+        raise LabelweaveError(f"{path}: sheet '{name}' is empty, expected a header and rows")
+    frame = pd.DataFrame(
+        [[None if cell == "" else _moment(cell) for cell in row] for row in filled[1:]],
+        dtype=object,
+        columns=range(len(filled[0])),
+    )
+    header = ["" if cell == "" else str(_moment(cell)).strip() for cell in filled[0]]
+    kept = [i for i, title in enumerate(header) if title or frame[i].notna().any()]
+    check_columns(str(path), [header[i] for i in kept])
+    table = Table.of_frame(frame[kept].set_axis([header[i] for i in kept], axis=1), str(path), read)
+    others = [each for each in book.sheet_names if each != name]
+    if read.sheet is not None or not others:
+        return table
+    note = Message("note.sheet", place=str(path), sheet=name, others=some(others))
+    return replace(table, notes=(note,))
 
 
-def _unreadable(path: Path, delimiter: str, width: int, reason: str) -> LabelweaveError:
-    """Find out why Arrow gave up, with the line, by reading the file again."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            line = 1
-            for row in reader:
-                if row and len(row) != width:
-                    return LabelweaveError(
-                        f"{path}: line {line} has {len(row)} values, "
-                        f"expected {width} as in the header"
-                    )
-                line = reader.line_num + 1
-    except UnicodeDecodeError:
-        return _wrong_encoding(path)
-    except csv.Error as error:
-        reason = str(error)
-    return LabelweaveError(f"{path}: cannot be read: {reason.splitlines()[0]}")
+def _moment(cell: Any) -> Any:
+    if isinstance(cell, datetime.date) and not isinstance(cell, datetime.datetime):
+        return datetime.datetime(cell.year, cell.month, cell.day)
+    if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
+        return int(cell)  # a workbook has no other numbers than floats
+    return cell
 
 
-def _wrong_encoding(path: Path) -> LabelweaveError:
-    data = path.read_bytes()
-    try:
-        data.decode("utf-8")
-        line = 1
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-    return LabelweaveError(f"{path}: line {line} is not UTF-8 text; save the file as UTF-8")
+def _sheet(path: Path, names: list[str], sheet: str | int | None) -> str:
+    if sheet is None:
+        return names[0]
+    if isinstance(sheet, int) and sheet <= len(names):
+        return names[sheet - 1]
+    if sheet not in names:
+        raise LabelweaveError(
+            f"{path}: no sheet '{sheet}', found {listing(names)}{nearest(sheet, names)}"
+        )
+    return str(sheet)
+
+
+TEXTS: dict[str, Callable[[Path, ReadOptions], Table]] = {
+    ".csv": read_text_table,
+    ".tsv": read_text_table,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+}
+READERS: dict[str, Callable[[Path, ReadOptions], Table]] = TEXTS | {
+    ".txt": read_text_table,
+    ".parquet": _read_parquet,
+    ".feather": _read_feather,
+    ".arrow": _read_feather,
+    ".xlsx": _read_workbook,
+}
+SUFFIXES = (*READERS, *PACKED)

@@ -23,7 +23,8 @@ PUBLIC = {
     "labelweave.coupling": """
         Candidate CoupledStack Strength fit_best_single fit_coupled soft_targets""",
     "labelweave.data": """
-        Collection Coverage ImageFormat Inputs Part Source leak_check scatter split_rows""",
+        Collection Coverage ImageFormat Inputs Part Source infer_tasks leak_check scatter
+        split_rows table_source""",
     "labelweave.datasets": """
         DataSet Reader described_cases find_reader write_digits write_leaves write_named""",
     "labelweave.errors": "LabelweaveError LabelweaveWarning TrainingError WriteError",
@@ -62,9 +63,10 @@ PUBLIC = {
         BlindSpot Cell Cells ControlAhead Failure Finding Joining KeyFigure LabelCounts
         LossTerms MethodCosts Outcome Recommendation Results RunFacts RunningCosts TaskFacts
         Word read_results""",
+    "labelweave.importers": "read_annotations",
     "labelweave.tables": """
-        DataFinding SourceTable infer_tasks inspect_tables read_annotations read_folder
-        read_table table_source""",
+        Column DataFinding ReadOptions Roles Schema SourceTable Table inspect_tables read_cells
+        read_folder read_table""",
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",

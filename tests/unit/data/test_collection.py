@@ -104,7 +104,7 @@ def test_an_empty_column_takes_the_kind_of_the_other_source():
 def test_bad_collections():
     assert error(lambda: Collection([])) == "found no source, expected at least one"
     assert error(lambda: Collection([source_a(), source_a()])) == "sources named twice: 'a'"
-    assert error(lambda: Collection([source_b(), source_a(y=[1, 2, 3, 4])])) == (
+    assert error(lambda: Collection([source_b(), source_a(y=[1.5, 2, 3, 4])])) == (
         "input column 'y' holds numbers in source 'a' and text in source 'b', expected one kind"
     )
     fewer = Annotations(TASKS[:1], {"species": np.array([2, 2])})

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tables._json_files import expect, read_json, shown
+from labelweave.importers._json_files import expect, read_json, shown
 
 MOST_FIELDS = 5_000
 PARTS = {

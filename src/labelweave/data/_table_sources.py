@@ -1,6 +1,5 @@
 """Tables turned into sources: which columns are inputs, which are labels, which is the group."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.data import Source
-from labelweave.data._collection import Side, check_columns
-from labelweave.data._image_files import SUFFIXES
+from labelweave.data._collection import Side, Source, label_columns
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tables._reading import MISSING, read_table, with_missing
-from labelweave.tasks import Multiclass, Task, factorize
+from labelweave.tables import ReadOptions, Roles, Schema, Table, read_cells
+from labelweave.tables._options import MISSING
+from labelweave.tables._table import check_columns
+from labelweave.tasks import Multiclass, Task, factorize, key
 
 
 def table_source(
@@ -49,12 +48,33 @@ def table_source(
         LabelweaveError: a column that does not exist or would give a label away, or a label that
             its task does not know (with file, row from 1, and column).
     """
+    read = ReadOptions(missing=tuple(missing))
     if isinstance(table, pd.DataFrame):
-        place, frame = place or f"source '{name}'", table.rename(columns=str)
-        check_columns(place, frame.columns)
-        frame = with_missing(frame, missing)
+        place = place or f"source '{name}'"
+        cells = Table.of_frame(table, place, read)
     else:
-        place, frame = place or str(table), read_table(table, missing)
+        place, cells = place or str(table), read_cells(table, read)
+    labels = {column: task.name for task in tasks for column in label_columns(task)}
+    known = Roles(labels, [] if group is None else [group], excluded=exclude)
+    frame = Schema.infer([cells], known).apply(cells)
+    return frame_source(
+        name, frame, tasks, inputs, group, exclude, split, place=place, numbers=numbers
+    )
+
+
+def frame_source(
+    name: str,
+    frame: pd.DataFrame,
+    tasks: Sequence[Task],
+    inputs: Sequence[str] | Literal["rest"],
+    group: str | None,
+    exclude: Sequence[str],
+    split: Side | None,
+    *,
+    place: str,
+    numbers: NDArray[np.int64] | None = None,
+) -> Source:
+    """Make a source of a table that is read by its schema already; see `table_source`."""
     columns = list(frame.columns)
     for column in [*exclude, *([] if group is None else [group])]:
         _require(place, column, columns)
@@ -62,7 +82,7 @@ def table_source(
     if group is not None:
         roles[group] = "the group"
     for task in tasks:
-        roles |= dict.fromkeys(_label_columns(task), f"a label column of task '{task.name}'")
+        roles |= dict.fromkeys(label_columns(task), f"a label column of task '{task.name}'")
     if inputs == "rest":
         chosen = [column for column in columns if column not in roles]
         _check_rest(place, chosen, {c: role for c, role in roles.items() if c not in columns})
@@ -102,14 +122,15 @@ def infer_tasks(tasks: Sequence[Task], tables: Sequence[pd.DataFrame]) -> list[T
                     f"from{nearest(task.name, columns)}"
                 )
             labels = [label for table in having for label in factorize(table[task.name])[1]]
+            if any(key(label) == "-1" for label in labels):
+                raise LabelweaveError(
+                    f"task '{task.name}': found -1, which may be a class or mean 'no label'; add "
+                    "'-1' to the source's 'missing', or list the task's 'classes'"
+                )
             known.append(task.inferred(labels))
         else:
             known.append(task)
     return known
-
-
-def _label_columns(task: Task) -> tuple[str, ...]:
-    return (task.name,) if isinstance(task, Multiclass) else task.labels
 
 
 def _require(place: str, column: str, columns: Sequence[str]) -> None:
@@ -141,48 +162,3 @@ def _check_listed(
                 f"{place}: column '{column}' is {roles[column]} and cannot be an input"
             )
     check_columns(f"{place}, inputs", chosen)
-
-
-def read_folder(root: str | Path, column: str, levels: Sequence[str] = ()) -> pd.DataFrame:
-    """Return a table of all images below a folder, sorted by their paths.
-
-    Hidden files and folders, and files that are no images by their ending, are passed over.
-
-    Args:
-        root: the folder.
-        column: the name of the column of the paths, which are relative to `root`.
-        levels: columns that the names of the folders become, from the outermost: with
-            ``["site", "kind"]`` the file ``a/bolt/1.png`` is of site a and kind bolt. Folders
-            deeper down mean nothing.
-
-    Raises:
-        LabelweaveError: no such folder, no image in it, or one that lies too high for `levels`.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise LabelweaveError(f"{root}: no such folder, expected one with images")
-    names = sorted(_images(root))
-    if not names:
-        raise LabelweaveError(f"{root}: found no image, expected files {listing(SUFFIXES)}")
-    parts = [Path(name).parts for name in names]
-    for name, each in zip(names, parts, strict=True):
-        if len(each) <= len(levels):
-            raise LabelweaveError(
-                f"{root / name}: lies in {len(each) - 1} folders below '{root.name}', expected "
-                f"{len(levels)}, for {listing(levels)}"
-            )
-    columns = {level: [each[i] for each in parts] for i, level in enumerate(levels)}
-    return pd.DataFrame({column: names, **columns})
-
-
-def _images(root: Path) -> list[str]:
-    found = []
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(folder).relative_to(root)
-        found += [
-            (below / name).as_posix()
-            for name in files
-            if name.lower().endswith(SUFFIXES) and not name.startswith(".")
-        ]
-    return found

@@ -7,9 +7,8 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
-from labelweave.data import Source
+from labelweave.data import Source, table_source
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tables._sources import table_source
 from labelweave.tasks import task_from_dict
 
 Unticked = Literal["missing", "no"]

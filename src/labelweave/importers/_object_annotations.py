@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labelweave.errors import LabelweaveError, listing
-from labelweave.tables._answers import Answers, Sample
-from labelweave.tables._json_files import checked_file, expect, member, read_json, shown
+from labelweave.importers._answers import Answers, Sample
+from labelweave.importers._json_files import checked_file, expect, member, read_json, shown
 
 IMAGE, CATEGORY = "image", "category"
 DEEPEST = 20  # elements inside each other in a CVAT file

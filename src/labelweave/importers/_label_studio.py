@@ -11,8 +11,8 @@ from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import quoteattr
 
 from labelweave.errors import LabelweaveError
-from labelweave.tables._answers import Answers, Sample
-from labelweave.tables._json_files import expect, member, read_json, shown
+from labelweave.importers._answers import Answers, Sample
+from labelweave.importers._json_files import expect, member, read_json, shown
 
 LOCAL = "/data/local-files/"  # how Label Studio serves files of its disk
 ANSWERS = ("choices", "taxonomy", "rating")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
-from labelweave.tables._answers import (
+from labelweave.importers._answers import (
     Annotators,
     Imported,
     Question,
@@ -16,12 +16,12 @@ from labelweave.tables._answers import (
     asked,
     imported,
 )
-from labelweave.tables._croissant import official_part, read_croissant
-from labelweave.tables._hugging_face import read_hugging_face
-from labelweave.tables._label_studio import read_label_studio
-from labelweave.tables._object_annotations import CATEGORY, read_coco, read_cvat, read_datumaro
-from labelweave.tables._prodigy import read_prodigy
-from labelweave.tables._reading import read_table
+from labelweave.importers._croissant import official_part, read_croissant
+from labelweave.importers._hugging_face import read_hugging_face
+from labelweave.importers._label_studio import read_label_studio
+from labelweave.importers._object_annotations import CATEGORY, read_coco, read_cvat, read_datumaro
+from labelweave.importers._prodigy import read_prodigy
+from labelweave.tables import read_table
 from labelweave.tasks import factorize
 
 OBJECTS = {"coco": read_coco, "datumaro": read_datumaro, "cvat": read_cvat}

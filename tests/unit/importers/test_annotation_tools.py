@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labelweave.errors import LabelweaveError
-from labelweave.tables import read_annotations
-from labelweave.tables._label_studio import labelling_page, prelabelled
-from labelweave.tables._prodigy import choice_line
+from labelweave.importers import read_annotations
+from labelweave.importers._label_studio import labelling_page, prelabelled
+from labelweave.importers._prodigy import choice_line
 
 NAMES = {
     "label_studio": "export.json", "prodigy": "export.jsonl", "hugging_face": "train.parquet",

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tables._answers import Answers, Sample
-from labelweave.tables._json_files import expect, member, read_json_lines, shown
+from labelweave.importers._answers import Answers, Sample
+from labelweave.importers._json_files import expect, member, read_json_lines, shown
 
 ANSWERS = ("accept", "reject", "ignore")
 OWN = {

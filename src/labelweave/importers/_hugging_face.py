@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from labelweave.errors import LabelweaveError, listing
-from labelweave.tables._answers import Answers, Question, Sample
-from labelweave.tables._json_files import checked_file, expect, member, shown
+from labelweave.importers._answers import Answers, Question, Sample
+from labelweave.importers._json_files import checked_file, expect, member, shown
 
 LARGEST = 1 << 34
 MOST_METADATA = 1 << 24
