@@ -174,7 +174,7 @@ def csv_text(
         index_label: its name.
     """
     if index:
-        frame = frame.rename_axis(index=index_label or frame.index.name or "").reset_index()
+        frame = frame.rename_axis(index=str(index_label or frame.index.name or "")).reset_index()
     if not formulas:
         texts = [i for i, kind in enumerate(frame.dtypes) if kind.kind not in "biufcmM"]
         columns = dict(enumerate(frame.iloc[:, i] for i in range(frame.shape[1])))

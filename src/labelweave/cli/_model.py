@@ -94,7 +94,7 @@ def predict(
     with in_place(table):
         warnings = found.check(given)
         predicted = prediction_table(found, given, labels=labels, prior=assumed, keep=keep or ())
-    if table.is_dir():  # whose rows have no numbers to go by
+    if isinstance(given, Table) and table.is_dir():  # whose rows have no numbers to go by
         predicted.insert(0, "file", given.texts(given.columns[0]))
     typer.echo(f"prior: {assumed}", err=True)
     notes = given.notes if isinstance(given, Table) else ()

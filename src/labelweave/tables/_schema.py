@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelweave._files import read_text, unreadable, write_text
@@ -389,9 +390,11 @@ def _categories(known: dict[str, Any], cells: Sequence[pa.ChunkedArray], *, list
     )
 
 
-def _date(filled: Sequence[tuple[Table, pa.ChunkedArray]]) -> str | None:
+def _date(
+    filled: Sequence[tuple[Table, pa.ChunkedArray]],
+) -> Order | Literal["either"] | None:
     """Return the order of dates where every table's column holds dates, else None."""
-    orders = set()
+    orders: set[Order | Literal["either"]] = set()
     for _, column in filled:
         if pa.types.is_timestamp(column.type):
             continue
@@ -402,24 +405,25 @@ def _date(filled: Sequence[tuple[Table, pa.ChunkedArray]]) -> str | None:
     sure = orders - {"either"}
     if len(sure) > 1:
         return None
-    return sure.pop() if sure else "either" if orders else "ymd"
+    if not orders:
+        return "ymd"
+    return sure.pop() if sure else "either"
 
 
 def _date_column(
     name: str,
     filled: Sequence[tuple[Table, pa.ChunkedArray]],
-    order: str,
+    order: Order | Literal["either"],
     parts: tuple[Part, ...],
 ) -> tuple[Column, dict[str, str]]:
     if not parts:
-        known = {} if order == "either" else {"order": order}
-        return Column(type="date", **known), {"dates": name}
+        return Column(type="date", order="ymd" if order == "either" else order), {"dates": name}
     if order == "either":
         raise LabelweaveError(
             f"column '{name}': day and month may be swapped in all of its dates, expected a file "
             "with years first, or with a day above 12"
         )
-    at = np.concatenate([moments(column, order) for _, column in filled])  # type: ignore[arg-type]
+    at = np.concatenate([moments(column, order) for _, column in filled])
     origin = str(at[~np.isnat(at)].min().astype("datetime64[D]"))
     return Column(type="date", order=order, parts=parts, origin=origin), {}
 
@@ -431,7 +435,8 @@ def _number(
     low, high, values = np.inf, -np.inf, 0
     words: dict[str, int] = {}
     marks: set[Marks] = set()
-    numeric, textual = [], []
+    numeric: list[str] = []
+    textual: list[str] = []
     flags, fractions = True, False
     for table, column in filled:
         if pa.types.is_timestamp(column.type):
@@ -561,7 +566,7 @@ def _applied(name: str, column: Column, cells: pa.ChunkedArray, missing: Sequenc
 
 def _applied_number(
     name: str, column: Column, cells: pa.ChunkedArray, missing: Sequence[str]
-) -> np.ndarray[Any, np.dtype[np.float64]]:
+) -> NDArray[np.float64]:
     if not is_text(cells):
         if pa.types.is_timestamp(cells.type):
             raise LabelweaveError(f"column '{name}': found dates, expected numbers")
@@ -596,7 +601,7 @@ def _applied_number(
     return _without(as_array(found), missing)
 
 
-def _without(values: np.ndarray[Any, np.dtype[np.float64]], missing: Sequence[str]) -> Any:
+def _without(values: NDArray[np.float64], missing: Sequence[str]) -> NDArray[np.float64]:
     for word in missing:
         try:
             gone = values == float(word)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -133,8 +133,8 @@ def _read(path: Path, read: ReadOptions, head: bytes, encoding: str, quotes: int
     cells, notes = _named(path, cells, raw)
     cells = _without_marks(cells)
     said = _said(path, read, sep, encoding, head)
-    found = replace(read, sep=sep, encoding=encoding)
-    return Table(str(path), cells, found, (*said, *notes))
+    known = replace(read, sep=sep, encoding=encoding)
+    return Table(str(path), cells, known, (*said, *notes))
 
 
 def _without_marks(cells: pa.Table) -> pa.Table:
@@ -287,9 +287,7 @@ def _has_lines(cells: pa.Table) -> bool:
 
 
 @contextmanager
-def _rows(
-    path: Path, read: ReadOptions, sep: str, encoding: str, skipped: int
-) -> Iterator[tuple["csv._reader", IO[str]]]:
+def _rows(path: Path, read: ReadOptions, sep: str, encoding: str, skipped: int) -> Iterator[Any]:
     limit = csv.field_size_limit(LONGEST)
     try:
         with opened(path, read.sheet) as file:
@@ -297,7 +295,7 @@ def _rows(
             text = io.TextIOWrapper(file, encoding=name, newline="")
             for _ in range(skipped):
                 text.readline()
-            yield csv.reader(text, delimiter=sep, strict=True), text
+            yield csv.reader(text, delimiter=sep, strict=True)
             text.detach()
     finally:
         csv.field_size_limit(limit)
@@ -307,7 +305,7 @@ def _check_quotes(
     path: Path, read: ReadOptions, sep: str, encoding: str, skipped: int, width: int
 ) -> None:
     """Raise `LabelweaveError` for a quote that is not closed, or closed in another row."""
-    with _rows(path, read, sep, encoding, skipped) as (reader, _):
+    with _rows(path, read, sep, encoding, skipped) as reader:
         line = 1
         try:
             for row in reader:
@@ -322,7 +320,7 @@ def _check_quotes(
                 raise _open_quote(path, line + skipped, reader.line_num + skipped) from None
 
 
-def _reason(reader: "csv._reader") -> str:
+def _reason(reader: Any) -> str:
     try:
         next(reader)
     except (csv.Error, StopIteration) as error:
@@ -343,7 +341,7 @@ def _unreadable(
     """Find out why Arrow gave up, with the line, by reading the file again."""
     line, first, others = 1, None, 0
     try:
-        with _rows(path, read, sep, encoding, skipped) as (reader, _):
+        with _rows(path, read, sep, encoding, skipped) as reader:
             try:
                 for row in reader:
                     if row and len(row) != width:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def _frame(cells: Table, schema: Schema) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _whole(column: "pd.Series") -> "pd.Series":  # type: ignore[type-arg]
+def _whole(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if column.dtype != np.float64 or column.isna().any():
         return column
     whole = bool(((column % 1 == 0) & (column.abs() < LARGEST_WHOLE)).all())
