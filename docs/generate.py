@@ -48,6 +48,8 @@ REFERENCE = Path(__file__).with_name("reference")
 SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": sections.TaskSection,
     "sources": SourceSection,
+    "sources.read": sections.ReadSection,
+    "sources.join": sections.JoinSection,
     "relations": sections.RelationSection,
     "split": SplitSection,
     "scatter": sections.PartSection,
