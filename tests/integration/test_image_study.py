@@ -149,7 +149,9 @@ def test_wrong_settings_are_told_in_one_line(tmp_path):
     )
     (tmp_path / "lab.parquet").mkdir()
     assert refused(tmp_path, sources=[{"path": "lab.parquet"}]) == (
-        f"{tmp_path}/lab.parquet: found a folder, expected a table ('.csv', '.tsv', '.parquet')"
+        f"{tmp_path}/lab.parquet: found a folder, expected a table ('.csv', '.tsv', '.jsonl', "
+        "'.ndjson', "
+        "'.txt', '.parquet', '.feather', '.arrow' and 3 more)"
     )
     plain = {"inputs": None, "network": None}
     assert refused(tmp_path, **plain) == (

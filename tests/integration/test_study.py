@@ -415,6 +415,10 @@ def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
         "path": "a.csv",
         "inputs": "rest",
         "exclude": [],
+        "identifier": [],
+        "read": {},
+        "rename": {},
+        "map": {},
         "missing": ["", "NA", "NaN", "nan", "null"],
         "options": {},
     }

@@ -164,7 +164,7 @@ class ReadSection(Section):
     decimal: str | None = None
     thousands: str | None = None
     encoding: str | None = None
-    sheet: str | int | None = None
+    sheet: str | Annotated[int, Field(ge=1, le=10_000)] | None = None
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:

@@ -97,8 +97,8 @@ def test_a_category_that_does_not_occur_is_no_class():
     ("values", "classes"),
     [
         ([10, 9, 2.0, None], (2, 9, 10)),
-        (["10", "9", "2"], ("10", "2", "9")),
-        ([10, "9", 2], (10, 2, "9")),
+        (["10", "9", "2"], ("2", "9", "10")),
+        ([10, "9", 2], (2, "9", 10)),
         ([2.5, 1.0, float("nan")], (1, "2.5")),
         ([True, False, None], (False, True)),
         (np.array([True, False]), (False, True)),

@@ -11,9 +11,9 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, StudyConfig, parse_study, read_study_file
 
 TOP = (
-    "inputs network training couplings label_shift relatedness teachers name tasks sources "
-    "relations split scatter methods seeds statistics label_curves label_next prices only tune "
-    "output language tracking"
+    "inputs network training couplings label_shift relatedness teachers learners budget name tasks "
+    "sources relations split scatter methods seeds statistics label_curves label_next prices only "
+    "tune output language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 

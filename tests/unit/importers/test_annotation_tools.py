@@ -434,7 +434,7 @@ def test_more_than_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         ("_answers", "MOST_OPTIONS", 5, "found 6 options, expected at most 5"),
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"labelweave.tables.{module}.{name}", value)
+            patch.setattr(f"labelweave.importers.{module}.{name}", value)
             with pytest.raises(LabelweaveError) as error:
                 read_annotations(tmp_path / "x.json", "label_studio")
             assert str(error.value) == f"{tmp_path / 'x.json'}: {message}"
