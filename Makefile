@@ -9,7 +9,7 @@ LOWEST := .venv-lowest
 # A file's tests stay in one process, so that its fixtures are made once; files in order, long ones first.
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-all test-lowest check format docs house clean
+.PHONY: demo fuzz test test-all test-lowest check format docs house clean
 
 demo: $(READY)
 	$(BIN)/labelweave demo
@@ -28,6 +28,10 @@ check: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Broken and hostile inputs from a fixed seed, for ten minutes: what failed, by class.
+fuzz: $(READY)
+	$(BIN)/python -m benchmarks.fuzz.run --seconds 600
 
 docs: $(READY)
 	$(BIN)/python docs/generate.py

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labelweave._search_space import Space
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, listing, nearest, printable
 
 Named = str | Mapping[str, Any]
 """A component as a study file names it: ``name``, or ``{name: {option: value}}``."""
@@ -66,4 +66,4 @@ def _reason(error: ValidationError, options: type[Options]) -> str:
         known = options.model_fields
         return f"no such option '{key}', expected {listing(known) or 'none'}{nearest(key, known)}"
     message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
-    return f"option '{key}' {message}, found {first['input']!r}" if key else message
+    return f"option '{key}' {message}, found {printable(repr(first['input']))}" if key else message

@@ -97,6 +97,21 @@ class Stopped(Exception):  # noqa: N818 - no error
     """Raised by who watches a training, to end it before its time."""
 
 
+OUT_OF_MEMORY = (
+    "out of memory; try fewer processes (--jobs 1), a smaller 'training.batch_size' or "
+    "'network.hidden', or fewer rows"
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, of Python or of PyTorch, says that there is no more memory."""
+    text = str(error)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and any(said in text for said in ("can't allocate memory", "out of memory"))
+    )
+
+
 @contextmanager
 def in_place(place: object) -> Iterator[None]:
     """Name a place, such as a file, in front of the bad input that is found inside."""

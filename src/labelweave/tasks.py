@@ -28,6 +28,8 @@ def key(value: object) -> str:
     """Return the text under which a label value is compared: ``1.0`` and ``1`` give ``"1"``."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
     return str(value)
 
 

@@ -196,8 +196,11 @@ def test_a_study_file_that_cannot_be_read(
 @pytest.mark.parametrize(
     ("name", "folder"),
     [
-        ("a.csv", "found a folder, expected a table ('.csv', '.tsv', '.jsonl', '.ndjson', "
-         "'.txt', '.parquet', '.feather', '.arrow' and 3 more)"),
+        (
+            "a.csv",
+            "found a folder, expected a table ('.csv', '.tsv', '.jsonl', '.ndjson', "
+            "'.txt', '.parquet', '.feather', '.arrow' and 3 more)",
+        ),
         ("knowledge.csv", "cannot be read: Is a directory"),
     ],
 )

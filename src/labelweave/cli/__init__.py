@@ -1,5 +1,7 @@
 """The command line. Heavy imports stay inside the commands, so that --help answers at once."""
 
+import errno
+import io
 import os
 import sys
 import warnings
@@ -10,11 +12,19 @@ import typer
 import labelweave
 from labelweave._trust import trust
 from labelweave.cli._model import predict
+from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
-from labelweave.errors import LabelweaveError, LabelweaveWarning, TrainingError
+from labelweave.errors import (
+    OUT_OF_MEMORY,
+    LabelweaveError,
+    LabelweaveWarning,
+    TrainingError,
+    out_of_memory,
+)
 
 INTERRUPTED = 130
+HINTS = {errno.EMFILE: "; try 'ulimit -n 1024'", errno.ENFILE: "; try fewer processes (--jobs 1)"}
 
 app = typer.Typer(
     name="labelweave",
@@ -43,7 +53,7 @@ for command in (
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"labelweave {labelweave.__version__}")
+        say(f"labelweave {labelweave.__version__}")
         raise typer.Exit
 
 
@@ -92,29 +102,39 @@ def _one_line(
 def main() -> None:
     """Run the command line: exit 0 = done, 1 = some runs failed, 2 = bad input, 130 = Ctrl-C."""
     warnings.formatwarning = _one_line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal in latin-1 has no Japanese
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()  # here, where a broken pipe is caught
     except LabelweaveError as error:
-        typer.echo(f"labelweave: {error}", err=True)
+        say(f"labelweave: {error}", err=True)
         code = 2
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except TrainingError as error:
-        typer.echo(f"labelweave: {error}", err=True)
+        say(f"labelweave: {error}", err=True)
         code = 1
     except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"labelweave: {place}{error.strerror or error}", err=True)
+        say(
+            f"labelweave: {place}{error.strerror or error}{HINTS.get(error.errno or 0, '')}",
+            err=True,
+        )
         code = 2
     except Exception as error:
+        if out_of_memory(error):
+            say(f"labelweave: {OUT_OF_MEMORY}", err=True)
+            sys.exit(1)
         show = getattr(error, "show", None)  # a usage error of the command line itself
         if show is None:
             raise
         show()
         code = 2
     if code == INTERRUPTED:  # which is also what newer versions of typer return for Ctrl-C
-        typer.echo("labelweave: interrupted; run the same command to resume", err=True)
+        say("labelweave: interrupted; run the same command to resume", err=True)
     sys.exit(code if isinstance(code, int) else 0)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from labelweave.cli._output import say
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a model, or results folder of a study.")],
@@ -96,10 +98,10 @@ def predict(
         predicted = prediction_table(found, given, labels=labels, prior=assumed, keep=keep or ())
     if isinstance(given, Table) and table.is_dir():  # whose rows have no numbers to go by
         predicted.insert(0, "file", given.texts(given.columns[0]))
-    typer.echo(f"prior: {assumed}", err=True)
+    say(f"prior: {assumed}", err=True)
     notes = given.notes if isinstance(given, Table) else ()
     for line in (*notes, *(f"{table}: {warning}" for warning in warnings)):
-        typer.echo(f"warning: {line}", err=True)
+        say(f"warning: {line}", err=True)
     if out is None:
         typer.echo(csv_text(predicted, bom=bom, formulas=formulas), nl=False)
     else:

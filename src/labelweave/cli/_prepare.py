@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from labelweave.cli._output import PrintableConsole, say
 
 
 def init(
@@ -35,7 +36,7 @@ def init(
     names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
     text = propose(tables, out.parent, names)
     out.write_text(text, encoding="utf-8")
-    typer.echo(f"Wrote {out}. Review it, then: labelweave check {out}")
+    say(f"Wrote {out}. Review it, then: labelweave check {out}")
 
 
 def check(
@@ -64,15 +65,15 @@ def check(
     if as_json:
         found = [finding.to_dict() for finding in seen.findings]
         error = str(seen.error) if seen.error else None
-        typer.echo(json.dumps({"error": error, "findings": found}, indent=2, ensure_ascii=False))
+        say(json.dumps({"error": error, "findings": found}, indent=2, ensure_ascii=False))
     else:
-        console = Console()
+        console = PrintableConsole()
         for line in [*seen.described, "", *finding_lines(seen.findings)]:
             console.print(line, soft_wrap=True, markup=False, highlight=False)
     if seen.error is not None:
         raise seen.error
     if not as_json:
-        typer.echo(f"{seen.verdict} Next: labelweave run {study}")
+        say(f"{seen.verdict} Next: labelweave run {study}")
     if strict and seen.serious:
         raise typer.Exit(1)
 
@@ -92,7 +93,7 @@ def schema(
 
     text = json.dumps(StudyConfig.model_json_schema(), indent=2)
     if out is None:
-        typer.echo(text)
+        say(text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
 
@@ -157,16 +158,16 @@ def case(
 
     if listed:
         for each, title in described_cases().items():
-            typer.echo(f"{each:22} {title}")
+            say(f"{each:22} {title}")
         return
     if name is None:
         raise typer.BadParameter("expected the name of a data set; --list shows all")
     folder = out or Path("labelweave-cases") / name
     study = write_named(name, folder, seeds, k, root, rows, others, option or (), join or ())
-    typer.echo(f"Study: {study}")
-    typer.echo(f"Next: labelweave check {study}")
-    typer.echo(f"      labelweave run {study}")
-    typer.echo(f"      labelweave ablate {study}")
+    say(f"Study: {study}")
+    say(f"Next: labelweave check {study}")
+    say(f"      labelweave run {study}")
+    say(f"      labelweave ablate {study}")
 
 
 class Origins(StrEnum):
@@ -208,14 +209,14 @@ def relate(
 
     opened = Study.from_file(study)
     related = opened.relate(origin.value)
-    console = Console()
+    console = PrintableConsole()
     split = opened.first_split()
     console.print(split.coverage())
     print_relatedness(related.to_dict(), console, tables=tables, sources=split.source_names)
     if opened.mislabelled is not None and len(opened.mislabelled):
         path = write_mislabelled(opened.mislabelled, opened.output)
-        typer.echo(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
+        say(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
     if save is not None:
         for relation, path in zip(related.found, related.to_csv(save), strict=True):
             write_heat_map(related.table(relation.name), path.with_suffix(".svg"))
-        typer.echo(f"Tables and pictures: {save} (name a table under 'relations:' to use it)")
+        say(f"Tables and pictures: {save} (name a table under 'relations:' to use it)")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+
+from labelweave.cli._output import PrintableConsole, say
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
@@ -23,7 +24,7 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     from labelweave.report import print_results, write_report
 
     language = known_language(language or study.config.language)  # before hours of training
-    console = Console()
+    console = PrintableConsole()
     results = study.run(
         jobs=jobs,
         announce=lambda shares: console.print("What a batch is made of:", shares),
@@ -51,7 +52,7 @@ def _drawn(jobs: int | None, study: str, wanted: "Sequence[Picture]") -> list[st
 def report_failures(results: "Results") -> None:
     """Print the runs that failed, and exit 1 where there are any."""
     for failure in results.failures:
-        typer.echo(f"failed: {failure.method}, seed {failure.seed}: {failure.error}", err=True)
+        say(f"failed: {failure.method}, seed {failure.seed}: {failure.error}", err=True)
     if results.failures:
         raise typer.Exit(1)
 
@@ -116,19 +117,19 @@ def run(
     if next_:
         stage = next_stage(Study.from_file(study))
         changes["only"] = list(stage.tasks)
-        typer.echo(f"Step: {', '.join(stage.tasks)} ({stage.reason})\n")
+        say(f"Step: {', '.join(stage.tasks)} ({stage.reason})\n")
     opened = Study.from_file(study, **changes)
     if opened.config.only:
         opened.command += f" --tasks {','.join(opened.config.only)}"
     run_and_print(opened, jobs, language)
     if stage is not None and stage.before is not None:
-        typer.echo(f"\nEffect of adding '{stage.added}': B with it, A without it:")
+        say(f"\nEffect of adding '{stage.added}': B with it, A without it:")
         sides = of_study(stage.before, None), of_study(opened.output, None)
         found = [vars(each) for each in compare_sides(*sides)]
-        print_compared(found, [side.name for side in sides], Console())
+        print_compared(found, [side.name for side in sides], PrintableConsole())
     if stage is not None and stage.following is not None:
         after = stage.following
-        typer.echo(f"\nNext: {after.task} ({after.reason}): labelweave run {study} --next")
+        say(f"\nNext: {after.task} ({after.reason}): labelweave run {study} --next")
 
 
 def report(
@@ -147,7 +148,7 @@ def report(
     from labelweave.report import read_results, write_report
 
     for path in write_report(read_results(folder), folder, language):
-        typer.echo(f"Written: {path}")
+        say(f"Written: {path}")
 
 
 def compare(
@@ -184,7 +185,9 @@ def compare(
     else:
         sides = of_model(a, data, method_a), of_model(b, data, method_b)
     found = compare_sides(*sides)
-    print_compared([vars(each) for each in found], [side.name for side in sides], Console())
+    print_compared(
+        [vars(each) for each in found], [side.name for side in sides], PrintableConsole()
+    )
 
 
 def ablate(
@@ -221,7 +224,7 @@ def ablate(
         f" --from {','.join(asked)}" * bool(asked)
     )
     results = run_ablation(opened, asked, jobs=jobs)
-    console = Console()
+    console = PrintableConsole()
     print_ablation(results, console)
     files = write_ablation(results, opened.output)
     console.print(
@@ -262,7 +265,7 @@ def tune(
 
     opened = Study.from_file(study)
     results = run_search(opened, trials=trials, timeout=timeout, workers=workers)
-    console = Console()
+    console = PrintableConsole()
     print_tuning(results, console)
     tuned, *files = write_tuning(results, study, opened.output / "tuning")
     text = f"\nTuned: {tuned} (labelweave run {tuned})\nTrials: {', '.join(map(str, files))}"
@@ -299,5 +302,5 @@ def demo(
     from labelweave.experiments import Study
 
     path = write_named(name.value, out / name, seeds)
-    typer.echo(f"Study: {path} (change it and try: labelweave run {path})")
+    say(f"Study: {path} (change it and try: labelweave run {path})")
     run_and_print(Study.from_file(path), jobs)

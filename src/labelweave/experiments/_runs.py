@@ -26,7 +26,14 @@ from labelweave._files import (
     write_text,
 )
 from labelweave._parsing import read_json_object
-from labelweave.errors import LabelweaveError, Stopped, TrainingError, WriteError
+from labelweave.errors import (
+    OUT_OF_MEMORY,
+    LabelweaveError,
+    Stopped,
+    TrainingError,
+    WriteError,
+    out_of_memory,
+)
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._fit import fit, taught_scores
 from labelweave.fitting._methods import Method
@@ -167,6 +174,8 @@ def execute(
     except OSError as error:
         raise unwritable(error.filename or partial, error) from error
     except Exception as error:  # the other runs of the study must go on
+        if out_of_memory(error):
+            return OUT_OF_MEMORY
         write_text(partial / "error.txt", traceback.format_exc())
         return f"{type(error).__name__}: {error} (details in {partial.name}/error.txt)"
     finally:

@@ -180,6 +180,8 @@ def join(parts: Sequence[Terms]) -> Terms:
 def constant(values: ArrayLike | Any) -> Tensor:
     """Return values as a tensor, floating-point ones in PyTorch's default precision."""
     tensor = torch.as_tensor(values).clone()
+    if tensor.is_complex():
+        raise LabelweaveError(f"found {_type(tensor.dtype)}, expected real numbers")
     return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor
 
 
@@ -209,6 +211,11 @@ def check_batch(
         scores = _of(task, logits, "scores")
         rows = len(scores) if rows is None and scores.dim() else rows
         _check_shape(f"scores of task '{task.name}'", scores, (rows or 0, task.width))
+        if not scores.is_floating_point():
+            raise LabelweaveError(
+                f"scores of task '{task.name}': found {_type(scores.dtype)}, expected real "
+                "floating-point numbers"
+            )
         if precision and scores.element_size() >= 4 and scores.dtype != precision:
             raise LabelweaveError(
                 f"scores of task '{task.name}': found {_type(scores.dtype)}, expected "
@@ -221,7 +228,7 @@ def check_batch(
         one = isinstance(task, Multiclass)
         shape = (rows or 0,) if one else (rows or 0, task.width)
         _check_shape(f"labels of task '{task.name}'", codes, shape)
-        if codes.is_floating_point() or (one and codes.dtype != torch.int64):
+        if codes.is_floating_point() or codes.is_complex() or (one and codes.dtype != torch.int64):
             expected = "int64" if one else "integers"
             raise LabelweaveError(
                 f"labels of task '{task.name}': found {_type(codes.dtype)}, expected {expected}, "

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.relations._arrays import flags, real_numbers
 from labelweave.relations._relation import Relation
 from labelweave.tasks import Multilabel
 
@@ -118,9 +119,13 @@ class NoisyOr:
         if not 0 <= self.strength < np.inf:
             raise self._wrong(f"strength {self.strength}, expected a number of 0 or more")
         shape = (self.source.width, self.target.width)
-        known = np.ones(shape, np.bool_) if self.known is None else np.array(self.known, np.bool_)
-        weights = np.array(self.weights, dtype=np.float64)
-        leak = np.array(self.leak, dtype=np.float64)
+        known = (
+            np.ones(shape, np.bool_)
+            if self.known is None
+            else flags(self.known, f"noisy-OR {self.name}: known")
+        )
+        weights = real_numbers(self.weights, f"noisy-OR {self.name}: weights")
+        leak = real_numbers(self.leak, f"noisy-OR {self.name}: leak")
         self._check_shape("known", known, shape)
         self._check_shape("weights", weights, shape)
         self._check_shape("leak", leak, shape[1:])

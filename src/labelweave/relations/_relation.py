@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelweave._messages import Message
 from labelweave.errors import LabelweaveError
+from labelweave.relations._arrays import flags, real_numbers
 from labelweave.tasks import Multiclass, Task
 
 TOLERANCE = 1e-3  # a row of written probabilities may miss one by this much
@@ -49,7 +50,9 @@ class Relation:
             raise LabelweaveError(
                 f"relation {self.name}: strength {self.strength}, expected a number of 0 or more"
             )
-        table, known = self._checked(np.array(self.table, dtype=np.float64), self.known)
+        table, known = self._checked(
+            real_numbers(self.table, f"relation {self.name}: table"), self.known
+        )
         table.setflags(write=False)
         known.setflags(write=False)
         object.__setattr__(self, "table", table)
@@ -101,7 +104,11 @@ class Relation:
             raise LabelweaveError(
                 f"relation {self.name}: found a table of shape {table.shape}, expected {shape}"
             )
-        mask = np.ones(shape, np.bool_) if known is None else np.array(known, dtype=np.bool_)
+        mask = (
+            np.ones(shape, np.bool_)
+            if known is None
+            else flags(known, f"relation {self.name}: known")
+        )
         if mask.shape != shape:
             raise LabelweaveError(
                 f"relation {self.name}: found a mask of shape {mask.shape}, expected {shape}"

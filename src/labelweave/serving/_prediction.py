@@ -31,6 +31,12 @@ def find_model(
         LabelweaveError: neither a model nor results there, or the method keeps no model.
     """
     if (folder / "model.json").exists():
+        for option, value in (("method", method), ("seed", seed)):
+            if value is not None:
+                raise LabelweaveError(
+                    f"{folder}: found '--{option} {value}', expected none for a model's folder, "
+                    "which holds one model; it chooses among those of a study"
+                )
         return load_model(folder)
     path = folder / "results.json"
     if not path.exists():

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,3 +115,20 @@ def test_permuted_gives_every_class_the_row_of_another(width, seed):
     assert shuffled.mask[1, 0]
     assert sorted(shuffled.table[shuffled.mask]) == sorted(table[known])
     assert (shuffled.strength, shuffled.origin) == (0.5, "an expert, shuffled")
+
+
+@pytest.mark.parametrize(
+    ("table", "known", "message"),
+    [
+        ([[1, 0], [0, 1]], [[np.nan, 1], [1, 1]], "known: found nan, expected true or false"),
+        ([[1, 0], [0, 1]], [[2, 1], [1, 1]], "known: found 2, expected true or false"),
+        ([[1, 0], [0, 1]], [["x", "y"], ["", ""]], "known: found values of type"),
+        ([[1 + 1j, 0], [0, 1]], None, "table: found values of type complex128, expected real"),
+        ([[1, 0], [0]], None, "table: found rows of unequal lengths"),
+        ([["1", "0"], ["0", "1"]], None, "table: found values of type"),
+    ],
+)
+def test_what_is_no_number_or_flag_is_refused(table: Any, known: Any, message: str) -> None:
+    source, target = Multiclass("s", ("a", "b")), Multiclass("t", ("c", "d"))
+    with pytest.raises(LabelweaveError, match=message):
+        Relation(source, target, table, known)

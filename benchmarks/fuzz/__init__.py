@@ -1,0 +1,1 @@
+"""Broken and hostile inputs, made from seeds: ``make fuzz``."""

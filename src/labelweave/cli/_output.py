@@ -1,0 +1,36 @@
+"""What reaches the terminal: printable, whatever names and values come from files."""
+
+from collections.abc import Iterable
+
+import typer
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from labelweave.errors import printable
+
+
+def lines(text: str) -> str:
+    """Return a text with what cannot be printed as escapes; line ends and tabs stay."""
+    return "\n".join(
+        "\t".join(printable(part, None) for part in line.split("\t")) for line in text.split("\n")
+    )
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print a line."""
+    typer.echo(lines(str(text)), err=err)
+
+
+class PrintableConsole(Console):
+    """Rich's console, without control characters of what is printed."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Give the parts of what is printed."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(lines(part.text), part.style)
+
+    def on_broken_pipe(self) -> None:
+        """End quietly: the reader, such as ``head``, has seen enough."""
+        raise BrokenPipeError

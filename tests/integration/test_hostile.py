@@ -1,0 +1,141 @@
+"""Bad input and odd surroundings at the command line: one printable line, nothing half-done."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.fuzz.inputs import KINDS, MODEL, RESULTS, inputs
+from benchmarks.fuzz.run import example, tried
+from command_line import CommandLine
+from study_example import write_study
+
+COMMAND = [sys.executable, "-m", "labelweave"]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("hostile")
+    example(folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_small_corpus_of_hostile_inputs(kind: str, hostile: Path) -> None:
+    given = inputs(kind, 0, 0.1, hostile)[:40]
+    failed = {each.name: what for each, what in tried(given, hostile, float("inf")) if what}
+    assert failed == {}
+
+
+def test_an_escape_never_reaches_the_terminal(tmp_path: Path, cli: CommandLine) -> None:
+    path = write_study(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("a.csv", '"\\e[31ma.csv"', 1), encoding="utf-8")
+    said = cli.refused("check", path)
+    assert "\x1b" not in said
+    assert "\\x1b[31ma.csv" in said
+    assert "\x1b" not in cli.refused("check", tmp_path / "\x1b[31m\n.yaml")
+
+
+@pytest.mark.parametrize("place", ["study.yaml", "a.csv", "knowledge.csv"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(
+    place: str, tmp_path: Path, cli: CommandLine
+) -> None:
+    path = write_study(tmp_path)
+    (tmp_path / place).unlink()
+    os.mkfifo(tmp_path / place)
+    answer = cli("check", path)
+    assert answer.code == 2
+    assert answer.err.count("\n") == 1
+    assert "a named pipe, expected a regular file" in answer.err or "no such file" in answer.err
+
+
+def test_a_model_takes_no_method_or_seed_and_its_input_is_not_overwritten(
+    hostile: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    model, table = hostile / MODEL, hostile / "a.csv"
+    for option in (("--seed", 99), ("--method", "full")):
+        said = cli.refused("predict", model, table, *option)
+        assert said.startswith(f"{model}: found '{option[0]} {option[1]}', expected none")
+    own = tmp_path / "a.csv"
+    shutil.copy(table, own)
+    before = own.read_bytes()
+    said = cli.refused("predict", model, own, "--out", own)
+    assert said == f"{own}: is the table to predict, expected another file to write"
+    assert own.read_bytes() == before
+
+
+def test_a_header_with_a_stray_quote_is_named(tmp_path: Path, cli: CommandLine) -> None:
+    path = write_study(tmp_path)
+    table = tmp_path / "a.csv"
+    text = table.read_text(encoding="utf-8")
+    table.write_text('"' + text.replace("\n", '"\n', 1), encoding="utf-8")
+    assert "quote" in cli.refused("check", path)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    reading, writing = os.pipe()
+    os.close(reading)
+    found = subprocess.run(
+        [*COMMAND, "check", str(path)], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (found.returncode, found.stderr) == (0, b"")
+
+
+def test_a_terminal_in_latin_1_and_no_home(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    table = tmp_path / "a.csv"
+    table.write_text(table.read_text("utf-8").replace("bolt", "ボルト"), "utf-8")
+    knowledge = tmp_path / "knowledge.csv"
+    knowledge.write_text(knowledge.read_text("utf-8").replace("bolt", "ボルト"), "utf-8")
+    table = tmp_path / "b.csv"
+    table.write_text(table.read_text("utf-8").replace("bolt", "ボルト"), "utf-8")
+    around = {k: v for k, v in os.environ.items() if k not in ("HOME", "LANG", "LC_ALL")}
+    found = subprocess.run(
+        [*COMMAND, "check", str(path)], capture_output=True, check=False,
+        env=around | {"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert b"\\u30dc" in found.stdout
+
+
+def test_a_memory_limit_is_one_line(monkeypatch: pytest.MonkeyPatch, cli: CommandLine) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("labelweave.experiments.read_study_file", full)
+    answer = cli("check", "study.yaml")
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert answer.err.startswith("labelweave: out of memory; try")
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"seconds": "x"}', "[" * 10_000])
+def test_a_damaged_record_is_named_with_what_helps(
+    content: str, hostile: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    results = shutil.copytree(hostile, tmp_path / "copy") / RESULTS
+    for record in (results / "runs").glob("*/run.json"):
+        record.write_text(content, encoding="utf-8")
+    said = cli.refused("compare", results, results)
+    assert "run.json: cannot be read (" in said
+    assert "remove the folder" in said
+
+
+def test_a_model_that_is_half_written_is_refused(
+    hostile: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    whole, table = hostile / MODEL, hostile / "a.csv"
+    for name in ("model.json", "weights.safetensors"):
+        part = tmp_path / f"without {name}"
+        shutil.copytree(whole, part)
+        (part / name).unlink()
+        assert str(part) in cli.refused("predict", part, table)
+        data = (whole / name).read_bytes()
+        for share in (0.0, 0.5, 0.99):
+            (part / name).write_bytes(data[: int(len(data) * share)])
+            assert str(part) in cli.refused("predict", part, table)
