@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._files import replacing
+from labelweave._files import write_csv
 from labelweave._messages import Message, some
 from labelweave._shapes import Shape
 from labelweave.data._collection import Source
@@ -362,6 +362,4 @@ def _write_damaged(
         for place, found in zip(places, reasons, strict=True)
         for row, reason in sorted(found.items())
     ]
-    with replacing(path) as temporary:
-        frame = pd.DataFrame(rows, columns=["source", "row", "file", "reason"])
-        frame.to_csv(temporary, index=False)
+    write_csv(path, pd.DataFrame(rows, columns=["source", "row", "file", "reason"]))

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._files import replacing
+from labelweave._files import write_csv
 from labelweave._messages import Message
 from labelweave.data import Collection
 from labelweave.evaluation._label_curves import interval
@@ -170,8 +170,7 @@ def rows_to_label(
 def write_rows(table: pd.DataFrame, folder: Path) -> Path:
     """Write ``label_next.csv`` to a folder; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / ROWS_FILE) as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(folder / ROWS_FILE, table)
     return folder / ROWS_FILE
 
 

@@ -7,7 +7,13 @@ import pandas as pd
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
+from labelweave._files import (
+    LARGEST_TENSORS,
+    check_regular,
+    make_folder,
+    replacing,
+    write_csv,
+)
 from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
@@ -145,6 +151,5 @@ def write_mislabelled(table: pd.DataFrame, folder: Path) -> Path:
     """Write ``mislabelled.csv`` and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "mislabelled.csv"
-    with replacing(path) as temporary:
-        table.round({"probability": 4}).to_csv(temporary, index=False)
+    write_csv(path, table.round({"probability": 4}))
     return path

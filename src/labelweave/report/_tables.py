@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelweave._files import write_text
+from labelweave._files import harmless, write_text
 from labelweave.errors import listing
 from labelweave.results import Results, cell
 
@@ -116,7 +116,7 @@ def write_csv(results: Results, path: str | Path) -> None:
                 word = results.verdict(method, task) if metric == task.main_metric else None
                 writer.writerow(
                     (
-                        *(method, name, metric),
+                        *(harmless(method), harmless(name), metric),
                         *(value.mean, value.low, value.high, value.n, value.seeds),
                         *(change.mean, change.low, change.high, change.p),
                         *(change.effect, change.detectable, word),
