@@ -77,7 +77,7 @@ def input_frame(X: Table) -> pd.DataFrame:
     if isinstance(X, pd.DataFrame):
         return X
     if hasattr(X, "__arrow_c_stream__"):
-        frame: pd.DataFrame = pa.table(X).to_pandas()
+        frame: pd.DataFrame = pa.table(X).to_pandas(integer_object_nulls=True)
         return frame
     if hasattr(X, "collect"):
         raise LabelweaveError("X: found a lazy table, expected its rows: call collect() first")
@@ -192,7 +192,7 @@ def _values(name: str, values: Any, X: Any) -> Any:
 
 
 def _column(values: Any) -> pd.Series:
-    found: pd.Series = pa.chunked_array(values).to_pandas()
+    found: pd.Series = pa.chunked_array(values).to_pandas(integer_object_nulls=True)
     return found
 
 

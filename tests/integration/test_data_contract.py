@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 from command_line import CommandLine
 
 from labelweave import MultiTaskClassifier, Study
+from labelweave._targets import annotations_of, input_frame
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study
 from labelweave.experiments._loading import load, make_split
@@ -165,3 +167,11 @@ def test_dates_become_numbers_of_a_study_and_of_a_model(tmp_path: Path) -> None:
     data = load(parse_study(content), tmp_path)
     assert list(data.collection.inputs) == ["at (elapsed)", "at (month)", "x"]
     assert data.collection.inputs["at (elapsed)"].tolist() == list(range(40))
+
+
+def test_long_numbers_of_an_arrow_table_keep_their_gaps_and_digits() -> None:
+    numbers = [1234567890123456788, 1234567890123456789, None]
+    table = pa.table({"x": [1.5, 2.5, 3.5], "lot": pa.array(numbers)})
+    assert input_frame(table)["lot"].tolist() == numbers
+    found = annotations_of({"lot": table["lot"]}, None, None)
+    assert found.tasks[0].names == tuple(str(n) for n in numbers[:2])
