@@ -165,10 +165,12 @@ def bombs() -> Iterator[Input]:
 
 RUN, MODEL, RESULTS = "run-folder", "model", "runs/fuzz"
 PREDICT = ("predict", MODEL, "a.csv", "--out", "out.csv")
+METHOD = "multi_task"
+COMPARE = ("compare", RESULTS, RESULTS, "--method-a", METHOD, "--method-b", METHOD)
 JSONS = {
     f"{MODEL}/model.json": PREDICT,
     f"{RESULTS}/results.json": ("report", RESULTS),
-    f"{RESULTS}/runs/{RUN}/run.json": ("compare", RESULTS, RESULTS),
+    f"{RESULTS}/runs/{RUN}/run.json": COMPARE,
 }
 
 
@@ -199,7 +201,7 @@ def files() -> Iterator[Input]:
     read = {
         "study.yaml": ("check", "study.yaml"), "a.csv": ("check", "study.yaml"),
         "kinds.csv": ("check", "study.yaml"), f"{MODEL}/weights.safetensors": PREDICT, **JSONS,
-        f"{RESULTS}/runs/{RUN}/predictions.safetensors": ("compare", RESULTS, RESULTS),
+        f"{RESULTS}/runs/{RUN}/predictions.safetensors": COMPARE,
     }  # fmt: skip
     for path, command in read.items():
         yield Input(f"{path} a pipe", command, piped(path), refused=True)
@@ -264,7 +266,7 @@ def tables(rng: random.Random, count: int, folder: Path) -> Iterator[Input]:
         "a.csv": ("check", "study.yaml"), "kinds.csv": ("check", "study.yaml"),
         "p.parquet": ("predict", MODEL, "p.parquet"),
         f"{RESULTS}/results.json": ("report", RESULTS),
-        f"{RESULTS}/runs/{RUN}/run.json": ("compare", RESULTS, RESULTS),
+        f"{RESULTS}/runs/{RUN}/run.json": COMPARE,
     }  # fmt: skip
     for path, command in sources.items():
         data = (folder / path).read_bytes()

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.fuzz.inputs import KINDS, MODEL, RESULTS, RUN, Input, inputs, write_example
+from benchmarks.fuzz.inputs import KINDS, METHOD, MODEL, RESULTS, RUN, Input, inputs, write_example
 
 HANG = 10  # seconds; a right answer takes about one
 MEMORY = 12 << 30  # bytes of addresses; torch alone takes some
@@ -39,7 +39,11 @@ def example(folder: Path) -> None:
     if code:
         raise RuntimeError(f"the example cannot be run: {error or out}")
     found = folder / RESULTS
-    run = next(path for path in sorted((found / "runs").iterdir()) if (path / "model").is_dir())
+    run = next(
+        path.parent
+        for path in (found / "runs").glob("*/run.json")
+        if json.loads(path.read_text("utf-8"))["method"] == METHOD
+    )
     shutil.copytree(run / "model", folder / MODEL)
     run.rename(run.with_name(RUN))
     results = folder / RESULTS / "results.json"
@@ -150,6 +154,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=600, help="stop after this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on random inputs")
+    parser.add_argument("--classes", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--out", type=Path, help="JSON file of the failures")
     chosen = parser.parse_args()
     os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "OMP_NUM_THREADS": "1"}
@@ -158,9 +163,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         base = Path(scratch)
         example(base)
-        for i, kind in enumerate(KINDS):
+        for i, kind in enumerate(chosen.classes):
             given = inputs(kind, chosen.seed, chosen.scale, base)
-            share = time.monotonic() + (until - time.monotonic()) / (len(KINDS) - i)
+            share = time.monotonic() + (until - time.monotonic()) / (len(chosen.classes) - i)
             found: Counter[str] = Counter()
             number = 0
             for each, what in tried(given, base, share):

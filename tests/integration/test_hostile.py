@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from benchmarks.fuzz.inputs import KINDS, MODEL, RESULTS, inputs
 from benchmarks.fuzz.run import example, tried
@@ -139,3 +140,29 @@ def test_a_model_that_is_half_written_is_refused(
         for share in (0.0, 0.5, 0.99):
             (part / name).write_bytes(data[: int(len(data) * share)])
             assert str(part) in cli.refused("predict", part, table)
+
+
+def test_personal_data_left_among_the_inputs_reaches_no_file_and_no_log(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    path = write_study(tmp_path, methods=["single_task"], label_next=0)
+    planted = []
+    for name in ("a", "b"):
+        table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
+        rows = [f"{name}{i:03d}" for i in range(len(table))]
+        table["contact"] = [f"anna.{row}@example.org" for row in rows]
+        table["person"] = [f"Erika Musterfrau-{row}" for row in rows]
+        table["remark"] = [f"the customer {row} was not at home today" for row in rows]
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+        planted += rows
+    said = cli("check", path)
+    answers = [said, cli("run", path, "--jobs", 1), cli("report", tmp_path / "runs" / "parts")]
+    assert [each.code for each in answers] == [0, 0, 0], answers
+    assert "left out" in said.out
+    written = {file: file.read_bytes() for file in (tmp_path / "runs").rglob("*") if file.is_file()}
+    assert any(file.name == "model.json" for file in written)
+    for word in ("anna.", "Musterfrau", "was not at home", *planted):
+        holding = [file.name for file, data in written.items() if word.encode() in data]
+        assert holding == [], word
+        shown = [line for each in answers for line in (each.out + each.err).splitlines()]
+        assert [line for line in shown if word in line] == []

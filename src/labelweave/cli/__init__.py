@@ -121,10 +121,8 @@ def main() -> None:
         code = 0
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        say(
-            f"labelweave: {place}{error.strerror or error}{HINTS.get(error.errno or 0, '')}",
-            err=True,
-        )
+        reason = f"{error.strerror or error}{HINTS.get(error.errno or 0, '')}"
+        say(f"labelweave: {LabelweaveError(place + reason)}", err=True)
         code = 2
     except Exception as error:
         if out_of_memory(error):

@@ -13,6 +13,7 @@ from pandas.api.types import is_bool_dtype, is_numeric_dtype
 from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables import Schema
+from labelweave.tables._column_kinds import identifying
 from labelweave.tasks import factorize, key
 
 Notes = defaultdict[str, list[str]]
@@ -165,7 +166,8 @@ class TableEncoder:
     Args:
         clip: the largest absolute value of a standardised feature.
         max_categories: the categories kept of a column; the rarest beyond it count as unknown.
-        categorical: numeric columns to be treated as categories.
+        categorical: columns to be treated as categories, whatever they hold: numbers, or texts
+            that would be left out because they look like identifiers, personal data or sentences.
         scale: "each" numeric column by itself, or all "together" with one mean and one standard
             deviation, constant ones kept: for pixels and other columns of one kind.
 
@@ -209,6 +211,10 @@ class TableEncoder:
         self.numeric_ = NumericColumns.fit(inputs[numeric], notes, self.scale)
         self.categories_: dict[str, list[str]] = {}
         for name in inputs.columns.drop(numeric):
+            texts = [key(value) for value in factorize(inputs[name])[1]]
+            if name not in self.categorical and identifying(texts, int(inputs[name].count())):
+                notes[Message("note.identifying")].append(str(name))
+                continue
             categories = _categories(inputs[name], self.max_categories, notes)
             if categories:
                 self.categories_[name] = categories

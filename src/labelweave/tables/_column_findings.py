@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave.tables._column_kinds import identifying
 from labelweave.tables._findings import (
     DataFinding,
     SourceTable,
@@ -91,6 +92,9 @@ def unlike_categories(
         by_source = {table.name: counts([table.frame[column]]) for table in having}
         if any(len(each) > MOST_CATEGORIES for each in by_source.values()):
             continue
+        texts = sorted({word for each in by_source.values() for word in each})
+        if identifying(texts, sum(sum(each.values()) for each in by_source.values())):
+            continue  # left out of the inputs; a finding would print personal data
         for name, own in by_source.items():
             wrong = {
                 word: right for word, (right, _) in spelled_apart(by_source).items() if word in own

@@ -114,6 +114,32 @@ def personal(name: str, parts: Parts) -> str | None:
     return None
 
 
+MANY = 20  # distinct texts from which they are no usual categories
+WORDS = 5  # of a text that is a sentence
+
+
+def identifying(texts: Sequence[str], rows: int) -> bool:
+    """Return whether categories are likely to name persons or things, or are sentences.
+
+    They say little of new rows, and a model that lists them hands them on: e-mail addresses and
+    phone numbers, or many texts that are mostly there once or are sentences.
+
+    Args:
+        texts: the distinct texts of a column.
+        rows: the rows that hold one.
+    """
+    looked = [texts[i] for i in evenly(len(texts), LOOKED_AT)]
+    if not looked:
+        return False
+    for pattern in (EMAIL, PHONE):
+        found = sum(bool(re.fullmatch(pattern, text[:200])) for text in looked)
+        dates = sum(bool(re.fullmatch(DATE, text[:200])) for text in looked)
+        if found >= 0.2 * len(looked) and not (pattern == PHONE and dates >= found):
+            return True
+    sentences = sum(len(text[:2000].split()) >= WORDS for text in looked) > len(looked) / 2
+    return len(texts) >= MANY and (len(texts) > rows / 2 or sentences)
+
+
 def grouping(name: str, parts: Parts) -> str | None:
     """Return why a column likely ties rows together (a serial number, a lot); None = it does not.
 

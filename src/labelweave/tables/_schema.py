@@ -19,6 +19,7 @@ from labelweave._messages import Message, some
 from labelweave._parsing import parse_yaml
 from labelweave._validation import one_line
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables._column_kinds import identifying
 from labelweave.tables._dates import Order, Part, date_numbers, date_order, moments
 from labelweave.tables._numbers import (
     LARGEST_WHOLE,
@@ -361,6 +362,8 @@ def _text_column(
 ) -> tuple[Column, dict[str, str]]:
     column = _categories({}, [c for _, c in filled], listed=True)
     seen = column.categories or ()
+    if identifying(seen, sum(len(c) - c.null_count for _, c in filled)):
+        return column.model_copy(update={"categories": None}), {}
     codes = [value for value in seen if value.isdecimal()]
     if codes and len(codes) == len(seen):
         return column, {"codes": f"{name}: {codes[0]}"}
