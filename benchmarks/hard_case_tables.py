@@ -44,7 +44,7 @@ class HardCase:
 
     Args:
         case: one of `CASES`.
-        folder: of its own, for the tables, the study file and the runs.
+        folder: a separate folder, for the tables, the study file and the runs.
         seed: decides which rows are whose.
     """
 

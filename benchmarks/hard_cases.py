@@ -14,7 +14,7 @@ each, ten strokes on other images. No row carries both; 500 others are for testi
   D standard deviations, stretched by .8 to 1.25 and blurred by half a deviation.
 - ``digits, inverted``, ``digits, rotated``: the images with strokes are negatives, or lie.
 
-Where sources look different, each task is tested on rows that look like those of its own labels.
+Where sources look different, each task is tested on rows that look like those with its labels.
 Methods: single_task, multi_task, ``full`` (the expert's true table, checked by the data), ``given``
 (the same table, unchecked) and ``predictions`` (no expert). Every seed draws its own rows. Main
 metric of the first task and its mean over the others, with the 95 % interval (of a mean: the mean
@@ -50,13 +50,13 @@ def run(case: str, seed: int, folder: Path, found: Results) -> tuple[list[Task],
     study = hard.write()
     results = study.compare(progress=False)
     split = study.first_split()
-    for told in results.runs:
-        place = study.output / "runs" / told.folder
-        given = Run(told.method, seed, told.key, place).predictions()
+    for summary in results.runs:
+        place = study.output / "runs" / summary.folder
+        given = Run(summary.method, seed, summary.key, place).predictions()
         for task in split.test.annotations.tasks:
             labels = split.test.annotations.labels[task.name]
             result = TestResult(given[task.name], labels)
-            found.setdefault(told.method, {}).setdefault(task.name, []).append(result)
+            found.setdefault(summary.method, {}).setdefault(task.name, []).append(result)
     return list(split.test.annotations.tasks), hard
 
 

@@ -3,7 +3,7 @@
 Run ``python -m benchmarks.label_shift [--quick] [--json OUT]``. Cases:
 
 - ``simulated``: two sources of one task, nine of ten rows left in one and right in the other; an
-  input tells the source. Test rows of a third place, left and right even.
+  input identifies the source. Test rows of a third place, left and right even.
 - ``leaves 2``: 32 species labelled twice each, the attributes on all other rows, the true table;
   next to no shift. Test rows: 500 as they come.
 - ``goemotions k``: 28 emotions labelled k times each (rare ones less), 7 Ekman and 4 sentiment
@@ -11,7 +11,7 @@ Run ``python -m benchmarks.label_shift [--quick] [--json OUT]``. Cases:
   neutral. ``--goemotions DIR``: its files; ``--vectors FILE``: .npy, one a line of train.tsv.
 
 Every network is judged under several priors: of its labelled rows (training), of all training rows
-as the relations tell (population), estimated on the test rows (rows), and the true one (true).
+as the relations imply (population), estimated on the test rows (rows), and the true one (true).
 """
 
 import argparse

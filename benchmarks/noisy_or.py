@@ -50,7 +50,7 @@ def machines(generator: np.random.Generator, rows: int) -> tuple[Floats, Codes]:
     """Return the sensors, (n, 20), and the labels of both tasks."""
     modes = generator.random((rows, 5)) < RATES
     load = generator.normal(size=(rows, 3))
-    # a mode shows the more the harder the machine works, each in sensors of its own and shared ones
+    # a mode shows the more the harder the machine works, in separate and in shared sensors
     mix = np.random.default_rng(0).normal(size=(8, 20))
     traces = np.concatenate([modes * (1.5 + 0.7 * np.tanh(load[:, :1])), load], axis=1)
     sensors = np.tanh(0.5 * traces @ mix) + generator.normal(scale=0.35, size=(rows, 20))

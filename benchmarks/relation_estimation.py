@@ -1,4 +1,4 @@
-"""How near an estimated table comes to the true one, and what it is worth.
+"""How close an estimated table comes to the true one, and what it gains.
 
 Run ``python -m benchmarks.relation_estimation [--quick] [--json OUT]``. Cases:
 

@@ -6,11 +6,11 @@ Run ``python -m benchmarks.strength [--quick] [--case NAME] [--seeds N] [--json 
   are functions of the species, so that the table says all.
 - ``faces k/n``: generated, not data of anybody. 7 expressions labelled k times each, 17 action
   units on n other rows, drawn by the published table; the inputs show the units, not the
-  expression, so that a unit's own labels tell more than the table does.
+  expression, so that a unit's own labels are more informative than the table.
 - ``yeast``, by this name only: two halves of 14 labels on other genes, a noisy-OR either way; and
   ``yeast, thresholds``, with 100 validation rows that set every label's threshold. They need the
   package river.
-- ``--study FILE``: a study file of your own.
+- ``--study FILE``: your study file.
 
 Tables: ``true``, ``half`` of its rows wrong, ``shuffled``. Methods: multi_task; ``full`` (relations
 checked and corrected by the data, couplings that fade); ``full`` by the table as given with a fixed

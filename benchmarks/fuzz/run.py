@@ -70,7 +70,7 @@ def command(arguments: Sequence[str]) -> tuple[int, str, str]:
 def failure(given: Input, folder: Path) -> str | None:
     """Return the kind of failure of one input, and its detail; None = it was well answered.
 
-    Each runs in a process of its own, which is killed after a time.
+    Each runs in a separate process, which is killed after a time.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -123,7 +123,7 @@ def answer(given: Input, folder: Path) -> str | None:
 
 
 def odd(character: str) -> bool:
-    """Return whether a character must not reach a terminal; colours of our own are off."""
+    """Return whether a character must not reach a terminal; our colours are off."""
     return character not in "\n\t\r" and unicodedata.category(character) in ("Cc", "Cs")
 
 

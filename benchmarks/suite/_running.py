@@ -81,8 +81,8 @@ def _hash(paths: Iterable[Path]) -> str:
 def key(run: Run, method: Method, code: str) -> str:
     """Return the hash of all that decides a run; scatterings that it cannot tell apart share it."""
     what = run.scattering.name if method.uses_tables else run.scattering.layout
-    told = [FORMAT, run.data_set, what, run.method, run.seed, code]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+    parts = [FORMAT, run.data_set, what, run.method, run.seed, code]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
 
 
 def execute(run: Run) -> Result:
@@ -94,8 +94,8 @@ def execute(run: Run) -> Result:
             start = time.perf_counter()
             scores = score_case(case, METHODS[run.method].predict(case, run.seed))
     except Exception as error:  # one case must not end a run of hours; the report names it
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Result(run, {}, time.perf_counter() - start, told)
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        return Result(run, {}, time.perf_counter() - start, reason)
     return Result(run, scores, time.perf_counter() - start)
 
 
@@ -153,18 +153,18 @@ def _executed(runs: list[Run], jobs: int) -> Iterator[Result]:
 
 
 def _read(place: Path, run: Run) -> Result:
-    told: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    return Result(run, told["scores"], told["seconds"])
+    saved: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return Result(run, saved["scores"], saved["seconds"])
 
 
 def _write(place: Path, result: Result) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     run = result.run
-    told = {
+    record = {
         "format": FORMAT, "set": run.data_set, "scattering": run.scattering.name,
         "method": run.method, "seed": run.seed, "seconds": round(result.seconds, 2),
         "scores": result.scores,
     }  # fmt: skip
     draft = place.with_suffix(".part")
-    draft.write_text(json.dumps(told, indent=1), encoding="utf-8")
+    draft.write_text(json.dumps(record, indent=1), encoding="utf-8")
     draft.replace(place)

@@ -149,22 +149,22 @@ def tables(
 
 
 def _counted(labels: Annotations, source: str, target: str) -> Relation:
-    given, told = labels.task(source), labels.task(target)
+    given, inferred = labels.task(source), labels.task(target)
     if not isinstance(given, Multiclass):
         raise LabelweaveError(f"relation {source}->{target}: the source is not multiclass")
     rows, codes = labels.labels[source], labels.labels[target]
-    if isinstance(told, Multiclass):
+    if isinstance(inferred, Multiclass):
         both = (rows >= 0) & (codes >= 0)
-        counts = np.zeros((given.width, told.width))
+        counts = np.zeros((given.width, inferred.width))
         np.add.at(counts, (rows[both], codes[both]), 1)
-        support = np.repeat(counts.sum(axis=1, keepdims=True), told.width, axis=1)
+        support = np.repeat(counts.sum(axis=1, keepdims=True), inferred.width, axis=1)
     else:
-        counts, support = np.zeros((2, given.width, told.width))
-        for column in range(told.width):
+        counts, support = np.zeros((2, given.width, inferred.width))
+        for column in range(inferred.width):
             both = (rows >= 0) & (codes[:, column] >= 0)
             np.add.at(counts[:, column], rows[both], codes[both, column])
             np.add.at(support[:, column], rows[both], 1)
-    return Relation(given, told, counts / np.maximum(support, 1), support > 0)
+    return Relation(given, inferred, counts / np.maximum(support, 1), support > 0)
 
 
 def _exchanged(relation: Relation, share: float, seed: int) -> Relation:

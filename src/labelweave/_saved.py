@@ -97,7 +97,7 @@ class SavedPrior(Saved):
 
 
 class SavedModel(Saved):
-    """What ``model.json`` says of every kind of model."""
+    """The part of ``model.json`` that every kind of model has."""
 
     format: Annotated[int, Field(ge=1, le=1_000_000)]
     encoder: SavedTable | SavedMedia
@@ -141,7 +141,7 @@ class SavedBackbone(Saved):
 
 
 class SavedNetworks(SavedModel):
-    """What ``model.json`` says of a model of networks."""
+    """The contents of ``model.json`` for a model of networks."""
 
     backbone: SavedBackbone
     networks: Annotated[

@@ -390,7 +390,7 @@ def check_weights(weights: Mapping[str, torch.Tensor], path: Path) -> None:
 
 
 def encoder_of(saved: SavedModel, folder: Path) -> Encoder:
-    """Return the encoder of a saved model, with the schema beside it.
+    """Return the encoder of a saved model, with the schema of its folder.
 
     Raises:
         LabelweaveError: it makes no sense, or its schema does not.

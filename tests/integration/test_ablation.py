@@ -142,10 +142,10 @@ def test_an_methods_options_go_before_the_studys(tmp_path) -> None:
 )
 def test_a_wrong_method_is_told_in_one_line(tmp_path, entry, message) -> None:
     path = write_study(tmp_path, methods=[{"method": "full", **entry}])
-    with pytest.raises(LabelweaveError) as told:
+    with pytest.raises(LabelweaveError) as caught:
         Study.from_file(path).splits()
-    assert "\n" not in str(told.value)
-    assert str(told.value).endswith(message)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith(message)
 
 
 def test_two_methods_of_one_name_are_refused(tmp_path) -> None:

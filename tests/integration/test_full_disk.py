@@ -185,8 +185,11 @@ def test_a_study_file_that_cannot_be_read(
 ) -> None:
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "broken.yaml").symlink_to(tmp_path / "nowhere.yaml")
-    told = {"folder.yaml": "a folder, expected a study file (YAML)", "broken.yaml": "no such study"}
-    for name, line in told.items():
+    messages = {
+        "folder.yaml": "a folder, expected a study file (YAML)",
+        "broken.yaml": "no such study",
+    }
+    for name, line in messages.items():
         assert cli.refused("run", tmp_path / name).startswith(f"{tmp_path / name}: {line}")
     path = write_study(tmp_path)
     deny(path, monkeypatch)

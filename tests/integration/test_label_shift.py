@@ -29,7 +29,7 @@ SHARES = (0.9, 0.1)  # of the left side in either source
 
 
 def two_sources() -> list[Source]:
-    """Return two sources with opposite shares, whose second input tells the source."""
+    """Return two sources with opposite shares, whose second input identifies the source."""
     parts = []
     for number, share in enumerate(SHARES):
         rng = np.random.default_rng(number)

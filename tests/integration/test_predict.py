@@ -21,7 +21,7 @@ PRIOR = "prior: training (the shares among the labelled training rows)\n"
 
 @pytest.fixture(scope="module")
 def folder(trained_copy: Path) -> Path:
-    """Return the results of a study with a new table, ``new.csv``, beside them."""
+    """Return the results of a study with a new table, ``new.csv``, next to them."""
     output = trained_copy.parent / "runs" / "parts"
     tables(20, seed=9)[0].drop(columns="kind").to_csv(output / "new.csv", index=False)
     return output

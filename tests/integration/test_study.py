@@ -77,8 +77,8 @@ def test_results_have_the_same_form_for_every_method_and_task(
         assert set(by_task.values()) <= words
     assert results["failures"] == []
     output = path.parent / "runs" / "parts"
-    for name, told in (("report.html", '<html lang="en">'), ("report.md", "## Recommendation")):
-        assert told in (output / name).read_text(encoding="utf-8")
+    for name, part in (("report.html", '<html lang="en">'), ("report.md", "## Recommendation")):
+        assert part in (output / name).read_text(encoding="utf-8")
     assert (output / "summary.png").stat().st_size > 10_000
     assert "single_task" in (output / "results.csv").read_text(encoding="utf-8")
 
@@ -381,7 +381,7 @@ def test_a_study_of_data_in_memory() -> None:
 
 
 def test_groups_of_rows_reach_the_comparison(tmp_path: Path) -> None:
-    # four copies of each row are a group: 96 test rows tell as much as 24 rows would
+    # four copies of each row are a group: 96 test rows are as informative as 24 rows
     a = tables()[0].iloc[:60]
     a = a.assign(batch=a.index).loc[a.index.repeat(4)]
     options: Any = {"relations": None, "methods": ["single_task"], "split": {"test": 96}}

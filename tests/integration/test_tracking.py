@@ -223,9 +223,9 @@ def test_a_tracker_that_fails_is_told_and_catches_up(
         raise ConnectionError("the server is down\nand more")
 
     monkeypatch.setattr(TensorBoard, "write", failing)
-    with pytest.warns(LabelweaveWarning) as told:
+    with pytest.warns(LabelweaveWarning) as caught:
         results = run(path)
-    assert [str(w.message) for w in told if w.category is LabelweaveWarning] == [
+    assert [str(w.message) for w in caught if w.category is LabelweaveWarning] == [
         "tracking: tensorboard failed and is left out, the next call will report what it missed "
         "(the server is down)"
     ]

@@ -102,7 +102,7 @@ def test_a_study_file_narrows_fixes_and_takes_out():
 
 
 @pytest.mark.parametrize(
-    ("search", "told"),
+    ("search", "message"),
     [
         ({"training.learnin_rate": 1}, "key 'tune.search.training.learnin_rate': nothing to "
                                        "search, expected 'training.learning_rate', "),
@@ -119,11 +119,11 @@ def test_a_study_file_narrows_fixes_and_takes_out():
         ({"data": False}, "key 'tune.search.data': nothing to search, expected "),
     ],
 )  # fmt: skip
-def test_bad_searches_are_one_line(search, told):
+def test_bad_searches_are_one_line(search, message):
     config = parse_study(content(tune={"search": search}))
     with pytest.raises(LabelweaveError) as error:
         searched(config, find_method("full"))
-    assert str(error.value).startswith(told)
+    assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
 
@@ -234,7 +234,7 @@ def test_a_stopped_search_goes_on_as_an_unbroken_one(whole, tmp_path, monkeypatc
 
 @pytest.mark.slow
 def test_nothing_depends_on_the_test_rows(whole, tmp_path):
-    """Test rows of a source of their own: with wrong labels, and without any."""
+    """Test rows of a separate source: with wrong labels, and without any."""
     found = []
     for number, label in enumerate(("bolt", "ring", None)):
         path = write_study(tmp_path / str(number), tune=SMALL, split={"test": 0, "validation": 60})
@@ -265,14 +265,14 @@ def test_the_baseline_of_the_study_is_not_trained_again(whole, tmp_path, monkeyp
 
 
 def test_a_trial_is_ended_where_the_search_says_so():
-    told = []
+    reports = []
 
     class Trial:
         def report(self, value, step):
-            told.append((round(value, 3), step))
+            reports.append((round(value, 3), step))
 
         def should_prune(self):
-            return len(told) == 3
+            return len(reports) == 3
 
     config = parse_study(content(training={"evaluations": 10}))
     job = Job(config, "full", [], [{}, {"kind": 0.5}], {}, Path(), "", None, 0)
@@ -282,7 +282,7 @@ def test_a_trial_is_ended_where_the_search_says_so():
     watch(2, {"kind": 0.6})
     with pytest.raises(Stopped):
         watch(3, {"kind": 0.6})
-    assert told == [(-0.4, 11), (0.1, 12), (0.1, 13)]  # a loss counts twice: mean and worst
+    assert reports == [(-0.4, 11), (0.1, 12), (0.1, 13)]  # a loss counts twice: mean and worst
 
 
 def test_pruning_is_by_the_median_of_the_others_at_the_same_evaluation():
@@ -356,7 +356,7 @@ def test_no_time_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, "tuning needs validation rows, found none: set 'split: {validation: 0.2}', or give a "
              "source 'split: validation'"),
@@ -369,9 +369,9 @@ def test_no_time_is_told(tmp_path):
           "split": SPLIT}, "key 'tune.search': nothing is left to be searched"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_line_and_leaves_nothing(changes, told, tmp_path, cli: CommandLine):
+def test_bad_input_is_one_line_and_leaves_nothing(changes, message, tmp_path, cli: CommandLine):
     path = write_study(tmp_path, **changes)
-    assert cli.refused("tune", path).startswith(told)
+    assert cli.refused("tune", path).startswith(message)
     assert not (tmp_path / "runs").exists()
 
 
@@ -380,8 +380,8 @@ def test_a_damaged_database_is_told(tmp_path, cli: CommandLine):
     folder = tmp_path / "runs" / "parts" / "tuning"
     folder.mkdir(parents=True)
     (folder / "trials.db").write_text("no database at all, but long enough to be looked at " * 20)
-    told = cli.refused("tune", path, "--trials", 1)
-    assert told.startswith(f"{folder / 'trials.db'}: cannot be used as a database of trials (")
+    message = cli.refused("tune", path, "--trials", 1)
+    assert message.startswith(f"{folder / 'trials.db'}: cannot be used as a database of trials (")
 
 
 def test_ranges():

@@ -52,7 +52,7 @@ def write_tokenizer(folder: Path) -> Path:
 
 
 class Own(nn.Module):
-    """A network of the user's own, with batch normalisation; its features are not told."""
+    """A user's network with batch normalisation; the number of its features is not given."""
 
     mean, deviation = (0.5, 0.4, 0.3), (0.2, 0.2, 0.2)
 

@@ -12,7 +12,7 @@ PREDICATES = ("black", "furry", "water")
 
 
 def write_cub(root: Path, each: int = 10) -> Path:
-    """Write CUB_200_2011/ and, beside it as in the archive, attributes.txt.
+    """Write CUB_200_2011/ and, next to it as in the archive, attributes.txt.
 
     Species s has attribute a where bit a of s + 1 is set; even images are for testing. Attribute 3
     is not visible on the first image of each species, and two lines have fields too many.

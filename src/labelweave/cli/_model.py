@@ -38,7 +38,7 @@ def predict(
     ] = True,
     keep: Annotated[
         list[str] | None,
-        typer.Option(help="Column of the table to write beside the predictions; may be repeated."),
+        typer.Option(help="Column of the table to write next to the predictions; may be repeated."),
     ] = None,
     bom: Annotated[
         bool, typer.Option("--bom", help="Begin the CSV with the mark by which Excel knows UTF-8.")

@@ -100,12 +100,12 @@ def label_columns(task: Task) -> tuple[str, ...]:
 
 
 def _members(place: str, groups: ArrayLike) -> NDArray[Any]:
-    # a gap would turn whole numbers into floats, which do not tell long ones apart
+    # a gap would turn whole numbers into floats, which merge long ones
     members = np.array(groups, dtype=object) if isinstance(groups, list) else np.asarray(groups)
     if members.dtype.kind == "f" and np.any(np.abs(members[np.isfinite(members)]) >= 2**53):
         raise LabelweaveError(
-            f"{place}: found groups of whole numbers beyond 2**53 as floats, which do not tell "
-            "them apart; expected text, or whole numbers"
+            f"{place}: found groups of whole numbers beyond 2**53 as floats, which merge "
+            "some of them; expected text, or whole numbers"
         )
     return members
 

@@ -41,7 +41,7 @@ class StepRun(Run):
 
 
 def with_steps(results: Results, trained: Trained, config: StudyConfig, method: str) -> Results:
-    """Return the results with the steps of a method of kind ``stack`` as methods of their own.
+    """Return the results with the steps of a method of kind ``stack`` as separate methods.
 
     Nothing is trained: the learners, tables and self-trained learners of the fitted stack predict
     the test rows once more, each without the steps that follow.

@@ -341,13 +341,13 @@ def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[R
     table = table.renamed(section.rename).mapped(section.map)
     if section.join is not None:
         read = section.join.read or section.read
-        beside = read_cells(folder / section.join.path, read.options(section.missing))
-        table = table.joined(beside, section.join.on)
+        joined = read_cells(folder / section.join.path, read.options(section.missing))
+        table = table.joined(joined, section.join.on)
     return [ReadSource(section, table, path.parent)]
 
 
 def _roles(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Roles:
-    """Return what the study file says of columns; what no source takes as an input is excluded."""
+    """Return the columns' roles in the study file; what no source takes as an input is excluded."""
     sections = [each.section for each in sources]
     labels = {column: task.name for task in tasks for column in label_columns(task)}
     roles = config.inputs.roles(labels)

@@ -150,12 +150,12 @@ OF_TABLES = (
 
 
 class ReadSection(Section):
-    """How a file is read; what is left out is found out from the file, and reported.
+    """How a file is read; keys that are left out are detected from the file, and reported.
 
     Attributes:
         sep: what separates the columns of a text file.
         decimal: the decimal mark of its numbers, ``.`` or ``,``.
-        thousands: what stands between groups of three digits.
+        thousands: the mark between groups of three digits.
         encoding: its encoding, such as utf-8, cp932 or latin-1.
         sheet: of a workbook, the sheet's name or its number from 1; of a zip file, the file in it.
     """
@@ -177,12 +177,12 @@ class ReadSection(Section):
 
 
 class JoinSection(Section):
-    """A table whose columns are put beside those of a source, such as one of labels.
+    """A table whose columns are added to those of a source, for example a table of labels.
 
     Attributes:
         path: the table, relative to the study file.
-        on: the column in both by whose text their rows belong together.
-        read: how it is read, where that differs from the source.
+        on: a column that both tables have; rows with the same text in it belong together.
+        read: how it is read, if not like the source.
     """
 
     path: str
@@ -197,10 +197,10 @@ class SourceSection(Section):
         name: the source's name; default: the file's name without its ending, or the data set's.
         path: CSV, TSV, Excel (.xlsx), Parquet, Arrow or JSON lines file, or a folder of images,
             relative to the study file; or several files by a pattern, such as ``lab_*.csv``.
-        read: how the file is read, where it is not to decide.
-        rename: columns by their name in the file, and what they are called here.
-        map: by column, values of the file and what they stand for; null = no value. Others stay.
-        join: a table beside it, such as one of labels, and the column in both.
+        read: how the file is read; keys that are left out are detected from the file.
+        rename: new names of columns, by their name in the file.
+        map: by column, new values for values of the file; null = no value. Others stay.
+        join: another table, for example of labels, and the column that both have.
         case: instead of ``path``, a published data set by name, for example ``raf-db``
             (`labelweave case --list` shows all). Its images, labels, groups and official parts
             are read from its official files where they lie.
@@ -212,8 +212,8 @@ class SourceSection(Section):
             ``inputs: {image: ...}`` names.
         inputs: input columns, or ``rest``: all that are no label, group or excluded column.
         exclude: columns that are no inputs.
-        identifier: columns that name a row, such as a serial number: no inputs, kept beside
-            predictions.
+        identifier: columns that name a row, such as a serial number: no inputs, written
+            next to the predictions.
         group: column of the person, plant or batch whose rows must stay on one side of a split.
         tasks: tasks whose labels are taken from this table; default: all that have a column here.
         split: put all rows on one side, for example an official test set; of a published data set

@@ -127,7 +127,7 @@ def _any(text: pa.ChunkedArray, pattern: str) -> bool:
 def find_marks(text: pa.ChunkedArray) -> list[Marks]:
     """Return how the numbers of a column may be written: the styles that most values fit.
 
-    Empty where no value is a number; several where they cannot be told apart, as in "1,234".
+    Empty where no value is a number; several where the values fit several styles, as in "1,234".
     """
     distinct = pc.utf8_trim_whitespace(pc.unique(text).drop_null())
     counts = [pc.sum(pc.match_substring_regex(distinct, s.pattern)).as_py() or 0 for s in STYLES]

@@ -1,4 +1,4 @@
-"""How a file is read: what its owner says of it, where the file itself is not to decide."""
+"""How a file is read: the options that its owner sets instead of those that are detected."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,14 +13,14 @@ THOUSANDS = ("", ",", ".", " ", "'", "\u00a0", "\u202f")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a file is read; what is None is found out from the file, and reported.
+    """How a file is read; what is None is detected from the file, and reported.
 
     >>> read_table("lab.csv", ReadOptions(sep=";", decimal=",", encoding="cp932"))  # doctest: +SKIP
 
     Args:
         sep: what separates the columns of a text file.
         decimal: the decimal mark of its numbers, ``.`` or ``,``.
-        thousands: what stands between groups of three digits.
+        thousands: the mark between groups of three digits.
         encoding: its encoding, by a name that Python knows.
         sheet: of a workbook: the sheet's name, or its number from 1. Of a zip file: the file in it.
         missing: the texts that stand for a missing value.

@@ -54,7 +54,7 @@ class Column(_Part):
     """What one column is.
 
     Attributes:
-        role: input, label, group, identifier (kept beside predictions) or excluded.
+        role: input, label, group, identifier (kept with predictions) or excluded.
         type: number, category, text, image (a path) or date.
         task: of a label: its task.
         decimal: of numbers: their decimal mark; None = files differ, each is looked at.
@@ -100,7 +100,7 @@ class Roles:
     Attributes:
         labels: by label column its task.
         groups: columns that tie rows together.
-        identifiers: columns to be kept beside predictions.
+        identifiers: columns to be kept with predictions.
         excluded: columns that are no inputs.
         categorical: inputs that are categories whatever they hold.
         text: inputs that are texts to be read.
@@ -330,7 +330,7 @@ class _File(_Part):
 
 HEAD = (
     "# What every column is, decided from all training files; predictions read tables by it.\n"
-    "# Roles: input, label, group, identifier (kept beside predictions), excluded.\n"
+    "# Roles: input, label, group, identifier (kept with predictions), excluded.\n"
     "# Types: number, category, text, image, date. See docs/reference/tables.md.\n"
 )
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -498,7 +498,7 @@ def _numbers_of(
 ) -> tuple[pa.ChunkedArray, pa.Array | None, Marks | None]:
     """Return the numbers of a table's column, the texts that are none, and how they are written."""
     if pa.types.is_integer(column.type) and _beyond(column):
-        column = as_text(column)  # a float64 would not tell them apart
+        column = as_text(column)  # a float64 would merge some of them
     if not is_text(column):
         return pc.cast(column, pa.float64(), safe=False), None, None
     given = table.read
@@ -545,7 +545,7 @@ def _few_whole(found: pa.ChunkedArray) -> bool:
 
 
 def _read_as(column: Column, read: ReadOptions) -> Column:
-    # what is said of a file holds for it
+    # options of a file win over what was detected
     if read.decimal is None and read.thousands is None:
         return column
     marks = {"decimal": read.decimal or ".", "thousands": read.thousands or ""}

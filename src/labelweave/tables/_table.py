@@ -115,7 +115,7 @@ class Table:
         return replace(self, cells=cells)
 
     def joined(self, other: "Table", on: str) -> "Table":
-        """Return the table with the columns of another beside it, by the text of column `on`.
+        """Return the table with the columns of another added, by the text of column `on`.
 
         Rows that the other lacks have missing values there; its rows that fit none are noted.
 

@@ -191,7 +191,7 @@ def _guess(part: bytes, fallback: str | None) -> str:
         if JAPANESE.search(text):
             return "cp932"
     high = sum(byte > 127 for byte in part)
-    if high < 20:  # too few to tell by: the one most files have
+    if high < 20:  # too few to decide: the one that most files have
         with suppress(UnicodeDecodeError):
             part.decode("cp1252")
             return "cp1252"

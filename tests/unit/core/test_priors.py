@@ -134,7 +134,7 @@ def test_a_source_has_the_prior_of_its_labels_or_what_the_relations_tell() -> No
     # the only source with a task's labels has the training prior: nothing to adjust
     assert np.allclose(found["kind"][0], training["kind"])
     assert np.allclose(found["group"][1], training["group"])
-    # kinds from groups: 3 of 4 in the first two, which the groups do not tell apart
+    # kinds from groups: 3 of 4 in the first two, which the groups do not distinguish
     assert np.allclose(found["kind"][1], [0.375, 0.375, 0.125, 0.125], atol=0.02)
     assert np.allclose(found["group"][0], 0.5, atol=0.01)
     # without any label: the training prior, and what it means for the groups

@@ -210,12 +210,12 @@ def test_a_study_that_says_nothing_of_images_is_told(folder):
 
 def test_the_study_of_data_sets_is_written_and_can_be_checked(folder, cli: CommandLine):
     out = folder / "out"
-    told = cli(
+    answer = cli(
         "case", "raf-db", "--root", folder / "raf", "--option", "images=aligned", "--k", 2,
         "--join", f"made-up={folder / 'units'}", "--rows", 20, "--seeds", 2, "--out", out,
     )  # fmt: skip
     path = out / "study.yaml"
-    assert (told.code, told.err) == (0, "")
+    assert (answer.code, answer.err) == (0, "")
     text = path.read_text()
     assert "# Made-up units (paper)." in text
     assert "# option units: a list of a whole number or null; here None" in text
@@ -242,8 +242,8 @@ def test_the_study_of_data_sets_is_written_and_can_be_checked(folder, cli: Comma
 
 
 def test_the_list_names_every_case(cli: CommandLine):
-    told = cli("case", "--list").out.splitlines()
-    assert [line.split()[0] for line in told] == [*CASES, *READERS]
+    lines = cli("case", "--list").out.splitlines()
+    assert [line.split()[0] for line in lines] == [*CASES, *READERS]
 
 
 def test_wrong_names_on_the_command_line_are_told(tmp_path, cli: CommandLine):

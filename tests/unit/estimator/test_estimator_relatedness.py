@@ -69,14 +69,14 @@ def test_probabilities_are_of_clean_marks(noisy) -> None:
     assert plain.noise_ == ()
     assert plain.mislabelled_.empty
 
-    def told(model):
+    def accuracy(model):
         p = model.predict_proba(inputs)
         on = np.stack([p[mark.name][:, -1] for mark in MARKS], axis=1)
         return np.where(MARKED[kind], on, 1 - on).mean()
 
     # without a noise model a mark is as sure as its labels are right
-    assert told(plain) < 0.8
-    assert told(noisy) > told(plain) + 0.1
+    assert accuracy(plain) < 0.8
+    assert accuracy(noisy) > accuracy(plain) + 0.1
 
 
 def test_learners_do_not_see_labels_that_are_likely_wrong(noisy) -> None:

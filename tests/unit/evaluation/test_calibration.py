@@ -66,5 +66,5 @@ def test_nothing_labelled_has_no_error():
 def test_wrong_probabilities_are_one_line():
     with pytest.raises(LabelweaveError) as error:
         confidences(KIND, [[0.9, 0.9]], [0])
-    told = "task 'kind', row 1: found probabilities that sum to 1.8, expected 1"
-    assert str(error.value) == told
+    expected = "task 'kind', row 1: found probabilities that sum to 1.8, expected 1"
+    assert str(error.value) == expected

@@ -132,7 +132,7 @@ def test_runs_that_differ_widen_the_interval():
     apart, _ = simulated(generator, [0.5, 0.6, 0.7, 0.8, 0.9], 400, labels)
     narrow, wide = (summarise(RIPE, each)["accuracy"] for each in (alike, apart))
     assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
-    # all that rows do is small beside it: what is left is the t-test over runs
+    # the effect of rows is small in comparison: what is left is the t-test over runs
     expected = ttest_1samp(wide.values, 0).confidence_interval(0.95)
     assert (wide.low, wide.high) == pytest.approx(tuple(expected), rel=0.02)
 

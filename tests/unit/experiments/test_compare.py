@@ -37,8 +37,8 @@ def test_two_methods_differ_as_the_study_itself_says(study: Path) -> None:
     found = compare_sides(a, b)
     results = json.loads((folder(study) / "results.json").read_text(encoding="utf-8"))
     for row in found:
-        told = results["differences"]["full"][row.task][row.metric]
-        assert row.difference.mean == pytest.approx(told["mean"])
+        expected = results["differences"]["full"][row.task][row.metric]
+        assert row.difference.mean == pytest.approx(expected["mean"])
         assert row.a.mean == results["methods"]["single_task"][row.task][row.metric]["mean"]
     same = compare_sides(a, a)
     assert [row.difference.mean for row in same] == [0, 0]
@@ -77,8 +77,8 @@ def test_other_labels_of_the_test_rows_are_refused(study: Path) -> None:
 def test_a_table_without_an_input_is_named(study: Path, tmp_path: Path, cli: CommandLine) -> None:
     table = tmp_path / "new.csv"
     tables(40, seed=5)[1].drop(columns="length").to_csv(table, index=False)
-    told = cli.refused("compare", folder(study), folder(study), "--data", table)
-    assert told.startswith(f"{table}: no input column 'length', found ")
+    message = cli.refused("compare", folder(study), folder(study), "--data", table)
+    assert message.startswith(f"{table}: no input column 'length', found ")
 
 
 def test_what_is_no_study_is_refused(study: Path, tmp_path: Path, cli: CommandLine) -> None:

@@ -117,21 +117,21 @@ def test_the_needed_labels_of_a_noisy_known_curve_lie_in_the_interval() -> None:
 def test_a_joint_method_that_is_no_better_saves_nothing(mean: float) -> None:
     found = task_curve(points(), replicates(mean, 7))
     assert found.needed[0] <= 100
-    told = curve_to_dict(found, "full", parse_study(content()))
-    assert told["saved"]["mean"] <= 0
-    assert told["beyond"] is None
-    json.dumps(told, allow_nan=False)
+    written = curve_to_dict(found, "full", parse_study(content()))
+    assert written["saved"]["mean"] <= 0
+    assert written["beyond"] is None
+    json.dumps(written, allow_nan=False)
 
 
 def test_what_the_curve_cannot_tell_is_not_told() -> None:
     flat = [Point(float(n), n / 100, replicates(0.8, 3)) for n in LABELS]
     found = task_curve(flat, replicates(0.99, 7))
-    told = curve_to_dict(found, "full", parse_study(content()))
-    assert told["needed"]["mean"] is None
-    assert told["saved"] is None
-    assert told["beyond"] == 1000
-    assert told["note"] == "not reached with 1,000 labels, the limit of the extrapolation"
-    json.dumps(told, allow_nan=False)
+    written = curve_to_dict(found, "full", parse_study(content()))
+    assert written["needed"]["mean"] is None
+    assert written["saved"] is None
+    assert written["beyond"] == 1000
+    assert written["note"] == "not reached with 1,000 labels, the limit of the extrapolation"
+    json.dumps(written, allow_nan=False)
 
 
 def test_every_beginning_of_the_order_has_its_share_of_every_class() -> None:

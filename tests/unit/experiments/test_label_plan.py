@@ -63,8 +63,8 @@ def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) 
     assert dict(zip(table["why"], table["row"], strict=True)).keys() == {"entropy", "disagreement"}
     for why, place in (("entropy", lacking[3]), ("disagreement", lacking[5])):
         row = table[table["why"] == why].iloc[0]
-        told = f"row {row['row']} of source '{row['source']}'"
-        assert told == collection.place(int(split.train.index[place]))
+        named = f"row {row['row']} of source '{row['source']}'"
+        assert named == collection.place(int(split.train.index[place]))
         assert pd.read_csv(tmp_path / "b.csv")["kind"].isna()[row["row"] - 1]
 
 
@@ -153,7 +153,7 @@ def test_only_savings_that_are_shown_are_added_up() -> None:
     curves = {"sure": sure, "unsure": unsure}
     assert shown(curves, 0.95) == ["sure"]
     total = total_saved(curves, {"sure": 2.0, "unsure": 5.0}, 0.95)
-    told = min(sure.needed[0], sure.curve.limit) - sure.has
-    assert total["mean"] == pytest.approx(2 * told)
+    missing = min(sure.needed[0], sure.curve.limit) - sure.has
+    assert total["mean"] == pytest.approx(2 * missing)
     nothing = {"mean": 0.0, "low": None, "high": None}
     assert total_saved(curves, {"unsure": 5.0}, 0.95) == nothing

@@ -101,11 +101,11 @@ def test_runs_of_an_earlier_version_tell_nothing():
 def test_the_report_gives_one_sentence_a_task_that_is_not_fine(language):
     say = Messages(language)
     found = with_value(example_results(6, 5, 2, large_table=False)).left_behind["full"]
-    told = advice(found, say)
-    assert len(told) == 5
-    assert all(sum(name in text for text in told) for name in ("species", "shape", "apex_form"))
-    assert "0.3%" in told[0]
-    assert "41" in told[0]
+    texts = advice(found, say)
+    assert len(texts) == 5
+    assert all(sum(name in text for text in texts) for name in ("species", "shape", "apex_form"))
+    assert "0.3%" in texts[0]
+    assert "41" in texts[0]
     words = [row.word for row in task_rows(found, say)]
     assert len(set(words)) == 6
 

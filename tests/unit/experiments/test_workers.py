@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, one of which is killed."""
+"""Jobs in separate processes, one of which is killed."""
 
 import os
 import signal
@@ -42,9 +42,9 @@ def test_when_a_process_is_killed_what_has_not_ended_goes_on_in_new_ones(tmp_pat
 def test_when_they_are_killed_again_and_again_it_is_told_in_one_line() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(TrainingError) as told:
+        with pytest.raises(TrainingError) as caught:
             list(side_by_side(always_killed, [(1,), (2,)], 2, TITLE))
-    assert str(told.value) == KILLED
+    assert str(caught.value) == KILLED
     assert "\n" not in KILLED
 
 

@@ -1,4 +1,4 @@
-"""Methods with a sampling and a weighting of their own."""
+"""Methods with a separate sampling and weighting."""
 
 from pathlib import Path
 

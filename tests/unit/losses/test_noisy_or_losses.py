@@ -90,9 +90,9 @@ def expected_co_annotation(relation, direction, samples, labels):
         for j in np.flatnonzero(relation.spoken):
             y, p = labels[t][i][j], sample[t][j]
             q, mass = q_and_mass(relation, causes, j)
-            told = ((given_labels >= 0) & relation.mask[:, j]).any()
+            informed = ((given_labels >= 0) & relation.mask[:, j]).any()
             open_ = ((given_labels < 0) & (relation.weights[:, j] > 0)).any()
-            if direction == "forward" and y < 0 and told:
+            if direction == "forward" and y < 0 and informed:
                 total -= mass * (q * log(p) + (1 - q) * log(1 - p))
                 count += mass
             if direction == "backward" and y >= 0 and open_:

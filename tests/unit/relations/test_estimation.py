@@ -188,9 +188,9 @@ def test_over_confident_heads_are_cooled():
     calm = tables(estimate_relations(annotations, predictions, PAIRS))
     cooled = tables(estimate_relations(annotations, hot, PAIRS))
     confusion = confusion_matrix(kind, predictions["kind"].argmax(axis=1))
-    told = tables(estimate_relations(annotations, hot, PAIRS, confusion={"kind": confusion}))
+    corrected = tables(estimate_relations(annotations, hot, PAIRS, confusion={"kind": confusion}))
     assert np.abs(cooled - calm).max() < 0.05
-    assert np.abs(told - calm).max() < 0.05
+    assert np.abs(corrected - calm).max() < 0.05
 
 
 def test_large_data_start_from_a_seeded_sample(monkeypatch):
@@ -216,9 +216,9 @@ def test_a_class_without_evidence_is_unknown():
     assert not found.relation.mask.any()
     assert found.relation.origin == "estimated from no evidence"
     expert = Relation(KIND, SHAPE, SHAPES)
-    (told,) = estimate_relations(
+    (estimate,) = estimate_relations(
         Annotations(TASKS, labels), {}, PAIRS[:1], use=("knowledge",), knowledge=[expert]
     )
-    assert told.relation.mask.all()
-    assert (told.shares == [1, 0, 0]).all()
-    assert told.relation.table.argmax(axis=1).tolist() == SHAPES.argmax(axis=1).tolist()
+    assert estimate.relation.mask.all()
+    assert (estimate.shares == [1, 0, 0]).all()
+    assert estimate.relation.table.argmax(axis=1).tolist() == SHAPES.argmax(axis=1).tolist()

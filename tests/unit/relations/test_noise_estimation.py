@@ -134,9 +134,9 @@ def test_relate_estimates_the_noise_of_what_it_uses():
     )
     assert [r.name for r in related.noise.relations] == [r.name for r in related.relations]
     assert related.noise.found[0].rate == pytest.approx(0.3, abs=0.06)
-    told = json.loads(json.dumps(related.to_dict()))["noise"]
-    assert told["found"]["shape"] == ["shape"]
-    assert told["mislabelled"] > 100
+    written = json.loads(json.dumps(related.to_dict()))["noise"]
+    assert written["found"]["shape"] == ["shape"]
+    assert written["mislabelled"] > 100
 
 
 CHANGES = {
@@ -172,8 +172,8 @@ def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
         "source", "row", "task", "label", "found", "likely", "probability", "seeds",
     ]  # fmt: skip
     assert set(named["source"]) <= {"b"}
-    told = results["relatedness"]["predictions"]["noise"]
-    assert [each["task"] for each in told["examined"]] == ["form"]
+    written = results["relatedness"]["predictions"]["noise"]
+    assert [each["task"] for each in written["examined"]] == ["form"]
     page = (tmp_path / "runs" / "parts" / "report.html").read_text()
     assert "Wrong labels, estimated" in page
     answer = cli("relate", path, "--from", "predictions", "--no-tables")

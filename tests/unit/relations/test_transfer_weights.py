@@ -31,7 +31,7 @@ def soft(rng, truth, sharpness):
 
 
 def held_out(kind=4.0, colour=4.0, marks=4.0, n=800, seed=0):
-    """Rows with labels of every task, and heads that see their task as sharply as told."""
+    """Rows with labels of every task, and heads of a given sharpness."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 4, n)
     labels = {"kind": codes, "colour": COLOURS[codes], "marks": MARKED[codes]}
@@ -152,7 +152,7 @@ def test_labels_with_few_rows_lean_on_their_prior() -> None:
     def weights(n):
         codes = rng.integers(0, 4, n)
         on = rng.random((n, 20)) < table.table[codes]
-        # head and class tell about as much of every label
+        # head and class are about equally informative on every label
         scores = 1.5 * (on - 0.5) + rng.normal(size=on.shape)
         said = {"kind": soft(rng, np.eye(4)[codes], 3.0), "wide": 1 / (1 + np.exp(-scores))}
         rows = HeldOut(Annotations((KIND, wide), {"kind": codes, "wide": on.astype(int)}), said)

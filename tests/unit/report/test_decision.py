@@ -39,20 +39,20 @@ def test_without_a_joint_method_or_a_baseline_nothing_can_be_told():
 
 
 def test_figures_are_made_of_what_there_is():
-    told = first_screen(study([GAIN, SAME]))
-    assert [figure.measured for figure in told.figures] == [True, False, False]
+    screen = first_screen(study([GAIN, SAME]))
+    assert [figure.measured for figure in screen.figures] == [True, False, False]
     # the mean of +10 and +1 points
-    assert told.figures[0].value == "+5.5 points"
-    assert told.figures[1].value == told.figures[2].value == "not measured"
-    assert told.figures[1].assumption == "this study has no label curves"
+    assert screen.figures[0].value == "+5.5 points"
+    assert screen.figures[1].value == screen.figures[2].value == "not measured"
+    assert screen.figures[1].assumption == "this study has no label curves"
     costs = {"single_task": MethodCosts(8.0), "full": MethodCosts(4.0)}
     saved = {"t0": {"saved": {"mean": 100.0}}, "t1": {"saved": None}}
     results = recommended(study([GAIN, SAME]), costs=costs, label_curves=saved)
-    told = first_screen(results)
-    assert [f.value for f in told.figures[1:]] == ["100 labels", "0.50 times today's"]
-    assert "prediction was not measured" in told.figures[2].assumption
-    told = first_screen(recommended(results, running=RunningCosts({}, {}, {"latency_256": 0.2})))
-    assert told.figures[2].value == "0.20 times today's"
+    screen = first_screen(results)
+    assert [f.value for f in screen.figures[1:]] == ["100 labels", "0.50 times today's"]
+    assert "prediction was not measured" in screen.figures[2].assumption
+    screen = first_screen(recommended(results, running=RunningCosts({}, {}, {"latency_256": 0.2})))
+    assert screen.figures[2].value == "0.20 times today's"
 
 
 GIVEN = {
@@ -76,20 +76,20 @@ def test_what_the_results_decide_is_said_in_both_languages():
     means = {"single_task": [0.5, 0.5], "full": [0.6, 0.51], "multi_task": [0.5, 0.5]}
     results = small(means, {"full": [GAIN, SAME]})
     results = replace(results, recommendation=replace(results.recommended, **GIVEN))
-    told = first_screen(results)
-    assert told.verdict == Messages()("decision.join some")
-    assert [(f.value, f.interval, f.assumption) for f in told.figures] == [
+    screen = first_screen(results)
+    assert screen.verdict == Messages()("decision.join some")
+    assert [(f.value, f.interval, f.assumption) for f in screen.figures] == [
         ("+7.1 points", "+5.0 to +10.0", "mean over the tasks"),
         ("1,234 labels", "at least 900", "of the curves"),
         ("330 EUR a year saved", "", "5,000,000 rows a year"),
     ]
-    assert told.reasons[-3:] == (
+    assert screen.reasons[-3:] == (
         "t0: single-task models would need 1,234 more labels (at least 900); there are 64.",
         "t1: single-task models would need at least 50 more labels; there are 64. The curve gives "
         "no upper limit.",
         "new_reason: tasks 't0', share 0.250",
     )
-    assert told.risks[-2:] == (
+    assert screen.risks[-2:] == (
         "Labels saved on 't0', 't1' are extrapolated beyond the measured part of the curve.",
         "new_risk",
     )
@@ -103,8 +103,8 @@ def test_what_the_results_decide_is_said_in_both_languages():
 
 def test_few_seeds_and_failed_runs_are_risks():
     failed = [{"method": "full", "seed": 1, "error": "out of memory"}]
-    told = first_screen(study([GAIN, SAME], seeds=[0, 1, 2], failures=failed))
-    assert told.risks == (
+    screen = first_screen(study([GAIN, SAME], seeds=[0, 1, 2], failures=failed))
+    assert screen.risks == (
         "3 seeds give only a rough idea of how training varies.",
         "1 run failed: its method is not in the comparison.",
     )

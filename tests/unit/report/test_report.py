@@ -133,9 +133,9 @@ def test_html_holds_every_part(page):
                  "How to reproduce"):  # fmt: skip
         assert part in read.text
     assert headline(results) in read.text
-    assert all(told in read.text for told in [*reasons(results), *risks(results)])
-    for told in (results.notes[0], results.command, "loss is no longer finite", "2.13.0+cpu"):
-        assert told in read.text
+    assert all(part in read.text for part in [*reasons(results), *risks(results)])
+    for part in (results.notes[0], results.command, "loss is no longer finite", "2.13.0+cpu"):
+        assert part in read.text
     assert "learning_rate: 0.001" in read.text
     pictures = len(results.tasks) + len(results.relations) + len(results.curves)
     assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
@@ -175,8 +175,8 @@ def test_html_of_small_and_wide_studies(tasks, methods, seeds, tmp_path):
     results = replace(example_results(tasks, methods, seeds), relations=())
     write_html(results, tmp_path / "report.html")
     read = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    told = "1 task · 1 method · 1 seed ·" if tasks == 1 else "30 tasks · 2 methods · 2 seeds ·"
-    assert told in read.text
+    counts = "1 task · 1 method · 1 seed ·" if tasks == 1 else "30 tasks · 2 methods · 2 seeds ·"
+    assert counts in read.text
 
 
 def test_html_of_the_required_keys_only_says_no_data(tmp_path):
@@ -186,7 +186,7 @@ def test_html_of_the_required_keys_only_says_no_data(tmp_path):
     overview = text[text.index("oracle aside") : text.index("What the methods are")]
     assert overview.count("no data") == 3
     assert "nan" not in text
-    for part, told in (
+    for part, answer in (
         ("Coverage", "no data on coverage"),
         ("Relations between tasks", "no relations between the tasks"),
         ("Label curves", "no label curves in this study"),
@@ -194,7 +194,7 @@ def test_html_of_the_required_keys_only_says_no_data(tmp_path):
         ("Costs", "running cost: not measured"),
         ("Learning curves", "no learning curves"),
     ):
-        assert re.search(rf"{part}\s+{told}", text)
+        assert re.search(rf"{part}\s+{answer}", text)
 
 
 def test_heat_map_leaves_unknown_cells_open():
@@ -211,7 +211,7 @@ def test_heat_map_leaves_unknown_cells_open():
 
 @pytest.mark.parametrize(("n", "shown"), [(60, True), (61, False)])
 def test_heat_map_names_at_most_60_classes(n, shown, tmp_path):
-    relation = {"source": "s", "target": "t", "origin": "told", "strength": 0.5,
+    relation = {"source": "s", "target": "t", "origin": "given", "strength": 0.5,
                 "rows": [f"row_{i}" for i in range(n)], "columns": ["c"],
                 "table": [[0.5]] * n}  # fmt: skip
     assert ("row_7" in heat_map(relation, "key")) is shown
@@ -231,11 +231,11 @@ def test_interval_plot_tells_its_numbers_and_marks_missing_ones():
 
 def test_loss_curves_keep_the_line_of_a_term_in_every_method():
     curve = LossTerms((0, 1), {"b": (2.0, 1.0)})
-    alone, beside = (
+    alone, together = (
         loss_curves("x", curve, ["b"], "key"),
         loss_curves("x", curve, ["a", "b"], "key"),
     )
-    colours = [set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) for svg in (alone, beside)]
+    colours = [set(re.findall(r"stroke: (#[0-9a-f]{6})", svg)) for svg in (alone, together)]
     assert colours[0] - colours[1] == {"#0072b2"}
     assert "b from 2 to 1" in alone
     negative = LossTerms((0, 1), {"b": (-2.0, 1.0), "none": (None, None)})
@@ -348,7 +348,7 @@ def test_intervals_are_named_by_the_level_of_the_study(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("means", "told"),
+    ("means", "expected"),
     [
         ({"single_task": [0.5]}, "no coupled method has results to compare with single_task"),
         ({"single_task": [0.5], "full": [None]},
@@ -357,8 +357,8 @@ def test_intervals_are_named_by_the_level_of_the_study(tmp_path):
          "full is the best coupled method, but single_task has no results to compare it with"),
     ],
 )  # fmt: skip
-def test_headline_without_a_comparison(means, told):
-    assert headline(small(means)) == told
+def test_headline_without_a_comparison(means, expected):
+    assert headline(small(means)) == expected
 
 
 METHODS = ["single_task", "multi_task", "co_annotation", "distribution_matching", "full",
@@ -477,9 +477,9 @@ def test_csv_round_trip(tmp_path):
         ]:  # fmt: skip
             assert np.isnan(read) if meant is None else read == meant
     main = {task.name: task.main_metric for task in results.tasks}
-    told = table[table["verdict"].notna()]
-    assert len(told) == 8 * 9
-    assert (told["metric"] == told["task"].map(main)).all()
+    judged = table[table["verdict"].notna()]
+    assert len(judged) == 8 * 9
+    assert (judged["metric"] == judged["task"].map(main)).all()
 
 
 def test_files_are_replaced_whole_or_left_alone(tmp_path, monkeypatch):
@@ -506,7 +506,7 @@ GOOD = {"format": FORMAT} | table({"single_task": [0.5], "full": [0.6]}, {"full"
 
 
 @pytest.mark.parametrize(
-    ("results", "told"),
+    ("results", "message"),
     [
         ([], "results: found list, expected a table with 'study', 'tasks', 'methods'"),
         ({"format": FORMAT, "study": "s", "task": [], "methods": {}},
@@ -537,10 +537,10 @@ GOOD = {"format": FORMAT} | table({"single_task": [0.5], "full": [0.6]}, {"full"
          "results, curves of 'full', 't0': found 1 values, expected 2, one a step"),
     ],
 )  # fmt: skip
-def test_bad_results_get_one_line(results, told):
+def test_bad_results_get_one_line(results, message):
     with pytest.raises(LabelweaveError) as error:
         Results.from_json(json.dumps(results))
-    assert str(error.value) == told
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"format": 2'])

@@ -209,8 +209,8 @@ def test_numbers_are_written_as_the_language_does(monkeypatch):
 def test_an_unknown_language_is_one_line():
     with pytest.raises(LabelweaveError) as error:
         Messages("jp")
-    told = "language: found 'jp', expected one of 'en', 'ja'; did you mean 'ja'?"
-    assert str(error.value) == told
+    message = "language: found 'jp', expected one of 'en', 'ja'; did you mean 'ja'?"
+    assert str(error.value) == message
     with pytest.raises(LabelweaveError) as error:
         parse_study(content(language="jp"))
     assert str(error.value) == (
@@ -278,8 +278,8 @@ def test_bad_input_of_report_is_one_line(tmp_path, cli: CommandLine):
     )
     assert cli.refused("report", path) == f"{path}: a file, expected a study's results folder"
     path.write_text("[]", encoding="utf-8")
-    told = f"{path}: results: found list, expected a table with 'study', 'tasks', 'methods'"
-    assert cli.refused("report", tmp_path) == told
+    message = f"{path}: results: found list, expected a table with 'study', 'tasks', 'methods'"
+    assert cli.refused("report", tmp_path) == message
     path.write_text(RESULTS.to_json(), encoding="utf-8")
     assert cli.refused("report", tmp_path, "--language", "de") == (
         "language: found 'de', expected one of 'en', 'ja'; did you mean 'en'?"

@@ -107,8 +107,8 @@ def test_groups_as_floats_that_lost_digits_are_refused() -> None:
     groups = np.array([1234567890123456788, np.nan, 1.0])
     found = refused(lambda: Source("s", pd.DataFrame({"x": [1, 2, 3]}), annotations, groups))
     assert found == (
-        "source 's': found groups of whole numbers beyond 2**53 as floats, which do not tell them "
-        "apart; expected text, or whole numbers"
+        "source 's': found groups of whole numbers beyond 2**53 as floats, which merge some of "
+        "them; expected text, or whole numbers"
     )
     listed = Source("s", pd.DataFrame({"x": [1, 2, 3]}), annotations, [2**60 + 1, None, 2**60 + 2])
     assert len(set(Collection([listed]).groups)) == 3
@@ -166,8 +166,8 @@ def test_decimal_commas_hold_for_new_files_whatever_rows_they_have(tmp_path: Pat
     schema = Schema.infer([cells(tmp_path, "x;y\n1,5;a\n0,125;b\n")])
     assert (schema.columns["x"].decimal, schema.columns["x"].high) == (",", 1.5)
     alone = schema.apply(cells(tmp_path, "x;y\n1,234;a\n", "n.csv"))
-    beside = schema.apply(cells(tmp_path, "x;y\n1,234;a\n0,5;b\n", "m.csv"))
-    assert alone["x"][0] == beside["x"][0] == 1.234
+    together = schema.apply(cells(tmp_path, "x;y\n1,234;a\n0,5;b\n", "m.csv"))
+    assert alone["x"][0] == together["x"][0] == 1.234
     assert refused(lambda: schema.apply(cells(tmp_path, "x;y\n1.5;a\n", "o.csv"))) == (
         "row 1, column 'x': found '1.5', expected a number with decimal ','"
     )

@@ -1,9 +1,9 @@
 """Opens reports in headless Chromium and checks what a reader would stumble over.
 
-Run: python docs/check_report.py --axe axe.min.js [--shots FOLDER] report.html ...
+Run: python tools/check_report.py --axe axe.min.js [--shots FOLDER] report.html ...
 
 Needs Chromium and axe.min.js (`npm install axe-core`); not part of the test suite. At 390 and 1280
-pixels and at print width it tells console messages, the violations that axe-core finds, whether
+pixels and at print width it lists console messages, the violations that axe-core finds, whether
 the page scrolls sideways, and texts of pictures that stick out of them. Exit 1 on any of these.
 """
 
