@@ -101,7 +101,7 @@ class SavedModel(Saved):
 
     format: Annotated[int, Field(ge=1, le=1_000_000)]
     encoder: SavedTable | SavedMedia
-    schema_beside: bool
+    has_schema: bool
     thresholds: Mapping[str, list[Share]]
     prior: SavedPrior = SavedPrior()
     priors: Mapping[Literal["training", "population", "drawn"], Shares] = {}

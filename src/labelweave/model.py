@@ -167,7 +167,7 @@ class EncodedPredictor(ABC):
         """Return what every kind of model keeps, JSON-able."""
         return {
             "encoder": self.encoder.to_dict(),
-            "schema_beside": self.encoder.schema is not None,
+            "has_schema": self.encoder.schema is not None,
             "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
             "prior": self.prior.to_dict(),
             "priors": {
@@ -397,7 +397,7 @@ def encoder_of(saved: SavedModel, folder: Path) -> Encoder:
     """
     try:
         encoder = encoder_from_dict(saved.encoder.model_dump())
-        if saved.schema_beside:
+        if saved.has_schema:
             encoder.schema = Schema.from_yaml(folder / SCHEMA)
         return encoder
     except LabelweaveError:

@@ -63,7 +63,7 @@ def test_the_rows_are_those_of_the_paper_for_every_origin(ablated) -> None:
     assert "paper" in results["method_titles"]["full (paper)"]
 
 
-def test_every_form_trains_a_network_of_its_own(ablated) -> None:
+def test_every_form_trains_a_separate_network(ablated) -> None:
     study, results = ablated
     joint = [row["method"] for row in results["rows"] if row["relations"] == "given"]
     found = {probabilities(study, method, results).tobytes() for method in joint}
@@ -97,7 +97,7 @@ def test_equal_methods_of_two_names_are_trained_once(tmp_path, monkeypatch) -> N
     assert sorted(trained) == ["full", "single_task"]
 
 
-def test_an_methods_options_go_before_the_studys(tmp_path) -> None:
+def test_a_methods_options_go_before_the_studys(tmp_path) -> None:
     general = {"distribution_matching": {"form": "js", "weight": 0.5}}
     path = write_study(tmp_path, couplings=general, methods=["full", PAPER])
     config = Study.from_file(path).config
@@ -140,7 +140,7 @@ def test_an_methods_options_go_before_the_studys(tmp_path) -> None:
         ),
     ],
 )
-def test_a_wrong_method_is_told_in_one_line(tmp_path, entry, message) -> None:
+def test_a_wrong_method_gives_one_line(tmp_path, entry, message) -> None:
     path = write_study(tmp_path, methods=[{"method": "full", **entry}])
     with pytest.raises(LabelweaveError) as caught:
         Study.from_file(path).splits()

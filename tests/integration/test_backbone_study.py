@@ -130,7 +130,7 @@ def test_a_saved_model_of_texts_needs_neither_folder_nor_cache(
 
 
 @pytest.mark.slow
-def test_a_study_of_texts_is_checked_and_told(texts, cli: CommandLine):
+def test_a_study_of_texts_is_checked_and_reported(texts, cli: CommandLine):
     folder = texts[0]
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(text_content()), encoding="utf-8")
@@ -260,14 +260,14 @@ def test_the_classifier_takes_images_with_every_setting(tmp_path):
         ({"network": {"norm": "layer"}}, "key 'network.norm': should be 'batch' or 'group'"),
     ],
 )
-def test_settings_that_make_no_sense_are_told_before_any_data_are_read(changes, error):
+def test_settings_that_make_no_sense_are_reported_before_any_data_are_read(changes, error):
     with pytest.raises(LabelweaveError) as caught:
         parse_study({"name": "x", **changes})
     assert str(caught.value).startswith(f"study: {error}")
 
 
 @pytest.mark.slow
-def test_texts_beside_other_columns_are_refused(texts):
+def test_texts_together_with_other_columns_are_refused(texts):
     folder = texts[0]
     frame = pd.read_csv(folder / "a.csv").assign(weight=1)
     frame.to_csv(folder / "c.csv", index=False)
@@ -281,7 +281,7 @@ def test_texts_beside_other_columns_are_refused(texts):
 
 
 @pytest.mark.slow
-def test_folders_without_a_tokenizer_are_told(texts, tmp_path):
+def test_folders_without_a_tokenizer_are_reported(texts, tmp_path):
     folder = texts[0]
     write_model(tmp_path / "bare", "bert")
 

@@ -94,7 +94,7 @@ def test_idx_files_are_read_compressed_or_not(tmp_path: Path, compressed: bool) 
         (gzip.compress(idx(np.zeros(9)), mtime=0)[:-9], "damaged gzip file"),
     ],
 )
-def test_damaged_idx_files_are_told(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_damaged_idx_files_are_reported(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "x.gz"
     path.write_bytes(data)
     assert message(read_idx, path).startswith(f"{path}: {reason}")
@@ -144,7 +144,7 @@ def test_another_k_leaves_the_tables_alone(tmp_path: Path) -> None:
     assert (table.dtypes.iloc[6:] == np.uint8).all()
 
 
-def test_wrong_fashion_files_are_told_in_one_line(tmp_path: Path, cli: CommandLine) -> None:
+def test_wrong_fashion_files_give_one_line(tmp_path: Path, cli: CommandLine) -> None:
     root = write_fashion(tmp_path / "f")
     labels = root / "t10k-labels-idx1-ubyte.gz"
     whole = labels.read_bytes()
@@ -220,7 +220,7 @@ def test_goemotions_runs_from_the_official_files_with_a_generated_encoder(
     assert table["v0"].dtype == np.float32
 
 
-def test_wrong_emotion_files_are_told_in_one_line(tmp_path: Path, cli: CommandLine) -> None:
+def test_wrong_emotion_files_give_one_line(tmp_path: Path, cli: CommandLine) -> None:
     assert cli.refused("case", "goemotions") == (
         "--root: found none, expected the folder of the official files"
     )

@@ -147,7 +147,7 @@ def test_when_all_fails_the_exit_code_is_1(tmp_path: Path, cli: CommandLine) -> 
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
-def test_bad_input_is_told_in_one_line(command: str, tmp_path: Path, cli: CommandLine) -> None:
+def test_bad_input_gives_one_line(command: str, tmp_path: Path, cli: CommandLine) -> None:
     missing = tmp_path / "study.yml"
     assert cli.refused(command, missing) == f"{missing}: no such study file"
     assert cli.refused(command, tmp_path) == f"{tmp_path}: a folder, expected a study file (YAML)"

@@ -115,12 +115,12 @@ def test_code_that_is_not_trusted_is_not_imported(tmp_path, cli: CommandLine, mo
         ),
     ],
 )
-def test_wrong_encoders_are_told(tmp_path, section, message):
+def test_wrong_encoders_are_reported(tmp_path, section, message):
     write_images(tmp_path, rows=6)
     assert refused(tmp_path, inputs=section).startswith(message)
 
 
-def test_unknown_encoders_are_told_when_the_file_is_read():
+def test_unknown_encoders_are_reported_when_the_file_is_read():
     with pytest.raises(LabelweaveError) as error:
         parse_study(image_content(inputs={"text": {"encoder": "minilmm"}}, network=None))
     assert str(error.value) == (

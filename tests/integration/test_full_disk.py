@@ -156,7 +156,7 @@ def test_a_real_small_disk(small_disk: Path, cli: CommandLine) -> None:
     assert cli("run", path, "--jobs", 1).code == 0
 
 
-def test_an_output_that_cannot_be_written_is_told_before_training(
+def test_an_output_that_cannot_be_written_is_reported_before_training(
     tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

@@ -121,7 +121,7 @@ def test_damaged_files_stop_the_study_or_are_left_out_by_name(tmp_path):
     ]
 
 
-def test_an_empty_path_is_told(tmp_path):
+def test_an_empty_path_is_reported(tmp_path):
     write_images(tmp_path)
     table = pd.read_csv(tmp_path / "lab" / "lab.csv")
     table.loc[4, "image"] = None
@@ -132,7 +132,7 @@ def test_an_empty_path_is_told(tmp_path):
     )
 
 
-def test_wrong_settings_are_told_in_one_line(tmp_path):
+def test_wrong_settings_give_one_line(tmp_path):
     write_images(tmp_path)
     sources = image_content()["sources"]
     lab = {"path": "lab/lab.csv"}

@@ -178,7 +178,7 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
     )
 
 
-def test_only_a_study_with_label_shift_gets_runs_of_its_own(tmp_path: Path) -> None:
+def test_only_a_study_with_label_shift_gets_separate_runs(tmp_path: Path) -> None:
     write_study(tmp_path)
     study = Study(content(), tmp_path)
     split = study.first_split()
@@ -194,7 +194,7 @@ def test_only_a_study_with_label_shift_gets_runs_of_its_own(tmp_path: Path) -> N
     assert len({same, *others}) == 3
 
 
-def test_a_prior_that_does_not_fit_the_study_is_told_before_training(tmp_path: Path) -> None:
+def test_a_prior_that_does_not_fit_the_study_is_reported_before_training(tmp_path: Path) -> None:
     write_study(tmp_path)
     shift = {"prediction": {"kind": {"bolt": 1, "disk": 0}}}
     with pytest.raises(LabelweaveError) as error:

@@ -70,7 +70,7 @@ def test_the_recommended_method_is_taken_by_itself(folder: Path, cli: CommandLin
     assert cli("predict", folder, folder / "new.csv") == chosen
 
 
-def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path: Path) -> None:
+def test_bad_input_gives_one_line(folder: Path, cli: CommandLine, tmp_path: Path) -> None:
     new = folder / "new.csv"
     trees = "strong_single_task"  # keeps no model that predicts new rows
     with_model = sorted({file.parent.name.split("-")[0] for file in folder.glob("runs/*/model")})
@@ -111,7 +111,7 @@ def test_bad_input_is_told_in_one_line(folder: Path, cli: CommandLine, tmp_path:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"runs": 3}'])
-def test_damaged_results_are_told_in_one_line(text: str, tmp_path: Path) -> None:
+def test_damaged_results_give_one_line(text: str, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(text, encoding="utf-8")
     with pytest.raises(LabelweaveError) as error:
         find_model(tmp_path)

@@ -116,7 +116,7 @@ def test_all_methods_of_a_seed_are_tested_on_the_same_rows(
                 assert set(done.predictions()) == {"kind", "form"}
 
 
-def test_calibration_is_told_of_the_baseline_the_joint_and_the_recommended_method(
+def test_calibration_is_shown_for_the_baseline_the_joint_and_the_recommended_method(
     every_method: tuple[Path, Results],
 ) -> None:
     _, results = every_method

@@ -129,7 +129,7 @@ def test_the_classifier_learns_modes_from_failures(as_table) -> None:
     assert scores[1] > scores[0] + 0.02
 
 
-def test_wrong_tables_are_told_in_one_line() -> None:
+def test_wrong_tables_give_one_line() -> None:
     tasks = [MODES, FAILURE, Multiclass("kind", ("a", "b"))]
     for table, message in [
         ({"m": ["crak"], "failure": [1]},

@@ -26,7 +26,7 @@ def results(tmp_path_factory):
     return as_json(Study.from_file(path).run(jobs=1, progress=False))
 
 
-def test_methods_with_estimated_relations_stand_beside_those_with_the_given_table(results) -> None:
+def test_methods_with_estimated_relations_are_next_to_those_with_the_given_table(results) -> None:
     assert list(results["methods"]) == [
         "single_task", "multi_task", "distribution_matching", "distribution_matching.predictions",
         "full.all",
@@ -77,7 +77,7 @@ def test_a_second_run_trains_nothing(tmp_path) -> None:
     assert {folder: folder.stat().st_mtime_ns for folder in runs.iterdir()} == before
 
 
-def test_unknown_origins_and_methods_are_told_in_one_line(tmp_path) -> None:
+def test_unknown_origins_and_methods_give_one_line(tmp_path) -> None:
     with pytest.raises(LabelweaveError, match="did you mean 'predictions'"):
         find_method("full.prediction")
     with pytest.raises(LabelweaveError, match="'multi_task' is not coupled by relations"):
@@ -183,7 +183,7 @@ def test_predictions_are_trusted_as_far_as_rows_held_out_say(tmp_path, monkeypat
         Study.from_file(path)
 
 
-def test_coupled_methods_check_their_relations_unless_told_otherwise(tmp_path) -> None:
+def test_coupled_methods_check_their_relations_by_default(tmp_path) -> None:
     methods = ["full", "full.given", "shuffled_relations"]
     study = Study.from_file(write_study(tmp_path, relatedness=None, methods=methods))
     assert study.config.method("full").estimated == "all"

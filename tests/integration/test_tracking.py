@@ -73,7 +73,7 @@ def test_every_run_has_one_line_with_the_metrics_of_the_results(tracked: Path) -
     assert set(line["labels"]) == {"kind", "form"}
 
 
-def test_runs_with_fewer_labels_are_told_apart_by_their_labels(tmp_path: Path) -> None:
+def test_runs_with_fewer_labels_differ_by_their_labels(tmp_path: Path) -> None:
     changes = CHANGES | {"methods": ["single_task", "multi_task"], "seeds": [3]}
     run(write_study(tmp_path, label_curves={"shares": [0.5], "seeds": 1}, **changes))
     found = [
@@ -93,7 +93,7 @@ def test_a_changed_study_adds_lines_and_keeps_the_old_ones(tmp_path: Path) -> No
     assert [line["seed"] for line in lines(path)[len(old) :]] == [4, 4]
 
 
-def test_a_file_of_something_else_is_told_before_training(tmp_path: Path) -> None:
+def test_a_file_of_something_else_is_reported_before_training(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     file = tmp_path / "runs" / "parts" / "runs.jsonl"
     file.parent.mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_mlflow_completes_a_run_that_was_written_in_part(tmp_path: Path) -> None
     assert len({metric.step for metric in history}) == len(history)
 
 
-def test_a_tracker_that_fails_is_told_and_catches_up(
+def test_a_tracker_that_fails_is_reported_and_catches_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("tensorboard")
@@ -236,7 +236,7 @@ def test_a_tracker_that_fails_is_told_and_catches_up(
 
 
 @pytest.mark.parametrize("name", TRACKERS)
-def test_a_missing_package_is_told_before_training(
+def test_a_missing_package_is_reported_before_training(
     name: str, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (package, *_) = TRACKERS[name].packages
@@ -308,6 +308,6 @@ def test_options_of_another_tracker_are_named() -> None:
     assert "did you mean 'uri'?" in str(error.value)
 
 
-def test_settings_in_results_do_not_tell_where_runs_are_tracked(tracked: Path) -> None:
+def test_settings_in_results_do_not_contain_where_runs_are_tracked(tracked: Path) -> None:
     text = (tracked.parent / "runs" / "parts" / "results.json").read_text()
     assert not json.loads(text)["settings"]["tracking"]

@@ -191,7 +191,7 @@ def whole(study_file):
 
 
 @pytest.mark.slow
-def test_a_search_tells_its_trials(whole):
+def test_a_search_lists_its_trials(whole):
     assert (whole["method"], whole["seeds"], set(whole["baseline"])) == (
         "full",
         [3],
@@ -349,7 +349,7 @@ def test_workers_share_a_search(study_file, whole):
     assert len(found["trials"]) == 6
 
 
-def test_no_time_is_told(tmp_path):
+def test_no_time_is_reported(tmp_path):
     study = Study.from_file(write_study(tmp_path, split=SPLIT, tune=SMALL))
     with pytest.raises(Exception, match="no trial came to its end in the time given"):
         tune(study, timeout=0, progress=False)
@@ -375,7 +375,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(changes, message, tmp_path, cl
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_damaged_database_is_told(tmp_path, cli: CommandLine):
+def test_a_damaged_database_is_reported(tmp_path, cli: CommandLine):
     path = write_study(tmp_path, split=SPLIT, tune=SMALL)
     folder = tmp_path / "runs" / "parts" / "tuning"
     folder.mkdir(parents=True)

@@ -77,7 +77,9 @@ def read_croissant(path: Path) -> Description:
     if not files:
         raise LabelweaveError(f"{path}: no field is a column of a file, found none to read")
     found = tuple(
-        RecordFile(_beside(path, objects[key]), columns, tuple(labels), parts[0] if parts else None)
+        RecordFile(
+            _sibling(path, objects[key]), columns, tuple(labels), parts[0] if parts else None
+        )
         for key, (columns, labels, parts) in files.items()
     )
     licences = content.get("license")
@@ -135,7 +137,7 @@ def _listed(content: dict[str, Any], key: str, path: Path) -> list[Any]:
     return list(expect([found] if isinstance(found, dict) else found, list, f"{path}: '{key}'"))
 
 
-def _beside(path: Path, url: str) -> Path:
+def _sibling(path: Path, url: str) -> Path:
     """Return the file that an address names next to the description.
 
     Raises:

@@ -273,7 +273,7 @@ class TestMethods:
         np.testing.assert_allclose(found[:, 3], 1 / (15 + 4))
         np.testing.assert_allclose(found.sum(axis=1), 1)
 
-    def test_post_hoc_needs_no_training_of_its_own(self, monkeypatch):
+    def test_post_hoc_needs_no_extra_training(self, monkeypatch):
         monkeypatch.setattr("benchmarks.suite._methods.STEPS", 60)
         case = make_case(PLANTS, PLANTS.scatterings[0], 0)
         plain, combined = (METHODS[name].predict(case, 0) for name in ("multi_task", "post_hoc"))

@@ -29,7 +29,7 @@ def test_what_a_killed_process_left_is_overwritten(tmp_path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_folder_that_is_not_there_is_told_in_one_line(tmp_path) -> None:
+def test_a_folder_that_is_not_there_gives_one_line(tmp_path) -> None:
     with pytest.raises(LabelweaveError, match=r"a\.txt: cannot be written \(No such file"):
         write_text(tmp_path / "no" / "a.txt", "x")
 

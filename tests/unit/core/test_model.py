@@ -78,7 +78,7 @@ def test_a_prediction_needs_no_label_column_and_ignores_others() -> None:
     assert np.array_equal(model().predict_proba(new)["kind"], expected["kind"])
 
 
-def test_damaged_models_are_told_in_one_line(tmp_path: Path) -> None:
+def test_damaged_models_give_one_line(tmp_path: Path) -> None:
     def refused() -> str:
         with pytest.raises(LabelweaveError) as error:
             Model.load(tmp_path)

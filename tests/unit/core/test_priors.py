@@ -127,7 +127,7 @@ def test_labelled_shares_count_labelled_elements_once_weighted() -> None:
     assert len(source) == 130
 
 
-def test_a_source_has_the_prior_of_its_labels_or_what_the_relations_tell() -> None:
+def test_a_source_has_the_prior_of_its_labels_or_what_the_relations_imply() -> None:
     labels, source = annotations()
     training = {task.name: labelled_prior(labels, task.name) for task in TASKS}
     found = source_priors(labels, source, [MAP], training)
@@ -219,13 +219,13 @@ def test_a_prior_is_named_or_given(tmp_path: Path) -> None:
         ({"ok": 2}, "prior, task 'ok', 'ok': found 2, expected a share from 0 to 1"),
     ],
 )
-def test_a_bad_prior_is_told_in_one_line(choice: object, message: str) -> None:
+def test_a_bad_prior_gives_one_line(choice: object, message: str) -> None:
     with pytest.raises(LabelweaveError) as error:
         assumed_prior(choice, TASKS)  # type: ignore[arg-type]
     assert str(error.value) == message
 
 
-def test_a_bad_file_of_shares_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_bad_file_of_shares_gives_one_line(tmp_path: Path) -> None:
     path = tmp_path / "shares.csv"
     path.write_text("task,class,share\nkind,a,1\n", encoding="utf-8")
     with pytest.raises(LabelweaveError) as error:

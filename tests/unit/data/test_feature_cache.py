@@ -62,7 +62,7 @@ def test_an_interrupted_call_goes_on_from_the_last_block(tmp_path):
     assert rest.batches == [["goose"]]
 
 
-def test_another_encoder_has_a_store_of_its_own(tmp_path):
+def test_another_encoder_has_a_separate_store(tmp_path):
     class Newer(Letters):
         name = "letters 2"
 

@@ -69,7 +69,7 @@ def test_a_changed_file_is_read_again_and_a_copy_takes_no_room(paths, tmp_path):
     np.testing.assert_array_equal(pixels_of(second), expected(paths))
 
 
-def test_another_format_has_a_store_of_its_own(paths, tmp_path):
+def test_another_format_has_a_separate_store(paths, tmp_path):
     cached(paths, tmp_path)
     form = ImageFormat(3, 3, "grey", "crop")
     found = cache_images(paths, form, tmp_path / "cache", progress=False)
@@ -140,7 +140,7 @@ def test_a_store_of_something_else_is_refused(tmp_path):
         RowStore(tmp_path, (2,), "int32", "other numbers")
 
 
-def test_a_disk_too_full_is_told_before_anything_is_written(tmp_path, monkeypatch):
+def test_a_disk_too_full_is_reported_before_anything_is_written(tmp_path, monkeypatch):
     class Usage:
         free = 10**9
 

@@ -58,7 +58,7 @@ def test_an_interrupted_call_goes_on_from_the_last_block(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_no_text_and_vectors_that_are_not_finite_are_told(tmp_path: Path) -> None:
+def test_no_text_and_vectors_that_are_not_finite_are_reported(tmp_path: Path) -> None:
     class Broken(LetterCodes):
         def __call__(self, texts: Sequence[str]) -> Vectors:
             return np.where(np.array(texts) == "bb b", np.nan, 1.0)[:, None].astype(np.float32)

@@ -190,17 +190,17 @@ def test_a_joined_study_runs(folder, cli: CommandLine):
         ),
     ],
 )
-def test_wrong_sources_are_told_by_key(folder, source, reason):
+def test_wrong_sources_are_reported_by_key(folder, source, reason):
     assert refused(folder, sources=[source]) == f"study: key 'sources.0': {reason}"
 
 
-def test_an_unknown_data_set_is_told_with_the_nearest(folder):
+def test_an_unknown_data_set_is_reported_with_the_nearest(folder):
     found = refused(folder, sources=[{"case": "rafdb", "root": "r"}])
     assert found.startswith("study: key 'sources.0': no reader 'rafdb', expected 'raf-db'")
     assert found.endswith("; did you mean 'raf-db'?")
 
 
-def test_a_study_that_says_nothing_of_images_is_told(folder):
+def test_a_study_that_says_nothing_of_images_is_reported(folder):
     changes = {"inputs": None, "network": None}
     assert refused(folder, **changes) == (
         "raf-db in raf: a data set of images, expected a key 'inputs.image' that says what they "
@@ -246,7 +246,7 @@ def test_the_list_names_every_case(cli: CommandLine):
     assert [line.split()[0] for line in lines] == [*CASES, *READERS]
 
 
-def test_wrong_names_on_the_command_line_are_told(tmp_path, cli: CommandLine):
+def test_wrong_names_on_the_command_line_are_reported(tmp_path, cli: CommandLine):
     assert cli.refused("case", "rafdb").endswith("; did you mean 'raf-db'?")
     assert cli.refused("case", "raf-db") == (
         "--root: found none, expected the folder of the official files"

@@ -67,7 +67,7 @@ def test_the_folders_of_the_archive_of_celeba_will_do(tmp_path: Path) -> None:
     assert read_celeba(root).table["image"][0] == "Img/img_align_celeba/000001.jpg"
 
 
-def test_wrong_files_of_celeba_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_celeba_are_reported_by_name(tmp_path: Path) -> None:
     root = write_celeba(tmp_path / "c")
     lost = root / "img_align_celeba" / "000007.jpg"
     lost.rename(tmp_path / "x.jpg")
@@ -126,7 +126,7 @@ def test_lfw_is_read_with_the_attributes_of_lfwa(tmp_path: Path) -> None:
     )
 
 
-def test_wrong_files_of_lfw_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_lfw_are_reported_by_name(tmp_path: Path) -> None:
     root = write_lfw(tmp_path)
     path = root / "lfw_attributes.txt"
     text = path.read_text()

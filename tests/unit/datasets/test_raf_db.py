@@ -32,7 +32,7 @@ def test_the_folder_of_the_basic_part_itself_will_do(tmp_path: Path) -> None:
     assert read_raf_db(root).table["image"][0] == "Image/aligned/train_00001_aligned.jpg"
 
 
-def test_wrong_files_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_are_reported_by_name(tmp_path: Path) -> None:
     assert message(tmp_path / "none") == (
         f"{tmp_path / 'none'}: no such folder, expected the one with the list of images and "
         "classes of RAF-DB (basic)"

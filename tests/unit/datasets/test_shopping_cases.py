@@ -54,7 +54,7 @@ def test_ut_zappos_finds_images_by_their_number(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_wrong_files_of_ut_zappos_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_ut_zappos_are_reported_by_name(tmp_path: Path) -> None:
     root = write_ut_zappos(tmp_path)
     meta, binary = (root / "ut-zap50k-data" / f"meta-data{part}.csv" for part in ("", "-bin"))
     whole = binary.read_text()
@@ -97,7 +97,7 @@ def test_shoes_have_the_attributes_in_which_their_type_ranks_high(tmp_path: Path
     assert data.notes[1] == "3 images are in no official part and left out"
 
 
-def test_wrong_files_of_shoes_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_shoes_are_reported_by_name(tmp_path: Path) -> None:
     root = write_shoes(tmp_path)
     path = root / "shoes_attributes.mat"
     next(root.rglob("img_womens_clogs_4.jpg")).unlink()
@@ -153,7 +153,7 @@ def test_deepfashion_takes_the_most_frequent_attributes(tmp_path: Path) -> None:
     assert read_deepfashion(tmp_path, None).notes == ("3 of 3 attributes, the most frequent ones",)
 
 
-def test_wrong_files_of_deepfashion_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_deepfashion_are_reported_by_name(tmp_path: Path) -> None:
     root = write_deepfashion(tmp_path)
     path = root / "Anno_coarse" / "list_attr_img.txt"
     whole = path.read_text()

@@ -39,7 +39,7 @@ def test_what_was_not_visible_is_missing_and_odd_lines_are_read(tmp_path: Path) 
     assert read_cub(tmp_path, certainty=1).table.notna().all(axis=None)
 
 
-def test_wrong_files_of_cub_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_cub_are_reported_by_name(tmp_path: Path) -> None:
     base = write_cub(tmp_path) / "CUB_200_2011"
     path = base / "attributes" / "image_attribute_labels.txt"
     whole = path.read_text()
@@ -96,7 +96,7 @@ def test_the_zero_shot_split_keeps_classes_apart(tmp_path: Path) -> None:
     assert parts == dict.fromkeys(ANIMALS[:3], "train") | {ANIMALS[3]: "test"}
 
 
-def test_wrong_files_of_awa2_are_told_by_name(tmp_path: Path) -> None:
+def test_wrong_files_of_awa2_are_reported_by_name(tmp_path: Path) -> None:
     base = write_awa2(tmp_path) / "Animals_with_Attributes2"
     (base / "testclasses.txt").write_text("beever\n")
     assert message(read_awa2, tmp_path, "official") == (

@@ -221,7 +221,7 @@ def message(call: Any, *arguments: Any) -> str:
     return str(error.value)
 
 
-def test_inputs_that_do_not_fit_are_told(fitted: MultiTaskClassifier) -> None:
+def test_inputs_that_do_not_fit_are_reported(fitted: MultiTaskClassifier) -> None:
     array = quick().fit(X.to_numpy(), Y)
     assert message(array.predict, np.ones((2, 5))) == (
         "X: found 5 columns, expected 4 as in training"
@@ -305,7 +305,7 @@ def test_every_parameter_is_checked(changes: dict[str, Any], expected: str) -> N
     assert found == f"MultiTaskClassifier: parameter {expected}"
 
 
-def test_early_stopping_without_validation_rows_is_told() -> None:
+def test_early_stopping_without_validation_rows_is_reported() -> None:
     assert message(quick(patience=3).fit, X, Y) == (
         "early stopping (patience) needs validation rows, found none; set their number or share"
     )

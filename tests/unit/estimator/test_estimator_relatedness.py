@@ -126,7 +126,7 @@ def test_a_shuffled_table_is_left_out_where_the_data_are_asked() -> None:
         ({"relatedness": {"form": "all"}}, "parameter 'relatedness.form': no such key, expected"),
     ],
 )
-def test_a_wrong_setting_is_told(options, message) -> None:
+def test_a_wrong_setting_is_reported(options, message) -> None:
     with pytest.raises(LabelweaveError) as error:
         classifier(**options).fit(X, Y)
     assert message in str(error.value)

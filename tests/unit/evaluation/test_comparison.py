@@ -62,7 +62,7 @@ def test_equally_good_methods_rarely_raise_an_alarm():
 
 
 @pytest.mark.parametrize("runs", [1, 3])
-def test_an_method_does_not_differ_from_itself(runs):
+def test_a_method_does_not_differ_from_itself(runs):
     results = species_results(0, 1.0, runs, n=300)
     for found in compare(SPECIES, results, results, replicates=100).values():
         assert (found.mean, found.low, found.high, found.p_value) == (0, 0, 0, 1)
@@ -145,7 +145,7 @@ def test_a_run_drawn_twice_brings_two_resamplings_of_its_rows():
     assert ratio == pytest.approx(2**0.5, rel=0.08)
 
 
-def test_estimates_tell_values_counts_and_level():
+def test_estimates_have_values_counts_and_level():
     results = species_results(0, 1.0, n=90)
     found = summarise(SPECIES, results, replicates=300)["accuracy"]
     counts = tuple(int((result.labels >= 0).sum()) for result in results)
@@ -236,7 +236,7 @@ def test_the_order_of_rows_and_of_seeds_changes_nothing():
             assert getattr(found, figure) == pytest.approx(getattr(expected[name], figure)), name
 
 
-def test_copies_of_a_row_in_one_group_tell_nothing_new():
+def test_copies_of_a_row_in_one_group_add_nothing():
     results, _ = simulated(np.random.default_rng(0), [0.7], 100)
     (single,) = results
     many = TestResult(
@@ -265,7 +265,7 @@ def test_one_group_gives_no_interval():
     assert verdict(found["accuracy"], None) == "not enough data"
 
 
-def test_effect_sizes_are_told_of_shares_only():
+def test_effect_sizes_are_reported_of_shares_only():
     labels = np.arange(200) % 2
     method, baseline = ([binary_result(labels, np.arange(200) < right)] for right in (196, 190))
     found = compare(RIPE, method, baseline)

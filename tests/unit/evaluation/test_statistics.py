@@ -86,7 +86,7 @@ def test_p_values_and_intervals_say_the_same(size, mean):
     assert found.p_value(0) == 1
 
 
-def test_uneven_groups_tell_less_than_even_ones():
+def test_uneven_groups_are_less_informative_than_even_ones():
     replicates = np.random.default_rng(0).normal(size=(2, 100))
     even, uneven = (
         spread(np.zeros(2), replicates, np.array(sizes, float))

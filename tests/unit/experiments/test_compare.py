@@ -91,7 +91,7 @@ def test_what_is_no_study_is_refused(study: Path, tmp_path: Path, cli: CommandLi
     )
 
 
-def test_a_study_of_one_task_has_a_folder_of_its_own_and_the_same_test_rows(
+def test_a_study_of_one_task_has_a_separate_folder_and_the_same_test_rows(
     study: Path, cli: CommandLine
 ) -> None:
     refused = cli.refused("run", study, "--tasks", "kind")

@@ -64,7 +64,7 @@ def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine
     assert cli("run", out, "--jobs", 1).code == 0
 
 
-def test_the_reason_stands_beside_every_excluded_column(tmp_path: Path) -> None:
+def test_every_excluded_column_has_its_reason(tmp_path: Path) -> None:
     lines = [line.strip() for line in propose(plants(tmp_path), tmp_path).splitlines()]
     assert "- part id   # a number for every row" in lines
     assert "- made   # dates" in lines
@@ -142,7 +142,7 @@ def test_a_measured_whole_number_is_an_input(tmp_path: Path) -> None:
     assert "exclude" not in proposed(tmp_path, frame)["sources"][0]
 
 
-def test_tables_of_one_name_get_names_of_their_own(tmp_path: Path) -> None:
+def test_tables_of_one_name_get_different_names(tmp_path: Path) -> None:
     paths = []
     for folder in ("p", "q"):
         (tmp_path / folder).mkdir()

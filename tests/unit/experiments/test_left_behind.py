@@ -67,7 +67,7 @@ def test_the_state_of_a_task(changes, cosine, expected):
     assert state(FINE | changes, 4, cosine) == expected
 
 
-def test_a_study_tells_of_every_joint_method(tmp_path):
+def test_a_study_covers_every_joint_method(tmp_path):
     path = write_study(
         tmp_path, split={"test": 60, "validation": 40}, methods=["multi_task"], seeds=2
     )
@@ -88,7 +88,7 @@ def test_a_study_tells_of_every_joint_method(tmp_path):
     assert all('"gradients"' in log.read_text() and '"fit"' in log.read_text() for log in logs)
 
 
-def test_runs_of_an_earlier_version_tell_nothing():
+def test_runs_of_an_earlier_version_show_nothing():
     class Old:
         def record(self):
             return {"seconds": 1.0}
@@ -110,7 +110,7 @@ def test_the_report_gives_one_sentence_a_task_that_is_not_fine(language):
     assert len(set(words)) == 6
 
 
-def test_the_picture_tells_the_worst_and_the_best_pair():
+def test_the_picture_shows_the_worst_and_the_best_pair():
     cosine = [[1, -0.5, 0.2], [-0.5, 1, None], [0.2, None, 1]]
     found = {"tasks": {"a": {}, "b": {}, "c": {}}, "cosine": cosine}
     picture = cosine_map(found, "key", Messages())

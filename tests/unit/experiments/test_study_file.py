@@ -158,11 +158,11 @@ def test_unknown_keys_name_the_nearest() -> None:
         ),
     ],
 )
-def test_wrong_values_are_told_in_one_line(changes: dict[str, Any], message: str) -> None:
+def test_wrong_values_give_one_line(changes: dict[str, Any], message: str) -> None:
     assert refused(**changes) == message
 
 
-def test_every_part_of_an_unreadable_file_is_told(tmp_path: Path) -> None:
+def test_every_part_of_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
 
     def refused_text(text: str | bytes) -> str:

@@ -39,7 +39,7 @@ def test_when_a_process_is_killed_what_has_not_ended_goes_on_in_new_ones(tmp_pat
 
 
 @pytest.mark.slow
-def test_when_they_are_killed_again_and_again_it_is_told_in_one_line() -> None:
+def test_when_they_are_killed_again_and_again_it_gives_one_line() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(TrainingError) as caught:

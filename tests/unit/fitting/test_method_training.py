@@ -29,7 +29,7 @@ def keys(folder: Path, **changes: object) -> dict[str, str]:
     }
 
 
-def test_an_method_has_a_training_of_its_own(tmp_path: Path) -> None:
+def test_a_method_has_separate_training(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path, methods=["multi_task", OWN]))
     results = as_json(study.compare(jobs=1, progress=False))
     assert set(results["methods"]) == {"single_task", "multi_task", "mine"}
@@ -75,7 +75,7 @@ def test_the_weighting_is_no_part_of_networks_of_one_task(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_tasks_that_are_not_there_are_told_before_any_training(
+def test_tasks_that_are_not_there_are_reported_before_any_training(
     tmp_path: Path, training: dict[str, object], error: str
 ) -> None:
     method = {"method": "multi_task", "name": "mine", "training": training}

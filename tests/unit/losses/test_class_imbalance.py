@@ -166,7 +166,7 @@ def rare_study(folder, loss, **changes):
     return Study.from_file(write_study(folder, tasks=tasks, **changes))
 
 
-def test_a_study_trains_with_losses_of_its_own(tmp_path):
+def test_a_study_trains_with_separate_losses(tmp_path):
     plain = rare_study(tmp_path / "plain", "cross_entropy", methods=["multi_task"])
     found = {"plain": as_json(plain.compare(jobs=1, progress=False))}
     for loss in ("balanced_softmax", "focal"):

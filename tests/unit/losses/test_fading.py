@@ -93,7 +93,7 @@ def test_own_labels_and_the_weights_that_follow() -> None:
     assert found["form"] == pytest.approx([1, 1])
 
 
-def test_an_objective_fades_by_its_counts_unless_told_otherwise() -> None:
+def test_an_objective_fades_by_its_counts_by_default() -> None:
     logits, labels = batch()
     counts = {"kind": np.full(3, 20.0), "marks": np.full(2, 60.0), "form": np.full(2, 1e9)}
     whole = Objective(TASKS, RELATIONS, {"co_annotation": {}})(logits, labels)

@@ -148,7 +148,7 @@ def test_a_step_with_noise_is_one_graph():
     assert torch.allclose(found.weighted, expected.weighted)
 
 
-def test_wrong_noise_is_told_in_one_line():
+def test_wrong_noise_gives_one_line():
     rng = np.random.default_rng(4)
     noise = [random_noise(rng, CLASSES, sources=2)]
     cases = {

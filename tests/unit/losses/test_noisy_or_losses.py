@@ -230,7 +230,7 @@ def test_the_objective_takes_both_kinds_in_one_list():
     )
 
 
-def test_bad_input_is_told_in_one_line():
+def test_bad_input_gives_one_line():
     relation = NoisyOr(LABELS, BINARY, 0.5 * np.ones((3, 1)), [0.1])
     for couplings, message in [
         ({"distribution_matching": {"form": "jss"}},

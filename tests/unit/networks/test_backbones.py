@@ -295,13 +295,13 @@ def message(name: str, inputs: object = IMAGES, **options: object) -> str:
     return str(error.value)
 
 
-def test_timm_that_is_not_there_is_told(monkeypatch):
+def test_timm_that_is_not_there_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     assert "pip install 'labelweave[timm]'" in message("timm:resnet18")
 
 
 @pytest.mark.usefixtures("_own")
-def test_what_does_not_fit_is_told_in_one_line(tmp_path):
+def test_what_does_not_fit_gives_one_line(tmp_path):
     vit = write_model(tmp_path / "vit", "vit")
     assert message(f"hf:{vit}", (3, 48, 48)) == (
         f"hf:{vit}: does not take colour images of 48 x 48 "
@@ -392,7 +392,7 @@ def test_a_configuration_runs_no_code_and_asks_no_hub(tmp_path, monkeypatch):
     assert "kernels" not in json.dumps(made.saved)
 
 
-def test_the_hub_is_asked_only_when_told_to(tmp_path, monkeypatch):
+def test_the_hub_is_asked_only_on_request(tmp_path, monkeypatch):
     import huggingface_hub
 
     folder, asked = write_model(tmp_path / "hub", "vit"), []

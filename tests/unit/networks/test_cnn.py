@@ -61,7 +61,7 @@ def test_an_image_is_seen_alone_whatever_the_batch():
         ),
     ],
 )
-def test_bad_options_are_told(options, message):
+def test_bad_options_are_reported(options, message):
     with pytest.raises(LabelweaveError) as error:
         backbone("cnn", 64, **options)
     assert str(error.value) == message

@@ -196,7 +196,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
         assert_same(own, other)
 
 
-def test_a_loss_that_is_not_finite_names_rows_of_its_own_task(tmp_path):
+def test_a_loss_that_is_not_finite_names_rows_of_its_task(tmp_path):
     of = study(tmp_path, learning_rate=1e30, clip=None)
     with pytest.raises(TrainingError, match=r"loss term 'supervised/\w+' is (nan|inf)") as caught:
         trained(of)

@@ -76,7 +76,7 @@ def test_counting_agrees_with_a_slow_count(seed, smoothing, minimum):
         assert relation.strength == 2.0
 
 
-def test_the_origin_tells_the_rows():
+def test_the_origin_names_the_rows():
     whole = Annotations(
         TASKS, {"emotion": np.array([0, 0, 1, -1]), "valence": np.array([1, 1, -1, 0])}
     )

@@ -56,7 +56,7 @@ def test_only_the_wrong_entry_of_a_multilabel_row_is_dropped():
     assert np.delete(found.trust.ravel(), 1).min() > 0.5
 
 
-def test_the_data_alone_are_kept_beside_the_expert():
+def test_the_data_alone_are_kept_next_to_the_expert():
     annotations, predictions, _ = simulate(4)
     alone = estimate_relations(annotations, predictions, PAIRS)
     both = estimate_relations(annotations, predictions, PAIRS, knowledge=RIGHT)
@@ -183,7 +183,7 @@ GOOD = {"kind": np.full((5, 4), 0.25), "shape": np.full((5, 3), 1 / 3), "signs":
         ),
     ],
 )
-def test_bad_input_is_told_in_one_line(change, message):
+def test_bad_input_gives_one_line(change, message):
     annotations, _, _ = simulate()
     arguments = {"annotations": annotations[:5], "predictions": GOOD, "pairs": PAIRS, **change}
     with pytest.raises(LabelweaveError) as caught:

@@ -318,7 +318,7 @@ def test_many_labels_refuse_an_experts_table_that_is_shuffled_or_has_nothing_to_
     assert not evaluate_relation(relation, p, other, expert=True, **QUICK).holds
 
 
-def test_bad_input_is_told_in_one_line():
+def test_bad_input_gives_one_line():
     relation, p, labels = world(14)
     other = world(14, labels=5)[0]
     bad = p.copy()
@@ -353,7 +353,7 @@ def test_bad_input_is_told_in_one_line():
         evaluate_relation(relation, bad, labels)
 
 
-def test_a_rare_label_that_the_relation_tells_without_an_error_keeps_its_whole_lift() -> None:
+def test_a_rare_label_that_the_relation_predicts_without_an_error_keeps_its_whole_lift() -> None:
     # whole Newton steps of the recalibration went back and forth here, and the lift was gone
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 30, 700)

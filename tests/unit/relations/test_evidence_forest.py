@@ -118,7 +118,7 @@ def test_both_directions_count_twice_and_the_forest_once():
     assert loss(twice) > loss(once) + 0.05
 
 
-def test_a_missing_weight_is_told():
+def test_a_missing_weight_is_reported():
     with pytest.raises(LabelweaveError) as caught:
         acyclic([linked("a", "b")], {"a->c": 1.0})
     assert str(caught.value) == (

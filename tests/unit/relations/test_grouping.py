@@ -119,7 +119,7 @@ def test_of_several_the_better_evidence_counts():
     assert rank_pairs(annotations, [bad, good]) == rank_pairs(annotations, [good])
 
 
-def test_an_unknown_task_is_told():
+def test_an_unknown_task_is_reported():
     with pytest.raises(LabelweaveError) as caught:
         rank_pairs(scattered(kind=50, signs=500), [evidence_of("kind", "sign")])
     assert str(caught.value) == "no task 'sign', expected 'kind', 'signs'; did you mean 'signs'?"

@@ -63,7 +63,7 @@ def test_the_source_is_cited():
     assert "prior, not the truth" in table.notes
 
 
-def test_bad_names_are_told_in_one_line():
+def test_bad_names_give_one_line():
     cases = [
         ({"name": "du-martinez", "vocabulary": "bp4d"},
          "no known table 'du-martinez', expected 'du-tao-martinez-2014'; did you mean "

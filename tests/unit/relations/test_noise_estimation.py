@@ -52,7 +52,7 @@ def test_vague_classes_are_not_taken_for_noise(vagueness):
         assert unmix(counts, base_of(counts)).support.sum() < 0.6 * counts.sum()
 
 
-def test_a_given_clean_table_tells_noise_from_vagueness():
+def test_a_given_clean_table_separates_noise_from_vagueness():
     rng = np.random.default_rng(6)
     table = rng.dirichlet(np.ones(3), 20)
     counts = counts_of(table, symmetric(3, 0.2), 200, rng)

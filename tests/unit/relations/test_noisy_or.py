@@ -152,7 +152,7 @@ def test_multiplied_in_with_one_target_label_are_the_exact_marginals():
     np.testing.assert_allclose(same["fails"], t)
 
 
-def test_bad_input_is_told_in_one_line():
+def test_bad_input_gives_one_line():
     causes, labels = drawn(6, 20, np.full((3, 1), 0.5), np.full(1, 0.1))
     wrong = causes.astype(float)
     wrong[2, 1] = 2

@@ -120,7 +120,7 @@ def test_without_pairs_every_pair_is_looked_at_and_a_noisy_or_without_news_is_le
     assert list(table.index) == ["spots", "stripes", "leak"]
 
 
-def test_a_noisy_or_that_tells_news_is_among_the_relations() -> None:
+def test_a_noisy_or_that_adds_information_is_among_the_relations() -> None:
     rng = np.random.default_rng(0)
     modes, fails = Multilabel("modes", ("a", "b")), Binary("fails")
     causes = rng.random((600, 2)) < 0.4
@@ -184,7 +184,7 @@ def test_confusion_counts_are_the_counts_of_labelled_elements() -> None:
     assert np.trace(counts["kind"]) == right
 
 
-def test_bad_input_is_told_in_one_line() -> None:
+def test_bad_input_gives_one_line() -> None:
     annotations, predictions = world()
     with pytest.raises(LabelweaveError, match=r"relations from 'prediction': .*'predictions'"):
         relate(annotations, predictions, origin="prediction")  # type: ignore[arg-type]

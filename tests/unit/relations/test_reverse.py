@@ -85,7 +85,7 @@ def test_contradictory_labels_give_the_prior():
     assert np.isfinite(found).all()
 
 
-def test_bad_input_is_told_in_one_line():
+def test_bad_input_gives_one_line():
     relation = Relation(KIND, GROUP, [[1, 0]] * 3)
     labels = Relation(KIND, SIGNS, np.zeros((3, 4)))
     cases = [

@@ -33,7 +33,7 @@ def test_the_verdict_follows_from_the_tasks(verdicts, key):
     assert first_screen(study(verdicts)).verdict == Messages()(f"decision.{key}")
 
 
-def test_without_a_joint_method_or_a_baseline_nothing_can_be_told():
+def test_without_a_joint_method_or_a_baseline_nothing_can_be_concluded():
     assert small({"single_task": [0.5]}).recommended.verdict == "cannot tell"
     assert small({"full": [0.5]}).recommended.verdict == "cannot tell"
 

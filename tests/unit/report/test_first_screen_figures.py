@@ -36,7 +36,7 @@ def test_an_open_end_of_needed_labels_is_written_in_words(ends: Any, text: str) 
 
 
 @pytest.mark.parametrize("saved", [0.0, 8.4])
-def test_labels_are_told_as_whole_numbers(saved: float) -> None:
+def test_labels_are_reported_as_whole_numbers(saved: float) -> None:
     results = example_results(tasks=2)
     figures = (KeyFigure("labels", "labels", saved, assumption="so"),)
     text = first_screen(
@@ -66,7 +66,7 @@ def test_ticks_of_a_label_curve_are_plain_numbers(labels: tuple[int, int]) -> No
     assert sum(labels[0] * 0.9 < tick < labels[1] * 1.1 for tick in ticks) >= 2
 
 
-def test_markdown_tells_the_money_of_labels_and_running(tmp_path: Path) -> None:
+def test_markdown_shows_the_money_of_labels_and_running(tmp_path: Path) -> None:
     running = {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year"}
     total = {"mean": 1829.3, "low": 712.5, "high": None}
     money = {"currency": "EUR", "labels": {}, "total": total, "running": running}

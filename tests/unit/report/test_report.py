@@ -220,7 +220,7 @@ def test_heat_map_names_at_most_60_classes(n, shown, tmp_path):
     assert ("class names left out: more than 60" in text) is not shown
 
 
-def test_interval_plot_tells_its_numbers_and_marks_missing_ones():
+def test_interval_plot_describes_its_numbers_and_marks_missing_ones():
     rows = [("single_task", Cell(0.5, 0.4, 0.6), None), ("full", Cell(), "not enough data")]
     svg = interval_plot("size $x$", "accuracy", rows, 0.5, "key")
     assert (
@@ -266,7 +266,7 @@ def test_headline_of_a_gain():
     assert results.recommended.method == results.recommended.best == "full"
 
 
-def test_how_small_a_change_could_be_seen_is_told_where_none_is_shown():
+def test_how_small_a_change_could_be_seen_is_reported_where_none_is_shown():
     given = table(
         {"single_task": [0.5, 0.6, 0.7], "full": [0.6, 0.6, 0.7]},
         {"full": ["gain", "no difference", "not enough data"]},
@@ -320,7 +320,7 @@ def test_headline_falls_back_to_the_baseline():
     )
 
 
-def test_headline_tells_where_a_control_is_ahead():
+def test_headline_shows_where_a_control_is_ahead():
     results = small(
         {"single_task": [0.5, 0.5], "full": [0.6, 0.6], "post_hoc": [0.7, 0.605],
          "strong_single_task": [0.5, None], "oracle": [0.9, 0.9],

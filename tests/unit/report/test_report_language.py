@@ -91,7 +91,7 @@ def test_every_remark_in_the_code_has_a_text():
     assert all(key in texts or any(t.startswith(key) for t in texts) for key in keys)
 
 
-def test_a_remark_is_english_text_that_other_languages_tell_anew():
+def test_a_message_is_english_text_that_other_languages_translate():
     inner = Message("message.interval", mean=1234.5, low=0.25, high=2.0)
     lift = Message("message.lift_base", lift=inner, labels=40)
     both = Message("message.not_above", lift=lift, least=0.0)
@@ -122,7 +122,7 @@ def test_names_of_a_remark_are_quoted_and_cut():
     assert "「c7」ほか2件" in Messages("ja").render(plain(note))
 
 
-def test_remarks_are_told_in_the_language_of_the_page(tmp_path):
+def test_remarks_are_reported_in_the_language_of_the_page(tmp_path):
     note = Message("note.one_seed")
     results = replace(RESULTS, notes=(note, "an old note"))
     for language in ("en", "ja"):
@@ -151,7 +151,7 @@ def test_the_titles_of_methods_are_those_of_the_study(name):
     assert _title(RESULTS, name, Messages("ja")) != find_method(name).title
 
 
-def test_an_method_of_a_name_of_its_own_keeps_its_title():
+def test_a_method_with_another_name_keeps_its_title():
     results = replace(RESULTS, method_titles={"full.mine": "my own"})
     assert _title(results, "full.mine", Messages("ja")) == "my own"
     assert _title(results, "other", Messages("en")) == "no description"
@@ -170,7 +170,7 @@ def test_a_page_says_its_language_and_no_english_sentence_is_left(pages):
         assert not any(sentence in text for text in shown), sentence
 
 
-def test_both_languages_tell_the_same_numbers(pages):
+def test_both_languages_have_the_same_numbers(pages):
     numbers = [
         sorted(re.findall(r">([+-]?\d\.\d{3})<", page)) for page in (pages["en"], pages["ja"])
     ]

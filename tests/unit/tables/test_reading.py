@@ -69,7 +69,7 @@ def test_letters_far_down_a_file_decide_its_encoding(tmp_path: Path) -> None:
     assert read_cells(path).cells["b"][-1].as_py() == "grün"
 
 
-def test_what_is_said_of_a_file_holds(tmp_path: Path) -> None:
+def test_options_of_a_file_win(tmp_path: Path) -> None:
     path = put(tmp_path, "a|b\n1,5|é\n".encode("latin-1"))
     read = ReadOptions(sep="|", decimal=",", encoding="latin-1")
     table = read_cells(path, read)
@@ -219,8 +219,8 @@ def test_files_of_a_pattern_are_one_table(tmp_path: Path) -> None:
 def test_columns_are_renamed_values_mapped_and_tables_joined(tmp_path: Path) -> None:
     table = read_cells(put(tmp_path, "id,トルク,r\n01,1.5,OK\n02,2.5,良\n03,3.5,?\n"))
     table = table.renamed({"トルク": "torque"}).mapped({"r": {"OK": "ok", "良": "ok", "?": None}})
-    beside = read_cells(put(tmp_path, "id,y\n02,b\n01,a\n09,c\n", "b.csv"))
-    joined = table.joined(beside, "id")
+    other = read_cells(put(tmp_path, "id,y\n02,b\n01,a\n09,c\n", "b.csv"))
+    joined = table.joined(other, "id")
     assert texts(joined) == {
         "id": ["01", "02", "03"], "torque": ["1.5", "2.5", "3.5"], "r": ["ok", "ok", None],
         "y": ["a", "b", None],
@@ -231,7 +231,7 @@ def test_columns_are_renamed_values_mapped_and_tables_joined(tmp_path: Path) -> 
     for call, expected in [
         (lambda: table.renamed({"トルク": "x"}), "no column 'トルク', found 'id', 'torque', 'r'"),
         (lambda: table.mapped({"r": {"NG": "ng"}}), "map: column 'r' has no value 'NG'"),
-        (lambda: table.joined(beside, "serial"), "no column 'serial'"),
+        (lambda: table.joined(other, "serial"), "no column 'serial'"),
     ]:
         with pytest.raises(LabelweaveError, match=r"a\.csv: ") as caught:
             call()

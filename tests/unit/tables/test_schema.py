@@ -182,7 +182,7 @@ def test_decimal_commas_hold_for_new_files_whatever_rows_they_have(tmp_path: Pat
              min_size=1, max_size=12),
     st.data(),
 )  # fmt: skip
-def test_a_row_is_read_the_same_whatever_other_rows_stand_beside_it(values, data) -> None:
+def test_a_row_is_read_the_same_whatever_other_rows_are_next_to_it(values, data) -> None:
     schema = Schema.infer([Table.of_frame(pd.DataFrame({"x": values}), "X")])
     whole = schema.apply(pd.DataFrame({"x": values}))
     row = data.draw(st.integers(0, len(values) - 1))

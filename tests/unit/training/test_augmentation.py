@@ -135,7 +135,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_unbroken_one(tmp_path):
     assert not torch.equal(plain.heads.weight, network.heads.weight)
 
 
-def test_kornia_that_is_not_there_is_told(monkeypatch):
+def test_kornia_that_is_not_there_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "kornia", None)
     with pytest.raises(LabelweaveError) as error:
         augmentation(ALL, 0)

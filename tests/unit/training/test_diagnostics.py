@@ -69,7 +69,7 @@ def test_shares_and_cosines_of_known_gradients():
     assert nothing == {"share": {"a": 1, "b": 0}, "cosine": [[1, None], [None, None]]}
 
 
-def test_means_leave_out_what_a_batch_did_not_tell():
+def test_means_leave_out_what_a_batch_did_not_contain():
     first = {"share": {"a": 1.0, "b": 0.0}, "cosine": [[1, None], [None, None]]}
     second = {"share": {"a": 0.5, "b": 0.5}, "cosine": [[1, -0.5], [-0.5, 1]]}
     found = mean_gradients([{"gradients": first}, {}, {"gradients": second}])
