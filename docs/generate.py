@@ -75,28 +75,27 @@ Paths are relative to the study file. An unknown key is an error that names the 
 This page is written by `python docs/generate.py`.
 """
 ORIGINS = """\
-Coupled methods take their relations from where `relatedness: {from: ...}` says, and a method can
-say so for itself: `{method: full, relations: {from: predictions}}`, in results
-`full.predictions`. `from` is `all` (the default: the tables as a prior, corrected by all else),
-`knowledge` (the tables),
-`annotations` (counts of co-labelled rows), `predictions` (of the method `multi_task`, with the
-counts) or `given`. For every seed the relations are estimated on the training rows, and only those
-that hold on held-out rows couple tasks; the report says which do not, and why. With `given` the
-tables are used as they are, unchecked: a wrong one harms.
+`relatedness: {from: ...}` sets the evidence for the relations of all coupled methods. A method can
+set it, too: `{method: full, relations: {from: predictions}}`, called `full.predictions` in results.
+`from` is `all` (the default: the tables as a prior, corrected by all other evidence), `knowledge`
+(the tables), `annotations` (counts of co-labelled rows), `predictions` (of the method `multi_task`,
+with the counts) or `given`. For every seed the relations are estimated on the training rows. Only
+relations that hold on held-out rows couple tasks; the report lists the others with the reason.
+With `given` the tables are used as they are, unchecked: a wrong one does harm.
 
-With `noise: estimate` next to its `relations` (in results `full.predictions.noise`) a method finds
-out how the labels err, couples by the tables of clean labels, and takes the noise into account; the
-labels that are likely wrong are in `mislabelled.csv` next to the results
+With `noise: estimate` next to its `relations` (in results `full.predictions.noise`) a method
+estimates the label noise, couples by the tables of clean labels, and corrects for the noise. Labels
+that are likely wrong are listed in `mislabelled.csv` next to the results
 ([noise.md](../howto/noise.md)).
 
 A method can have its own coupling options, under another name:
 `{method: full, name: full paper, couplings: {distribution_matching: {form: paper}, co_annotation:
-{backward: paper}}}`. They take the place of the study's `couplings`, option by option. Such a
-method is shown and judged like any other; the recommended method is one of the usual ones.
+{backward: paper}}}`. They replace the study's `couplings`, option by option. Such a
+method is compared like any other, but only a usual method can be recommended.
 `labelweave ablate` compares the forms without any change to the file
 ([ablation.md](../howto/ablation.md)).
 
-A coupled method that names `distillation` is taught by the single-task networks besides:
+A coupled method that names `distillation` also learns from the single-task networks:
 `{method: full, name: full taught, couplings: {distillation: {weight: 0.1}}}`.
 """
 COUPLINGS = """\
@@ -115,17 +114,17 @@ paper; `smoothing`: how far tables are mixed with the uniform distribution (0.01
 | `distillation` | `temperature` that both sides are softened by (2), `weights` of the tasks' \
 terms (1), each one number or task: number; `weight` (1) |
 
-What a task learns from others counts by how much it has to learn, which is measured where relations
-are checked (`relatedness`). A number for `fade` counts labels instead: `fade / (fade + n)`, n being
-the task's own labels of a class, or of a label's rarer side; so do tables taken as given, with 20.
-`null` = it does not fade. The forms `paper` and `hard` never do.
+The couplings of a task are scaled by its transfer weight, which is measured where relations are
+checked (`relatedness`). A number for `fade` replaces it by `fade / (fade + n)`, where n counts the
+task's labels of a class, or of a label's rarer side. Tables taken as given use this with 20.
+`null` = no fading. The forms `paper` and `hard` never fade.
 """
 
 
 LOSSES = """\
 ## `loss` of a task
 
-What a task's labelled elements cost, where its classes are very unequal
+The supervised loss of a task, for very unequal classes
 ([imbalance.md](../howto/imbalance.md)): a name, a name with its options, `{focal: {gamma: 1}}`,
 or with a bare value, `{focal: 1}`.
 

@@ -37,36 +37,36 @@ class StudyConfig(FitConfig):
 
     Attributes:
         name: the study's name; results go to ``<output>/<name>``.
-        tasks: the tasks; default: those that published data sets among the sources bring.
+        tasks: the tasks; default: the tasks of the published data sets among the sources.
         sources: the tables, folders of images and published data sets.
-        relations: what the tasks have to do with each other.
+        relations: tables between tasks, or pairs of tasks to estimate one for.
         split: train, validation and test rows.
-        scatter: hide labels that exist, to study what scattered labels would do.
+        scatter: hide existing labels, to study the effect of scattered labels.
         inputs: how columns become inputs.
         network: the backbone.
         training: the training run.
         couplings: options of the couplings, for example
             ``distribution_matching: {form: js, weight: 0.5}``.
         label_shift: class priors that differ between sources and in prediction.
-        relatedness: how relations are estimated from data, where a method says so.
-        teachers: how single-task networks are calibrated before they teach.
-        learners: of the methods ``coupled``, ``best_single_task`` and ``student``: names, each with
-            options if wanted, ``{svm: {inverse_penalty: 3}}``, and classes of trusted packages,
-            ``module:package.Class``. Default: the whole library, and the networks where they pay
-            their time and enough labels judge them.
-        budget: seconds of one core for these learners, by a fixed model of their time; those that
-            would exceed it are left out. Default: 60, and 1 for every 1,000 labels.
+        relatedness: how relations are checked and estimated.
+        teachers: how single-task networks are calibrated for distillation.
+        learners: learners of the methods ``coupled``, ``best_single_task`` and ``student``: names,
+            with options if needed, ``{svm: {inverse_penalty: 3}}``, and classes of trusted
+            packages, ``module:package.Class``. Default: the whole library, with the networks where
+            time and labels suffice.
+        budget: seconds of one core for these learners, by a fixed model of their time; learners
+            that would exceed it are left out. Default: 60, and 1 for every 1,000 labels.
         methods: what to compare; the baseline is always among them. An entry
             ``{method: full, relations: {from: predictions}}`` estimates the relations, and with
             ``name`` and ``couplings`` or ``training`` a method has its own options.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
-        label_curves: how the single-task networks do with fewer and more labels; false = do not
-            train them, and count no saved labels.
-        label_next: number of rows to name that are to be labelled first; 0 = none.
-        prices: of labels and of running; left out = counts only.
-        only: the tasks that take part this time; default: all. Results then go to
-            ``<output>/<name>.<tasks>``, and the test rows stay those of the whole study.
+        label_curves: metrics of the single-task networks with fewer and more labels; false = do not
+            train these networks, and do not count saved labels.
+        label_next: number of rows to suggest for labelling next; 0 = none.
+        prices: prices of labels and of running; without them there are only counts.
+        only: the tasks of this run; default: all. Results then go to ``<output>/<name>.<tasks>``,
+            and the test rows stay the same as in the whole study.
         tune: what ``labelweave tune`` searches; changes no result of the study itself.
         output: folder for results, relative to the study file.
         language: of the report: ``en`` or ``ja``.

@@ -78,13 +78,14 @@ class RelationSection(Section):
 
     Attributes:
         source: the task to predict from: its classes, or its labels, are the rows.
-        table: CSV file, relative to the study file; of a noisy-OR, ``leak`` may be one more row.
-        known: instead, a published table that ships, for example ``du-tao-martinez-2014``.
+        table: CSV file, relative to the study file; for a noisy-OR it may have a row ``leak``.
+        known: instead of ``table``, a published table that labelweave includes, for example
+            ``du-tao-martinez-2014``.
         vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``;
             default: all labels of the study.
         targets: the tasks to predict; default: all in the table. Needed without a table.
         strength: factor on the coupling terms of these relations.
-        smoothing: pseudo-counts per row when counting, of a noisy-OR per cause.
+        smoothing: pseudo-counts per row when counting, per cause for a noisy-OR.
     """
 
     source: str
@@ -115,10 +116,11 @@ class PartSection(Section):
     """A part of the training rows that keeps only some tasks' labels (see `scatter`).
 
     Attributes:
-        name: the part's name; it takes the place of the source.
+        name: the part's name; it replaces the name of the source.
         tasks: the tasks whose labels stay.
         per_class: this many rows of every class of the first task.
-        rows: this many rows, or a share below 1; neither = all that are left.
+        rows: this many rows, or a share below 1. Without ``per_class`` and ``rows``: all remaining
+            rows.
     """
 
     name: str
@@ -290,10 +292,10 @@ Sources = Annotated[list[SourceSection], AfterValidator(_distinct_sources)]
 
 
 class PricesSection(Section):
-    """Prices; without one the report counts and names no money.
+    """Prices; without them the report shows counts and no money.
 
     Attributes:
-        currency: what the prices are in.
+        currency: the currency of the prices.
         label: by task the price of one row's label.
         hour: the price of an hour of the machine that predicts; needs `predictions_a_year`.
         predictions_a_year: rows to predict in a year; needs `hour`.
@@ -325,11 +327,11 @@ class PricesSection(Section):
 
 
 class LabelCurvesSection(Section):
-    """How the single-task networks do with fewer labels, and with more.
+    """Metrics of the single-task networks with fewer and with more labels.
 
     Attributes:
-        seeds: the points of other numbers of labels than today's come from this many seeds, the
-            first ones.
+        seeds: number of seeds, from the first, for the points with other numbers of labels than
+            today's.
         shares: shares of every task's labelled training rows, 0 to 1; 1 is always among them.
         method: the method whose labels are counted; default: the recommended one, or the best
             coupled.
@@ -351,7 +353,7 @@ class LabelCurvesSection(Section):
 
 
 class TrackerSection(Section):
-    """Where finished runs are shown, besides in the file runs.jsonl ([runs.md](../howto/runs.md)).
+    """Where to show finished runs, in addition to runs.jsonl ([runs.md](../howto/runs.md)).
 
     An entry is a tracker's name, or a section.
 
@@ -406,9 +408,9 @@ class TuneSection(Section):
     Attributes:
         method: the method to be tuned; default: the last of the study's joint methods.
         trials: settings to try; the same command resumes.
-        seeds: of the study's seeds the number that every setting is trained with.
-        search: dotted key to the two ends of a range, a list of values, one value, or false = the
-            key, or all that begins with it, is not searched, for example
+        seeds: number of the study's seeds that every setting is trained with.
+        search: dotted key to the two ends of a range, a list of values, one value, or false. false
+            = do not search the key or keys that begin with it. For example
             ``{training.learning_rate: [0.001, 0.01], network: false}``.
         penalty: how much the loss on the worst task counts relative to the mean gain of all tasks.
         pruning: end a training that is below the median of the others at the same point.
@@ -445,7 +447,7 @@ Seeds = Annotated[
 ]
 
 
-TAUGHT = ("distillation",)  # what a coupled method can have besides
+TAUGHT = ("distillation",)  # what a coupled method can have in addition
 
 
 class OriginSection(Section):
@@ -489,12 +491,12 @@ class MethodSection(Section):
 
     Attributes:
         method: the method's name.
-        name: what to call it in results; needed with couplings or training, for the usual method
-            may be there too.
-        relations: where its relations come from; default: as ``relatedness`` says.
-        noise: ``estimate``: find out how labels err, and take it into account; needs ``relations``.
-        couplings: options of its couplings; they take the place of the study's. A coupled method
-            that names ``distillation`` is taught by the single-task networks besides.
+        name: its name in results; required with couplings or training, to distinguish it from the
+            usual method.
+        relations: the evidence for its relations; default: ``relatedness``.
+        noise: ``estimate``: estimate label noise and correct for it; needs ``relations``.
+        couplings: options of its couplings, instead of the study's. A coupled method that names
+            ``distillation`` also learns from the single-task networks.
         training: its ``sampling`` and ``weighting``, in place of the study's.
     """
 

@@ -23,7 +23,7 @@ LONGEST = 1_000_000.0  # seconds
 
 
 class FitConfig(Section):
-    """What `fit` needs to know besides the method and the split.
+    """The settings of `fit`, in addition to the method and the split.
 
     Attributes:
         inputs: how columns become inputs.

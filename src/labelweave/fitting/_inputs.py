@@ -40,17 +40,16 @@ class ImageSection(Section):
     """Images: where their paths are, and what they become.
 
     Attributes:
-        column: the column with the paths, relative to the table's folder. Of a folder of images,
-            what its paths are called.
-        encoder: a frozen encoder whose features are the inputs: ``efficientnet-lite0``, or your
-            own code as ``module:package.attribute``; left out = the images themselves are.
-        size: pixels, or ``[height, width]``; default: what the encoder wants, or 224.
-        mode: ``rgb`` or ``grey``; default: what the encoder wants, or ``rgb``.
-        fit: how images of other proportions get there: ``stretch``; ``crop`` = cut what stands
-            over, from the middle; ``pad`` = black around. Default: what
-            the encoder wants, or ``stretch``.
-        on_error: ``error`` = stop at a file that is no image; ``skip`` = leave such rows out, and
-            name the files.
+        column: the column with the paths, relative to the table's folder. For a folder of images,
+            the name of the column that its paths become.
+        encoder: a frozen encoder whose features are the inputs: ``efficientnet-lite0``, or your own
+            code as ``module:package.attribute``; default: none, the images are the inputs.
+        size: pixels, or ``[height, width]``; default: the encoder's size, or 224.
+        mode: ``rgb`` or ``grey``; default: the encoder's mode, or ``rgb``.
+        fit: how images of other proportions are fitted: ``stretch``; ``crop`` = cut to the middle;
+            ``pad`` = add black borders. Default: the encoder's way, or ``stretch``.
+        on_error: ``error`` = stop at a file that is not an image; ``skip`` = leave such rows out
+            and name the files.
     """
 
     column: str = Field(default="image", min_length=1)
@@ -96,10 +95,10 @@ class TextSection(Section):
 
     Attributes:
         column: the column with the texts; a missing one is empty.
-        encoder: the frozen encoder whose features are the inputs: ``minilm``, or your own code
-            as ``module:package.attribute``. Default: ``minilm``, where nothing else reads texts.
+        encoder: the frozen encoder whose features are the inputs: ``minilm``, or your own code as
+            ``module:package.attribute``. Default: ``minilm``, unless the network reads tokens.
         tokenizer: texts go to the network as tokens: the folder of a model with its tokenizer, or
-            ``minilm``. Default: that of a backbone ``hf:`` which has a folder.
+            ``minilm``. Default: the tokenizer in the folder of an ``hf:`` backbone.
         length: tokens a text; longer ones are cut, shorter ones padded.
     """
 
@@ -170,13 +169,12 @@ class InputsSection(Section):
         image: the column with the paths of images, and what they become.
         text: the column with texts, and what they become.
         categorical: numeric columns that are categories.
-        dates: by column with dates, the numbers made of them: ``elapsed`` (days since the first
-            training date), ``month``, ``weekday``, ``hour``. Other columns with dates are no
-            inputs.
+        dates: numbers to make of dates, by column: ``elapsed`` (days since the first training
+            date), ``month``, ``weekday``, ``hour``. Other columns with dates are no inputs.
         clip: standardised values beyond this many standard deviations are cut.
         max_categories: rarer categories of a column share the "unknown" input.
-        scale: ``each`` numeric column has its own mean and deviation; or all of them
-            ``together`` have one, as the pixels of an image, and constant columns are kept.
+        scale: ``each`` numeric column has its own mean and deviation; or ``together``: all columns
+            share one, for the pixels of an image, and constant columns are kept.
         cache: folder for what is read from images and texts, relative to the study file; may be
             removed at any time. Default: ``<output>/cache``.
     """

@@ -24,20 +24,21 @@ class NetworkSection(Section):
             Hugging Face transformers: a folder with its weights, or an architecture with random
             ones, such as ``hf:vit``; ``timm:NAME``; or your own code as
             ``module:package.attribute``.
-        hidden: sizes of the hidden layers of an mlp, or of those after a cnn's convolutions.
+        hidden: sizes of the hidden layers of an mlp, or of the layers after a cnn's convolutions.
         dropout: share of hidden units dropped in training.
-        shape: of a cnn's images that are given as columns: channels, height and width, for example
-            ``[1, 28, 28]``; the columns go channel by channel, row by row. Such columns want
-            ``inputs: {scale: together}``.
+        shape: for a cnn on images given as columns: channels, height and width, for example ``[1,
+            28, 28]``; the columns go channel by channel, row by row. Use ``inputs: {scale:
+            together}`` with it.
         channels: channels of a cnn's convolutions, each of which halves height and width.
         config: settings of an architecture with random weights, such as ``{num_hidden_layers: 4}``;
             options of timm or of your code.
-        pooling: of ``hf:``: how states become features: their ``mean``, or the ``first``. Default:
-            the first where it stands for an image, else the mean.
-        weights: of ``timm:``: a safetensors file, relative to the study file.
-        download: fetch an ``hf:`` model that is no folder here from the hub; nothing else asks it.
-        norm: ``group`` puts group in the place of batch normalisation, whose statistics are those
-            of a mix of sources.
+        pooling: for ``hf:``, how states become features: their ``mean``, or the ``first``. Default:
+            the first if it represents the image, else the mean.
+        weights: for ``timm:``, a safetensors file, relative to the study file.
+        download: download an ``hf:`` model that is not a local folder. No other setting contacts
+            the hub.
+        norm: ``group`` replaces batch normalisation, whose statistics depend on the mix of sources,
+            with group normalisation.
         frozen: the backbone keeps its weights, and only the heads are trained.
     """
 
@@ -106,8 +107,9 @@ class LabelShiftSection(Section):
     """Class priors that differ between sources, and between training and prediction.
 
     Attributes:
-        training: ``adjust`` = every source has its own class priors, known from its labels or
-            through the relations, and all losses of a row see its source's; ``none`` = one for all.
+        training: ``adjust`` = every source has its own class priors, estimated from its labels or
+            through the relations, and all losses of a row use the prior of its source; ``none`` =
+            one prior for all sources.
         prediction: the class prior that predictions assume: ``training`` (the shares among the
             labelled training rows), ``population`` (among all of them, as far as relations allow),
             ``uniform``, ``rows`` (estimated by EM on the rows predicted), or per task each class
@@ -131,16 +133,15 @@ class RelatednessSection(Section):
     """How relations are checked and estimated.
 
     Attributes:
-        from: which evidence the coupled methods' relations come from, where a method does not say:
-            all (the expert's tables, corrected by the data), knowledge, annotations, predictions,
-            or
-            given: the tables as they are, unchecked. But for given, only what holds on held-out
-            rows couples tasks.
-        strength: pseudo-rows that a row of an expert's table counts.
+        from: the evidence for the relations of coupled methods that do not set it: all (the
+            expert's tables, corrected by the data), knowledge, annotations, predictions, or given:
+            the tables as they are, unchecked. Except with given, only relations that hold on
+            held-out rows couple tasks.
+        strength: number of pseudo-rows that a row of an expert's table counts as.
         folds: without validation rows, train the uncoupled network this many times more, each time
-            without a part of the rows (and as many passes over the others), to see how far its
-            predictions can be trusted and how much each task has to learn from the others; 0 =
-            do not, couplings then fade by the number of labels.
+            without a part of the rows (and as many passes over the others), to measure how reliable
+            its predictions are and how much each task can learn from the others. 0 = do not;
+            couplings then fade with the number of labels.
     """
 
     origin: Origin | Literal["given"] = Field(default="all", alias="from")
@@ -152,9 +153,9 @@ class TeachersSection(Section):
     """How single-task networks are calibrated before they teach a method that distils.
 
     Attributes:
-        folds: without validation rows, train them this many times more, each time without a part
-            of the rows, to find the temperature that makes their probabilities right; 0 = take
-            the probabilities as they are.
+        folds: without validation rows, train them this many times more, each time without a part of
+            the rows, to find the temperature that calibrates their probabilities; 0 = use the
+            probabilities as they are.
     """
 
     folds: Folds = 0
@@ -180,7 +181,7 @@ class SplitSection(Section):
         test: rows to prove the result on; used once. Default: .2, or 0 where a source is the test.
         validation: rows for early stopping, thresholds and temperatures; 0 = train a fixed number
             of steps.
-        on_leak: what to do when identical inputs stand on both sides.
+        on_leak: what to do if both sides have identical inputs.
     """
 
     test: Size | None = None

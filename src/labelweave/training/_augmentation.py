@@ -19,7 +19,7 @@ class AugmentConfig(BaseModel):
 
     Attributes:
         flip: share of the images that are mirrored, left to right.
-        crop: largest share of height and width that is cut away; what is left is stretched.
+        crop: largest share of height and width that is cut away; the rest is stretched.
         jitter: largest change of brightness (as a share of white), and of contrast and, of colours,
             saturation (as factors).
         erase: share of the images of which a random rectangle, 2 to 20 % of the area, is blackened

@@ -29,8 +29,7 @@ class TrainingConfig(BaseModel):
         weighting: how the tasks are weighed, see below: a name such as ``uncertainty`` or
             ``upgrad``, or one with its options: ``{cagrad: {c: 0.4}}``.
         learning_rate: peak of the one-cycle schedule.
-        backbone_rate: factor on the learning rate of the backbone, for weights that are trained
-            already.
+        backbone_rate: factor on the learning rate of the backbone, for pretrained weights.
         layer_decay: a further factor for every layer of the backbone below its top one.
         augment: how images are changed at random, for example ``{flip: 0.5, crop: 0.1}``; needs the
             extra ``vision``.
@@ -38,7 +37,7 @@ class TrainingConfig(BaseModel):
         clip: largest norm of the gradient; None = no clipping.
         ramp: share of the training over which the couplings grow from 0 to their weight.
         patience: evaluations without a better validation score before training stops and the best
-            weights are taken back; None = train to the end, take the last weights. Needs
+            weights are restored; None = train to the end and keep the last weights. Needs
             validation rows.
         evaluations: evaluations on the validation rows, spread evenly over the training.
         precision: Lightning Fabric's precision, for example ``32-true`` or ``bf16-mixed``.
