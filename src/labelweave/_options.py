@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from labelweave._search_space import Space
+from labelweave._validation import reason_of
 from labelweave.errors import LabelweaveError, listing, nearest, printable
 
 Named = str | Mapping[str, Any]
@@ -65,5 +66,5 @@ def _reason(error: ValidationError, options: type[Options]) -> str:
     if first["type"] == "extra_forbidden":
         known = options.model_fields
         return f"no such option '{key}', expected {listing(known) or 'none'}{nearest(key, known)}"
-    message = first["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    message = reason_of(first)
     return f"option '{key}' {message}, found {printable(repr(first['input']))}" if key else message

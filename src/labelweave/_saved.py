@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from labelweave._parsing import check_values, read_json_object
+from labelweave._validation import reason_of
 from labelweave.errors import LabelweaveError, printable
 from labelweave.tasks import Multiclass, Task, check_distinct, task_from_dict
 
@@ -289,15 +290,14 @@ def described(path: Path, kind: type[T], newest: int) -> T:
         return kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-    raised = (first.get("ctx") or {}).get("error")
     place = ", ".join(str(part + 1) if isinstance(part, int) else part for part in first["loc"])
     where = f"{path}: key '{printable(place)}'" if place else str(path)
     if first["type"] == "missing":
         raise LabelweaveError(f"{where}: missing; not a model of labelweave, or a damaged one")
-    if raised is not None:
-        raise LabelweaveError(f"{where}: {raised}")
-    message = first["msg"].removeprefix("Input ")
-    raise LabelweaveError(f"{where}: {message}, found '{printable(first['input'])}'")
+    reason = reason_of(first)
+    if first["type"] == "value_error":
+        raise LabelweaveError(f"{where}: {reason}")
+    raise LabelweaveError(f"{where}: {reason}, found '{printable(first['input'])}'")
 
 
 def tasks_of(descriptions: Sequence[Mapping[str, Any]]) -> list[Task]:

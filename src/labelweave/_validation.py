@@ -63,19 +63,26 @@ def one_line(error: ValidationError, root: type[BaseModel], called: str = "key")
     return f"{called} '{key}': {_message(first)}" if key else _message(first)
 
 
+def reason_of(error: ErrorDetails) -> str:
+    """Return the text that a validator raised, or "should be ...", without what was found."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return error["msg"].removeprefix("Input ").removeprefix("String ")
+
+
 def _message(error: ErrorDetails) -> str:
     kind, found = error["type"], error["input"]
     if kind == "missing":
         return "missing"
-    if kind == "value_error":  # one of this project, which says what was found
-        return str(error["ctx"]["error"])
+    if kind == "value_error":  # a validator's text has what was found
+        return reason_of(error)
     if kind == "too_short":
         least = error["ctx"]["min_length"]
         return f"should have at least {least} item, found a list of {error['ctx']['actual_length']}"
     if kind in {"model_type", "dict_type"}:
         text = "should be a section of keys"
     else:
-        text = error["msg"].removeprefix("Input ").removeprefix("String ")
+        text = reason_of(error)
     if kind == "string_type" and isinstance(found, bool | int | float):
         text += " (write it in quotes)"
     if isinstance(found, list | dict):

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pandas as pd
 
+from labelweave._options import Options
 from labelweave.datasets._expressions import unit_names, unit_task
 from labelweave.datasets._official import DataSet, Reader, found, lines, numbered, wrong_line
 from labelweave.errors import LabelweaveError, listing
@@ -18,11 +19,16 @@ BP4D_FRAMES = ".jpg", ".jpeg", ".png"
 BP4D_NAME = re.compile(r"([FM]\d{3})_(T\d+)")
 
 
+class BP4DOptions(Options):
+    """The options of `read_bp4d`."""
+
+    protocol: Literal["none", "fera2015"] = "none"
+    units: list[int] | None = None
+    every: int = 5
+
+
 def read_bp4d(
-    root: Path,
-    protocol: Literal["none", "fera2015"] = "none",
-    units: list[int] | None = None,
-    every: int = 5,
+    root: Path, protocol: Literal["none", "fera2015"], units: list[int] | None, every: int
 ) -> DataSet:
     """Read ``AUCoding/F001_T1.csv``: a head of unit numbers, then a line a frame; 9 = unknown.
 
@@ -90,6 +96,7 @@ def _bp4d_codes(path: Path, units: Sequence[int]) -> Iterator[tuple[int, list[in
 
 BP4D = Reader(
     read_bp4d,
+    options=BP4DOptions,
     title="BP4D-Spontaneous",
     source="on request: www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html",
     licence="non-commercial research only, with a signed agreement, for a fee",
@@ -108,12 +115,15 @@ DISFA_FOLDS = (  # three folds of persons that papers use
 DISFA_FRAMES = ".jpg", ".jpeg", ".png", ".bmp"
 
 
-def read_disfa(
-    root: Path,
-    fold: Literal[1, 2, 3] | None = None,
-    every: int = 5,
-    frames: str = "frames",
-) -> DataSet:
+class DISFAOptions(Options):
+    """The options of `read_disfa`."""
+
+    fold: Literal[1, 2, 3] | None = None
+    every: int = 5
+    frames: str = "frames"
+
+
+def read_disfa(root: Path, fold: Literal[1, 2, 3] | None, every: int, frames: str) -> DataSet:
     """Read ``ActionUnit_Labels/SN001/SN001_au1.txt``, with lines ``frame,intensity``.
 
     The data set holds videos; their frames have to be written to files first, numbered as in the
@@ -177,6 +187,7 @@ def _intensities(folder: Path, person: str, unit: int) -> Iterator[tuple[int, in
 
 DISFA = Reader(
     read_disfa,
+    options=DISFAOptions,
     title="DISFA, the Denver Intensity of Spontaneous Facial Action database",
     source="on request: mohammadmahoor.com/pages/databases/disfa",
     licence="non-commercial research only, with a signed agreement",
@@ -191,11 +202,16 @@ EMOTIONET_UNKNOWN = "999"
 BY_HAND = "dataFile_1000.txt"  # annotated by experts; the others by a program
 
 
+class EmotioNetOptions(Options):
+    """The options of `read_emotionet`."""
+
+    annotations: list[str] | None = None
+    units: list[int] | None = None
+    images: str = "Images"
+
+
 def read_emotionet(
-    root: Path,
-    annotations: list[str] | None = None,
-    units: list[int] | None = None,
-    images: str = "Images",
+    root: Path, annotations: list[str] | None, units: list[int] | None, images: str
 ) -> DataSet:
     """Read the files of the challenge: a line an image, with tabs (or commas) and no head.
 
@@ -270,6 +286,7 @@ def _local(pictures: Path, address: str) -> Path | None:
 
 EMOTIONET = Reader(
     read_emotionet,
+    options=EmotioNetOptions,
     title="EmotioNet",
     source="on request: cbcsl.ece.ohio-state.edu (EmotioNet challenge)",
     licence="non-commercial research only, with a signed agreement",

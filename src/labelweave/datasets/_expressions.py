@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from labelweave._files import check_regular
+from labelweave._options import Options
 from labelweave._progress import items_bar
 from labelweave.datasets._official import (
     DataSet,
@@ -55,10 +56,15 @@ AFFECTNET_IMAGES = (
 )  # fmt: skip
 
 
+class AffectNetOptions(Options):
+    """The options of `read_affectnet`."""
+
+    classes: Literal[7, 8] = 8
+    layout: Literal["auto", "csv", "npy"] = "auto"
+
+
 def read_affectnet(
-    root: Path,
-    classes: Literal[7, 8] = 8,
-    layout: Literal["auto", "csv", "npy"] = "auto",
+    root: Path, classes: Literal[7, 8], layout: Literal["auto", "csv", "npy"]
 ) -> DataSet:
     """Read AffectNet; the official test labels are not public, so the validation part is the test.
 
@@ -141,6 +147,7 @@ def _class(path: Path) -> int:
 
 AFFECTNET = Reader(
     read_affectnet,
+    options=AffectNetOptions,
     title="AffectNet",
     source="on request: mohammadmahoor.com/pages/databases/affectnet",
     licence="non-commercial research only, with a signed agreement",
@@ -159,10 +166,15 @@ LIST = ("EmoLabel/list_patition_label.txt", "EmoLabel/list_partition_label.txt")
 RAF_DB_TASKS = {"basic": (EXPRESSION, BASIC), "compound": ("compound_expression", COMPOUND)}
 
 
+class RafDBOptions(Options):
+    """The options of `read_raf_db`."""
+
+    labels: Literal["basic", "compound"] = "basic"
+    images: Literal["aligned", "original"] = "aligned"
+
+
 def read_raf_db(
-    root: Path,
-    labels: Literal["basic", "compound"] = "basic",
-    images: Literal["aligned", "original"] = "aligned",
+    root: Path, labels: Literal["basic", "compound"], images: Literal["aligned", "original"]
 ) -> DataSet:
     """Read a folder with EmoLabel/ and Image/, or one with basic/ or compound/ above these.
 
@@ -201,6 +213,7 @@ def read_raf_db(
 
 RAF_DB = Reader(
     read_raf_db,
+    options=RafDBOptions,
     title="RAF-DB, the Real-world Affective Faces Database",
     source="on request from its authors: www.whdeng.cn/raf/model1.html",
     licence="non-commercial research only",
@@ -222,11 +235,16 @@ AFF_WILD2_UNKNOWN = "-1"
 FRAMES = ".jpg", ".png"
 
 
+class AffWild2Options(Options):
+    """The options of `read_aff_wild2`."""
+
+    labels: Literal["both", "expression", "action_units"] = "both"
+    every: int = 10
+    frames: str = "cropped_aligned"
+
+
 def read_aff_wild2(
-    root: Path,
-    labels: Literal["both", "expression", "action_units"] = "both",
-    every: int = 10,
-    frames: str = "cropped_aligned",
+    root: Path, labels: Literal["both", "expression", "action_units"], every: int, frames: str
 ) -> DataSet:
     """Read annotations and frames; one line of a text file after its head is one frame.
 
@@ -361,6 +379,7 @@ def _data_set(
 
 AFF_WILD2 = Reader(
     read_aff_wild2,
+    options=AffWild2Options,
     title="Aff-Wild2",
     source="on request, with a signed agreement: ibug.doc.ic.ac.uk/resources/aff-wild2",
     licence="non-commercial research only",

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave._options import Options
 from labelweave.datasets._official import (
     DataSet,
     Protocol,
@@ -29,9 +30,14 @@ CODES = {"-1": 0, "1": 1}
 PARTS = {"0": "train", "1": "validation", "2": "test"}
 
 
-def read_celeba(
-    root: Path, protocol: Protocol = "official", identities: int | None = None
-) -> DataSet:
+class CelebAOptions(Options):
+    """The options of `read_celeba`."""
+
+    protocol: Protocol = "official"
+    identities: int | None = None
+
+
+def read_celeba(root: Path, protocol: Protocol, identities: int | None) -> DataSet:
     """Read the aligned images, with identities and attributes.
 
     The text files lie in the folder itself, or in Anno/ and Eval/ as in the archive; the images in
@@ -115,6 +121,7 @@ def _values(path: Path, files: list[str], allowed: Mapping[str, str] | None = No
 
 CELEBA = Reader(
     read_celeba,
+    options=CelebAOptions,
     title="CelebA, CelebFaces Attributes",
     source="mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Align&Cropped Images, Anno, Eval)",
     licence="non-commercial research only; no redistribution of the images",
@@ -203,11 +210,19 @@ FOLDERS = ("lfw", "lfw_funneled", "lfw-deepfunneled")
 PEOPLE = {"train": "peopleDevTrain.txt", "test": "peopleDevTest.txt"}
 
 
+class LFWOptions(Options):
+    """The options of `read_lfw`."""
+
+    attributes: Literal["kumar", "lfwa-40", "lfwa-73"] = "kumar"
+    protocol: Protocol = "official"
+    identities: int | None = None
+
+
 def read_lfw(
     root: Path,
-    attributes: Literal["kumar", "lfwa-40", "lfwa-73"] = "kumar",
-    protocol: Protocol = "official",
-    identities: int | None = None,
+    attributes: Literal["kumar", "lfwa-40", "lfwa-73"],
+    protocol: Protocol,
+    identities: int | None,
 ) -> DataSet:
     """Read a folder with lfw/NAME/NAME_0001.jpg (or lfw_funneled/, lfw-deepfunneled/).
 
@@ -285,6 +300,7 @@ def _people(root: Path) -> dict[str, str]:
 
 LFW = Reader(
     read_lfw,
+    options=LFWOptions,
     title="LFW, Labeled Faces in the Wild, with attributes",
     source="images and people files: vis-www.cs.umass.edu/lfw; lfw_attributes.txt: "
     "cs.columbia.edu/CAVE/databases/pubfig; LFWA: mmlab.ie.cuhk.edu.hk/projects/CelebA.html",

@@ -1,7 +1,6 @@
 """Official files: found, read line by line, with errors that name the file and the line."""
 
 import gzip
-import inspect
 import io
 import math
 import re
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from labelweave._files import LARGEST_TENSORS, open_regular, read_regular, read_text, unreadable
+from labelweave._options import Options
 from labelweave._progress import items_bar
 from labelweave.errors import LabelweaveError, listing, nearest
 
@@ -134,14 +134,15 @@ class Reader:
     """How to read a data set.
 
     Args:
-        read: reads the folder of the official files, given options by name, with types that a
-            study file can hold (str, int, bool, Literal, list, None); raises `LabelweaveError`,
-            naming the file or folder that is missing or wrong.
+        read: reads the folder of the official files, given all options by name; raises
+            `LabelweaveError`, naming the file or folder that is missing or wrong.
         title: the data set's full name.
         source: where to request or get it, in words.
         licence: under which terms.
         paper: who made it.
         metric: what papers report.
+        options: the options of `read`, with types that a study file can hold (str, int, bool,
+            Literal, list, None) and their defaults.
     """
 
     read: Callable[..., DataSet]
@@ -150,44 +151,41 @@ class Reader:
     licence: str
     paper: str
     metric: str
+    options: type[Options] = Options
 
     def __call__(self, root: Path, **options: Any) -> DataSet:
-        """Return the data set of a folder."""
-        return self.read(root, **options)
-
-    def options(self) -> dict[str, inspect.Parameter]:
-        """Return the options by name, with their types and defaults."""
-        _root, *others = inspect.signature(self.read, eval_str=True).parameters.values()
-        return {option.name: option for option in others}
+        """Return the data set of a folder, with the defaults of the options not given."""
+        self.check_options(options)
+        return self.read(root, **dict(self.options(**options)))
 
     def check_options(self, given: Mapping[str, Any]) -> None:
         """Raise `LabelweaveError` for an option that the reader does not have, or a wrong value."""
-        known = self.options()
+        known = self.options.model_fields
         for name, value in given.items():
             if name not in known:
                 expected = listing(known) or "none"
                 raise LabelweaveError(
                     f"no option '{name}', expected {expected}{nearest(name, known)}"
                 )
-            kind = known[name].annotation
+            kind: Any = known[name].annotation
             try:
                 TypeAdapter(kind).validate_python(value, strict=True)
             except ValidationError:
-                expected = described(kind)
+                expected = option_words(kind)
                 raise LabelweaveError(
                     f"option '{name}': found {value!r}, expected {expected}"
                 ) from None
 
 
-def described(kind: Any) -> str:
+def option_words(kind: Any) -> str:
     """Return a type of an option in words, for example ``'basic' or 'compound'``."""
     if get_origin(kind) is Literal:
         return " or ".join(repr(value) for value in get_args(kind))
     parts = get_args(kind)
     if parts and get_origin(kind) is not list:  # a union
-        return " or ".join(described(part) for part in parts)
+        return " or ".join(option_words(part) for part in parts)
     if get_origin(kind) is list:
-        return f"a list of {described(parts[0])}"
+        return f"a list of {option_words(parts[0])}"
     words = {int: "a whole number", str: "a text", bool: "true or false", type(None): "null"}
     return words.get(kind, getattr(kind, "__name__", str(kind)))
 

@@ -1,6 +1,5 @@
 """Every case study by its name: those written as tables, and those read where they lie."""
 
-import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from labelweave._parsing import parse_yaml
 from labelweave.data._frozen_encoders import is_installed
-from labelweave.datasets._official import Case, DataSet, Reader, described, joined_tasks
+from labelweave.datasets._official import Case, DataSet, Reader, joined_tasks, option_words
 from labelweave.datasets._writing import IMAGE_ENCODER, rows_of, write_case
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import known_table, known_tables
@@ -146,10 +145,10 @@ def _source(each: UsedSet) -> list[str]:
         lines.append(f"    options: {json.dumps(dict(each.options))}")
     if each.rows is not None:
         lines.append(f"    rows: {each.rows}   # of the training part, evenly spread")
-    for name, option in each.reader.options().items():
+    for name, option in each.reader.options.model_fields.items():
         if name not in each.options:
-            default = "none" if option.default is inspect.Parameter.empty else option.default
-            lines.append(f"    # option {name}: {described(option.annotation)}; here {default!r}")
+            words = option_words(option.annotation)
+            lines.append(f"    # option {name}: {words}; here {option.default!r}")
     return lines
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave._options import Options
 from labelweave.datasets._official import (
     DataSet,
     Reader,
@@ -27,7 +28,13 @@ CODES = {"1": 1, "-1": 0, "0": -1}  # 0 = unknown
 DEEPFASHION_PARTS = {"train": "train", "val": "validation", "test": "test"}
 
 
-def read_deepfashion(root: Path, attributes: int | None = 100) -> DataSet:
+class DeepFashionOptions(Options):
+    """The options of `read_deepfashion`."""
+
+    attributes: int | None = 100
+
+
+def read_deepfashion(root: Path, attributes: int | None) -> DataSet:
     """Read Anno_coarse/ (or Anno/), Eval/ and Img/.
 
     Attribute labels are 1 = on, -1 = off, 0 = unknown.
@@ -123,6 +130,7 @@ def _frequent(codes: NDArray[np.int8], count: int | None) -> NDArray[np.int64]:
 
 DEEPFASHION = Reader(
     read_deepfashion,
+    options=DeepFashionOptions,
     title="DeepFashion, category and attribute prediction",
     source="mmlab.ie.cuhk.edu.hk/projects/DeepFashion.html, on request",
     licence="non-commercial research only",
@@ -305,7 +313,13 @@ GROUPS = {
 }
 
 
-def read_ut_zappos(root: Path, kind: Literal["subcategory", "category"] = "subcategory") -> DataSet:
+class UTZapposOptions(Options):
+    """The options of `read_ut_zappos`."""
+
+    kind: Literal["subcategory", "category"] = "subcategory"
+
+
+def read_ut_zappos(root: Path, kind: Literal["subcategory", "category"]) -> DataSet:
     """Read ut-zap50k-images-square/ and ut-zap50k-data/ with meta-data.csv, meta-data-bin.csv.
 
     An image is found by its number: CID 100627-72 is the file 100627.72.jpg, somewhere below the
@@ -387,6 +401,7 @@ def _known(block: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 UT_ZAPPOS = Reader(
     read_ut_zappos,
+    options=UTZapposOptions,
     title="UT-Zappos50K",
     source="vision.cs.utexas.edu/projects/finegrained/utzap50k "
     "(ut-zap50k-images-square.zip and ut-zap50k-data.zip)",

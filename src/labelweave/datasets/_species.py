@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave._options import Options
 from labelweave.datasets._official import (
     DataSet,
     Reader,
@@ -24,7 +25,13 @@ USED = ("image", "attribute", "present", "certainty")  # are as on all others
 CUB_TABLE = "cub_attributes.csv"
 
 
-def read_cub(root: Path, certainty: int = 2) -> DataSet:
+class CUBOptions(Options):
+    """The options of `read_cub`."""
+
+    certainty: int = 2
+
+
+def read_cub(root: Path, certainty: int) -> DataSet:
     """Read CUB_200_2011/, or the folder above it, which holds attributes.txt in the archive.
 
     Parts and bounding boxes are not used.
@@ -140,6 +147,7 @@ def _codes(
 
 CUB = Reader(
     read_cub,
+    options=CUBOptions,
     title="CUB-200-2011, Caltech-UCSD Birds",
     source="data.caltech.edu/records/20098 (CUB_200_2011.tgz)",
     licence="non-commercial research and education; the images belong to their photographers",
@@ -152,10 +160,15 @@ SUFFIXES = (".jpg", ".jpeg")
 AWA2_TABLE = "awa2_predicates.csv"
 
 
+class AwA2Options(Options):
+    """The options of `read_awa2`."""
+
+    protocol: Literal["shared", "official"] = "shared"
+    table: Literal["binary", "continuous"] = "binary"
+
+
 def read_awa2(
-    root: Path,
-    protocol: Literal["shared", "official"] = "shared",
-    table: Literal["binary", "continuous"] = "binary",
+    root: Path, protocol: Literal["shared", "official"], table: Literal["binary", "continuous"]
 ) -> DataSet:
     """Read Animals_with_Attributes2/, or the folder above it.
 
@@ -247,6 +260,7 @@ def _images(root: Path, folder: Path, classes: list[str]) -> pd.DataFrame:
 
 AWA2 = Reader(
     read_awa2,
+    options=AwA2Options,
     title="AwA2, Animals with Attributes 2",
     source="cvml.ista.ac.at/AwA2 (AwA2-base.zip and AwA2-data.zip)",
     licence="each image has its own free licence (licenses in the archive)",

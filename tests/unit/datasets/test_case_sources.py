@@ -11,6 +11,7 @@ from command_line import CommandLine
 from faces_example import face, write_raf_db
 from study_example import as_json
 
+from labelweave._options import Options
 from labelweave.datasets import DataSet, Reader
 from labelweave.datasets._official import joined_tasks
 from labelweave.datasets._registry import CASES, READERS
@@ -21,9 +22,12 @@ WORDS = {word: word for word in ("source", "licence", "paper", "metric")}
 MOODS = ["low", "high"]
 
 
-def read_units(
-    root: Path, units: list[int] | None = None, sides: Literal["none", "three"] = "none"
-) -> DataSet:
+class UnitOptions(Options):
+    units: list[int] | None = None
+    sides: Literal["none", "three"] = "none"
+
+
+def read_units(root: Path, units: list[int] | None, sides: Literal["none", "three"]) -> DataSet:
     """A made-up data set of three persons: units of faces in a folder, unknown here and there."""
     names = [f"AU{unit}" for unit in units or (12, 25)]
     files = sorted(path.name for path in root.glob("*.png"))
@@ -42,7 +46,7 @@ def read_units(
 
 @pytest.fixture(autouse=True)
 def _units(monkeypatch: pytest.MonkeyPatch) -> None:
-    reader = Reader(read_units, title="Made-up units", **WORDS)
+    reader = Reader(read_units, options=UnitOptions, title="Made-up units", **WORDS)
     monkeypatch.setitem(READERS, "made-up", lambda: reader)
 
 

@@ -3,19 +3,19 @@ from pathlib import Path
 import pytest
 from faces_example import write_raf_db
 
-from labelweave.datasets._expressions import read_raf_db
+from labelweave.datasets._expressions import RAF_DB
 from labelweave.errors import LabelweaveError
 
 
 def message(*arguments, **options) -> str:
     with pytest.raises(LabelweaveError) as error:
-        read_raf_db(*arguments, **options)
+        RAF_DB(*arguments, **options)
     return str(error.value)
 
 
 @pytest.mark.parametrize("labels", ["basic", "compound"])
 def test_the_official_layout_is_read(tmp_path: Path, labels: str) -> None:
-    data = read_raf_db(write_raf_db(tmp_path, labels=labels), labels)
+    data = RAF_DB(write_raf_db(tmp_path, labels=labels), labels=labels)
     assert data.table["part"].value_counts().to_dict() == {"train": 42, "test": 14}
     first = data.table.iloc[0]
     assert first["image"] == f"{labels}/Image/aligned/train_00001_aligned.jpg"
@@ -29,7 +29,7 @@ def test_the_official_layout_is_read(tmp_path: Path, labels: str) -> None:
 def test_the_folder_of_the_basic_part_itself_will_do(tmp_path: Path) -> None:
     root = write_raf_db(tmp_path) / "basic"
     (root / "EmoLabel/list_patition_label.txt").rename(root / "EmoLabel/list_partition_label.txt")
-    assert read_raf_db(root).table["image"][0] == "Image/aligned/train_00001_aligned.jpg"
+    assert RAF_DB(root).table["image"][0] == "Image/aligned/train_00001_aligned.jpg"
 
 
 def test_wrong_files_are_reported_by_name(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ from species_example import ANIMALS, MARKS, PREDICATES, SPECIES, write_awa2, wri
 from study_example import as_json
 from test_person_cases import message
 
-from labelweave.datasets._species import read_awa2, read_cub
+from labelweave.datasets._species import AWA2, CUB
 from labelweave.experiments import Study
 
 
 def test_cub_is_read_with_its_parts_and_the_table_of_the_species(tmp_path: Path) -> None:
-    data = read_cub(write_cub(tmp_path))
+    data = CUB(write_cub(tmp_path))
     table = data.table
     assert table["image"][0] == ("CUB_200_2011/images/001.Black_footed_Albatross/bird_0001.jpg")
     assert table["part"].tolist() == ["train", "test"] * 15
@@ -29,14 +29,14 @@ def test_cub_is_read_with_its_parts_and_the_table_of_the_species(tmp_path: Path)
 
 def test_what_was_not_visible_is_missing_and_odd_lines_are_read(tmp_path: Path) -> None:
     write_cub(tmp_path)
-    data = read_cub(tmp_path / "CUB_200_2011")
+    data = CUB(tmp_path / "CUB_200_2011")
     assert np.flatnonzero(data.table[MARKS[2]].isna()).tolist() == [0, 10, 20]
     assert data.table[list(MARKS[:2])].notna().all(axis=None)
     assert data.notes[0] == (
         "3.3% of the attribute labels are less certain than 2 of 4 and left out; 2 lines with more "
         "than five fields were read by their first four"
     )
-    assert read_cub(tmp_path, certainty=1).table.notna().all(axis=None)
+    assert CUB(tmp_path, certainty=1).table.notna().all(axis=None)
 
 
 def test_wrong_files_of_cub_are_reported_by_name(tmp_path: Path) -> None:
@@ -45,39 +45,39 @@ def test_wrong_files_of_cub_are_reported_by_name(tmp_path: Path) -> None:
     whole = path.read_text()
     for line, found in (("1 4 0 4 5.0", "1 4 0 4"), ("99 1 0 4 5.0", "99 1 0 4")):
         path.write_text(whole.replace("1 2 0 4 27.708", line, 1))
-        assert message(read_cub, tmp_path) == (
+        assert message(CUB, tmp_path) == (
             f"{path}: line 2: found '{found}', expected an image that images.txt lists, an "
             "attribute from 1 to 3, 0 or 1, and 1 to 4"
         )
     path.write_text("1 1 x 4 1\n")
-    assert message(read_cub, tmp_path) == (
+    assert message(CUB, tmp_path) == (
         f"{path}: expected lines of an image, an attribute, 0 or 1, a certainty and a time"
     )
     path.write_text(whole)
     shares = base / "attributes" / "class_attribute_labels_continuous.txt"
     shares.write_text("97.5 0 0\n1 2\n")
-    assert message(read_cub, tmp_path) == (
+    assert message(CUB, tmp_path) == (
         f"{shares}: line 2: found '1 2', expected 3 numbers (a row a species, a percentage an "
         "attribute)"
     )
     shares.write_text("97.5 0 0\n")
-    assert message(read_cub, tmp_path) == (
+    assert message(CUB, tmp_path) == (
         f"{shares}: found 1 rows, expected 3 (a row a species, a percentage an attribute)"
     )
     split = base / "train_test_split.txt"
     split.write_text(split.read_text().replace("7 1\n", "7 2\n", 1))
-    assert message(read_cub, tmp_path) == (f"{split}: image 7: found '2', expected 0 or 1")
+    assert message(CUB, tmp_path) == (f"{split}: image 7: found '2', expected 0 or 1")
     (tmp_path / "attributes.txt").unlink()
     split.write_text(split.read_text().replace("7 2\n", "7 1\n", 1))
-    assert message(read_cub, tmp_path).startswith(
+    assert message(CUB, tmp_path).startswith(
         f"{base / 'attributes/attributes.txt'}: no such file or folder (nor ../attributes.txt)"
     )
-    assert message(read_cub, tmp_path, certainty=5) == "certainty: found 5, expected 1 to 4"
+    assert message(CUB, tmp_path, certainty=5) == "certainty: found 5, expected 1 to 4"
 
 
 @pytest.mark.parametrize("table", ["binary", "continuous"])
 def test_awa2_is_read_with_the_table_of_its_classes(tmp_path: Path, table: str) -> None:
-    data = read_awa2(write_awa2(tmp_path), table=table)
+    data = AWA2(write_awa2(tmp_path), table=table)
     assert len(data.table) == 40
     assert data.table["image"][10] == (
         "Animals_with_Attributes2/JPEGImages/grizzly+bear/grizzly+bear_10001.jpg"
@@ -91,7 +91,7 @@ def test_awa2_is_read_with_the_table_of_its_classes(tmp_path: Path, table: str) 
 
 
 def test_the_zero_shot_split_keeps_classes_apart(tmp_path: Path) -> None:
-    data = read_awa2(write_awa2(tmp_path), "official")
+    data = AWA2(write_awa2(tmp_path), protocol="official")
     parts = data.table.groupby("animal")["part"].unique().str.join(",").to_dict()
     assert parts == dict.fromkeys(ANIMALS[:3], "train") | {ANIMALS[3]: "test"}
 
@@ -99,21 +99,21 @@ def test_the_zero_shot_split_keeps_classes_apart(tmp_path: Path) -> None:
 def test_wrong_files_of_awa2_are_reported_by_name(tmp_path: Path) -> None:
     base = write_awa2(tmp_path) / "Animals_with_Attributes2"
     (base / "testclasses.txt").write_text("beever\n")
-    assert message(read_awa2, tmp_path, "official") == (
+    assert message(AWA2, tmp_path, protocol="official") == (
         f"{base / 'testclasses.txt'}: line 1: found 'beever', expected a class of classes.txt; did "
         "you mean 'beaver'?"
     )
     (base / "JPEGImages" / "beaver").rename(base / "JPEGImages" / "beavers")
-    assert message(read_awa2, tmp_path) == (
+    assert message(AWA2, tmp_path) == (
         f"{base / 'JPEGImages/beaver'}: no such file or folder, expected the images of 'beaver', a "
         "class of classes.txt; did you mean 'beavers'?"
     )
     (base / "JPEGImages" / "beaver").mkdir()
-    assert message(read_awa2, tmp_path) == (
+    assert message(AWA2, tmp_path) == (
         f"{base / 'JPEGImages/beaver'}: found no image, expected files that end in .jpg"
     )
     (base / "classes.txt").write_text("1\tantelope\n3\tbear\n")
-    assert message(read_awa2, tmp_path) == (
+    assert message(AWA2, tmp_path) == (
         f"{base / 'classes.txt'}: line 2: found '3\\tbear', expected the number 2 and a name"
     )
 
