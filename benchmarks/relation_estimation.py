@@ -31,7 +31,7 @@ from labelweave.datasets._demos import BINARY, read_leaves
 from labelweave.datasets._demos import LEAVES_ATTRIBUTES as ATTRIBUTES
 from labelweave.losses import Objective
 from labelweave.networks import MultiTaskNetwork, backbone
-from labelweave.relations import Estimate, Relation, estimate_relations, read_knowledge
+from labelweave.relations import EstimatedRelation, Relation, estimate_relations, read_knowledge
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 from labelweave.training import Trainer, TrainingConfig
 
@@ -82,7 +82,7 @@ def scatter(
     return np.concatenate([given, free]), Annotations.concatenate(parts)
 
 
-def table_error(found: Sequence[Estimate], true: Relations) -> float:
+def table_error(found: Sequence[EstimatedRelation], true: Relations) -> float:
     """Half L1 between rows (multiclass) or entries (multilabel); mean over all and targets."""
     errors = []
     for estimate, relation in zip(found, true, strict=True):
@@ -138,7 +138,7 @@ def _wrong_rows(relation: Relation, count: int, seed: int) -> Relation:
     return Relation(relation.source, relation.target, table)
 
 
-def _named(found: Sequence[Estimate], given: Relations, true: Relations) -> float:
+def _named(found: Sequence[EstimatedRelation], given: Relations, true: Relations) -> float:
     """Share of the experts' wrong rows, over all relations, which the estimates name."""
     wrong = {
         (right.name, right.source.names[row])

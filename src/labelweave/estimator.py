@@ -44,11 +44,10 @@ from labelweave.fitting import (
     load_model,
     make_training_split,
     with_relations,
-    without_mislabelled,
 )
 from labelweave.fitting._checking import check_split
 from labelweave.fitting._fit import taught_scores
-from labelweave.fitting._relating import mislabelled_table
+from labelweave.fitting._relating import mislabelled_table, without_mislabelled
 from labelweave.fitting._stack import StackModel, describe
 from labelweave.model import EncodedPredictor, Model, Predictor, probability_columns
 from labelweave.relations import Relatedness

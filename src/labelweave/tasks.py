@@ -56,7 +56,7 @@ def _column(values: Sequence[object]) -> NDArray[Any]:
     return column
 
 
-def plain(value: Any) -> Label:
+def _plain(value: Any) -> Label:
     """Return a label as text, bool or whole number: the forms that JSON can hold."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
@@ -76,7 +76,7 @@ def found_classes(column: str, values: Any) -> tuple[Label, ...]:
         raise LabelweaveError(f"column '{column}': found {found}, expected at least two classes")
     numbers = all(PLAIN_NUMBER.fullmatch(text) for text in by_key)
     order = sorted(by_key, key=lambda text: (float(text), text)) if numbers else sorted(by_key)
-    return tuple(plain(by_key[k]) for k in order)
+    return tuple(_plain(by_key[k]) for k in order)
 
 
 def decode(classes: Sequence[Label], indices: NDArray[np.integer[Any]]) -> NDArray[Any]:

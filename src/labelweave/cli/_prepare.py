@@ -27,14 +27,14 @@ def init(
     - `labelweave init plant_a.csv plant_b.csv --labels defect,surface --out defects.yaml`
     """
     from labelweave.errors import LabelweaveError
-    from labelweave.experiments._scaffold import propose
+    from labelweave.experiments._scaffold import propose_study
 
     if out.exists() and not force:
         raise LabelweaveError(f"{out}: exists already; give --out or --force")
     if not out.parent.is_dir():
         raise LabelweaveError(f"{out}: no folder '{out.parent}' to write to")
     names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
-    text = propose(tables, out.parent, names)
+    text = propose_study(tables, out.parent, names)
     out.write_text(text, encoding="utf-8")
     say(f"Wrote {out}. Review it, then: labelweave check {out}")
 

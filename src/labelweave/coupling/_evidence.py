@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
-from labelweave.coupling._tables import Source, as_relation
+from labelweave.coupling._tables import RelationVersions, as_relation
 from labelweave.relations import evaluate_relation
 from labelweave.tasks import Multiclass
 
@@ -18,11 +18,11 @@ REPLICATES, PERMUTATIONS = 200, 60  # a pair of ten tasks must not cost more tha
 def with_evidence(
     annotations: Annotations,
     predictions: Mapping[str, Floats],
-    sources: Sequence[Source],
+    sources: Sequence[RelationVersions],
     folds: Mapping[str, NDArray[np.int64]],
     groups: NDArray[np.int64] | None,
     seed: int,
-) -> tuple[list[Source], dict[str, str]]:
+) -> tuple[list[RelationVersions], dict[str, str]]:
     """Return the relations without the estimated ones that held-out labels reject, and why.
 
     Every row's target label is predicted by the table estimated without the row's fold. A table

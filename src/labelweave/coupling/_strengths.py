@@ -35,7 +35,7 @@ from labelweave.coupling._posterior import (
     mixed,
     state_message,
 )
-from labelweave.coupling._tables import Folds, Source, Version
+from labelweave.coupling._tables import Folds, RelationVersions, Version
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ def fit_strengths(
     annotations: Annotations,
     predictions: Mapping[str, Floats],
     rates: Mapping[str, Floats],
-    sources: Sequence[Source],
+    sources: Sequence[RelationVersions],
     folds: Mapping[str, Folds],
     weight: Floats,
     *,
@@ -133,7 +133,7 @@ class _Work:
         annotations: Annotations,
         predictions: Mapping[str, Floats],
         rates: Mapping[str, Floats],
-        sources: Sequence[Source],
+        sources: Sequence[RelationVersions],
         folds: Mapping[str, Folds],
         weight: Floats,
         alone: bool,
@@ -161,12 +161,12 @@ class _Work:
             task.name in self.joint,
         )
 
-    def way_in(self, source: Source) -> str:
+    def way_in(self, source: RelationVersions) -> str:
         """Return the direction whose messages come from the task with more labels."""
         one, two = (len(self.judges[name].rows) for name in source.any.whole.ends())
         return "source" if two >= one else "target"
 
-    def shares(self, source: Source) -> tuple[float, ...]:
+    def shares(self, source: RelationVersions) -> tuple[float, ...]:
         """Return the posterior of every version of a relation's table."""
         count = len(source.versions)
         if count == 1:
@@ -320,7 +320,9 @@ class _Judges:
         return float(self.weight @ found.reshape(len(self.rows), -1).sum(axis=1))
 
 
-def _states_of(tasks: Mapping[str, Task], sources: Sequence[Source], alone: bool) -> frozenset[str]:
+def _states_of(
+    tasks: Mapping[str, Task], sources: Sequence[RelationVersions], alone: bool
+) -> frozenset[str]:
     links = [source.any.whole for source in sources]
     if not alone:
         return as_states(list(tasks.values()), links)
@@ -329,7 +331,7 @@ def _states_of(tasks: Mapping[str, Task], sources: Sequence[Source], alone: bool
     return frozenset(causes)
 
 
-def mixed_version(source: Source, shares: Sequence[float]) -> Version:
+def mixed_version(source: RelationVersions, shares: Sequence[float]) -> Version:
     """Return the mixture of a relation's versions."""
     if len(source.versions) == 1 or shares[0] > 0.999:
         return source.any

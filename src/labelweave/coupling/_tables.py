@@ -47,7 +47,7 @@ class Version:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class RelationVersions:
     """All versions of one relation.
 
     Attributes:
@@ -113,7 +113,7 @@ def build_sources(
     folds: Mapping[str, Folds],
     count: int,
     seed: int,
-) -> list[Source]:
+) -> list[RelationVersions]:
     """Return the versions of every relation.
 
     Args:
@@ -133,7 +133,7 @@ def build_sources(
         _estimates(hidden(annotations, folds, f), predictions, wanted, by_name, seed)
         for f in range(count)
     ]
-    found: list[Source] = []
+    found: list[RelationVersions] = []
     for pair in wanted:
         name = "->".join(pair)
         versions = []
@@ -147,13 +147,13 @@ def build_sources(
             links = [make_link(e[name][number], rates) if name in e else silent for e in every[1:]]
             versions.append(Version(whole, tuple(links)))
         if versions:
-            found.append(Source(name, name in by_name, tuple(versions)))
+            found.append(RelationVersions(name, name in by_name, tuple(versions)))
     return found
 
 
 def choose_forest(
-    sources: Sequence[Source], trust: Mapping[str, float], rates: Mapping[str, Floats]
-) -> tuple[list[Source], dict[str, str]]:
+    sources: Sequence[RelationVersions], trust: Mapping[str, float], rates: Mapping[str, Floats]
+) -> tuple[list[RelationVersions], dict[str, str]]:
     """Return the relations of the forest of the greatest information, and why others are left out.
 
     Args:

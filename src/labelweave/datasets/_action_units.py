@@ -10,7 +10,15 @@ import pandas as pd
 
 from labelweave._options import Options
 from labelweave.datasets._expressions import unit_names, unit_task
-from labelweave.datasets._official import DataSet, Reader, found, lines, numbered, wrong_line
+from labelweave.datasets._official import (
+    Count,
+    DataSet,
+    Reader,
+    found,
+    numbered,
+    text_lines,
+    wrong_line,
+)
 from labelweave.errors import LabelweaveError, listing
 
 BP4D_UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
@@ -23,8 +31,8 @@ class BP4DOptions(Options):
     """The options of `read_bp4d`."""
 
     protocol: Literal["none", "fera2015"] = "none"
-    units: list[int] | None = None
-    every: int = 5
+    units: list[Count] | None = None
+    every: Count = 5
 
 
 def read_bp4d(
@@ -45,8 +53,6 @@ def read_bp4d(
     Raises:
         LabelweaveError: a file, folder or unit is missing, or a line is not as expected.
     """
-    if every < 1:
-        raise LabelweaveError(f"option 'every': found {every}, expected at least 1")
     wanted = tuple(BP4D_UNITS if units is None else units)
     coding = found(root, "AUCoding/AU_OCC", "AUCoding", what="files such as F001_T1.csv")
     base = root / "BP4D" if (root / "BP4D").is_dir() else root
@@ -75,7 +81,7 @@ def read_bp4d(
 
 
 def _bp4d_codes(path: Path, units: Sequence[int]) -> Iterator[tuple[int, list[int | None]]]:
-    content = lines(path)
+    content = text_lines(path)
     number, head = next(content, (1, ""))
     names = [re.sub(r"\D", "", cell) for cell in head.split(",")[1:]]  # 1, AU1 or AU01
     known = {int(name): place for place, name in enumerate(names, start=1) if name}
@@ -119,7 +125,7 @@ class DISFAOptions(Options):
     """The options of `read_disfa`."""
 
     fold: Literal[1, 2, 3] | None = None
-    every: int = 5
+    every: Count = 5
     frames: str = "frames"
 
 
@@ -140,8 +146,6 @@ def read_disfa(root: Path, fold: Literal[1, 2, 3] | None, every: int, frames: st
     Raises:
         LabelweaveError: a file or folder is missing, or a line is not as expected.
     """
-    if every < 1:
-        raise LabelweaveError(f"option 'every': found {every}, expected at least 1")
     labels = found(root, "ActionUnit_Labels", what="a folder of labels for every person")
     pictures = found(root, frames, what="a folder of frames for every person")
     rows, lacking = [], 0
@@ -178,7 +182,7 @@ def read_disfa(root: Path, fold: Literal[1, 2, 3] | None, every: int, frames: st
 
 def _intensities(folder: Path, person: str, unit: int) -> Iterator[tuple[int, int]]:
     path = found(folder, f"{person}_au{unit}.txt", what=f"the intensities of unit {unit}")
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         frame, _, intensity = line.partition(",")
         if not frame.isdigit() or intensity.strip() not in {"0", "1", "2", "3", "4", "5"}:
             raise wrong_line(path, number, line, "'frame,intensity', with intensities from 0 to 5")
@@ -206,7 +210,7 @@ class EmotioNetOptions(Options):
     """The options of `read_emotionet`."""
 
     annotations: list[str] | None = None
-    units: list[int] | None = None
+    units: list[Count] | None = None
     images: str = "Images"
 
 
@@ -261,7 +265,7 @@ def read_emotionet(
 
 
 def _emotionet_codes(path: Path, units: Sequence[int]) -> Iterator[tuple[str, list[int | None]]]:
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         cells = [cell.strip().strip("'\"") for cell in re.split("[\t,]", line)]
         if number == 1 and not cells[-1].isdigit():  # a head
             continue

@@ -12,12 +12,13 @@ from labelweave._files import check_regular
 from labelweave._options import Options
 from labelweave._progress import items_bar
 from labelweave.datasets._official import (
+    Count,
     DataSet,
     Reader,
     check_images,
     found,
-    lines,
     numbered,
+    text_lines,
     wrong_line,
 )
 from labelweave.errors import LabelweaveError
@@ -103,7 +104,7 @@ def _listed(root: Path, part: str) -> Iterator[tuple[str, int]]:
         root, f"Manually_Annotated_file_lists/{name}", name, what=f"the {part} list of AffectNet"
     )
     images = found(root, *AFFECTNET_IMAGES, what="the manually annotated images of AffectNet")
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         cells = next(csv.reader([line]))
         if number == 1 and cells[0] == COLUMNS[0]:
             continue
@@ -194,7 +195,7 @@ def read_raf_db(
     folder = found(base, f"Image/{images}", what=f"the {images} images of RAF-DB")
     name, classes = RAF_DB_TASKS[labels]
     rows = []
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         image, _, code = line.rpartition(" ")
         part = image.partition("_")[0]
         if part not in ("train", "test") or code not in map(str, range(1, len(classes) + 1)):
@@ -239,7 +240,7 @@ class AffWild2Options(Options):
     """The options of `read_aff_wild2`."""
 
     labels: Literal["both", "expression", "action_units"] = "both"
-    every: int = 10
+    every: Count = 10
     frames: str = "cropped_aligned"
 
 
@@ -265,8 +266,6 @@ def read_aff_wild2(
     Raises:
         LabelweaveError: a file or folder is missing, or a line is not as expected.
     """
-    if every < 1:
-        raise LabelweaveError(f"option 'every': found {every}, expected at least 1")
     wanted = ("expression", "action_units") if labels == "both" else (labels,)
     pictures = found(root, frames, what="a folder with frames for every video")
     rows: dict[str, dict[int, dict[str, Any]]] = {}  # by video and frame
@@ -299,7 +298,7 @@ def _annotations(
     path: Path, task: str, every: int
 ) -> tuple[list[str], Iterator[tuple[int, dict[str, Any]]]]:
     """Return the names in a file's head, and its known frames, from 1, with their labels."""
-    content = lines(path)
+    content = text_lines(path)
     number, head = next(content, (1, ""))
     found_names = [name.strip() for name in head.strip(", ").split(",")]
     if task == "expression":

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from labelweave._options import Options
 from labelweave.datasets._official import (
+    Count,
     DataSet,
     Protocol,
     Reader,
@@ -19,9 +20,9 @@ from labelweave.datasets._official import (
     disjoint,
     found,
     hide_unknown,
-    lines,
     most_frequent,
     shared_parts,
+    text_lines,
     wrong_line,
 )
 from labelweave.errors import LabelweaveError, listing
@@ -34,7 +35,7 @@ class CelebAOptions(Options):
     """The options of `read_celeba`."""
 
     protocol: Protocol = "official"
-    identities: int | None = None
+    identities: Count | None = None
 
 
 def read_celeba(root: Path, protocol: Protocol, identities: int | None) -> DataSet:
@@ -107,7 +108,7 @@ def person_set(table: pd.DataFrame, labels: list[str], protocol: Protocol) -> Da
 def _values(path: Path, files: list[str], allowed: Mapping[str, str] | None = None) -> list[str]:
     """Return the number that a file gives to each image."""
     values: dict[str, str] = {}
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         fields = line.split()
         if len(fields) != 2 or not fields[1].isdigit() or (allowed and fields[1] not in allowed):
             expected = "an image and " + (f"one of {', '.join(allowed)}" if allowed else "a number")
@@ -215,7 +216,7 @@ class LFWOptions(Options):
 
     attributes: Literal["kumar", "lfwa-40", "lfwa-73"] = "kumar"
     protocol: Protocol = "official"
-    identities: int | None = None
+    identities: Count | None = None
 
 
 def read_lfw(
@@ -258,7 +259,7 @@ def read_lfw(
 
 def _kumar(path: Path) -> tuple[pd.DataFrame, list[str]]:
     rows, names = [], []
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         fields = [field.strip() for field in line.split("\t")]
         if fields[0] == "#":  # the second line: "#", person, imagenum and the attributes
             if fields[1:3] != ["person", "imagenum"] or len(fields) < 4:
@@ -289,7 +290,7 @@ def _people(root: Path) -> dict[str, str]:
     parts: dict[str, str] = {}
     for part, file in PEOPLE.items():
         path = found(root, file, what=f"the persons of the {part} part of LFW")
-        for number, line in lines(path):
+        for number, line in text_lines(path):
             fields = line.split()
             if len(fields) == 2 and fields[1].isdigit():
                 parts[fields[0]] = part

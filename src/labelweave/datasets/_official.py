@@ -9,17 +9,20 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from labelweave._files import LARGEST_TENSORS, open_regular, read_regular, read_text, unreadable
 from labelweave._options import Options
 from labelweave._progress import items_bar
 from labelweave.errors import LabelweaveError, listing, nearest
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+"""A whole number in the options of a reader."""
 
 
 def found(root: Path, *names: str, what: str) -> Path:
@@ -46,7 +49,7 @@ def found(root: Path, *names: str, what: str) -> Path:
     )
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a text file that are not empty, with their numbers from 1.
 
     Raises:
@@ -167,7 +170,7 @@ class Reader:
                 raise LabelweaveError(
                     f"no option '{name}', expected {expected}{nearest(name, known)}"
                 )
-            kind: Any = known[name].annotation
+            kind = known[name].rebuild_annotation()
             try:
                 TypeAdapter(kind).validate_python(value, strict=True)
             except ValidationError:
@@ -182,6 +185,9 @@ def option_words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return " or ".join(repr(value) for value in get_args(kind))
     parts = get_args(kind)
+    if get_origin(kind) is Annotated:
+        bounds = TypeAdapter(kind).json_schema()
+        return f"{option_words(parts[0])} from {bounds['minimum']:,} to {bounds['maximum']:,}"
     if parts and get_origin(kind) is not list:  # a union
         return " or ".join(option_words(part) for part in parts)
     if get_origin(kind) is list:

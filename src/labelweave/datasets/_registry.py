@@ -147,7 +147,7 @@ def _source(each: UsedSet) -> list[str]:
         lines.append(f"    rows: {each.rows}   # of the training part, evenly spread")
     for name, option in each.reader.options.model_fields.items():
         if name not in each.options:
-            words = option_words(option.annotation)
+            words = option_words(option.rebuild_annotation())
             lines.append(f"    # option {name}: {words}; here {option.default!r}")
     return lines
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from labelweave._options import Options
 from labelweave.datasets._official import (
+    Count,
     DataSet,
     Reader,
     check_images,
@@ -31,7 +32,7 @@ DEEPFASHION_PARTS = {"train": "train", "val": "validation", "test": "test"}
 class DeepFashionOptions(Options):
     """The options of `read_deepfashion`."""
 
-    attributes: int | None = 100
+    attributes: Count | None = 100
 
 
 def read_deepfashion(root: Path, attributes: int | None) -> DataSet:

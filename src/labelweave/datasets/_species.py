@@ -1,11 +1,12 @@
 """CUB-200-2011: 11,788 birds of 200 species with 312 attributes."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field
 
 from labelweave._options import Options
 from labelweave.datasets._official import (
@@ -13,9 +14,9 @@ from labelweave.datasets._official import (
     Reader,
     check_images,
     found,
-    lines,
     matrix,
     shared_parts,
+    text_lines,
     wrong_line,
 )
 from labelweave.errors import LabelweaveError, nearest
@@ -28,7 +29,7 @@ CUB_TABLE = "cub_attributes.csv"
 class CUBOptions(Options):
     """The options of `read_cub`."""
 
-    certainty: int = 2
+    certainty: Annotated[int, Field(ge=1, le=4)] = 2
 
 
 def read_cub(root: Path, certainty: int) -> DataSet:
@@ -44,8 +45,6 @@ def read_cub(root: Path, certainty: int) -> DataSet:
     Raises:
         LabelweaveError: a file or folder is missing, or not as expected.
     """
-    if not 1 <= certainty <= 4:
-        raise LabelweaveError(f"certainty: found {certainty}, expected 1 to 4")
     base = root / "CUB_200_2011" if (root / "CUB_200_2011").is_dir() else root
     listed = found(base, "images.txt", what="the list of images of CUB-200-2011")
     found(base, "images", what="the images of CUB-200-2011, in a folder a species")
@@ -101,7 +100,7 @@ def read_cub(root: Path, certainty: int) -> DataSet:
 def _listed(path: Path) -> dict[str, str]:
     """Return what follows the number of every line, by that number."""
     values: dict[str, str] = {}
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         key, _, value = line.partition(" ")
         if not key.isdigit() or not value:
             raise wrong_line(path, number, line, "a number and a value")
@@ -232,7 +231,7 @@ def read_awa2(
 
 def _names(path: Path) -> list[str]:
     names: list[str] = []
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         fields = line.split()
         if len(fields) != 2 or fields[0] != str(len(names) + 1):
             raise wrong_line(path, number, line, f"the number {len(names) + 1} and a name")
@@ -241,10 +240,10 @@ def _names(path: Path) -> list[str]:
 
 
 def _classes(path: Path, classes: list[str]) -> list[str]:
-    for number, line in lines(path):
+    for number, line in text_lines(path):
         if line not in classes:
             raise wrong_line(path, number, line, f"a class of classes.txt{nearest(line, classes)}")
-    return [line for _, line in lines(path)]
+    return [line for _, line in text_lines(path)]
 
 
 def _images(root: Path, folder: Path, classes: list[str]) -> pd.DataFrame:

@@ -52,7 +52,7 @@ class TestResult:
     groups: ArrayLike | None = None
 
 
-class Run(NamedTuple):
+class _LabelledRows(NamedTuple):
     """The labelled test rows of one run; groups None = every row by itself."""
 
     scores: Floats
@@ -61,7 +61,7 @@ class Run(NamedTuple):
     groups: NDArray[np.int64] | None
 
 
-def labelled(task: Task, result: TestResult) -> Run:
+def labelled(task: Task, result: TestResult) -> _LabelledRows:
     """Return the scores of a result's labelled rows.
 
     Raises:
@@ -70,17 +70,17 @@ def labelled(task: Task, result: TestResult) -> Run:
     scores, labels, cuts = checked(task, result.probabilities, result.labels, result.thresholds)
     seen = labels >= 0 if labels.ndim == 1 else (labels >= 0).any(axis=1)
     if result.groups is None:
-        return Run(scores[seen], labels[seen], cuts, None)
+        return _LabelledRows(scores[seen], labels[seen], cuts, None)
     groups: NDArray[Any] = np.asarray(result.groups)
     if groups.shape != seen.shape or groups.dtype.kind not in "iu" or (groups < 0).any():
         raise LabelweaveError(
             f"task '{task.name}': found groups of type {groups.dtype} and shape {groups.shape}, "
             f"expected codes from 0, of shape {seen.shape}"
         )
-    return Run(scores[seen], labels[seen], cuts, groups[seen].astype(np.int64))
+    return _LabelledRows(scores[seen], labels[seen], cuts, groups[seen].astype(np.int64))
 
 
-def numbered_groups(runs: Sequence[Run]) -> list[NDArray[np.int64]]:
+def numbered_groups(runs: Sequence[_LabelledRows]) -> list[NDArray[np.int64]]:
     """Return each run's groups, numbered from 0 over all runs; without groups, one a row."""
     lengths = np.cumsum([len(run.labels) for run in runs])
     codes = [

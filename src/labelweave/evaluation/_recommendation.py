@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave._messages import Message
-from labelweave.evaluation._selection import Choice, choose
+from labelweave.evaluation._selection import Selection, choose
 from labelweave.results import (
     BlindSpot,
     ControlAhead,
@@ -80,7 +80,7 @@ def _simplicity(method: str) -> tuple[int, str]:
     return SIMPLICITY.index(name) if name in SIMPLICITY else len(SIMPLICITY), origin
 
 
-def _chosen_on_test(results: Results, order: Sequence[str]) -> Choice:
+def _chosen_on_test(results: Results, order: Sequence[str]) -> Selection:
     """Return the choice by verdicts and means of the test rows."""
     baseline, names = order[0], [task.name for task in results.tasks]
     harmed = {
@@ -90,11 +90,11 @@ def _chosen_on_test(results: Results, order: Sequence[str]) -> Choice:
     }
     means = results.mean_scores([method for method in order if method not in harmed])
     if not means:
-        return Choice(baseline, baseline, (), harmed, 0)
+        return Selection(baseline, baseline, (), harmed, 0)
     best = max(means, key=lambda method: (means[method], -order.index(method)))
     error = _error_of_mean(results, best)
     equal = [m for m in order if m in means and means[best] - means[m] <= error + 1e-9]
-    return Choice(equal[0], best, tuple(equal[1:]), harmed, 0)
+    return Selection(equal[0], best, tuple(equal[1:]), harmed, 0)
 
 
 def _error_of_mean(results: Results, method: str) -> float:

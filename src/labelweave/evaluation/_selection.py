@@ -15,7 +15,7 @@ HARM = 0.05  # chance of ruling a method out by noise, over all tasks
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The method to use, and what it rests on.
 
     Attributes:
@@ -33,7 +33,7 @@ class Choice:
     rows: int
 
 
-def choose(scores: Mapping[str, Floats], order: Sequence[str]) -> Choice:
+def choose(scores: Mapping[str, Floats], order: Sequence[str]) -> Selection:
     """Return the simplest method among equals, by paired scores of held-out rows.
 
     A task's score is the mean of its rows, a method's the mean of its tasks. Methods are equal to
@@ -65,7 +65,7 @@ def choose(scores: Mapping[str, Floats], order: Sequence[str]) -> Choice:
         if means[best] - means[method] <= _error_of_mean(behind) + 1e-9:
             equal.append(method)
     others = tuple(method for method in equal if method != equal[0])
-    return Choice(equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum()))
+    return Selection(equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum()))
 
 
 def row_scores(

@@ -17,7 +17,7 @@ from labelweave.fitting._methods import BASELINE, METHODS
 from labelweave.fitting._split import Split
 from labelweave.tables import DataFinding, SourceTable, inspect_tables
 from labelweave.tables._findings import SEVERITIES, Severity, yaml_line
-from labelweave.tables._label_findings import label_columns
+from labelweave.tables._label_findings import tasks_by_column
 from labelweave.tables._typed import own_frame
 from labelweave.tasks import Task, task_from_dict
 
@@ -79,7 +79,7 @@ class Inspection:
 
 def source_tables(sources: Sequence[ReadSource], tasks: Sequence[Task]) -> list[SourceTable]:
     """Return the sources of a study as they are inspected, their inputs as the study has them."""
-    labels = label_columns(tasks)
+    labels = tasks_by_column(tasks)
     found = []
     for source in sources:
         section = source.section

@@ -200,7 +200,7 @@ def total_saved(
         weights: by task what a label counts; tasks left out count nothing.
         level: that of the intervals.
     """
-    used = [name for name in shown(curves, level) if name in weights]
+    used = [name for name in tasks_that_save(curves, level) if name in weights]
     if not used:
         return {"mean": 0.0, "low": None, "high": None}
     total = np.sum([weights[name] * curves[name].saved for name in used], axis=0)
@@ -212,7 +212,7 @@ def total_saved(
     return {"mean": float(sum(least)), "low": low, "high": high}
 
 
-def shown(curves: Mapping[str, TaskCurve], level: float) -> list[str]:
+def tasks_that_save(curves: Mapping[str, TaskCurve], level: float) -> list[str]:
     """Return the tasks on which the interval of what is saved does not hold 0."""
     found = []
     for name, curve in curves.items():

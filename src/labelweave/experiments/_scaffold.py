@@ -44,7 +44,7 @@ def knowledge_tables(tables: Tables) -> dict[Path, str]:
         if first not in columns and is_numeric_dtype(table.iloc[:, 0]):
             continue
         for column in [first] if first in columns else columns:
-            if few_values(larger, column) and set(rows) <= distinct_labels(larger, column):
+            if _few_values(larger, column) and set(rows) <= distinct_labels(larger, column):
                 found[path] = column
                 break
     return found
@@ -62,8 +62,8 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> list[str]:
     named = set(knowledge.values())
     for path in knowledge:
         named |= {name.partition("=")[0] for name in tables[path].columns[1:]}
-    few = [c for c in columns if unusable([t[c] for t in sources.values() if c in t]) is None]
-    few = [c for c in few if few_values(sources, c)]
+    few = [c for c in columns if _unusable([t[c] for t in sources.values() if c in t]) is None]
+    few = [c for c in few if _few_values(sources, c)]
     found = [
         column
         for column in columns
@@ -74,7 +74,7 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> list[str]:
     return [c for c in few if not any(is_numeric_dtype(t[c]) for t in sources.values() if c in t)]
 
 
-def few_values(tables: Tables, column: str) -> bool:
+def _few_values(tables: Tables, column: str) -> bool:
     """Return whether a column holds 2 to 50 distinct values, with some rows to each."""
     parts = [table[column].dropna() for table in tables.values() if column in table]
     rows = sum(len(part) for part in parts)
@@ -83,7 +83,7 @@ def few_values(tables: Tables, column: str) -> bool:
     return 2 <= distinct <= MOST_CLASSES and rows >= ROWS_PER_CLASS * distinct and not fractional
 
 
-def unusable(parts: "list[pd.Series[Any]]") -> str | None:
+def _unusable(parts: "list[pd.Series[Any]]") -> str | None:
     """Return why a column, given by its parts in all tables, makes no input; None = it does."""
     filled = [part.dropna() for part in parts]
     column = filled[0] if len(filled) == 1 else pd.concat([p.astype(object) for p in filled])
@@ -118,7 +118,7 @@ GROUP = "'group: COLUMN' keeps its rows on one side of a split"
 MOST_TEXT = 100  # characters of a comment
 
 
-def propose(paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = None) -> str:
+def propose_study(paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = None) -> str:
     """Return a commented study file for tables.
 
     Which columns are labels is guessed where it is not said, and so is which tables are knowledge
@@ -183,7 +183,7 @@ def _sources(sources: Tables, labels: Sequence[str], folder: Path) -> list[str]:
         column: reason
         for column in columns
         if column not in labels
-        and (reason := unusable([t[column] for t in sources.values() if column in t]))
+        and (reason := _unusable([t[column] for t in sources.values() if column in t]))
     }
     stems = [path.stem for path in sources]
     lines = ["sources:   # every column that is no label and not excluded is an input"]

@@ -29,7 +29,7 @@ from labelweave.experiments._tuning_trials import (
     Scores,
     ValidationStudy,
     default_method,
-    opened,
+    open_search,
     pruner,
     run_trial,
     scores,
@@ -103,12 +103,12 @@ def tune(
     validation.splits()  # whatever the data do not allow is found before a folder is made
     with validation.working(workers, progress) as context:
         name = ""
-        opened(validation.output, "check")  # optuna is there, before anything is trained
+        open_search(validation.output, "check")  # optuna is there, before anything is trained
         ready = validation.prepare(context)
         baseline = [scores(run, f) for run, f in zip(ready.baseline, ready.splits, strict=True)]
         _check_scores(baseline)
         name = _name(validation, ready.splits, space)
-        search = opened(validation.output, name, pruner=pruner(config))
+        search = open_search(validation.output, name, pruner=pruner(config))
         own = current(config, space)
         _take_up(search, None if own is None else stored(own, space))
         job = Job(

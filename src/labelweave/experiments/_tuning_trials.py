@@ -74,7 +74,7 @@ NAME = "trials.db"
 WAIT = 120  # seconds for another process that is writing
 
 
-def opened(
+def open_search(
     folder: Path,
     name: str,
     sampler: "optuna.samplers.BaseSampler | None" = None,
@@ -161,7 +161,7 @@ def run_trial(job: Job, index: int) -> bool:
         return False
     tune = job.config.tune
     sampler = optuna.samplers.TPESampler(seed=tune.seed * 1_000_003 + index)
-    study = opened(job.folder, job.name, sampler, pruner(job.config))
+    study = open_search(job.folder, job.name, sampler, pruner(job.config))
     trial = study.ask()
     settings = suggested(trial, job.space)
     trial.set_user_attr("settings", settings)

@@ -32,8 +32,8 @@ from labelweave.experiments._label_curves import (
     curve_splits,
     curve_to_dict,
     saved_to_dict,
-    shown,
     task_curve,
+    tasks_that_save,
     total_saved,
 )
 from labelweave.experiments._results import replicates_of
@@ -281,7 +281,7 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> K
 
 
 def _labels(curves: Mapping[str, TaskCurve], level: float) -> KeyFigure:
-    on = len(shown(curves, level))
+    on = len(tasks_that_save(curves, level))
     assumption = Message("assumption.labels_shown", shown=on, n=len(curves))
     value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else {}
     return KeyFigure("labels", "labels", **value, assumption=assumption)
@@ -299,7 +299,7 @@ def _cost(results: Results) -> KeyFigure:
 
 def _labels_saved(curves: Mapping[str, TaskCurve], level: float) -> list[Finding]:
     found = []
-    for name in shown(curves, level):
+    for name in tasks_that_save(curves, level):
         saved = curves[name].saved
         low, _ = interval(saved, level)
         known = bool(np.isfinite(saved[0]))

@@ -7,7 +7,7 @@ but its checkpoints.
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, Method, find_method
-from labelweave.fitting._relating import find_relatedness, with_relations, without_mislabelled
+from labelweave.fitting._relating import find_relatedness, with_relations
 from labelweave.fitting._split import Rows, Split, make_training_split
 from labelweave.fitting._stack import load_model
 from labelweave.model import Predictor
@@ -25,5 +25,4 @@ __all__ = [
     "load_model",
     "make_training_split",
     "with_relations",
-    "without_mislabelled",
 ]

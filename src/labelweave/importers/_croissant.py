@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.importers._json_files import expect, read_json, shown
+from labelweave.importers._json_files import expect, read_json_file, shown
 
 MOST_FIELDS = 5_000
 PARTS = {
@@ -51,7 +51,7 @@ def read_croissant(path: Path) -> Description:
         LabelweaveError: no description in Croissant, a path that leaves its folder, or no field
             that is a column of a file.
     """
-    content = expect(read_json(path), dict, str(path))
+    content = expect(read_json_file(path), dict, str(path))
     kind = str(content.get("@type", ""))
     if not kind.endswith("Dataset"):
         raise LabelweaveError(

@@ -35,7 +35,7 @@ def checked_file(path: Path, largest: int = LARGEST) -> None:
         raise LabelweaveError(f"{path}: the file is empty")
 
 
-def read_json(path: Path) -> Any:
+def read_json_file(path: Path) -> Any:
     """Return the content of a JSON file in UTF-8.
 
     Raises:

@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 from labelweave.errors import LabelweaveError
 from labelweave.importers._answers import Answers, Sample
-from labelweave.importers._json_files import expect, member, read_json, shown
+from labelweave.importers._json_files import expect, member, read_json_file, shown
 
 LOCAL = "/data/local-files/"  # how Label Studio serves files of its disk
 ANSWERS = ("choices", "taxonomy", "rating")
@@ -28,7 +28,7 @@ def read_label_studio(path: Path) -> tuple[list[Sample], list[str]]:
     Raises:
         LabelweaveError: no export of Label Studio in its format JSON; names task and key.
     """
-    content = expect(read_json(path), list, str(path))
+    content = expect(read_json_file(path), list, str(path))
     left_out: dict[str, int] = {}
     samples = []
     for number, entry in enumerate(content, start=1):

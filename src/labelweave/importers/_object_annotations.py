@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from labelweave.errors import LabelweaveError, listing
 from labelweave.importers._answers import Answers, Sample
-from labelweave.importers._json_files import checked_file, expect, member, read_json, shown
+from labelweave.importers._json_files import checked_file, expect, member, read_json_file, shown
 
 IMAGE, CATEGORY = "image", "category"
 DEEPEST = 20  # elements inside each other in a CVAT file
@@ -36,7 +36,7 @@ def read_coco(path: Path) -> Objects:
     Raises:
         LabelweaveError: no COCO file; names list, number and key.
     """
-    content = expect(read_json(path), dict, str(path))
+    content = expect(read_json_file(path), dict, str(path))
     images = _numbered(content, "images", path)
     categories = {
         entry["id"]: member(entry, "name", str, place)
@@ -75,7 +75,7 @@ def read_datumaro(path: Path) -> Objects:
     Raises:
         LabelweaveError: no Datumaro file; names item and key.
     """
-    content = expect(read_json(path), dict, str(path))
+    content = expect(read_json_file(path), dict, str(path))
     known = member(content, "categories", dict, str(path)).get("label", {})
     listed = expect(known, dict, f"{path}: categories").get("labels", [])
     labels = []

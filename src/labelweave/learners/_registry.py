@@ -40,7 +40,7 @@ LearnerChoice = str | Mapping[str, Any] | Learner | Any  # Any: a scikit-learn c
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenLearners:
     """What a user wants to have fitted.
 
     Attributes:
@@ -98,14 +98,14 @@ def resolve_learners(choice: Sequence[LearnerChoice] | None) -> tuple[Learner, .
     return found.learners
 
 
-def choose_learners(choice: Sequence[LearnerChoice] | None) -> Choice:
+def choose_learners(choice: Sequence[LearnerChoice] | None) -> ChosenLearners:
     """Return learners as `resolve_learners` does, and which networks are to join them.
 
     Raises:
         LabelweaveError: see `resolve_learners`.
     """
     if choice is None:
-        return Choice(tuple(LEARNERS.values()))
+        return ChosenLearners(tuple(LEARNERS.values()))
     if isinstance(choice, str) or not isinstance(choice, Sequence):
         kind = f"the text '{choice}'" if isinstance(choice, str) else type(choice).__name__
         raise LabelweaveError(f"learners: found {kind}, expected a list")
@@ -126,7 +126,7 @@ def choose_learners(choice: Sequence[LearnerChoice] | None) -> Choice:
             raise LabelweaveError(f"learners: found '{key}' {keys.count(key)} times, expected once")
     if not keys:
         raise LabelweaveError(f"learners: found none, expected at least one of {_known()}")
-    return Choice(tuple(learners), networks)
+    return ChosenLearners(tuple(learners), networks)
 
 
 def _named(choice: LearnerChoice) -> tuple[Any, Mapping[str, Any]]:

@@ -1,7 +1,7 @@
 """Relatedness of tasks: what it is, where its tables come from, and the proof that they hold."""
 
 from labelweave.relations._counting import count_relation, estimate_noisy_or
-from labelweave.relations._estimation import Estimate, estimate_relations
+from labelweave.relations._estimation import EstimatedRelation, estimate_relations
 from labelweave.relations._evidence import (
     Evidence,
     evaluate_noisy_or,
@@ -28,7 +28,7 @@ from labelweave.relations._transfer_weights import (
 
 __all__ = [
     "AnyRelation",
-    "Estimate",
+    "EstimatedRelation",
     "Evidence",
     "HeldOut",
     "Noise",

@@ -37,7 +37,7 @@ class Surprise:
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class EstimatedRelation:
     """A relation's table as estimated; all arrays but `shares` and `class_prior` as the table.
 
     Attributes:
@@ -243,7 +243,7 @@ def estimate_relations(
     minimum: float = 0.5,
     seed: int = 0,
     chunk: int = 8192,
-) -> list[Estimate]:
+) -> list[EstimatedRelation]:
     """Estimate T = P(target | source) from all evidence at once.
 
     Relations that share their source task are estimated together, by variational EM over the
@@ -285,7 +285,7 @@ def estimate_relations(
     data_source = checked_sources(sources, len(annotations))
     counts = checked_confusion(annotations, confusion)
     strengths = _strengths(strength, annotations, pairs)
-    found: dict[tuple[str, str], Estimate] = {}
+    found: dict[tuple[str, str], EstimatedRelation] = {}
     for source in dict.fromkeys(source for source, _ in pairs):
         group = [pair for pair in pairs if pair[0] == source]
         source_ = annotations.task(source)
@@ -322,12 +322,12 @@ class _Report:
         self.expert = posterior.expert.pseudo_counts
         self.bounds = [intervals(columns, c) for c in (self.full, self.data, self.expert)]
 
-    def estimate(self, number: int, expert: Relation | None) -> Estimate:
+    def estimate(self, number: int, expert: Relation | None) -> EstimatedRelation:
         part = self.columns.part
         (low, high), (data_low, data_high), (prior_low, prior_high) = (
             (part(a, number), part(b, number)) for a, b in self.bounds
         )
-        return Estimate(
+        return EstimatedRelation(
             relation=self._relation(number, self.posterior, self.full),
             low=low,
             high=high,

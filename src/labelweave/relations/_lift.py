@@ -188,7 +188,7 @@ def recalibrate(
         xs.append((x - mean) / scale)
     width, order = elements.values.shape[1], len(xs) + 1
     parameters = np.zeros((width, order))
-    parameters[:, 0] = log_odds(start)
+    parameters[:, 0] = logit(start)
     ridge = np.diag([0.0] + [RIDGE] * len(xs))
     pseudo = _pseudo(elements)
 
@@ -265,8 +265,8 @@ def recalibrated(
     Returns:
         Two arrays (n, W); those of a multiclass target sum to one.
     """
-    without = [] if own is None else [log_odds(own)]
-    x = log_odds(scores)
+    without = [] if own is None else [logit(own)]
+    x = logit(scores)
     benchmark, relation = np.empty_like(scores), np.empty_like(scores)
     for number in range(FOLDS):
         out = np.flatnonzero(fold == number)
@@ -292,7 +292,7 @@ def sigmoid(score: Floats) -> Floats:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * score)))
 
 
-def log_odds(p: Floats) -> Floats:
+def logit(p: Floats) -> Floats:
     """Return log(p / (1 - p)), p clipped to [1e-7, 1 - 1e-7]."""
     clipped = np.clip(p, TINY, 1 - TINY)
     return np.asarray(np.log(clipped / (1 - clipped)))

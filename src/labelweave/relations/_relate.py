@@ -11,7 +11,7 @@ from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._counting import confusion_counts, held_out_half, without_labels
-from labelweave.relations._estimation import Estimate, estimate_relations
+from labelweave.relations._estimation import EstimatedRelation, estimate_relations
 from labelweave.relations._evidence import Evidence, evaluate_noisy_or, evaluate_relation
 from labelweave.relations._graph import acyclic, propose, rank_pairs
 from labelweave.relations._label_noise import NoiseReport, estimate_noise
@@ -54,7 +54,7 @@ class Judging:
             confusion_counts(held_out.annotations, held_out.predictions) if held_out else None
         )
 
-    def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[Estimate]:
+    def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[EstimatedRelation]:
         """Return the estimates of pairs from some of the labels."""
         if not pairs:
             return []
@@ -80,7 +80,9 @@ class Judging:
             return estimates
         return [replace(each, relation=self.knowledge[each.relation.name]) for each in estimates]
 
-    def noise(self, used: Sequence[Relation], estimates: Sequence[Estimate]) -> NoiseReport:
+    def noise(
+        self, used: Sequence[Relation], estimates: Sequence[EstimatedRelation]
+    ) -> NoiseReport:
         """Return the noise of all targets, and the used relations with tables of clean labels.
 
         Wrong labels can hide a relation, so relations without evidence on the observed labels count
@@ -98,7 +100,7 @@ class Judging:
         tables = [replace(clean[r.name], known=r.known, strength=r.strength) for r in used]
         return replace(report, relations=tuple(tables))
 
-    def judge(self, final: Relation, rival: Estimate, held: NDArray[np.bool_]) -> Evidence:
+    def judge(self, final: Relation, rival: EstimatedRelation, held: NDArray[np.bool_]) -> Evidence:
         """Return the evidence of a final table, measured with a table fitted without these rows."""
         if self.origin == "knowledge":
             return self._evaluated(final, rival.data, held, expert=True)
@@ -123,7 +125,7 @@ class Judging:
         )
 
     def uncorrected(
-        self, expert: Relation, rival: Estimate, held: NDArray[np.bool_]
+        self, expert: Relation, rival: EstimatedRelation, held: NDArray[np.bool_]
     ) -> Evidence | None:
         """Return the evidence of an expert's table, or None where the correction is clearly better.
 

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
 from labelweave._messages import Message
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.relations._estimation import Estimate
+from labelweave.relations._estimation import EstimatedRelation
 from labelweave.relations._evidence import Evidence, Interval, LabelEvidence
 from labelweave.relations._graph import Proposal, TaskPair
 from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport
@@ -44,7 +44,7 @@ class Relatedness:
             without rows held out.
     """
 
-    estimates: tuple[Estimate, ...]
+    estimates: tuple[EstimatedRelation, ...]
     noisy_ors: tuple[NoisyOr, ...]
     evidence: Mapping[str, Evidence]
     relations: tuple[AnyRelation, ...]
@@ -54,7 +54,7 @@ class Relatedness:
     noise: NoiseReport | None = None
     transfer_weights: TransferWeights = field(default_factory=dict)
 
-    def estimate(self, name: str) -> Estimate:
+    def estimate(self, name: str) -> EstimatedRelation:
         """Return the estimate of a relation, ``source->target``.
 
         Raises:
@@ -167,7 +167,7 @@ def relation_to_dict(relation: AnyRelation) -> dict[str, Any]:
     }
 
 
-def estimate_to_dict(estimate: Estimate) -> dict[str, Any]:
+def estimate_to_dict(estimate: EstimatedRelation) -> dict[str, Any]:
     """Return a relation with intervals, support and the entries where expert and data disagree."""
     return {
         **relation_to_dict(estimate.relation),
@@ -188,8 +188,8 @@ def _plain(name: str) -> str:
 KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Binary, Estimate, Evidence, Interval, LabelEvidence, Mislabelled, Multiclass, Multilabel,
-        Noise, NoiseReport, NoisyOr, Proposal, Relatedness, Relation, TaskPair,
+        Binary, EstimatedRelation, Evidence, Interval, LabelEvidence, Mislabelled, Multiclass,
+        Multilabel, Noise, NoiseReport, NoisyOr, Proposal, Relatedness, Relation, TaskPair,
     )
 }  # fmt: skip
 Arrays = dict[str, NDArray[Any]]

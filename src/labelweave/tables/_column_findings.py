@@ -12,10 +12,10 @@ from labelweave.tables._findings import (
     SourceTable,
     bare,
     counts,
+    few,
     is_number,
     near_pairs,
-    plain,
-    some,
+    normalized,
     spelled_apart,
     yaml_line,
 )
@@ -44,8 +44,8 @@ def unlike_columns(tables: Sequence[SourceTable]) -> list[DataFinding]:
                     "serious",
                     "no_shared_inputs",
                     table.name,
-                    f"shares no input column with the other sources: {some(table.inputs)} here, "
-                    f"{some(sorted(others))} there; nothing that is learnt of one helps the other",
+                    f"shares no input column with the other sources: {few(table.inputs)} here, "
+                    f"{few(sorted(others))} there; nothing that is learnt of one helps the other",
                     yaml_line("rename", renamed) if renamed else "",
                 )
             )
@@ -75,7 +75,7 @@ def _renamed(table: SourceTable, tables: Sequence[SourceTable]) -> dict[str, str
                 if column in other.frame.columns or column in renamed:
                     continue
                 same = bare(column) and bare(column) == bare(name)
-                if same or near_pairs([plain(column), plain(name)]):
+                if same or near_pairs([normalized(column), normalized(name)]):
                     renamed[column] = name
     return {a: b for a, b in renamed.items() if list(renamed.values()).count(b) == 1}
 
@@ -111,12 +111,14 @@ def unlike_categories(
         filled = {name: own for name, own in by_source.items() if sum(own.values()) >= FEWEST}
         for name, own in filled.items():
             others = {word for other, each in filled.items() if other != name for word in each}
-            if others and not {plain(word) for word in others} & {plain(word) for word in own}:
+            if others and not {normalized(word) for word in others} & {
+                normalized(word) for word in own
+            }:
                 found.append(
                     DataFinding(
                         "note", "other_categories", f"{name}, column '{column}'",
-                        f"none in common: {some(sorted(own))} here, "
-                        f"{some(sorted(others))} elsewhere",
+                        f"none in common: {few(sorted(own))} here, "
+                        f"{few(sorted(others))} elsewhere",
                     )
                 )  # fmt: skip
                 break

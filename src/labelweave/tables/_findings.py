@@ -94,14 +94,14 @@ def counts(parts: "Iterable[pd.Series[Any]]") -> dict[str, int]:
     return dict(found)
 
 
-def plain(text: str) -> str:
+def normalized(text: str) -> str:
     """Return a text without what a reader hardly sees: case, blanks around, Unicode form."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def bare(text: str) -> str:
     """Return the letters and digits of a column's name, for names that are written differently."""
-    return "".join(c for c in plain(text) if c.isalnum())
+    return "".join(c for c in normalized(text) if c.isalnum())
 
 
 def mistyped(word: str, other: str) -> bool:
@@ -156,7 +156,7 @@ def spelled_apart(by_source: Mapping[str, Mapping[str, int]]) -> dict[str, tuple
             total[word] += size
     forms: dict[str, list[str]] = defaultdict(list)
     for word in total:
-        forms[plain(word)].append(word)
+        forms[normalized(word)].append(word)
     found: dict[str, tuple[str, bool]] = {}
     best = {form: max(words, key=lambda w: (total[w], w)) for form, words in forms.items()}
     for form, words in forms.items():
@@ -165,7 +165,7 @@ def spelled_apart(by_source: Mapping[str, Mapping[str, int]]) -> dict[str, tuple
     for a, b in near_pairs(forms):
         rare, usual = sorted((a, b), key=lambda form: (sizes[form], form))
         apart = (
-            all(not ({plain(w) for w in each} >= {rare, usual}) for each in by_source.values())
+            all(not ({normalized(w) for w in each} >= {rare, usual}) for each in by_source.values())
             and len(by_source) > 1
         )
         if sizes[rare] <= RARE * sizes[usual] or apart:
@@ -181,14 +181,14 @@ def yaml_line(key: str, value: Any) -> str:
     return text.strip()[1:-1]
 
 
-def some(names: Sequence[object], limit: int = 4) -> str:
+def few(names: Sequence[object], limit: int = 4) -> str:
     """Return ``'a', 'b' and 2 more``, each printable and cut."""
-    shown = [f"'{printable(str(name))}'" for name in names[:limit]]
+    shown = [f"'{shortened(str(name))}'" for name in names[:limit]]
     rest = len(names) - limit
     return ", ".join(shown) + (f" and {rest:,} more" if rest > 0 else "")
 
 
-def printable(text: str, most: int = 40) -> str:
+def shortened(text: str, most: int = 40) -> str:
     """Return a text cut to `most` characters, with what cannot be printed as "?"."""
     cut = "".join(c if c.isprintable() else "?" for c in text[:most])
     return cut + "..." * (len(text) > most)

@@ -15,10 +15,10 @@ from labelweave.tables._findings import (
     Severity,
     SourceTable,
     counts,
+    few,
     is_number,
-    plain,
-    printable,
-    some,
+    normalized,
+    shortened,
     spelled_apart,
     yaml_line,
 )
@@ -31,7 +31,7 @@ COPY = 0.98  # share of rows in which a copy agrees
 MOST_VALUES = 200
 
 
-def label_columns(tasks: Sequence[Task]) -> dict[str, Task]:
+def tasks_by_column(tasks: Sequence[Task]) -> dict[str, Task]:
     """Return the label columns of tasks, each with its task."""
     found: dict[str, Task] = {}
     for task in tasks:
@@ -43,7 +43,7 @@ def label_columns(tasks: Sequence[Task]) -> dict[str, Task]:
 def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list[DataFinding]:
     """Return classes that are likely one, and labels that say the same of every row."""
     found = []
-    for column, task in label_columns(tasks).items():
+    for column, task in tasks_by_column(tasks).items():
         by_source = {t.name: counts([t.frame[column]]) for t in tables if column in t.frame}
         total = Counter[str]()
         for each in by_source.values():
@@ -55,7 +55,7 @@ def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list
                 found.append(
                     DataFinding(
                         "serious", "one_class", f"task '{task.name}'",
-                        f"all {total[only]:,} labels are '{printable(only)}'",
+                        f"all {total[only]:,} labels are '{shortened(only)}'",
                     )
                 )  # fmt: skip
             apart = spelled_apart(by_source)
@@ -64,7 +64,7 @@ def class_findings(tables: Sequence[SourceTable], tasks: Sequence[Task]) -> list
                 found.append(
                     DataFinding(
                         "warning", "rare_class", f"task '{task.name}'",
-                        f"classes with one label, too few to learn and to test: {some(rare)}",
+                        f"classes with one label, too few to learn and to test: {few(rare)}",
                     )
                 )  # fmt: skip
         elif total:
@@ -88,7 +88,7 @@ def _spellings(column: str, by_source: dict[str, dict[str, int]]) -> list[DataFi
             if pairs:
                 how = "case, blanks or Unicode form" if sure else "one letter"
                 listed = ", ".join(
-                    f"'{printable(a)}' ({own[a]:,}) and '{printable(b)}'"
+                    f"'{shortened(a)}' ({own[a]:,}) and '{shortened(b)}'"
                     for a, b in list(pairs.items())[:4]
                 )
                 found.append(
@@ -146,7 +146,7 @@ def giveaways(
     tables: Sequence[SourceTable], tasks: Sequence[Task], media: Sequence[str] = ()
 ) -> dict[str, list[DataFinding]]:
     """Return by input what gives an answer away: a copy of a label, a text that names it."""
-    labels = label_columns(tasks)
+    labels = tasks_by_column(tasks)
     inputs = list(dict.fromkeys(c for t in tables for c in t.inputs if c not in media))
     pool = _Pool(tables, inputs)
     known: dict[str, tuple[NDArray[np.int64], list[str]]] = {}
@@ -258,13 +258,13 @@ def _named(
 ) -> Clue:
     """Find out whether a text names the class, or holds a word that gives it away."""
     rows = np.linspace(0, len(values) - 1, min(len(values), TEXTS)).astype(np.int64)
-    texts = [plain(str(value)) for value in values.iloc[rows]]
+    texts = [normalized(str(value)) for value in values.iloc[rows]]
     label = label[rows]
     words = [frozenset(re.findall(r"\w+", text)) for text in texts]
     sizes = np.bincount(label, minlength=len(names))
     own = list(names) if isinstance(task, Multiclass) else ["", column.rpartition(".")[2]]
     for code, name in enumerate(own):
-        size, sought = int(sizes[code]), plain(name)
+        size, sought = int(sizes[code]), normalized(name)
         if size < 5 or size > 0.7 * len(rows) or len(sought) < (3 if sought.isascii() else 2):
             continue
         asked = set(re.findall(r"\w+", sought))
@@ -280,7 +280,7 @@ def _named(
         if hits >= max(5, 0.3 * size) and hits >= 0.9 * has.sum():
             return (
                 "serious",
-                f"the text names the label: '{printable(name)}' stands in {hits:,} of {size:,} "
+                f"the text names the label: '{shortened(name)}' stands in {hits:,} of {size:,} "
                 f"rows that have it and in {int(has.sum()) - hits:,} others",
             )
     everywhere = Counter(word for each in words for word in each)
@@ -295,7 +295,7 @@ def _named(
             if hits >= 0.5 * size and hits >= 0.98 * everywhere[word]:
                 return (
                     "warning",
-                    f"the word '{printable(word)}' stands in {hits:,} of {size:,} rows of "
-                    f"'{printable(name)}' and in {everywhere[word] - hits:,} others",
+                    f"the word '{shortened(word)}' stands in {hits:,} of {size:,} rows of "
+                    f"'{shortened(name)}' and in {everywhere[word] - hits:,} others",
                 )
     return None

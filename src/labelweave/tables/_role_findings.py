@@ -15,7 +15,14 @@ from labelweave.tables._column_kinds import (
     scattered,
     unusable,
 )
-from labelweave.tables._findings import DataFinding, SourceTable, bare, is_number, some, yaml_line
+from labelweave.tables._findings import (
+    DataFinding,
+    SourceTable,
+    bare,
+    few,
+    is_number,
+    yaml_line,
+)
 
 MOST_LABELS = 20
 
@@ -76,19 +83,16 @@ def _label_like(
     if not few_values(parts) or len(distinct(parts)) > MOST_LABELS:
         return None
     if called(column, LABEL_WORDS, LABEL_SIGNS):
-        return f"is called like a label ({some(sorted(distinct(parts)))})"
+        return f"is called like a label ({few(sorted(distinct(parts)))})"
     if len(tables) > len(having):
         same = bare(column)
         lacking = [t.name for t in tables if same not in map(bare, t.frame.columns)]
         if lacking:
-            return (
-                f"is absent from {some(lacking)}, as labels are ({some(sorted(distinct(parts)))})"
-            )
+            return f"is absent from {few(lacking)}, as labels are ({few(sorted(distinct(parts)))})"
     gaps = sum(int(p.isna().sum()) for p in parts) / sum(len(p) for p in parts)
     if scattered(parts, len(having)) and gaps >= 0.05 and not all(is_number(p) for p in parts):
-        return (
-            f"has gaps in {gaps:.0%} of the rows, as labels have ({some(sorted(distinct(parts)))})"
-        )
+        labels = few(sorted(distinct(parts)))
+        return f"has gaps in {gaps:.0%} of the rows, as labels have ({labels})"
     return None
 
 

@@ -16,7 +16,7 @@ LEAST, MOST = {"minimum", "exclusiveMinimum"}, {"maximum", "exclusiveMaximum"}
 def unbounded(schema: Any, place: str = "") -> Iterator[str]:
     """Give the places of numbers that lack a bound."""
     if isinstance(schema, dict):
-        number = schema.get("type") in ("integer", "number")
+        number = schema.get("type") in ("integer", "number") and "enum" not in schema
         if number and not (LEAST & schema.keys() and MOST & schema.keys()):
             yield place
         for key, value in schema.items():

@@ -50,8 +50,8 @@ PUBLIC = {
     "labelweave.model": "EncodedPredictor Model Predictor",
     "labelweave.networks": "BACKBONES Backbone MultiTaskNetwork backbone probabilities",
     "labelweave.relations": """
-        AnyRelation Estimate Evidence HeldOut Noise NoiseReport NoisyOr Relatedness Relation
-        TaskPair TransferWeights count_relation estimate_noise estimate_noisy_or
+        AnyRelation EstimatedRelation Evidence HeldOut Noise NoiseReport NoisyOr Relatedness
+        Relation TaskPair TransferWeights count_relation estimate_noise estimate_noisy_or
         estimate_relations estimate_transfer_weights evaluate_noisy_or evaluate_relation
         known_table known_tables load_relatedness propose rank_pairs read_knowledge
         read_relations relate reverse save_relatedness source_posterior""",

@@ -91,7 +91,9 @@ def test_wrong_files_of_aff_wild2(tmp_path: Path) -> None:
     assert message("aff-wild2", root, frames="cropped").startswith(
         f"{root / 'AU_Set'}: no such file or folder (nor annotations/AU_Set)"
     )
-    assert message("aff-wild2", root, every=0) == "option 'every': found 0, expected at least 1"
+    assert message("aff-wild2", root, every=0) == (
+        "option 'every': found 0, expected a whole number from 1 to 1,000,000"
+    )
 
 
 @pytest.mark.parametrize("head", [True, False])

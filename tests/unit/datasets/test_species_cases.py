@@ -72,7 +72,9 @@ def test_wrong_files_of_cub_are_reported_by_name(tmp_path: Path) -> None:
     assert message(CUB, tmp_path).startswith(
         f"{base / 'attributes/attributes.txt'}: no such file or folder (nor ../attributes.txt)"
     )
-    assert message(CUB, tmp_path, certainty=5) == "certainty: found 5, expected 1 to 4"
+    assert message(CUB, tmp_path, certainty=5) == (
+        "option 'certainty': found 5, expected a whole number from 1 to 4"
+    )
 
 
 @pytest.mark.parametrize("table", ["binary", "continuous"])

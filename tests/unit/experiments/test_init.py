@@ -10,7 +10,7 @@ from study_example import tables
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
-from labelweave.experiments._scaffold import propose
+from labelweave.experiments._scaffold import propose_study
 
 
 def plants(folder: Path) -> list[Path]:
@@ -33,7 +33,7 @@ def proposed(folder: Path, *frames: pd.DataFrame, labels: list[str] | None = Non
     for i, frame in enumerate(frames):
         paths.append(folder / f"t{i}.csv")
         frame.to_csv(paths[-1], index=False)
-    return yaml.safe_load(propose(paths, folder, labels))
+    return yaml.safe_load(propose_study(paths, folder, labels))
 
 
 def inputs(rows: int = 60) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine
 
 
 def test_every_excluded_column_has_its_reason(tmp_path: Path) -> None:
-    lines = [line.strip() for line in propose(plants(tmp_path), tmp_path).splitlines()]
+    lines = [line.strip() for line in propose_study(plants(tmp_path), tmp_path).splitlines()]
     assert "- part id   # a number for every row" in lines
     assert "- made   # dates" in lines
     assert "- remark   # 120 different texts" in lines
@@ -148,7 +148,7 @@ def test_tables_of_one_name_get_different_names(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         paths.append(tmp_path / folder / "parts.csv")
         inputs().assign(state=["on", "off"] * 30).to_csv(paths[-1], index=False)
-    study = yaml.safe_load(propose(paths, tmp_path))
+    study = yaml.safe_load(propose_study(paths, tmp_path))
     assert study["sources"] == [
         {"path": "p/parts.csv", "name": "parts 1"},
         {"path": "q/parts.csv", "name": "parts 2"},

@@ -13,7 +13,13 @@ from test_label_curves import law, replicates
 
 from labelweave.experiments import Study
 from labelweave.experiments._active_learning import rows_to_label, task_plan
-from labelweave.experiments._label_curves import Point, TaskCurve, shown, task_curve, total_saved
+from labelweave.experiments._label_curves import (
+    Point,
+    TaskCurve,
+    task_curve,
+    tasks_that_save,
+    total_saved,
+)
 from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._value import with_value
 from labelweave.relations import TaskPair
@@ -151,7 +157,7 @@ def test_the_verdict_follows_from_the_tasks(words: list[Any], verdict: str) -> N
 def test_only_savings_that_are_shown_are_added_up() -> None:
     sure, unsure = curve(float(law(900))), curve(float(law(100)))
     curves = {"sure": sure, "unsure": unsure}
-    assert shown(curves, 0.95) == ["sure"]
+    assert tasks_that_save(curves, 0.95) == ["sure"]
     total = total_saved(curves, {"sure": 2.0, "unsure": 5.0}, 0.95)
     missing = min(sure.needed[0], sure.curve.limit) - sure.has
     assert total["mean"] == pytest.approx(2 * missing)

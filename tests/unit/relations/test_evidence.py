@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labelweave.errors import LabelweaveError
 from labelweave.relations import Relation, evaluate_relation
-from labelweave.relations._lift import Resampling, elements, log_odds, recalibrate, recalibrated
+from labelweave.relations._lift import Resampling, elements, logit, recalibrate, recalibrated
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 QUICK = {"replicates": 200, "permutations": 60}
@@ -245,7 +245,7 @@ def test_intervals_cover_the_mean_about_as_often_as_they_say():
 def test_recalibration_is_logistic_regression():
     relation, p, labels = world(10, n=200)
     held, _ = elements("s->t", relation.target, labels, np.ones(6, bool), None)
-    x = log_odds(p @ relation.table)
+    x = logit(p @ relation.table)
     found = recalibrate([x], held, np.arange(200))
     for j in range(6):
         scaled = np.append((x[:, j] - x[:, j].mean()) / x[:, j].std(), [0, 0])

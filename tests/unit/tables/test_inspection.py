@@ -13,7 +13,7 @@ from sklearn import datasets
 
 from labelweave.tables import DataFinding, SourceTable, inspect_tables
 from labelweave.tables._column_kinds import called, grouping, personal
-from labelweave.tables._findings import evenly, mistyped, near_pairs, plain, spelled_apart
+from labelweave.tables._findings import evenly, mistyped, near_pairs, normalized, spelled_apart
 from labelweave.tasks import Binary, Multiclass, Task
 
 TASKS: list[Task] = [Multiclass("severity"), Binary("leak")]
@@ -338,7 +338,7 @@ def test_two_frequent_words_of_one_source_are_two_words() -> None:
 
 @given(st.text(max_size=20))
 def test_the_plain_form_is_its_own(text: str) -> None:
-    assert plain(plain(text)) == plain(text)
+    assert normalized(normalized(text)) == normalized(text)
 
 
 def test_what_a_columns_name_says() -> None:
