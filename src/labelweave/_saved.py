@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from labelweave._parsing import check_values, read_json_object
 from labelweave._validation import reason_of
-from labelweave.errors import LabelweaveError, printable
+from labelweave.errors import LabelweaveError, listing, nearest, printable
 from labelweave.tasks import Multiclass, Task, check_distinct, task_from_dict
 
 LARGEST = 1e39  # above the numbers of 32 bits, which inputs have
@@ -149,6 +149,29 @@ class SavedNetworks(SavedModel):
         list[Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_TASKS)]],
         Field(min_length=1, max_length=MOST_TASKS),
     ]
+    own_trunks: list[Annotated[list[Name], Field(max_length=MOST_TASKS)]] = []
+
+    def check_trunks(self, by_network: Sequence[Sequence[Task]]) -> None:
+        """Check that trunks are those of tasks that are there; none = all tasks share one.
+
+        Raises:
+            LabelweaveError: they do not fit.
+        """
+        if self.own_trunks and len(self.own_trunks) != len(by_network):
+            raise LabelweaveError(
+                f"key 'own_trunks': found {len(self.own_trunks)} lists, expected "
+                f"{len(by_network)}, one a network"
+            )
+        for names, tasks in zip(self.own_trunks, by_network, strict=False):
+            known = [task.name for task in tasks]
+            for name in names:
+                if name not in known:
+                    raise LabelweaveError(
+                        f"key 'own_trunks': no task '{printable(name)}', expected "
+                        f"{listing(known)}{nearest(name, known)}"
+                    )
+            if len(set(names)) != len(names):
+                raise LabelweaveError("key 'own_trunks': found a task twice, expected it once")
 
 
 class SavedPart(Saved):

@@ -24,6 +24,7 @@ from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError, in_place
 from labelweave.networks import BACKBONES, Backbone, MultiTaskNetwork, backbone
+from labelweave.networks._trunks import Trunks, places
 from labelweave.tables import Schema, Table
 from labelweave.tables._new_rows import new_row_notes
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task, task_to_dict
@@ -80,9 +81,22 @@ class NetworkSpec:
     backbone: str = "mlp"
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def build(self, inputs: Shape, tasks: Sequence[Task]) -> MultiTaskNetwork:
-        """Return a new network; its weights come from PyTorch's global random numbers."""
-        return MultiTaskNetwork(backbone(self.backbone, inputs, **self.options), tasks)
+    def build(
+        self, inputs: Shape, tasks: Sequence[Task], own_trunks: Sequence[str] = ()
+    ) -> MultiTaskNetwork:
+        """Return a new network; its weights come from PyTorch's global random numbers.
+
+        Args:
+            inputs: the form of a row.
+            tasks: the tasks.
+            own_trunks: names of those that share no trunk with another.
+        """
+        trunks = 1 + max(places([task.name for task in tasks], own_trunks), default=0)
+        made = [backbone(self.backbone, inputs, **self.options) for _ in range(trunks)]
+        # a trunk alone is shared by whoever is there
+        if trunks == 1:
+            return MultiTaskNetwork(made[0], tasks)
+        return MultiTaskNetwork(Trunks(made), tasks, own_trunks=own_trunks)
 
 
 @dataclass
@@ -310,6 +324,7 @@ class Model(EncodedPredictor):
             "networks": [
                 [task_to_dict(task) for task in network.tasks] for network in self.networks
             ],
+            "own_trunks": [list(network.own_trunks) for network in self.networks],
             **self._description(),
         }
         weights = {
@@ -345,16 +360,18 @@ class Model(EncodedPredictor):
         with in_place(path):
             by_network = [tasks_of(each) for each in found.networks]
             found.check([task for tasks in by_network for task in tasks])
+            found.check_trunks(by_network)
             spec = NetworkSpec(found.backbone.name, found.backbone.options)
             encoder = encoder_of(found, path.parent)
         weights, _ = load_tensors(Path(folder) / "weights.safetensors")
         check_weights(weights, Path(folder) / "weights.safetensors")
         networks = []
+        own = found.own_trunks or [[] for _ in by_network]
         for i, tasks in enumerate(by_network):
             prefix = f"{i}/"
             part = {k[len(prefix) :]: v for k, v in weights.items() if k.startswith(prefix)}
             with in_place(path):
-                network = built(spec, encoder, tasks, part)
+                network = built(spec, encoder, tasks, part, own[i])
             if network is None or set(part) != set(network.state_dict()):
                 raise LabelweaveError(f"{folder}: the weights do not fit model.json")
             try:
@@ -407,7 +424,11 @@ def encoder_of(saved: SavedModel, folder: Path) -> Encoder:
 
 
 def built(
-    spec: NetworkSpec, encoder: Encoder, tasks: Sequence[Task], weights: Mapping[str, torch.Tensor]
+    spec: NetworkSpec,
+    encoder: Encoder,
+    tasks: Sequence[Task],
+    weights: Mapping[str, torch.Tensor],
+    own_trunks: Sequence[str],
 ) -> MultiTaskNetwork | None:
     """Return a network of a description, or None where its weights are of other shapes.
 
@@ -419,13 +440,11 @@ def built(
     try:
         if spec.backbone in BACKBONES:
             with torch.device("meta"):
-                shapes = {
-                    name: value.shape
-                    for name, value in spec.build(encoder.shape_, tasks).state_dict().items()
-                }
+                made = spec.build(encoder.shape_, tasks, own_trunks)
+                shapes = {name: value.shape for name, value in made.state_dict().items()}
             if shapes != {name: value.shape for name, value in weights.items()}:
                 return None
-        return spec.build(encoder.shape_, tasks)
+        return spec.build(encoder.shape_, tasks, own_trunks)
     except LabelweaveError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError) as error:

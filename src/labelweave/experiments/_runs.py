@@ -302,6 +302,8 @@ def plan_run(
         content |= _learners(spec, split, config)
     elif spec.kind != "trees":
         content["network"] = identity(config.network.backbone, config.network.options())
+        if spec.kind != "single" and config.network.trunks != "shared":
+            content["trunks"] = config.network.trunks
         training = spec.training_of(config.training)
         content["training"] = _training(training)
         if config.losses():

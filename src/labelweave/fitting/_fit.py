@@ -17,6 +17,7 @@ from labelweave.fitting._networks import Fit, Scores, train_fits
 from labelweave.fitting._split import Split, held_out
 from labelweave.fitting._stack import StackModel, fit_stack, student_targets
 from labelweave.fitting._trees import fit_trees
+from labelweave.fitting._trunks import choose_trunks
 from labelweave.model import Model, NetworkSpec, Predictor, TrainingRecord
 from labelweave.networks import MultiTaskNetwork
 from labelweave.tasks import Multilabel, Task
@@ -77,8 +78,12 @@ def fit(
     used = relations if method.coupled else ()
     noise = split.noise if method.noise else ()
     fits = [
-        Fit(split, labels, tasks, used, noise, options, config, spec, teachers) for tasks in groups
-    ]
+        Fit(
+            split, labels, tasks, used, noise, options, config, spec, teachers,
+            own_trunks=choose_trunks(split, labels, tasks, config),
+        )
+        for tasks in groups
+    ]  # fmt: skip
     networks = train_fits(fits, folder, progress, watch)
     model = _model(fits, networks, split, spec, prior)
     if method.kind == "joint":
@@ -102,8 +107,9 @@ def _fit_student(
     spec = NetworkSpec(config.network.backbone, config.network.options())
     labels, options = split.train.annotations, {"distillation": {"temperature": 1.0, "weight": 1.0}}
     student = Fit(
-        split, labels, list(labels.tasks), (), (), options, config, spec, teachers, soft=True
-    )
+        split, labels, list(labels.tasks), (), (), options, config, spec, teachers, soft=True,
+        own_trunks=choose_trunks(split, labels, labels.tasks, config),
+    )  # fmt: skip
     networks = train_fits([student], folder, progress, watch)
     model = _model([student], networks, split, spec, prior)
     model.record.curve = student.history.curve()

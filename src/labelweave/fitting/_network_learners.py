@@ -17,6 +17,7 @@ from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import METHODS
 from labelweave.fitting._networks import Fit, train_fits
 from labelweave.fitting._split import Rows, Split
+from labelweave.fitting._trunks import choose_trunks
 from labelweave.model import Model, NetworkSpec, joint_probabilities
 from labelweave.relations import AnyRelation
 from labelweave.training import TrainingConfig
@@ -114,9 +115,12 @@ class NetworkLearner:
         groups = [tasks] if method.kind == "joint" else [[task] for task in tasks]
         used = split.relations if method.coupled else ()
         fits = [
-            Fit(split, annotations, group, used, (), options, self.config, spec, None)
+            Fit(
+                split, annotations, group, used, (), options, self.config, spec, None,
+                own_trunks=choose_trunks(split, annotations, group, self.config),
+            )
             for group in groups
-        ]
+        ]  # fmt: skip
         networks = train_fits(fits, None, False, None)
         return NetworkModel(Model(split.encoder, spec, networks))
 

@@ -113,6 +113,7 @@ class Fit:
         spec: how the network is built.
         teachers: task name to (n, width) scores of its teacher on the training rows.
         soft: learn from the teachers alone, on all rows.
+        own_trunks: names of tasks that share no trunk with another.
 
     Attributes:
         training: per task the shares of its classes among the labelled rows that training meets.
@@ -134,8 +135,9 @@ class Fit:
         teachers: Scores | None,
         *,
         soft: bool = False,
+        own_trunks: Sequence[str] = (),
     ) -> None:
-        self.soft = soft
+        self.soft, self.own_trunks = soft, own_trunks
         self.split, self.tasks, self.config, self.spec = split, tasks, config, spec
         self.labels, self.losses, self.shift = labels, config.losses(), None
         names = [task.name for task in tasks]
@@ -196,7 +198,7 @@ class Fit:
         """Return the network with its first weights."""
         with torch.random.fork_rng():
             torch.manual_seed(self.split.seed)
-            return self.spec.build(self.split.encoder.shape_, self.tasks)
+            return self.spec.build(self.split.encoder.shape_, self.tasks, self.own_trunks)
 
     def steps(self) -> int:
         """Return the number of optimiser steps."""

@@ -13,7 +13,7 @@ from labelweave.networks._model_folders import PREFIX, located
 from labelweave.networks._pretrained import Pooling
 from labelweave.relations._relate import Origin
 
-ANY = {"backbone", "norm", "frozen"}  # keys that every backbone has
+ANY = {"backbone", "norm", "frozen", "trunks"}  # keys that every backbone has
 
 
 class NetworkSection(Section):
@@ -40,6 +40,10 @@ class NetworkSection(Section):
         norm: ``group`` replaces batch normalisation, whose statistics depend on the mix of sources,
             with group normalisation.
         frozen: the backbone keeps its weights, and only the heads are trained.
+        trunks: of a network of several tasks: ``shared`` = all read one backbone; ``own`` = each
+            task has one that no other task reads; ``auto`` = a task has its own where held-out
+            training rows say that sharing harms it (`labelweave.fitting.choose_trunks`), and one
+            from ``hf:``, ``timm:`` or ``module:`` is shared.
     """
 
     backbone: str = "mlp"
@@ -53,6 +57,7 @@ class NetworkSection(Section):
     download: bool = False
     norm: Literal["batch", "group"] = "batch"
     frozen: bool = False
+    trunks: Literal["shared", "own", "auto"] = "shared"
 
     @field_validator("backbone")
     @classmethod
@@ -66,6 +71,9 @@ class NetworkSection(Section):
         else:
             known = {*backbone_options(self.backbone)}
         known |= ANY | ({"download"} if self.backbone.startswith(PREFIX) else set())
+        if self.trunks == "own" and (self.frozen or self.backbone == "linear"):
+            what = "a frozen backbone" if self.frozen else "the backbone 'linear'"
+            raise ValueError(f"{what} has nothing to train, found 'trunks: own'")
         for name in sorted(self.model_fields_set - known):
             if getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"the backbone '{self.backbone}' has no key '{name}'")
@@ -83,6 +91,12 @@ class NetworkSection(Section):
         given = {name: value for name, value in given.items() if value not in (None, {})}
         changed = {"norm": "batch", "frozen": False}
         return given | {k: v for k in changed if (v := getattr(self, k)) != changed[k]}
+
+    @property
+    def chooses_trunks(self) -> bool:
+        """Whether the training rows are to say which tasks share a trunk."""
+        trained = not self.frozen and self.backbone != "linear"
+        return self.trunks == "auto" and trained and family_of(self.backbone) is None
 
     def located(self, folder: Path) -> Self:
         """Return the section with files by their absolute paths, and what is to be fetched here.

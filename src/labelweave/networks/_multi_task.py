@@ -1,4 +1,4 @@
-"""The network: one shared backbone and one linear head a task."""
+"""The network: one shared backbone, or several trunks, and one linear head a task."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.networks._layers import CHUNK, Backbone, Dropout
+from labelweave.networks._trunks import BlockHeads, Trunks, places, trunks_of
 from labelweave.tasks import Multiclass, Task, check_distinct
 
 
@@ -19,13 +20,19 @@ class MultiTaskNetwork(nn.Module):
         backbone: a `Backbone`, or any module when `features` is given.
         tasks: the tasks, classes known.
         features: number of features of a backbone that does not know it.
+        own_trunks: names of tasks that share no trunk with another; the backbone is then `Trunks`:
+            the shared one, if some task reads it, and then these, in the order of the tasks.
 
     Raises:
         LabelweaveError: no task, tasks of one name, or an unknown number of features.
     """
 
     def __init__(
-        self, backbone: nn.Module, tasks: Sequence[Task], features: int | None = None
+        self,
+        backbone: nn.Module,
+        tasks: Sequence[Task],
+        features: int | None = None,
+        own_trunks: Sequence[str] = (),
     ) -> None:
         super().__init__()
         check_distinct(tasks)
@@ -39,7 +46,12 @@ class MultiTaskNetwork(nn.Module):
         self.backbone = backbone
         self.tasks = tuple(tasks)
         self.widths = [task.width for task in self.tasks]
-        self.heads = nn.Linear(features, sum(self.widths))
+        self.own_trunks = tuple(task.name for task in tasks if task.name in own_trunks)
+        if isinstance(backbone, Trunks):
+            at = places([task.name for task in tasks], self.own_trunks)
+            self.heads: nn.Linear = BlockHeads(backbone.sizes, self.widths, at)
+        else:
+            self.heads = nn.Linear(features, sum(self.widths))
 
     def forward(self, inputs: Tensor) -> dict[str, Tensor]:
         """Return the scores of every task: task name to (n, width)."""
@@ -124,12 +136,13 @@ def parameter_groups(
     if backbone_rate == layer_decay == 1 or not isinstance(network, MultiTaskNetwork):
         return [{"params": [p for p in network.parameters() if p.requires_grad], "factor": 1.0}]
     groups = {1.0: list(network.heads.parameters())}
-    depths = layer_depths(network.backbone)
-    top = max(depths.values(), default=0)
-    for name, weight in network.backbone.named_parameters():
-        if weight.requires_grad:
-            factor = backbone_rate * layer_decay ** (top - depths[name])
-            groups.setdefault(factor, []).append(weight)
+    for trunk in trunks_of(network.backbone):
+        depths = layer_depths(trunk)
+        top = max(depths.values(), default=0)
+        for name, weight in trunk.named_parameters():
+            if weight.requires_grad:
+                factor = backbone_rate * layer_decay ** (top - depths[name])
+                groups.setdefault(factor, []).append(weight)
     return [{"params": weights, "factor": factor} for factor, weights in groups.items()]
 
 
