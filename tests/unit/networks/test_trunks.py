@@ -106,7 +106,7 @@ def test_a_saved_model_is_the_same_when_loaded(tmp_path):
         ([["b"]], None),
     ],
 )  # fmt: skip
-def test_what_model_json_says_of_trunks_must_fit(tmp_path, value, message):
+def test_the_trunks_in_model_json_must_fit(tmp_path, value, message):
     saved(tmp_path)
     path = tmp_path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"own_trunks": value}))
