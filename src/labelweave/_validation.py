@@ -1,5 +1,7 @@
 """Settings as typed sections, and one line for what is wrong with them."""
 
+import inspect
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -68,6 +70,39 @@ def reason_of(error: ErrorDetails) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     return error["msg"].removeprefix("Input ").removeprefix("String ")
+
+
+def documented_schema(root: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of settings, every key with its description from the docstrings.
+
+    Args:
+        root: the section; those inside it are described too.
+    """
+    schema = root.model_json_schema()
+    sections, known = [root], {root.__name__: root}
+    while sections:
+        for field in sections.pop().model_fields.values():
+            for inner in _sections(field.annotation):
+                if inner.__name__ not in known:
+                    known[inner.__name__] = inner
+                    sections.append(inner)
+    for name, section in known.items():
+        entry = schema if section is root else schema["$defs"].get(name)
+        if entry is None:
+            continue
+        meanings = {k: v for base in reversed(section.__mro__) for k, v in described(base).items()}
+        entry["description"] = (inspect.getdoc(section) or "").partition("\n\nAttributes:")[0]
+        for key, value in entry.get("properties", {}).items():
+            if key in meanings:
+                value["description"] = meanings[key]
+    return schema
+
+
+def described(section: type) -> dict[str, str]:
+    """Return the meaning of each attribute in a class's docstring, each in one line."""
+    attributes = (inspect.getdoc(section) or "").partition("Attributes:\n")[2]
+    entries = re.finditer(r"^    (\w+): (.*(?:\n        .*)*)", attributes, re.MULTILINE)
+    return {name: " ".join(text.split()) for name, text in (entry.groups() for entry in entries)}
 
 
 def _message(error: ErrorDetails) -> str:

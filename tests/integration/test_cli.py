@@ -11,6 +11,7 @@ from command_line import CommandLine
 from study_example import content, write_study
 
 import labelweave
+from labelweave._validation import documented_schema
 from labelweave.errors import TrainingError
 from labelweave.experiments import StudyConfig
 from labelweave.experiments import _runs as runs
@@ -167,11 +168,22 @@ def resolve(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
     return root["$defs"][name] if name else schema
 
 
+def keys_of(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    sections = {"": schema, **schema["$defs"]}
+    return [
+        (f"{name}.{key}", entry)
+        for name, section in sections.items()
+        for key, entry in section.get("properties", {}).items()
+    ]
+
+
 def test_the_schema_knows_every_key_and_no_other(tmp_path: Path, cli: CommandLine) -> None:
     printed = cli("schema")
     assert printed.code == 0
     schema = json.loads(printed.out)
-    assert schema == StudyConfig.model_json_schema()
+    assert schema == documented_schema(StudyConfig)
+    assert [key for key, entry in keys_of(schema) if not entry.get("description")] == []
+    assert len(list(keys_of(schema))) > 140
     assert cli("schema", "--out", tmp_path / "schema.json").out == ""
     assert json.loads((tmp_path / "schema.json").read_text(encoding="utf-8")) == schema
     sections = [schema, *schema["$defs"].values()]

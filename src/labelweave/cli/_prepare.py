@@ -21,21 +21,30 @@ def init(
 ) -> None:
     """Read tables and write a commented study file that runs as it is.
 
+    Prints what it takes for a label, a group and an input, and why. Writes labelweave.schema.json
+    beside the study file, for editors that complete and check keys.
+
     **Examples**
 
     - `labelweave init plant_a.csv plant_b.csv`
     - `labelweave init plant_a.csv plant_b.csv --labels defect,surface --out defects.yaml`
     """
+    from labelweave._files import write_text
+    from labelweave._validation import documented_schema
     from labelweave.errors import LabelweaveError
-    from labelweave.experiments._scaffold import propose_study
+    from labelweave.experiments import StudyConfig
+    from labelweave.experiments._scaffold import SCHEMA, propose_study
 
     if out.exists() and not force:
         raise LabelweaveError(f"{out}: exists already; give --out or --force")
     if not out.parent.is_dir():
         raise LabelweaveError(f"{out}: no folder '{out.parent}' to write to")
     names = [name.strip() for name in labels.split(",") if name.strip()] if labels else None
-    text = propose_study(tables, out.parent, names)
-    out.write_text(text, encoding="utf-8")
+    proposal = propose_study(tables, out.parent, names)
+    write_text(out, proposal.text)
+    write_text(out.parent / SCHEMA, json.dumps(documented_schema(StudyConfig), indent=2) + "\n")
+    for line in proposal.decisions:
+        say(line)
     say(f"Wrote {out}. Review it, then: labelweave check {out}")
 
 
@@ -89,9 +98,10 @@ def schema(
     - first line of a study file, for editors with the YAML language server:
       `# yaml-language-server: $schema=labelweave.schema.json`
     """
+    from labelweave._validation import documented_schema
     from labelweave.experiments import StudyConfig
 
-    text = json.dumps(StudyConfig.model_json_schema(), indent=2)
+    text = json.dumps(documented_schema(StudyConfig), indent=2)
     if out is None:
         say(text)
     else:

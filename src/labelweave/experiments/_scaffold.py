@@ -2,29 +2,115 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
-from pandas.api.types import is_datetime64_any_dtype, is_float_dtype, is_numeric_dtype
+from pandas.api.types import is_numeric_dtype
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.tables import read_table
-from labelweave.tasks import OFF, ON, factorize, key
+from labelweave.experiments._sections import SourceSection
+from labelweave.tables import SourceTable, read_table
+from labelweave.tables._column_findings import columns_to_rename
+from labelweave.tables._column_kinds import (
+    LABEL_SIGNS,
+    LABEL_WORDS,
+    MOST_CLASSES,
+    Parts,
+    called,
+    distinct,
+    few_values,
+    grouping,
+    personal,
+    scattered,
+    unusable,
+)
+from labelweave.tables._findings import plain
+from labelweave.tasks import OFF, ON, key
 
-MOST_CLASSES = 50
-ROWS_PER_CLASS = 3  # a column with fewer rows a value is a name or a measurement, no class
-DATE = r"\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]+\d{1,2}:\d{2}.*)?\s*"
+SEEDS = 5
+CO_LABELLED = 20  # rows with both labels that a relation is counted from
+SCHEMA = "labelweave.schema.json"
+VERDICTS = {
+    "ok", "ng", "pass", "fail", "passed", "failed", "good", "bad", "defect", "defective", "scrap",
+    "rework", "accept", "reject", "minor", "major", "critical", "severe", "mild", "benign",
+    "malignant", "positive", "negative", "良", "不良", "可", "否", "合格", "不合格", "異常", "正常",
+}  # fmt: skip
 
 Tables = Mapping[Path, pd.DataFrame]
 
 
-def distinct_labels(tables: Tables, column: str) -> set[str]:
-    """Return the distinct values of a column in all tables, as labels are compared."""
-    parts = [factorize(table[column])[1] for table in tables.values() if column in table]
-    return {key(value) for part in parts for value in part}
+@dataclass(frozen=True)
+class Proposal:
+    """A study file, and what was decided on the way to it, a line each."""
+
+    text: str
+    decisions: tuple[str, ...]
+
+
+def propose_study(
+    paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = None
+) -> Proposal:
+    """Return a commented study file for tables.
+
+    Columns that are written in several ways get one name. Which columns are labels is guessed
+    where `labels` does not name them (`guess_labels`), and so are groups and the tables of experts
+    (`knowledge_tables`). Columns of dates, identifiers, free text or personal data are excluded
+    from the inputs, with the reason beside them.
+
+    Args:
+        paths: the tables.
+        folder: the folder of the study file; paths in it are relative to that.
+        labels: the label columns.
+
+    Raises:
+        LabelweaveError: a table cannot be read, a label column is not there, or nothing looks like
+            a label.
+    """
+    tables = {path: read_table(path) for path in paths}
+    knowledge = knowledge_tables(tables)
+    found = {path: table for path, table in tables.items() if path not in knowledge}
+    renamed = _renamed(found)
+    sources = {path: table.rename(columns=renamed[path]) for path, table in found.items()}
+    columns = list(dict.fromkeys(column for table in sources.values() for column in table.columns))
+    for label in labels or ():
+        if label not in columns:
+            raise LabelweaveError(
+                f"--labels: no table has a column '{label}'{nearest(label, columns)}"
+            )
+    reasons = guess_labels({path: sources.get(path, t) for path, t in tables.items()}, knowledge)
+    chosen = dict.fromkeys(labels, "named") if labels is not None else reasons
+    if not chosen:
+        raise LabelweaveError(
+            "no column looks like a label (few distinct values, gaps or absent from some table); "
+            "name them with --labels"
+        )
+    inputs = [column for column in columns if column not in chosen]
+    group = _group(sources, inputs)
+    excluded = _excluded(sources, [column for column in inputs if column != group])
+    related = {path: task for path, task in knowledge.items() if task in chosen}
+    counted = [] if related else _counted(sources, list(chosen))
+    lines = [
+        f"# yaml-language-server: $schema={SCHEMA}",
+        "# A study file of labelweave. Next: labelweave check, then labelweave run.",
+        f"name: {_plain_name(folder)}",
+        "",
+        *_tasks({name: distinct(_parts(sources, name)) for name in chosen}),
+        "",
+        *_sources(sources, renamed, excluded, group, folder),
+        "",
+        *_relations(related, counted, next(iter(chosen)), folder),
+        "",
+        "split: {test: 0.2, validation: 0}   # shares of the rows, or numbers of rows",
+        "training: {steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}",
+        "# what to compare: each task alone, each task's best simple learner, and joined",
+        "methods: [single_task, best_single_task, coupled, student]",
+        f"seeds: {SEEDS}   # fewer than 5 give wide intervals",
+        "",
+    ]
+    decisions = _decisions(sources, renamed, chosen, excluded, group, related, counted)
+    return Proposal("\n".join(lines), tuple(decisions))
 
 
 def knowledge_tables(tables: Tables) -> dict[Path, str]:
@@ -44,128 +130,138 @@ def knowledge_tables(tables: Tables) -> dict[Path, str]:
         if first not in columns and is_numeric_dtype(table.iloc[:, 0]):
             continue
         for column in [first] if first in columns else columns:
-            if _few_values(larger, column) and set(rows) <= distinct_labels(larger, column):
+            parts = _parts(larger, column)
+            if few_values(parts) and set(rows) <= distinct(parts):
                 found[path] = column
                 break
     return found
 
 
-def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> list[str]:
-    """Return the columns that look like labels.
+def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str]:
+    """Return the columns that look like labels, each with the reason.
 
-    With knowledge tables: the tasks in them. Besides, every column of few values that has gaps
-    or is absent from some table, for that is how scattered labels look. Where there is neither,
-    every text column of few values.
+    With knowledge tables: the tasks in them. Besides, every column of few values that has gaps or
+    is absent from some table, for that is how scattered labels look, that is called like a label,
+    or whose values are verdicts (OK, NG). Where there is none, every text column of few values.
     """
     sources = {path: table for path, table in tables.items() if path not in knowledge}
     columns = list(dict.fromkeys(c for table in sources.values() for c in table.columns))
     named = set(knowledge.values())
     for path in knowledge:
         named |= {name.partition("=")[0] for name in tables[path].columns[1:]}
-    few = [c for c in columns if _unusable([t[c] for t in sources.values() if c in t]) is None]
-    few = [c for c in few if _few_values(sources, c)]
-    found = [
-        column
-        for column in columns
-        if column in named or (column in few and _scattered(sources, column))
-    ]
+    found: dict[str, str] = {}
+    few = []
+    for column in columns:
+        parts = _parts(sources, column)
+        if column in named:
+            found[column] = "in the expert's table"
+        elif unusable(parts) is None and few_values(parts):
+            few.append(column)
+            values = distinct(parts)
+            if len(parts) < len(sources):
+                found[column] = "few values, absent from some table"
+            elif scattered(parts, len(sources)):
+                found[column] = "few values, with gaps"
+            elif called(column, LABEL_WORDS, LABEL_SIGNS):
+                found[column] = "few values, called like a label"
+            elif {plain(value) for value in values} <= VERDICTS:
+                found[column] = "its values are verdicts"
     if found:
         return found
-    return [c for c in few if not any(is_numeric_dtype(t[c]) for t in sources.values() if c in t)]
+    texts = [c for c in few if not any(is_numeric_dtype(part) for part in _parts(sources, c))]
+    return dict.fromkeys(texts, "text of few values")
 
 
-def _few_values(tables: Tables, column: str) -> bool:
-    """Return whether a column holds 2 to 50 distinct values, with some rows to each."""
-    parts = [table[column].dropna() for table in tables.values() if column in table]
-    rows = sum(len(part) for part in parts)
-    fractional = any(is_float_dtype(part) and bool((part % 1 != 0).any()) for part in parts)
-    distinct = len(distinct_labels(tables, column))
-    return 2 <= distinct <= MOST_CLASSES and rows >= ROWS_PER_CLASS * distinct and not fractional
+def _parts(sources: Tables, column: str) -> Parts:
+    return [table[column] for table in sources.values() if column in table]
 
 
-def _unusable(parts: "list[pd.Series[Any]]") -> str | None:
-    """Return why a column, given by its parts in all tables, makes no input; None = it does."""
-    filled = [part.dropna() for part in parts]
-    column = filled[0] if len(filled) == 1 else pd.concat([p.astype(object) for p in filled])
-    values, distinct = len(column), column.nunique()
-    if values < ROWS_PER_CLASS:
-        return None
-    if all(is_numeric_dtype(part) for part in parts):
-        counter = distinct == values and all(_counts_up(part) for part in filled)
-        return "a number for every row" if counter else None
-    if all(is_datetime64_any_dtype(part) for part in parts):
-        return "dates"
-    texts = column.astype(str)
-    if texts.str.fullmatch(DATE).mean() > 0.9:
-        return "dates"
-    if distinct == values:
-        return "a text for every row"
-    if distinct > MOST_CLASSES or values < ROWS_PER_CLASS * distinct:
-        return f"{distinct:,} different texts"
-    return None
+def _renamed(sources: Tables) -> dict[Path, dict[str, str]]:
+    """Return by table the columns that an earlier table writes in another way, and how."""
+    if "rename" not in SourceSection.model_fields:
+        return {path: {} for path in sources}
+    tables = [SourceTable(str(path), t, tuple(t.columns)) for path, t in sources.items()]
+    return {path: columns_to_rename(t, tables) for path, t in zip(sources, tables, strict=True)}
 
 
-def _scattered(tables: Tables, column: str) -> bool:
-    return any(column not in table or table[column].isna().any() for table in tables.values())
+def _group(sources: Tables, inputs: Sequence[str]) -> str | None:
+    """Return the column that ties rows together: the one that most sources have."""
+    found = [c for c in inputs if grouping(c, _parts(sources, c)) and not _is_date(sources, c)]
+    return max(found, key=lambda column: len(_parts(sources, column)), default=None)
 
 
-def _counts_up(column: "pd.Series[Any]") -> bool:
-    numbers = np.sort(column.to_numpy(dtype=np.float64))
-    return bool((np.diff(numbers) == 1).all())
+def _is_date(sources: Tables, column: str) -> bool:
+    return unusable(_parts(sources, column)) == "dates"
 
 
-GROUP = "'group: COLUMN' keeps its rows on one side of a split"
-MOST_TEXT = 100  # characters of a comment
+def _excluded(sources: Tables, inputs: Sequence[str]) -> dict[str, str]:
+    """Return the columns that are no inputs, each with the reason."""
+    reasons: dict[str, str] = {}
+    for column in inputs:
+        parts = _parts(sources, column)
+        why = personal(column, parts)
+        if why is not None:
+            reasons[column] = f"likely personal data: {why}"
+        elif (reason := unusable(parts)) is not None:
+            reasons[column] = reason
+    return reasons
 
 
-def propose_study(paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = None) -> str:
-    """Return a commented study file for tables.
-
-    Which columns are labels is guessed where it is not said, and so is which tables are knowledge
-    tables (see `labelweave.experiments._scaffold`). Columns of dates, identifiers or free text are
-    excluded from the inputs, with the reason next to them.
-
-    Args:
-        paths: the tables.
-        folder: the folder of the study file; paths in it are relative to that.
-        labels: the label columns.
-
-    Raises:
-        LabelweaveError: a table cannot be read, a label column is not there, or nothing looks like
-            a label.
-    """
-    tables = {path: read_table(path) for path in paths}
-    knowledge = knowledge_tables(tables)
-    sources = {path: table for path, table in tables.items() if path not in knowledge}
-    columns = list(dict.fromkeys(column for table in sources.values() for column in table.columns))
-    for label in labels or ():
-        if label not in columns:
-            raise LabelweaveError(
-                f"--labels: no table has a column '{label}'{nearest(label, columns)}"
+def _counted(sources: Tables, tasks: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return pairs of a task and those that enough rows carry a label of besides."""
+    found = []
+    free = list(tasks)
+    while free:
+        task = free.pop(0)
+        targets = []
+        for other in free:
+            both = sum(
+                int((table[task].notna() & table[other].notna()).sum())
+                for table in sources.values()
+                if task in table and other in table
             )
-    chosen = list(labels) if labels is not None else guess_labels(tables, knowledge)
-    if not chosen:
-        raise LabelweaveError(
-            "no column looks like a label (few distinct values, gaps or absent from some table); "
-            "name them with --labels"
-        )
-    related = {path: task for path, task in knowledge.items() if task in chosen}
+            if both >= CO_LABELLED:
+                targets.append(other)
+        if targets:
+            found.append((task, targets))
+    return found
+
+
+def _decisions(
+    sources: Tables,
+    renamed: Mapping[Path, Mapping[str, str]],
+    chosen: Mapping[str, str],
+    excluded: Mapping[str, str],
+    group: str | None,
+    related: Mapping[Path, str],
+    counted: Sequence[tuple[str, list[str]]],
+) -> list[str]:
     lines = [
-        "# A study file of labelweave. Next: labelweave check, then labelweave run.",
-        f"name: {_plain_name(folder)}",
-        "",
-        *_tasks({name: distinct_labels(sources, name) for name in chosen}),
-        "",
-        *_sources(sources, chosen, folder),
-        "",
-        *_relations(related, chosen[0], folder),
-        "",
-        "split: {test: 0.2, validation: 0}   # shares of the rows, or numbers of rows",
-        "training: {steps: 800, batch_size: 128, sampling: equal, learning_rate: 0.005}",
-        "seeds: 3",
-        "",
+        f"renamed in {path.name}: {', '.join(f'{a!r} to {b!r}' for a, b in names.items())}"
+        for path, names in renamed.items()
+        if names
     ]
-    return "\n".join(lines)
+    for name, reason in chosen.items():
+        classes = len(distinct(_parts(sources, name)))
+        lines.append(f"label    {name}: {classes} classes ({reason})")
+    if group is not None:
+        lines.append(f"group    {group}: {grouping(group, _parts(sources, group))}")
+    lines += [f"no input {name}: {reason}" for name, reason in excluded.items()]
+    columns = dict.fromkeys(column for table in sources.values() for column in table.columns)
+    inputs = [c for c in columns if c not in {*chosen, *excluded, group}]
+    lines.append(f"inputs   {listing(inputs)}")
+    texts = [
+        c
+        for c in inputs
+        if few_values(_parts(sources, c)) and not all(map(is_numeric_dtype, _parts(sources, c)))
+    ]
+    if texts:
+        lines.append(f"         if one of {listing(texts)} is a label: --labels names all of them")
+    for path, task in related.items():
+        lines.append(f"relation {path.name}: one row a class of {task}")
+    for task, targets in counted:
+        lines.append(f"relation {task} to {listing(targets)}: counted on rows with both labels")
+    return lines
 
 
 def _tasks(classes: Mapping[str, set[str]]) -> list[str]:
@@ -177,31 +273,46 @@ def _tasks(classes: Mapping[str, set[str]]) -> list[str]:
     return lines
 
 
-def _sources(sources: Tables, labels: Sequence[str], folder: Path) -> list[str]:
-    columns = dict.fromkeys(column for table in sources.values() for column in table.columns)
-    reasons = {
-        column: reason
-        for column in columns
-        if column not in labels
-        and (reason := _unusable([t[column] for t in sources.values() if column in t]))
-    }
+GROUP = "'group: COLUMN' keeps its rows on one side of a split"
+MOST_TEXT = 100  # characters of a comment
+
+
+def _sources(
+    sources: Tables,
+    renamed: Mapping[Path, Mapping[str, str]],
+    reasons: Mapping[str, str],
+    group: str | None,
+    folder: Path,
+) -> list[str]:
     stems = [path.stem for path in sources]
     lines = ["sources:   # every column that is no label and not excluded is an input"]
     for number, (path, table) in enumerate(sources.items(), start=1):
         lines.append(f"  - path: {_quoted(_relative(path, folder))}   # {len(table):,} rows")
         if stems.count(path.stem) > 1:
             lines.append(f"    name: {_quoted(f'{path.stem} {number}')}")
+        if renamed[path]:
+            pairs = ", ".join(f"{_quoted(a)}: {_quoted(b)}" for a, b in renamed[path].items())
+            lines.append(f"    rename: {{{pairs}}}   # as in the other tables")
+        if group is not None and group in table:
+            lines.append(f"    group: {_quoted(group)}   # its rows stay on one side of a split")
         excluded = [column for column in table.columns if column in reasons]
         if excluded:
-            lines.append(f"    exclude:   # if one names a person, plant or batch: {GROUP}")
+            lines.append(
+                "    exclude:" + f"   # if one names a plant or batch: {GROUP}" * (not group)
+            )
             lines += [f"      - {_quoted(name)}   # {reasons[name]}" for name in excluded]
-        else:
+        elif group is None:
             lines.append(f"    # {GROUP}")
     return lines
 
 
-def _relations(knowledge: Mapping[Path, str], label: str, folder: Path) -> list[str]:
-    if not knowledge:
+def _relations(
+    knowledge: Mapping[Path, str],
+    counted: Sequence[tuple[str, list[str]]],
+    label: str,
+    folder: Path,
+) -> list[str]:
+    if not knowledge and not counted:
         return [
             "# What the tasks have to do with each other: an expert's table (one row a class of",
             "# the source task), or counted on rows that carry both labels.",
@@ -213,6 +324,11 @@ def _relations(knowledge: Mapping[Path, str], label: str, folder: Path) -> list[
         *(
             f"  - {{table: {_quoted(_relative(path, folder))}, source: {_quoted(task)}}}"
             for path, task in knowledge.items()
+        ),
+        *(
+            f"  - {{source: {_quoted(task)}, targets: [{', '.join(map(_quoted, targets))}]}}"
+            "   # counted on rows with both labels"
+            for task, targets in counted
         ),
     ]
 

@@ -37,7 +37,7 @@ def unlike_columns(tables: Sequence[SourceTable]) -> list[DataFinding]:
     found = []
     for table in tables:
         others = {column for other in tables if other is not table for column in other.inputs}
-        renamed = _renamed(table, tables)
+        renamed = columns_to_rename(table, tables)
         if not others & set(table.inputs):
             found.append(
                 DataFinding(
@@ -59,7 +59,7 @@ def unlike_columns(tables: Sequence[SourceTable]) -> list[DataFinding]:
     return found
 
 
-def _renamed(table: SourceTable, tables: Sequence[SourceTable]) -> dict[str, str]:
+def columns_to_rename(table: SourceTable, tables: Sequence[SourceTable]) -> dict[str, str]:
     """Return the columns of a source that others write in another way, by what they write.
 
     The first source that has a column decides on its name.

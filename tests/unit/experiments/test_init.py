@@ -1,3 +1,5 @@
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def proposed(folder: Path, *frames: pd.DataFrame, labels: list[str] | None = Non
     for i, frame in enumerate(frames):
         paths.append(folder / f"t{i}.csv")
         frame.to_csv(paths[-1], index=False)
-    return yaml.safe_load(propose_study(paths, folder, labels))
+    return yaml.safe_load(propose_study(paths, folder, labels).text)
 
 
 def inputs(rows: int = 60) -> pd.DataFrame:
@@ -44,8 +46,25 @@ def inputs(rows: int = 60) -> pd.DataFrame:
 def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine) -> None:
     out = tmp_path / "study.yaml"
     answer = cli("init", *plants(tmp_path), "--out", out)
-    expected = f"Wrote {out}. Review it, then: labelweave check {out}\n"
-    assert answer == (0, expected, "")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines() == [
+        "label    kind: 3 classes (in the expert's table)",
+        "label    round: 2 classes (in the expert's table)",
+        "label    hole: 2 classes (in the expert's table)",
+        "no input part id: a number for every row",
+        "no input made: dates",
+        "no input remark: 120 different texts",
+        "no input operator: likely personal data: its name says so",
+        "inputs   'length', 'width', 'weight', 'noise', 'colour'",
+        "         if one of 'colour' is a label: --labels names all of them",
+        "relation knowledge.csv: one row a class of kind",
+        f"Wrote {out}. Review it, then: labelweave check {out}",
+    ]
+    schema = json.loads((tmp_path / "labelweave.schema.json").read_text(encoding="utf-8"))
+    assert out.read_text(encoding="utf-8").startswith(
+        "# yaml-language-server: $schema=labelweave.schema.json\n"
+    )
+    assert schema["title"] == "StudyConfig"
     study = yaml.safe_load(out.read_text(encoding="utf-8"))
     assert study["tasks"] == [
         {"name": "kind"},
@@ -60,16 +79,18 @@ def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine
     assert study["relations"] == [{"table": "knowledge.csv", "source": "kind"}]
     assert cli("check", out).code == 0
     small = out.read_text(encoding="utf-8").replace("steps: 800", "steps: 5")
-    out.write_text(small.replace("seeds: 3", "seeds: 1\nmethods: [full]"), encoding="utf-8")
+    out.write_text(
+        re.sub("methods: .*\nseeds: .*", "seeds: 1\nmethods: [full]", small), encoding="utf-8"
+    )
     assert cli("run", out, "--jobs", 1).code == 0
 
 
 def test_every_excluded_column_has_its_reason(tmp_path: Path) -> None:
-    lines = [line.strip() for line in propose_study(plants(tmp_path), tmp_path).splitlines()]
+    lines = [line.strip() for line in propose_study(plants(tmp_path), tmp_path).text.splitlines()]
     assert "- part id   # a number for every row" in lines
     assert "- made   # dates" in lines
     assert "- remark   # 120 different texts" in lines
-    assert "- operator   # 60 different texts" in lines
+    assert "- operator   # likely personal data: its name says so" in lines
 
 
 def test_an_existing_file_is_not_replaced_unasked(tmp_path: Path, cli: CommandLine) -> None:
@@ -148,7 +169,7 @@ def test_tables_of_one_name_get_different_names(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         paths.append(tmp_path / folder / "parts.csv")
         inputs().assign(state=["on", "off"] * 30).to_csv(paths[-1], index=False)
-    study = yaml.safe_load(propose_study(paths, tmp_path))
+    study = yaml.safe_load(propose_study(paths, tmp_path).text)
     assert study["sources"] == [
         {"path": "p/parts.csv", "name": "parts 1"},
         {"path": "q/parts.csv", "name": "parts 2"},
@@ -159,3 +180,33 @@ def test_tables_of_one_name_get_different_names(tmp_path: Path) -> None:
 def test_any_column_name_is_written_as_it_is(name: str, tmp_path: Path) -> None:
     frame = inputs().assign(**{name: ["one\ntwo, [three", "} # x"] * 30})
     assert proposed(tmp_path, frame)["tasks"] == [{"name": name}]
+
+
+def test_complete_labels_are_found_beside_labels_with_gaps(tmp_path: Path) -> None:
+    frame = inputs().assign(
+        tool=["n", "s"] * 30, grade=["A", "B", "C"] * 20, verdict_1=["OK", "NG"] * 30
+    )
+    frame["leak"] = pd.Series(["yes", "no", None] * 20)
+    frame["outcome"] = [1, 2] * 30
+    (tmp_path / "t.csv").write_text(frame.to_csv(index=False), encoding="utf-8")
+    found = propose_study([tmp_path / "t.csv"], tmp_path)
+    study = yaml.safe_load(found.text)
+    assert [task["name"] for task in study["tasks"]] == ["grade", "verdict_1", "leak", "outcome"]
+    assert "label    verdict_1: 2 classes (few values, called like a label)" in found.decisions
+    assert "label    leak: 2 classes (few values, with gaps)" in found.decisions
+    frame = frame.rename(columns={"verdict_1": "v"})
+    (tmp_path / "t.csv").write_text(frame.to_csv(index=False), encoding="utf-8")
+    found = propose_study([tmp_path / "t.csv"], tmp_path)
+    assert "label    v: 2 classes (its values are verdicts)" in found.decisions
+    assert "inputs   'x', 'y', 'tool'" in found.decisions
+
+
+def test_a_group_and_relations_are_proposed_and_the_study_is_accepted(tmp_path: Path) -> None:
+    first = inputs().assign(serial=[f"S{i // 3:03}" for i in range(60)], kind=["a", "b", "c"] * 20)
+    first["flat"] = ["yes", "no"] * 30
+    second = inputs().assign(serial=[f"T{i // 3:03}" for i in range(60)], flat=["no", "yes"] * 30)
+    study = proposed(tmp_path, first, second)
+    assert [source["group"] for source in study["sources"]] == ["serial", "serial"]
+    assert study["seeds"] == 5
+    assert study["relations"] == [{"source": "kind", "targets": ["flat"]}]
+    assert {"coupled", "student"} <= set(Study(study, tmp_path).methods)
