@@ -204,7 +204,9 @@ def test_complete_labels_are_found_beside_labels_with_gaps(tmp_path: Path) -> No
 def test_a_group_and_relations_are_proposed_and_the_study_is_accepted(tmp_path: Path) -> None:
     first = inputs().assign(serial=[f"S{i // 3:03}" for i in range(60)], kind=["a", "b", "c"] * 20)
     first["flat"] = ["yes", "no"] * 30
-    second = inputs().assign(serial=[f"T{i // 3:03}" for i in range(60)], flat=["no", "yes"] * 30)
+    second = inputs().assign(
+        serial=[f"T{i // 3:03}" for i in range(60)], flat=["no", "yes", None] * 20
+    )
     study = proposed(tmp_path, first, second)
     assert [source["group"] for source in study["sources"]] == ["serial", "serial"]
     assert study["seeds"] == 5
