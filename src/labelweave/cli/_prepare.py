@@ -22,7 +22,7 @@ def init(
     """Read tables and write a commented study file that runs as it is.
 
     Prints what it takes for a label, a group and an input, and why. Writes labelweave.schema.json
-    beside the study file, for editors that complete and check keys.
+    next to the study file, for editors that complete and check keys.
 
     **Examples**
 

@@ -26,7 +26,7 @@ from labelweave.tables._column_kinds import (
     scattered,
     unusable,
 )
-from labelweave.tables._findings import plain
+from labelweave.tables._findings import normalized
 from labelweave.tasks import OFF, ON, key
 
 SEEDS = 5
@@ -57,7 +57,7 @@ def propose_study(
     Columns that are written in several ways get one name. Which columns are labels is guessed
     where `labels` does not name them (`guess_labels`), and so are groups and the tables of experts
     (`knowledge_tables`). Columns of dates, identifiers, free text or personal data are excluded
-    from the inputs, with the reason beside them.
+    from the inputs, with the reason next to them.
 
     Args:
         paths: the tables.
@@ -140,7 +140,7 @@ def knowledge_tables(tables: Tables) -> dict[Path, str]:
 def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str]:
     """Return the columns that look like labels, each with the reason.
 
-    With knowledge tables: the tasks in them. Besides, every column of few values that has gaps or
+    With knowledge tables: the tasks in them. Also every column of few values that has gaps or
     is absent from some table, for that is how scattered labels look, that is called like a label,
     or whose values are verdicts (OK, NG). Where there is none, every text column of few values.
     """
@@ -164,7 +164,7 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
                 found[column] = "few values, with gaps"
             elif called(column, LABEL_WORDS, LABEL_SIGNS):
                 found[column] = "few values, called like a label"
-            elif {plain(value) for value in values} <= VERDICTS:
+            elif {normalized(value) for value in values} <= VERDICTS:
                 found[column] = "its values are verdicts"
     if found:
         return found
@@ -208,7 +208,7 @@ def _excluded(sources: Tables, inputs: Sequence[str]) -> dict[str, str]:
 
 
 def _counted(sources: Tables, tasks: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return pairs of a task and those that enough rows carry a label of besides."""
+    """Return each task with the other tasks that enough of its labelled rows also have labels of."""
     found = []
     free = list(tasks)
     while free:

@@ -182,7 +182,7 @@ def test_any_column_name_is_written_as_it_is(name: str, tmp_path: Path) -> None:
     assert proposed(tmp_path, frame)["tasks"] == [{"name": name}]
 
 
-def test_complete_labels_are_found_beside_labels_with_gaps(tmp_path: Path) -> None:
+def test_complete_labels_are_found_together_with_labels_with_gaps(tmp_path: Path) -> None:
     frame = inputs().assign(
         tool=["n", "s"] * 30, grade=["A", "B", "C"] * 20, verdict_1=["OK", "NG"] * 30
     )
