@@ -208,7 +208,7 @@ def _excluded(sources: Tables, inputs: Sequence[str]) -> dict[str, str]:
 
 
 def _counted(sources: Tables, tasks: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return each task with the other tasks that enough of its labelled rows also have labels of."""
+    """Return each task with the others that enough of its labelled rows have labels of too."""
     found = []
     free = list(tasks)
     while free:
