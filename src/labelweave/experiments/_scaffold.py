@@ -155,7 +155,7 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
         parts = _parts(sources, column)
         if column in named:
             found[column] = "in the expert's table"
-        elif unusable(parts) is None and few_values(parts):
+        elif unusable(parts) is None and few_values(parts) and personal(column, parts) is None:
             few.append(column)
             values = distinct(parts)
             if len(parts) < len(sources):

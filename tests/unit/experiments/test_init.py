@@ -212,3 +212,11 @@ def test_a_group_and_relations_are_proposed_and_the_study_is_accepted(tmp_path: 
     assert study["seeds"] == 5
     assert study["relations"] == [{"source": "kind", "targets": ["flat"]}]
     assert {"coupled", "student"} <= set(Study(study, tmp_path).methods)
+
+
+def test_personal_data_are_no_labels(tmp_path: Path) -> None:
+    first = inputs().assign(state=["on", "off", "idle"] * 20)
+    second = inputs().assign(who=[f"p{i % 4}@example.org" for i in range(60)])
+    study = proposed(tmp_path, first, second)
+    assert study["tasks"] == [{"name": "state"}]
+    assert study["sources"][1]["exclude"] == ["who"]
