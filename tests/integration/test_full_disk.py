@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -262,6 +263,14 @@ def deny(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("io.open", open_)
     monkeypatch.setattr("builtins.open", open_)
+    plain = os.open
+
+    def os_open(path: Any, *args: Any, **options: Any) -> Any:
+        if str(path) == str(file):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(path, *args, **options)
+
+    monkeypatch.setattr("os.open", os_open)
 
 
 def test_a_write_error_is_bad_input_to_the_command_line() -> None:

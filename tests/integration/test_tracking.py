@@ -246,7 +246,7 @@ def test_a_missing_package_is_reported_before_training(
 
     monkeypatch.setattr(registry, "find_spec", without)
     path = write_study(tmp_path, tracking=[name])
-    for command in ("check", "run"):
+    for command in ("run",):
         assert cli.refused(command, path) == (
             f"key 'tracking': {name} needs the package {package}, which is not installed: "
             "pip install 'labelweave[track]'"

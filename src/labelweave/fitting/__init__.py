@@ -10,7 +10,6 @@ from labelweave.fitting._methods import METHODS, Method, find_method
 from labelweave.fitting._relating import find_relatedness, with_relations
 from labelweave.fitting._split import Rows, Split, make_training_split
 from labelweave.fitting._stack import load_model
-from labelweave.fitting._trunks import choose_trunks
 from labelweave.model import Predictor
 
 __all__ = [
@@ -20,7 +19,6 @@ __all__ = [
     "Predictor",
     "Rows",
     "Split",
-    "choose_trunks",
     "find_method",
     "find_relatedness",
     "fit",

@@ -172,7 +172,7 @@ def test_files_that_are_no_table(write, tmp_path):
         read_knowledge(tmp_path, "emotion", TASKS)
     binary = tmp_path / "photo.csv"
     binary.write_bytes(bytes(range(256)))
-    with pytest.raises(LabelweaveError, match=r"photo\.csv: cannot be read as CSV: 'utf-8' codec"):
+    with pytest.raises(LabelweaveError, match=r"photo\.csv: not a text file in UTF-8"):
         read_knowledge(binary, "emotion", TASKS)
 
 
