@@ -9,7 +9,7 @@ import pytest
 # four blocks that live together are more than twice the largest of them, which glibc gives back
 FAULTS = """
 import resource, torch
-from labelweave.training import keep_freed_memory
+from labelweave.training._trainer import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
