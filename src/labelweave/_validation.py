@@ -37,7 +37,7 @@ def stated(least: float, most: float) -> Any:
     return Field(json_schema_extra={"minimum": least, "maximum": most})
 
 
-MOST_WEIGHT = 1e38  # about the greatest number of 32 bits
+MOST_WEIGHT = 1e45
 Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """A whole number that names something."""
 

@@ -116,7 +116,7 @@ def test_a_run_that_diverges_is_named_in_the_terminal_and_in_every_report(
     wild = {
         "method": "co_annotation",
         "name": "wild",
-        "couplings": {"co_annotation": {"weight": 1e38}},
+        "couplings": {"co_annotation": {"weight": 1e45}},
     }
     path = write_study(tmp_path, methods=["single_task", "full", wild], seeds=[3, 4])
     answer = cli("run", path, "--jobs", 2)

@@ -405,7 +405,7 @@ def test_a_network_of_one_task_has_no_weighting():
         ),
         ({}, "weighting: found 0 names (), expected one with its options"),
         ({"sum": {}, "mgda": {}}, "weighting: found 2 names ('sum', 'mgda'), expected one"),
-        ({"constant": {"weights": {"t1": -1}}}, "should be 0 to 1e+38 for 't1'"),
+        ({"constant": {"weights": {"t1": -1}}}, "should be 0 to 1e+45 for 't1'"),
     ],
 )
 def test_bad_choices(choice, error):
