@@ -224,8 +224,8 @@ def test_the_classifier_takes_images_with_every_setting(tmp_path):
     with pytest.raises(LabelweaveError) as error:
         MultiTaskClassifier(network={"hidden": [3]}).fit(X, y)
     assert str(error.value) == (
-        "MultiTaskClassifier: parameter 'network': found 'hidden', expected it as a parameter of "
-        "its own"
+        "MultiTaskClassifier: parameter 'network': found 'hidden', expected it as a separate "
+        "parameter"
     )
 
 

@@ -41,8 +41,8 @@ def test_unknown_keys_name_the_nearest() -> None:
     )
     assert refused(network={"hiden": [3]}) == (
         "key 'network.hiden': no such key, expected 'backbone', 'hidden', 'dropout', "
-        "'shape', 'channels', 'config', 'pooling', 'weights', 'download', 'norm', 'frozen'; "
-        "did you mean 'hidden'?"
+        "'shape', 'channels', 'config', 'pooling', 'weights', 'download', 'norm', 'frozen', "
+        "'trunks'; did you mean 'hidden'?"
     )
 
 
