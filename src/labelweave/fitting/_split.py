@@ -82,7 +82,8 @@ class Split:
         A method's run depends on the data, and on the others as far as the method uses them.
         """
         schema = "" if self.encoder.schema is None else self.encoder.schema.described()
-        described = repr((self.seed, self.train.annotations.tasks, self.encoder.to_dict(), schema))
+        encoder = _without_notes(self.encoder.to_dict())
+        described = repr((self.seed, self.train.annotations.tasks, encoder, schema))
         data: list[bytes | NDArray[Any]] = [described.encode(), self.source]
         for rows in (self.train, self.validation, self.test):
             inputs = rows.inputs
@@ -98,6 +99,14 @@ class Split:
             "noise": content_hash(noise),
             "transfer_weights": content_hash(weights),
         }
+
+
+def _without_notes(state: dict[str, Any]) -> dict[str, Any]:
+    """Return an encoder without its messages: another wording must not train a run again."""
+    kept = {key: value for key, value in state.items() if key != "notes"}
+    if isinstance(kept.get("table"), dict):
+        kept["table"] = _without_notes(kept["table"])
+    return kept
 
 
 def _codes(annotations: Annotations) -> list[NDArray[Any]]:

@@ -29,6 +29,15 @@ def keys(folder: Path, **changes: object) -> dict[str, str]:
     }
 
 
+def test_the_wording_of_messages_does_not_change_a_run(tmp_path: Path) -> None:
+    split = Study.from_file(write_study(tmp_path)).first_split()
+    before = split.fingerprint()
+    split.encoder.notes_ = ["the same in other words"]
+    assert split.fingerprint() == before
+    split.encoder.scale = "together"
+    assert split.fingerprint()["data"] != before["data"]
+
+
 def test_a_method_has_separate_training(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path, methods=["multi_task", OWN]))
     results = as_json(study.compare(jobs=1, progress=False))
