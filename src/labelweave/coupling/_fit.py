@@ -110,9 +110,9 @@ def fit_coupled(
         LabelweaveError: inputs that do not fit each other, or no label at all.
     """
     work = _Fitting(
-        X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress
-    )
-    work.priors = {n: np.asarray(p, np.float64)[work.rows] for n, p in (priors or {}).items()}
+        X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress,
+        priors,
+    )  # fmt: skip
     pairs = _pairs(annotations, relations, estimate)
     if estimate == "all" and pairs:
         work.history.append({"looked_for": ["->".join(pair) for pair in pairs]})
@@ -194,6 +194,7 @@ class _Fitting:
         seed: int,
         budget: float | None,
         progress: Progress | None,
+        priors: Mapping[str, Floats] | None = None,
     ) -> None:
         X = np.asarray(X, np.float64)
         n = len(annotations)
@@ -207,7 +208,6 @@ class _Fitting:
         self.X = standardised(X, self.centre, self.scale)
         self.all, self.tasks, self.seed = annotations, annotations.tasks, seed
         self.joint_learners = list(joint_learners)
-        self.priors: dict[str, Floats] = {}
         alone = learners is not None and not len(learners) and self.joint_learners
         self.learners = () if alone else resolve_learners(learners)
         self.sample_weight = _checked_weight(sample_weight, n)
@@ -217,6 +217,7 @@ class _Fitting:
         self.budget = 60 + labels / 1000 if budget is None else budget
         self.folds_all = self._folds(groups)
         self.rows = self._work_rows()
+        self.priors = {n: np.asarray(p, np.float64)[self.rows] for n, p in (priors or {}).items()}
         self.annotations = annotations[self.rows]
         self.groups = (
             None if groups is None else np.unique(groups, return_inverse=True)[1][self.rows]
