@@ -34,6 +34,13 @@ def tables(rows: int = 120, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame, 
     return a, b, knowledge
 
 
+def parts() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return 240 rows of inputs, and labels with gaps: kind in half of the rows, round and hole."""
+    a, b, _ = tables()
+    frame = pd.concat([a, b], ignore_index=True)
+    return frame[["length", "width", "weight", "noise"]], frame[["kind", "round", "hole"]]
+
+
 def content(**changes: Any) -> dict[str, Any]:
     """Return the content of a study file over these tables, with changes to its keys."""
     study: dict[str, Any] = {

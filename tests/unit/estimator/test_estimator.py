@@ -2,14 +2,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from study_example import tables
+from study_example import parts, tables
 
 from labelweave._estimator_settings import FITTABLE
 from labelweave.annotations import Annotations
@@ -21,13 +20,6 @@ from labelweave.tasks import Binary, Multiclass
 
 COLUMNS = ["length", "width", "weight", "noise"]
 QUICK: dict[str, Any] = {"steps": 60, "hidden": [16], "learning_rate": 0.02, "batch_size": 32}
-
-
-def parts() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return 240 rows of inputs, and labels with gaps: kind in half of the rows, round and hole."""
-    a, b, _ = tables()
-    frame = pd.concat([a, b], ignore_index=True)
-    return frame[COLUMNS], frame[["kind", "round", "hole"]]
 
 
 X, Y = parts()

@@ -7,19 +7,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from sklearn.naive_bayes import GaussianNB
-from study_example import tables
+from study_example import parts, tables
 
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.tasks import Binary
 
 COLUMNS = ["length", "width", "weight", "noise"]
-
-
-def parts() -> tuple[pd.DataFrame, pd.DataFrame]:
-    a, b, _ = tables()
-    frame = pd.concat([a, b], ignore_index=True)
-    return frame[COLUMNS], frame[["kind", "round", "hole"]]
 
 
 X, Y = parts()
