@@ -246,11 +246,13 @@ def test_a_missing_package_is_reported_before_training(
 
     monkeypatch.setattr(registry, "find_spec", without)
     path = write_study(tmp_path, tracking=[name])
-    for command in ("run",):
-        assert cli.refused(command, path) == (
-            f"key 'tracking': {name} needs the package {package}, which is not installed: "
-            "pip install 'labelweave[track]'"
-        )
+    line = (
+        f"key 'tracking': {name} needs the package {package}, which is not installed: "
+        "pip install 'labelweave[track]'"
+    )
+    assert cli.refused("run", path) == line
+    checked = cli("check", path)  # it shows the data's findings all the same
+    assert (checked.code, checked.err) == (2, f"labelweave: {line}\n")
     assert not (tmp_path / "runs").exists()
 
 
