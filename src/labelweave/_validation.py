@@ -37,7 +37,7 @@ def stated(least: float, most: float) -> Any:
     return Field(json_schema_extra={"minimum": least, "maximum": most})
 
 
-MOST_WEIGHT = 1e45
+MOST_WEIGHT = 1e45  # beyond 32 bits a loss is infinite, and the run is reported as failed
 Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 """A whole number that names something."""
 

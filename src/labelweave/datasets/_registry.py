@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from labelweave._parsing import parse_yaml
+from labelweave._yaml import parse_yaml
 from labelweave.data._frozen_encoders import is_installed
 from labelweave.datasets._official import Case, DataSet, Reader, joined_tasks, option_words
 from labelweave.datasets._writing import IMAGE_ENCODER, rows_of, write_case

@@ -8,8 +8,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from labelweave._files import LARGEST_TEXT, read_text, unreadable
 from labelweave._messages import languages
-from labelweave._parsing import parse_yaml
 from labelweave._validation import one_line
+from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import (
     LabelCurvesSection,

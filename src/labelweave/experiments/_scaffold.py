@@ -10,7 +10,6 @@ import yaml
 from pandas.api.types import is_numeric_dtype
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.experiments._sections import SourceSection
 from labelweave.tables import SourceTable, read_table
 from labelweave.tables._column_findings import columns_to_rename
 from labelweave.tables._column_kinds import (
@@ -178,8 +177,6 @@ def _parts(sources: Tables, column: str) -> Parts:
 
 def _renamed(sources: Tables) -> dict[Path, dict[str, str]]:
     """Return by table the columns that an earlier table writes in another way, and how."""
-    if "rename" not in SourceSection.model_fields:
-        return {path: {} for path in sources}
     tables = [SourceTable(str(path), t, tuple(t.columns)) for path, t in sources.items()]
     return {path: columns_to_rename(t, tables) for path, t in zip(sources, tables, strict=True)}
 

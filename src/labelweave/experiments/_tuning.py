@@ -16,9 +16,9 @@ import yaml
 from joblib import Parallel, delayed
 
 from labelweave._files import LARGEST_TEXT, read_text, write_text
-from labelweave._parsing import parse_yaml
 from labelweave._progress import runs_bar
 from labelweave._search_space import Range
+from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._config import parse_study
 from labelweave.experiments._executor import KILLED

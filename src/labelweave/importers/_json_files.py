@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labelweave.errors import LabelweaveError, nearest
+from labelweave._files import check_regular
+from labelweave._parsing import parse_json, read_json
+from labelweave.errors import LabelweaveError, nearest, printable
 
 LARGEST = 1 << 29  # bytes of a file that is read as one piece
 LONGEST_LINE = 1 << 24
-LONGEST_TEXT = 80  # characters of a found value in a message
 KINDS: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
 
 
@@ -24,14 +25,8 @@ def checked_file(path: Path, largest: int = LARGEST) -> None:
     if not path.exists():
         others = sorted(o.name for o in path.parent.iterdir()) if path.parent.is_dir() else []
         raise LabelweaveError(f"{path}: no such file{nearest(path.name, others)}")
-    if not path.is_file():
-        raise LabelweaveError(f"{path}: not a regular file")
-    size = path.stat().st_size
-    if size > largest:
-        raise LabelweaveError(
-            f"{path}: found {size / 2**20:,.0f} MB, expected at most {largest / 2**20:,.0f} MB"
-        )
-    if not size:
+    check_regular(path, largest)
+    if not path.stat().st_size:
         raise LabelweaveError(f"{path}: the file is empty")
 
 
@@ -42,13 +37,7 @@ def read_json_file(path: Path) -> Any:
         LabelweaveError: no readable JSON, too large, or nested too deep.
     """
     checked_file(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise LabelweaveError(f"{path}: not a text file in UTF-8") from None
-    except OSError as error:
-        raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
-    return _parsed(text, str(path))
+    return read_json(path, largest=LARGEST)
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -71,7 +60,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             except UnicodeDecodeError:
                 raise LabelweaveError(f"{path}: line {number} is not UTF-8 text") from None
             place = f"{path}: line {number}"
-            yield number, expect(_parsed(text, place), dict, place)
+            yield number, expect(parse_json(text, place), dict, place)
 
 
 def expect(value: Any, kind: type, place: str) -> Any:
@@ -104,19 +93,4 @@ def shown(value: Any) -> str:
         return "a list"
     if value is None or isinstance(value, bool):
         return json.dumps(value)
-    text = "".join(c if c.isprintable() else "?" for c in str(value)[: LONGEST_TEXT + 1])
-    return f"'{text[:LONGEST_TEXT]}{'...' * (len(text) > LONGEST_TEXT)}'"
-
-
-def _parsed(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, " if error.lineno > 1 else ""
-        raise LabelweaveError(
-            f"{place}: {where}column {error.colno}: no JSON: {error.msg}"
-        ) from None
-    except RecursionError:
-        raise LabelweaveError(f"{place}: nested too deep for a file of annotations") from None
-    except ValueError:  # a whole number of thousands of digits
-        raise LabelweaveError(f"{place}: holds a number that is too long") from None
+    return f"'{printable(value)}'"

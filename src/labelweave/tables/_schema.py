@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelweave._files import read_text, unreadable, write_text
 from labelweave._messages import Message, some
-from labelweave._parsing import parse_yaml
 from labelweave._validation import one_line
+from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables._column_kinds import identifying
 from labelweave.tables._dates import Order, Part, date_numbers, date_order, moments

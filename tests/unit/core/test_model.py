@@ -98,7 +98,7 @@ def test_damaged_models_give_one_line(tmp_path: Path) -> None:
         f"{path}: found format 2, expected at most 1; it was written by a newer labelweave"
     )
     path.write_text('{"format": 1', encoding="utf-8")
-    assert refused().startswith(f"{path}: line 1, column 13: no JSON: ")
+    assert refused().startswith(f"{path}: column 13: no JSON: ")
     path.write_bytes(b"\xff\xfe")
     assert refused() == f"{path}: not a text file in UTF-8"
     path.write_text("[]", encoding="utf-8")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from labelweave._files import read_regular, read_text
-from labelweave._parsing import DEEPEST, MOST_NODES, parse_json, parse_yaml, read_json_object
+from labelweave._parsing import DEEPEST, MOST_VALUES, parse_json, read_json_object
+from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, is_printable, printable
 
 
@@ -23,12 +24,12 @@ def doubled(levels: int, form: str) -> str:
 
 
 YAML = {
-    doubled(20, "[*{before}, *{before}, *{before}]"): f"holds more than {MOST_NODES:,} values",
+    doubled(20, "[*{before}, *{before}, *{before}]"): f"holds more than {MOST_VALUES:,} values",
     doubled(20, "{{<<: [*{before}, *{before}, *{before}], k{name}: 1}}"): "merges more than 1000",
     "x: &x [*x]": f"nested deeper than {DEEPEST}",
     "[" * 5000: f"nested deeper than {DEEPEST}",
     "{a: " * 5000: f"nested deeper than {DEEPEST}",
-    "[" + "a," * (MOST_NODES + 1) + "]": f"more than {MOST_NODES:,} values",
+    "[" + "a," * (MOST_VALUES + 1) + "]": f"more than {MOST_VALUES:,} values",
     "day: 2024-99-99": "line 1: cannot be read as YAML: found '2024-99-99', expected a value of",
     "n: !!int abc": "found 'abc', expected a value of the kind 'int'",
     "n: !!float [1]": "expected a value of the kind 'float'|expected a scalar node",
@@ -64,7 +65,7 @@ def test_anchors_and_merged_keys_still_work() -> None:
         ("[" * 99 + "]" * 99, f"m: nested deeper than {DEEPEST}"),
         ("9" * 5000, "m: holds a number that is too long"),
         ("9" * 50, "m: found a number above 2^63, expected a smaller one"),
-        ("[1", "m: line 1, column 3: no JSON: Expecting ',' delimiter"),
+        ("[1", "m: column 3: no JSON: Expecting ',' delimiter"),
         (b"\xff", "m: not a text in UTF-8"),
     ],
 )

@@ -292,7 +292,7 @@ BAD: list[tuple[str, str, Any, str]] = [
         "[{]",
         "column 3: no JSON: Expecting property name enclosed in double quotes",
     ),
-    ("label_studio", "x.json", DEEP, "nested too deep for a file of annotations"),
+    ("label_studio", "x.json", DEEP, "nested deeper than 64"),
     ("label_studio", "x.json", "[" + "1" * 5000 + "]", "holds a number that is too long"),
     ("label_studio", "x.json", {"a": 1}, "found an object, expected a list"),
     (
@@ -331,7 +331,7 @@ BAD: list[tuple[str, str, Any, str]] = [
                 ]
             }
         ],
-        "task 1, annotation 1, result 1, key 'rating': found 'x?', expected a whole number",
+        "task 1, annotation 1, result 1, key 'rating': found 'x\\n', expected a whole number",
     ),
     ("label_studio", "x.json", [TASK], "found no answer to any question, expected at least one"),
     ("prodigy", "x.jsonl", '{"text": "a"}\n[1]', "line 2: found a list, expected an object"),

@@ -274,8 +274,7 @@ def test_bad_input_of_report_is_one_line(tmp_path, cli: CommandLine):
     )
     path.write_text("{", encoding="utf-8")
     assert cli.refused("report", tmp_path) == (
-        f"{path}: results: line 1, column 2: no JSON: "
-        "Expecting property name enclosed in double quotes"
+        f"{path}: results: column 2: no JSON: Expecting property name enclosed in double quotes"
     )
     assert cli.refused("report", path) == f"{path}: a file, expected a study's results folder"
     path.write_text("[]", encoding="utf-8")
