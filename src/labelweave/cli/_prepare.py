@@ -11,7 +11,7 @@ from labelweave.cli._output import PrintableConsole, say
 
 
 def init(
-    tables: Annotated[list[Path], typer.Argument(help="CSV, TSV or Parquet tables.")],
+    tables: Annotated[list[Path], typer.Argument(help="Tables: CSV, Excel, Parquet, ...")],
     out: Annotated[Path, typer.Option(help="Study file to write.")] = Path("study.yaml"),
     labels: Annotated[
         str | None,
