@@ -156,7 +156,9 @@ def compare(
     b: Annotated[Path, typer.Argument(help="The folder to compare it with.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Table (CSV, Excel, Parquet, ...) with inputs and labels to test models on."),
+        typer.Option(
+            help="Table (CSV, Excel, Parquet, ...) with inputs and labels to test models on."
+        ),
     ] = None,
     method_a: Annotated[
         str | None,
