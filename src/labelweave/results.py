@@ -278,7 +278,7 @@ class Recommendation:
         blind_spot: what the study could not have detected.
         figures: gain in accuracy, labels saved, running cost.
         held_out_rows: training rows, held out, that the choice rests on; 0 = on the test rows.
-        equal: less simple methods that are as good within a standard error.
+        equal: less simple methods that the rows show to be as good.
         reasons: more reasons.
         risks: more risks.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave._messages import Message
-from labelweave.evaluation._selection import Selection, choose
+from labelweave.evaluation._selection import Choice, choose
 from labelweave.results import (
     BlindSpot,
     ControlAhead,
@@ -23,6 +23,8 @@ SIMPLICITY = (
     "multi_task", "distillation", "co_annotation", "distribution_matching", "full", "student",
     "coupled",
 )  # fmt: skip
+BEST_ALONE = "best_single_task"  # what a careful user would do without joining
+DEFAULT = "coupled"  # guarded by held-out labels, so it stands where a study cannot tell
 NORMAL = 1.96  # half an interval of 95 %, in standard errors
 CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task", "best_single_task")
 
@@ -33,9 +35,11 @@ def recommend(
     """Return the recommendation that follows from the results.
 
     The method is chosen on training rows that were held out (`choose`): the simplest of those that
-    are within a standard error of the best and harm no task. Only the baseline and the coupled
-    methods are candidates, never a control. Without such rows the test rows decide by the same
-    rule: no negative transfer, then the simplest within a standard error of the highest mean.
+    they show equal to the best and that harm no task. Where they cannot tell, `coupled` stands: it
+    is guarded by held-out labels itself. Only the tasks alone (`best_single_task` where it ran,
+    else the baseline) and the coupled methods are candidates, no other control. Without held-out
+    rows the test rows rule out what harms a task; then `coupled` stands, and without it the
+    simplest within a standard error of the highest mean.
 
     Args:
         results: the study's results.
@@ -43,18 +47,24 @@ def recommend(
             are none.
     """
     baseline, coupled = results.baseline, results.coupled_methods
-    order = [baseline, *sorted(coupled, key=_simplicity)]
+    joint = sorted(coupled, key=_simplicity)
+    default = next((method for method in joint if method.partition(".")[0] == DEFAULT), None)
     best = _highest(results.mean_scores(coupled))
-    choice = choose(held_out, order) if held_out else _chosen_on_test(results, order)
+    if held_out:
+        alone = BEST_ALONE if BEST_ALONE in held_out else baseline
+        choice = choose(held_out, [alone, *joint], default)
+    else:
+        choice = _chosen_on_test(results, [baseline, *joint], default)
     chosen = choice.method
+    separate = chosen in (baseline, BEST_ALONE)
     ruled_out = {
         method: tuple(results.tasks[i].name for i in tasks)
         for method, tasks in choice.harmed.items()
     }
-    shown = (best or chosen) if chosen == baseline else chosen
+    shown = (best or chosen) if separate else chosen
     means = results.mean_scores([baseline, *coupled])
     pair = results.mean_scores([chosen, "shuffled_relations"])
-    shuffled = pair.get("shuffled_relations") if chosen != baseline and chosen in pair else None
+    shuffled = pair.get("shuffled_relations") if not separate and chosen in pair else None
     return Recommendation(
         method=chosen,
         shown=shown,
@@ -63,7 +73,7 @@ def recommend(
         compared=bool(results.mean_scores([baseline])),
         means=means,
         of_best=None if best is None else outcome(results, best),
-        of_method=None if chosen == baseline else outcome(results, chosen),
+        of_method=None if separate else outcome(results, chosen),
         ruled_out={method: ruled_out[method] for method in means if method in ruled_out},
         networks=_fewer_networks(results, chosen),
         shuffled=shuffled if shuffled is not None and shuffled >= pair[chosen] else None,
@@ -80,8 +90,8 @@ def _simplicity(method: str) -> tuple[int, str]:
     return SIMPLICITY.index(name) if name in SIMPLICITY else len(SIMPLICITY), origin
 
 
-def _chosen_on_test(results: Results, order: Sequence[str]) -> Selection:
-    """Return the choice by verdicts and means of the test rows."""
+def _chosen_on_test(results: Results, order: Sequence[str], default: str | None) -> Choice:
+    """Return the default where the test rows show no harm, else the choice by their means."""
     baseline, names = order[0], [task.name for task in results.tasks]
     harmed = {
         method: tuple(names.index(task) for task in tasks)
@@ -90,11 +100,13 @@ def _chosen_on_test(results: Results, order: Sequence[str]) -> Selection:
     }
     means = results.mean_scores([method for method in order if method not in harmed])
     if not means:
-        return Selection(baseline, baseline, (), harmed, 0)
+        return Choice(baseline, baseline, (), harmed, 0)
+    if default in means:
+        return Choice(default, default, (), harmed, 0)
     best = max(means, key=lambda method: (means[method], -order.index(method)))
     error = _error_of_mean(results, best)
     equal = [m for m in order if m in means and means[best] - means[m] <= error + 1e-9]
-    return Selection(equal[0], best, tuple(equal[1:]), harmed, 0)
+    return Choice(equal[0], best, tuple(equal[1:]), harmed, 0)
 
 
 def _error_of_mean(results: Results, method: str) -> float:

@@ -12,16 +12,18 @@ from labelweave.tasks import Multiclass, Task
 Floats = NDArray[np.float64]
 
 HARM = 0.05  # chance of ruling a method out by noise, over all tasks
+NEAR = 0.02  # in the score; less is no reason for the more complex method
+SPREAD = 0.1  # of a row's difference before any was seen, weighing one row
 
 
 @dataclass(frozen=True)
-class Selection:
+class Choice:
     """The method to use, and what it rests on.
 
     Attributes:
-        method: the simplest method that is within a standard error of the best.
-        best: the method with the highest mean score.
-        equal: the others within a standard error of the best.
+        method: the simplest method that is shown equal to the best.
+        best: the method to beat: the default one, unless another clearly scores higher.
+        equal: the other methods that are shown equal to it.
         harmed: by method that is ruled out, the numbers of the tasks that it harms.
         rows: held-out rows that judge.
     """
@@ -33,17 +35,25 @@ class Selection:
     rows: int
 
 
-def choose(scores: Mapping[str, Floats], order: Sequence[str]) -> Selection:
-    """Return the simplest method among equals, by paired scores of held-out rows.
+def choose(
+    scores: Mapping[str, Floats], order: Sequence[str], default: str | None = None
+) -> Choice:
+    """Return the simplest method that is shown equal to the best, by scores of held-out rows.
 
-    A task's score is the mean of its rows, a method's the mean of its tasks. Methods are equal to
-    the best where they lie within one standard error of the paired difference: noise in the last
-    digits, of another machine say, cannot move the choice between them. The first of `order` is the
-    baseline; a method that clearly scores below it on some task (5 % over all tasks) is ruled out.
+    A task's score is the mean of its rows, a method's the mean of its tasks. The best method is the
+    default one, unless the mean of another is more than one standard error of their paired
+    difference above it. A method is shown equal to the best where its mean lies within one standard
+    error, and on every task the upper end of the shortfall (mean and one standard error, with one
+    more row of spread .1) is at most .02. Few rows thus show nothing equal, and the default stands.
+    Noise in the last digits, of another machine say, cannot move the choice between equals. The
+    first of `order` is the baseline; a method that clearly scores below it on some task (5 % over
+    all tasks) is ruled out.
 
     Args:
         scores: by method (n, T), the same rows for all, higher is better, NaN = no label.
         order: the methods, the simplest first.
+        default: the method that stands where the rows cannot tell; None, or one without scores or
+            ruled out = the one of the highest mean.
     """
     known = [method for method in order if method in scores]
     baseline = scores[known[0]]
@@ -56,16 +66,28 @@ def choose(scores: Mapping[str, Floats], order: Sequence[str]) -> Selection:
         if clear := tuple(int(t) for t in np.flatnonzero(change < -limit * error - 1e-9)):
             harmed[method] = clear
     safe = [method for method in known if method not in harmed]
-    means = {method: float(np.nanmean(_task_means(scores[method]))) for method in safe}
+    means = {method: _mean(scores[method]) for method in safe}
     # of equal means the simplest is the best
     best = max(safe, key=lambda method: (round(means[method], 9), -safe.index(method)))
-    equal = []
-    for method in safe:
-        behind = scores[best] - scores[method]
-        if means[best] - means[method] <= _error_of_mean(behind) + 1e-9:
-            equal.append(method)
+    if default in safe and _within_an_error(scores[best] - scores[default]):
+        best = default
+    equal = [m for m in safe if m == best or shown_equal(scores[best] - scores[m])]
     others = tuple(method for method in equal if method != equal[0])
-    return Selection(equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum()))
+    return Choice(equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum()))
+
+
+def shown_equal(behind: Floats) -> bool:
+    """Return whether rows (n, T) of score differences show that a method is not behind."""
+    count = (~np.isnan(behind)).sum(axis=0)
+    if not count.size or count.min() < 2:
+        return False
+    mean, error = _paired(behind)
+    error = np.sqrt(error**2 + SPREAD**2 / (count * (count - 1)))
+    return _within_an_error(behind) and bool((mean + error <= NEAR + 1e-9).all())
+
+
+def _within_an_error(behind: Floats) -> bool:
+    return _mean(behind) <= _error_of_mean(behind) + 1e-9
 
 
 def row_scores(
@@ -90,6 +112,12 @@ def row_scores(
             wrong = np.where(seen, (p - codes) ** 2, 0).sum(axis=1) / np.maximum(count, 1)
             found.append(np.where(count > 0, 1 - wrong, np.nan))
     return np.stack(found, axis=1)
+
+
+def _mean(scores: Floats) -> float:
+    """Return the mean of the tasks that have rows; 0 where none has."""
+    means = _task_means(scores)
+    return float(np.nanmean(means)) if (~np.isnan(means)).any() else 0.0
 
 
 def _task_means(scores: Floats) -> Floats:

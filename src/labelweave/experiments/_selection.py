@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.errors import TrainingError
+from labelweave.evaluation._recommendation import BEST_ALONE
 from labelweave.evaluation._selection import row_scores
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._scheduler import Trained, train_methods
@@ -22,13 +23,12 @@ Scores = dict[str, NDArray[np.float64]]
 
 PARTS = 5  # a fifth of the training rows is held out
 EVERY = 3  # on every third seed: with three seeds it costs 27 % of the training
-LEAST = 5  # rows that must judge a task
 
 
 def held_out_scores(
     context: StudyContext, trained: Trained, splits: Sequence[Split]
 ) -> Scores | None:
-    """Return by method the quadratic scores of held-out rows, (n, T); None = they cannot judge.
+    """Return by method the quadratic scores of held-out rows, (n, T); None = there are none.
 
     With validation rows, these are predicted by the trained models. Without, a fifth of the
     training rows of every third seed is held out, and all methods that may be recommended are
@@ -40,7 +40,8 @@ def held_out_scores(
         trained: its trained methods.
         splits: the data of every seed.
     """
-    methods = [m for m in trained.runs if m == BASELINE or m.partition(".")[0] in COUPLED]
+    alone = (BASELINE, BEST_ALONE)
+    methods = [m for m in trained.runs if m in alone or m.partition(".")[0] in COUPLED]
     if len(methods) < 2 or BASELINE not in methods:
         return None
     found: Scores | None
@@ -50,10 +51,7 @@ def held_out_scores(
         found = _on_held_out(context, methods, splits[: len(splits) // EVERY])
     else:
         return None
-    if found is None or BASELINE not in found:
-        return None
-    judging = (~np.isnan(found[BASELINE])).sum(axis=0)
-    return found if judging.min() >= LEAST else None
+    return found if found and BASELINE in found else None
 
 
 def _on_validation(methods: Sequence[str], trained: Trained, splits: Sequence[Split]) -> Scores:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from labelweave._messages import Messages
-from labelweave.evaluation._recommendation import FEW_SEEDS
+from labelweave.evaluation._recommendation import DEFAULT, FEW_SEEDS
 from labelweave.report._tables import interval_level
 from labelweave.results import Finding, KeyFigure, Outcome, Results
 
@@ -112,6 +112,8 @@ def reasons(results: Results, say: Messages | None = None) -> list[str]:
         lines.append(say("reason.held_out", n=found.held_out_rows))
     if found.equal:
         lines.append(say("reason.equal", methods=say.list(list(found.equal))))
+    elif found.held_out_rows and found.method.partition(".")[0] == DEFAULT:
+        lines.append(say("reason.none_simpler"))
     for method, tasks in found.ruled_out.items():
         lines.append(say("reason.ruled_out", method=method, tasks=_counted(tasks, say)))
     if found.networks:
