@@ -3,72 +3,45 @@
 import json
 import string
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
 
 PLURALS = ("one", "other")
 
 
-class Message(str):
-    """A sentence in English, with the key of its text in the catalogue and its values.
+@dataclass(frozen=True)
+class Message:
+    """A sentence, by the key of its text in the catalogue and what the text names.
 
-    Everywhere else it is a text like any other.
+    Whoever shows it gives it in a language: `Messages.render`, or `str` in English.
 
-    Args:
+    Attributes:
         code: the key of its text (`Messages`).
-        values: what the text names: numbers, names, lists of names, messages.
-
-    Raises:
-        KeyError: no such text, or a text with other values.
+        values: numbers, names, lists of names, other messages.
     """
 
-    __slots__ = ("code", "values")
     code: str
-    values: Mapping[str, Any]
+    values: Mapping[str, "Value"] = field(default_factory=dict, hash=False)
 
-    def __new__(cls, code: str, **values: Any) -> Self:
-        """Make the English text."""
-        made = super().__new__(cls, Messages()(code, **values))
-        made.code, made.values = code, values
-        return made
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.code, self.values)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return key and values, JSON-able."""
-        values = {name: _bare(value) for name, value in self.values.items()}
-        return {"code": self.code, "values": values}
+    def __str__(self) -> str:
+        """Return the sentence in English."""
+        return Messages().render(self)
 
 
-def _again(code: str, values: Mapping[str, Any]) -> Message:
-    return Message(code, **values)
+Text = Message | str  # a message, or words that stand as they are: a user's, an error's
+Value = Message | str | int | float | tuple[Message | str, ...] | None
 
 
-def _bare(value: Any) -> Any:
-    if isinstance(value, Message):
-        return value.to_dict()
-    return [_bare(each) for each in value] if isinstance(value, list) else value
-
-
-def some(names: Sequence[str], limit: int = 8) -> "list[str] | Message":
+def some(names: Sequence[Text], limit: int = 8) -> tuple[Text, ...] | Message:
     """Return names for a message, cut after `limit` of them, with the count of the rest."""
     rest = len(names) - limit
-    return Message("format.more", names=list(names[:limit]), n=rest) if rest > 0 else list(names)
-
-
-def plain(value: Any) -> Any:
-    """Return JSON-able values with every message as text, code and values."""
-    if isinstance(value, Message):
-        return {"text": str(value), **value.to_dict()}
-    if isinstance(value, Mapping):
-        return {key: plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    return value
+    if rest <= 0:
+        return tuple(names)
+    return Message("format.more", {"names": tuple(names[:limit]), "n": rest})
 
 
 class Messages:
@@ -99,22 +72,18 @@ class Messages:
             text = text["one" if values.get("n") in (1, "1") and "one" in text else "other"]
         return self._filled.vformat(str(text), (), values)
 
-    def knows(self, message: object) -> bool:
+    def knows(self, message: Text) -> bool:
         """Return whether this language has a text for the message; plain strings have none."""
-        if isinstance(message, Message):
-            return message.code in self.texts
-        return isinstance(message, Mapping) and message.get("code") in self.texts
+        return isinstance(message, Message) and message.code in self.texts
 
-    def render(self, message: Any) -> str:
-        """Return the message in this language or, where it has no text, in English."""
-        if isinstance(message, Message):
+    def render(self, message: Text) -> str:
+        """Return the message in this language; a plain string as it is."""
+        if isinstance(message, str):
+            return message
+        if message.code in self.texts:
             return self(message.code, **message.values)
-        if not isinstance(message, Mapping):
-            return str(message)
-        try:
-            return self(message["code"], **message.get("values") or {})
-        except (KeyError, ValueError):
-            return str(message.get("text", ""))
+        values = self.list([f"{name} {value}" for name, value in message.values.items()])
+        return f"{message.code}: {values}" if values else message.code
 
     def named(self, kind: str, name: object) -> str:
         """Return the display name of, for example, a metric; the name itself if it has no text."""
@@ -187,15 +156,15 @@ class _Filled(string.Formatter):
         self.say = say
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if isinstance(value, Mapping | Message):
+        if isinstance(value, Message):
             return self.say.render(value)
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):
             return self.say.list([self._named(each) for each in value])
         marks = self.say.marks if format_spec else {}
         return format(value, format_spec).translate(marks)
 
-    def _named(self, value: Any) -> str:
-        if isinstance(value, Mapping | Message):
+    def _named(self, value: Text) -> str:
+        if isinstance(value, Message):
             return self.say.render(value)
         return self.say("format.quoted", name=value)
 

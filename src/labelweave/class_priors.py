@@ -301,7 +301,7 @@ class AssumedPrior:
         named = Message(f"prior.{self.name}")
         if not self.given:
             return named
-        return Message("prior.given", tasks=some(list(self.given)), prior=named)
+        return Message("prior.given", {"tasks": some(list(self.given)), "prior": named})
 
     def __str__(self) -> str:
         return str(self.message())

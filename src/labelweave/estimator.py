@@ -407,7 +407,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
             kept = collection.numbers[split.train.index] - 1
             split = replace(split, sample_weight=weight[kept])
         check_split(split, config)
-        self.notes_ = (*ready.notes, *split.notes)
+        self.notes_ = tuple(map(str, (*ready.notes, *split.notes)))
         method, noise = METHODS[self.method], self.noise is not None
         self.relatedness_ = None
         stacked = self.method in STACKED
@@ -440,7 +440,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.strengths_, self.history_ = found["strengths"], found["history"]
         if any("looked_for" in entry for entry in self.history_):
             names = [strength["relation"] for strength in self.strengths_]
-            self.notes_ = (*self.notes_, Message("note.looked_for", found=some(names)))
+            self.notes_ = (*self.notes_, str(Message("note.looked_for", {"found": some(names)})))
 
     def task(self, name: str, X: Table | None = None, y: Targets | None = None) -> TaskClassifier:
         """Return a plain scikit-learn classifier of one task.

@@ -93,7 +93,7 @@ def test_the_same_content_on_both_sides_is_a_leak(tmp_path):
     for number in range(0, 30, 6):
         (tmp_path / f"photos/bolt/{number}.bmp").write_bytes(data)
     split = Study(image_content(), tmp_path).first_split()
-    assert any("same inputs" in note for note in split.notes)
+    assert any("same inputs" in str(note) for note in split.notes)
 
 
 def test_damaged_files_stop_the_study_or_are_left_out_by_name(tmp_path):
@@ -109,7 +109,7 @@ def test_damaged_files_stop_the_study_or_are_left_out_by_name(tmp_path):
     collection = study.data.collection
     assert len(collection) == 118
     assert collection.place(60) == "row 3 of source 'lab'"
-    note = next(note for note in study.first_split().notes if "left out" in note)
+    note = next(note for note in map(str, study.first_split().notes) if "left out" in note)
     assert note == (
         f"lab/lab.csv: 2 rows are left out, not readable: '{bad}', "
         f"'{tmp_path / 'lab' / 'files' / '61.png'}'"

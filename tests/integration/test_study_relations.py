@@ -148,8 +148,8 @@ def test_given_relations_in_both_directions_are_counted_once(tmp_path) -> None:
     )
     (split,) = Study.from_file(path).splits()
     assert [relation.name for relation in split.relations] == ["kind->colour"]
-    (note,) = [note for note in split.notes if "colour->kind" in note]
-    assert "already joined by stronger evidence" in note
+    (note,) = [note for note in split.notes if "colour->kind" in str(note)]
+    assert "already joined by stronger evidence" in str(note)
 
 
 def test_predictions_are_trusted_as_far_as_rows_held_out_say(tmp_path, monkeypatch) -> None:

@@ -9,14 +9,31 @@ import numpy as np
 from labelweave.evaluation import recommend
 from labelweave.results import (
     FORMAT,
+    AddedTask,
+    Calibration,
     Cell,
+    CurvePoint,
     Failure,
     LabelCounts,
+    LabelMoney,
+    LabelPlan,
+    Latency,
     LossTerms,
+    MeanInterval,
     MethodCosts,
+    MethodLearning,
+    ModelCosts,
+    Money,
+    PlannedTask,
+    RelationTable,
+    ReliabilityBin,
     Results,
     RunningCosts,
+    RunningMoney,
     TaskFacts,
+    TaskLabelCurve,
+    TaskLearning,
+    TaskOrder,
 )
 
 TASKS = {
@@ -209,16 +226,19 @@ def _coverage(rng: np.random.Generator, names: list[str], sizes: dict[str, int])
 
 def _relation(
     rng: np.random.Generator, source: str, target: str, rows: int, columns: int
-) -> dict[str, Any]:
+) -> RelationTable:
     table = rng.dirichlet(np.full(columns, 0.3), rows)
     known = np.repeat(rng.random((rows, 1)) < 0.9, columns, axis=1)
-    return {
-        "source": source, "target": target, "origin": "estimated from annotations",
-        "strength": float(rng.random()),
-        "rows": [f"{source}_{k}" for k in range(rows)],
-        "columns": [f"{target}_{k}" for k in range(columns)],
-        "table": table.tolist(), "known": known.tolist(),
-    }  # fmt: skip
+    return RelationTable(
+        source=source,
+        target=target,
+        origin="estimated from annotations",
+        strength=float(rng.random()),
+        rows=tuple(f"{source}_{k}" for k in range(rows)),
+        columns=tuple(f"{target}_{k}" for k in range(columns)),
+        table=tuple(map(tuple, table.tolist())),
+        known=tuple(map(tuple, known.tolist())),
+    )
 
 
 def with_value(results: Results) -> Results:
@@ -232,7 +252,7 @@ def with_value(results: Results) -> Results:
             for t, task in enumerate(results.tasks)
         },
         calibration={
-            name: {task: {"ece": _share(0.05), "bins": _bins(k)} for task in names}
+            name: {task: Calibration(Cell(0.05, 0.04, 0.06, seeds=3), _bins(k)) for task in names}
             for k, name in enumerate(dict.fromkeys([baseline, "multi_task", method]))
         },
         running=RunningCosts(
@@ -243,73 +263,83 @@ def with_value(results: Results) -> Results:
             machine="8 cores",
             assumptions=("one thread, warm",),
         ),
-        money={
-            "currency": "EUR",
-            "labels": {names[0]: {"price": 2.5, "saved": _share(1200.0)}},
-            "total": _share(1200.0),
-            "running": {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year",
-                        "assumption": "5,000,000 predictions a year"},
-        },
-        left_behind={method: _left_behind(names)},
-        label_plan={
-            "tasks": [{"task": name, "labels_now": 64, "gain_per_100": _share(0.02),
-                       "price": 2.5 if k == 0 else None, "gain_per_price": None, "rank": k + 1,
-                       "why": ""} for k, name in enumerate(names)],
-            "rows_file": "label_next.csv", "rows": 100,
-        },
-        next_task={"start": names[:2], "why": "most related",
-                   "order": [{"task": name, "adds": "a gain of 0.01"} for name in names[2:4]]},
+        money=Money(
+            "EUR",
+            {names[0]: LabelMoney(2.5, _share(1200.0))},
+            _share(1200.0),
+            RunningMoney(80.0, 410.5, 330.5, "a year", "5,000,000 predictions a year"),
+        ),
+        learning={method: _learning(names)},
+        label_plan=LabelPlan(
+            tuple(
+                PlannedTask(name, k + 1, 64, _share(0.02), price=2.5 if k == 0 else None)
+                for k, name in enumerate(names)
+            ),
+            "label_next.csv",
+            100,
+        ),
+        task_order=TaskOrder(
+            tuple(names[:2]),
+            "most related",
+            tuple(AddedTask(name, "a gain of 0.01") for name in names[2:4]),
+        ),
     )  # fmt: skip
 
 
-def _left_behind(names: list[str]) -> dict[str, Any]:
+def _learning(names: list[str]) -> MethodLearning:
     states = ("starved", "overfit", "fine", "slow", "underfit", "conflict")
     rng = np.random.default_rng(1)
     flat = rng.normal(size=(len(names), 4))
     flat /= np.linalg.norm(flat, axis=1, keepdims=True)
     cosine = (flat @ flat.T).clip(-1, 1).tolist()
     tasks = {
-        name: {
-            "labels": 1234 - k, "rarest": f"{name}_0", "rarest_labels": 41,
-            "share": 0.003 + 0.1 * k, "rate": 1.5, "half": 0.31,
-            "train": 0.83, "validation": None if k == 2 else -0.2,
-            "train_score": 0.91, "validation_score": None if k == 2 else 0.72,
-            "state": states[k % len(states)], "other": names[0], "cosine": -0.41,
-        }
+        name: TaskLearning(
+            labels=1234 - k, rarest=f"{name}_0", rarest_labels=41,
+            share=0.003 + 0.1 * k, rate=1.5, half=0.31,
+            train=0.83, validation=None if k == 2 else -0.2,
+            train_score=0.91, validation_score=None if k == 2 else 0.72,
+            state=states[k % len(states)], other=names[0], cosine=-0.41,
+        )
         for k, name in enumerate(names)
     }  # fmt: skip
-    return {"tasks": tasks, "cosine": cosine}
+    return MethodLearning(tasks, tuple(map(tuple, cosine)))
 
 
-def _share(mean: float) -> dict[str, float]:
-    return {"mean": mean, "low": 0.8 * mean, "high": 1.2 * mean}
+def _share(mean: float) -> MeanInterval:
+    return MeanInterval(mean, 0.8 * mean, 1.2 * mean)
 
 
-def _label_curve(results: Results, task: TaskFacts, method: str, reached: bool) -> dict[str, Any]:
+def _label_curve(results: Results, task: TaskFacts, method: str, reached: bool) -> TaskLabelCurve:
     top = results.score(results.baseline, task).mean or 0.0
     labels = [float(n) for n in (6, 13, 26, 51, 64)]
     value = [top - 0.3 / n**0.5 + 0.3 / 8 for n in labels]
-    return {
-        "metric": task.main_metric, "method": method,
-        "points": [{"labels": n, "share": n / 64, "mean": v, "low": v - 0.02, "high": v + 0.02,
-                    "seeds": 3} for n, v in zip(labels, value, strict=True)],
-        "fit": [[n, top - 0.3 / n**0.5 + 0.3 / 8] for n in range(6, 200, 5)],
-        "joint": {"mean": top + 0.02, "low": top, "high": top + 0.04}, "has": 64,
-        "needed": _share(180.0) if reached else {"mean": None, "low": None, "high": None},
-        "beyond": None if reached else 640.0, "saved": _share(116.0) if reached else None,
-        "note": "",
-    }  # fmt: skip
+    return TaskLabelCurve(
+        metric=task.main_metric,
+        method=method,
+        has=64,
+        points=tuple(
+            CurvePoint(n, n / 64, v, v - 0.02, v + 0.02, 3)
+            for n, v in zip(labels, value, strict=True)
+        ),
+        fit=tuple((float(n), top - 0.3 / n**0.5 + 0.3 / 8) for n in range(6, 200, 5)),
+        joint=MeanInterval(top + 0.02, top, top + 0.04),
+        needed=_share(180.0) if reached else MeanInterval(),
+        beyond=None if reached else 640.0,
+        saved=_share(116.0) if reached else None,
+    )
 
 
-def _bins(shift: int) -> list[list[float]]:
-    return [[0.3 + 0.07 * k, 0.25 + 0.07 * k - 0.02 * shift, 38] for k in range(10)]
+def _bins(shift: int) -> tuple[ReliabilityBin, ...]:
+    return tuple(
+        ReliabilityBin(0.3 + 0.07 * k, 0.25 + 0.07 * k - 0.02 * shift, 38) for k in range(10)
+    )
 
 
-def _running(networks: int, parameters: int, milliseconds: float) -> dict[str, Any]:
-    return {
-        "networks": networks, "parameters": parameters, "disk_mb": 4.9 * networks,
-        "memory_mb": 6.1 * networks,
-        "latency_ms": {"1": {"p50": milliseconds, "p95": 1.2 * milliseconds},
-                       "256": {"p50": 4 * milliseconds, "p95": 5 * milliseconds}},
-        "rows_per_second": 1000 / milliseconds, "training_seconds": 12.5,
-    }  # fmt: skip
+def _running(networks: int, parameters: int, milliseconds: float) -> ModelCosts:
+    return ModelCosts(
+        networks=networks, parameters=parameters, disk_mb=4.9 * networks,
+        memory_mb=6.1 * networks,
+        latency_ms={"1": Latency(milliseconds, 1.2 * milliseconds),
+                    "256": Latency(4 * milliseconds, 5 * milliseconds)},
+        rows_per_second=1000 / milliseconds, training_seconds=12.5,
+    )  # fmt: skip

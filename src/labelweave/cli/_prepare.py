@@ -222,7 +222,7 @@ def relate(
     console = PrintableConsole()
     split = opened.first_split()
     console.print(split.coverage())
-    print_relatedness(related.to_dict(), console, tables=tables, sources=split.source_names)
+    print_relatedness(related.summary(), console, tables=tables, sources=split.source_names)
     if opened.mislabelled is not None and len(opened.mislabelled):
         path = write_mislabelled(opened.mislabelled, opened.output)
         say(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave._messages import Text
 from labelweave.annotations import Annotations
 from labelweave.coupling._tables import RelationVersions, as_relation
 from labelweave.relations import evaluate_relation
@@ -22,7 +23,7 @@ def with_evidence(
     folds: Mapping[str, NDArray[np.int64]],
     groups: NDArray[np.int64] | None,
     seed: int,
-) -> tuple[list[RelationVersions], dict[str, str]]:
+) -> tuple[list[RelationVersions], dict[str, Text]]:
     """Return the relations without the estimated ones that held-out labels reject, and why.
 
     Every row's target label is predicted by the table estimated without the row's fold. A table

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave._messages import Text
 from labelweave.annotations import Annotations
 from labelweave.coupling._posterior import Link, make_link, too_wide
 from labelweave.learners._folds import ALWAYS
@@ -153,7 +154,7 @@ def build_sources(
 
 def choose_forest(
     sources: Sequence[RelationVersions], trust: Mapping[str, float], rates: Mapping[str, Floats]
-) -> tuple[list[RelationVersions], dict[str, str]]:
+) -> tuple[list[RelationVersions], dict[str, Text]]:
     """Return the relations of the forest of the greatest information, and why others are left out.
 
     Args:

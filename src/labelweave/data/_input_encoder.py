@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._files import write_csv
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, some
 from labelweave._shapes import Shape
 from labelweave.data._collection import Source
 from labelweave.data._image_files import ImageFormat
@@ -38,7 +38,7 @@ class Encoder(Protocol):
         schema: what raw tables are read by before; None = they are taken as they are.
     """
 
-    notes_: list[str]
+    notes_: list[Text]
     schema: Schema | None
 
     @property
@@ -70,7 +70,7 @@ class InputEncoder:
 
     def __init__(self, columns: Sequence[MediaColumn], table: TableEncoder | None = None) -> None:
         self.columns, self.table = tuple(columns), table
-        self.notes_: list[str] = []
+        self.notes_: list[Text] = []
         self.schema: Schema | None = None
         self.statistics_: dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]] = {}
 
@@ -153,7 +153,7 @@ class InputEncoder:
                 name: [part.tolist() for part in parts] for name, parts in self.statistics_.items()
             },
             "table": self.table.to_dict() if self.table else None,
-            "notes": self.notes_,
+            "notes": [str(note) for note in self.notes_],
         }
 
     @classmethod
@@ -235,7 +235,7 @@ class Prepared:
     tables: list[pd.DataFrame]
     numbers: list[NDArray[np.int64]]
     stores: dict[str, RowStore] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Text] = field(default_factory=list)
 
 
 def prepare(
@@ -295,8 +295,11 @@ def prepare(
         ready.tables[number] = table.iloc[kept].reset_index(drop=True)
         ready.numbers[number] = ready.numbers[number][kept]
         names = [name for name, _ in reasons[number].values()]
-        details = {"place": place, "n": len(names), "names": some(names, NAMED)}
-        ready.notes.append(Message("note.not_readable", **details))
+        ready.notes.append(
+            Message(
+                "note.not_readable", {"place": place, "n": len(names), "names": some(names, NAMED)}
+            )
+        )
     if ready.notes:
         _write_damaged(reasons, places, cache / DAMAGED)
     return ready

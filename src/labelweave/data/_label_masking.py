@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, some
 from labelweave.annotations import Annotations, Codes
 from labelweave.errors import LabelweaveError, listing
 from labelweave.tasks import Multiclass
@@ -67,7 +67,7 @@ class Scattered:
     source: NDArray[np.int64]
     names: tuple[str, ...]
     annotations: Annotations
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def scatter(
@@ -93,7 +93,7 @@ def scatter(
     rows = np.unique(np.asarray(rows, dtype=np.int64))
     left = np.random.default_rng(seed).permutation(rows)
     taken: list[Rows] = []
-    notes: list[str] = []
+    notes: list[Text] = []
     for part in parts:
         chosen = _choose(annotations, part, left, len(rows), notes)
         taken.append(np.sort(left[chosen]))
@@ -120,7 +120,7 @@ def _check_parts(parts: Sequence[Part]) -> None:
 
 
 def _choose(
-    annotations: Annotations, part: Part, left: Rows, n: int, notes: list[str]
+    annotations: Annotations, part: Part, left: Rows, n: int, notes: list[Text]
 ) -> NDArray[np.bool_]:
     """Return which of the rows left a part takes, and note classes that are too small."""
     for name in part.tasks:
@@ -137,7 +137,7 @@ def _choose(
 
 
 def _choose_per_class(
-    annotations: Annotations, part: Part, left: Rows, notes: list[str]
+    annotations: Annotations, part: Part, left: Rows, notes: list[Text]
 ) -> NDArray[np.bool_]:
     task, per_class = annotations.task(part.tasks[0]), part.per_class or 0
     if not isinstance(task, Multiclass):
@@ -153,7 +153,9 @@ def _choose_per_class(
         if len(found) < per_class:
             few.append(f"{name}: {len(found)}")
     if few:
-        notes.append(Message("note.few_rows", part=part.name, least=per_class, classes=some(few)))
+        notes.append(
+            Message("note.few_rows", {"part": part.name, "least": per_class, "classes": some(few)})
+        )
     return chosen
 
 

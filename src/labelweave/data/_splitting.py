@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import coo_array, csr_array
 
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, some
 from labelweave.annotations import Annotations
 from labelweave.data._collection import SIDES, Collection, Side
 from labelweave.errors import LabelweaveError
@@ -180,7 +180,7 @@ class SplitRows:
     train: Rows
     validation: Rows
     test: Rows
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def split_rows(
@@ -212,7 +212,7 @@ def split_rows(
         fixed = [source.name for source in collection.sources if source.split == "test"]
         test = 0 if fixed else TEST
         if fixed:
-            notes.append(Message("note.fixed_test", sources=some(fixed)))
+            notes.append(Message("note.fixed_test", {"sources": some(fixed)}))
     free = np.flatnonzero(side < 0)
     wanted = _wanted(len(free), validation, test)
     if len(free):
@@ -228,7 +228,7 @@ def split_rows(
     return SplitRows(rows[0], rows[1], rows[2], tuple(notes))
 
 
-def _fixed_sides(collection: Collection) -> tuple[Rows, list[str]]:
+def _fixed_sides(collection: Collection) -> tuple[Rows, list[Text]]:
     """Return the side of every row, -1 = free, and a note on rows that follow their group."""
     codes = [-1 if s.split is None else SIDES.index(s.split) for s in collection.sources]
     side = np.array(codes, dtype=np.int64)[collection.source]
@@ -246,7 +246,7 @@ def _fixed_sides(collection: Collection) -> tuple[Rows, list[str]]:
             f"{collection.place(other)} to {SIDES[side[other]]}"
         )
     following = int(((side < 0) & (joined >= 0)).sum())
-    return joined, [Message("note.follow_group", n=following)] if following else []
+    return joined, [Message("note.follow_group", {"n": following})] if following else []
 
 
 def _wanted(n: int, validation: float, test: float) -> Rows:
@@ -273,9 +273,9 @@ def _is_number_of_rows(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[str]:
+def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[Text]:
     used = [side for side, part in zip(SIDES, rows, strict=True) if len(part)]
-    notes: list[str] = [] if "test" in used else [Message("note.no_test")]
+    notes: list[Text] = [] if "test" in used else [Message("note.no_test")]
     for task in annotations.tasks:
         labelled = annotations.labelled(task.name)
         counts = {side: int(labelled[part].sum()) for side, part in zip(SIDES, rows, strict=True)}
@@ -287,11 +287,11 @@ def _label_notes(annotations: Annotations, rows: list[Rows]) -> list[str]:
         notes += _thin_note(task, annotations.counts(task.name), used)
         for side in ("validation", "test"):
             if side in used and counts[side] == 0:
-                notes.append(Message(f"note.no_label_{side}", task=task.name))
+                notes.append(Message(f"note.no_label_{side}", {"task": task.name}))
     return notes
 
 
-def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[str]:
+def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[Text]:
     kind = "class" if isinstance(task, Multiclass) else "label"
     if isinstance(task, Multiclass):
         found = {f"'{name}'": int(n) for name, n in zip(task.names, counts, strict=True)}
@@ -306,13 +306,15 @@ def _thin_note(task: Task, counts: Rows, used: list[Side]) -> list[str]:
         return []
     if len(thin) == 1:
         ((name, n),) = thin
-        what = Message(f"note.thin_{kind}", name=name, n=n)
+        what = Message(f"note.thin_{kind}", {"name": name, "n": n})
     else:
-        thin_names = [Message("note.thin_one", name=name, rows=n) for name, n in thin]
-        what = Message(f"note.thin_{kind}_several", names=some(thin_names, SHOWN))
+        thin_names = [Message("note.thin_one", {"name": name, "rows": n}) for name, n in thin]
+        what = Message(f"note.thin_{kind}_several", {"names": some(thin_names, SHOWN)})
     sides = [Message(f"side.{side}") for side in used]
-    split = Message(f"note.sides_{len(sides)}", **dict(zip("abc", sides, strict=False)))
-    return [Message("note.thin", task=task.name, what=what, sides=split, least=len(used))]
+    split = Message(f"note.sides_{len(sides)}", dict(zip("abc", sides, strict=False)))
+    return [
+        Message("note.thin", {"task": task.name, "what": what, "sides": split, "least": len(used)})
+    ]
 
 
 Codes = NDArray[np.integer[Any]]
@@ -320,7 +322,7 @@ Codes = NDArray[np.integer[Any]]
 
 def leak_check(
     collection: Collection, split: SplitRows, on_leak: Literal["warn", "error"] = "warn"
-) -> tuple[str, ...]:
+) -> tuple[Text, ...]:
     """Look for groups and identical raw inputs on two sides of a split.
 
     Rows without any input are not compared.
@@ -341,7 +343,7 @@ def leak_check(
     rows = {"train": split.train, "validation": split.validation, "test": split.test}
     inputs = pd.util.hash_pandas_object(collection.inputs, index=False).to_numpy()
     filled = collection.inputs.notna().any(axis=1).to_numpy()
-    warnings = []
+    warnings: list[Text] = []
     for first, second in combinations(SIDES, 2):
         shared = _shared(collection.groups, rows[first], rows[second])
         if shared.size:
@@ -354,9 +356,11 @@ def leak_check(
         if shared.size:
             one, other = _example(collection, inputs, shared[0], a)
             sides = {"first": Message(f"side.{first}"), "second": Message(f"side.{second}")}
-            warnings.append(Message("note.leak", n=shared.size, **sides, one=one, other=other))
+            warnings.append(
+                Message("note.leak", {"n": shared.size, **sides, "one": one, "other": other})
+            )
     if warnings and on_leak == "error":
-        raise LabelweaveError(warnings[0])
+        raise LabelweaveError(str(warnings[0]))
     return tuple(warnings)
 
 

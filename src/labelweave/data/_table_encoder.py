@@ -10,13 +10,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, some
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables import Schema
 from labelweave.tables._column_kinds import identifying
 from labelweave.tasks import factorize, key
 
-Notes = defaultdict[str, list[str]]
+Notes = defaultdict[Message, list[str]]
 Scale = Literal["each", "together"]
 LARGEST = float(np.finfo(np.float32).max)
 CELLS = 4_000_000  # values transformed at a time, to keep the temporary arrays small
@@ -218,8 +218,8 @@ class TableEncoder:
             categories = _categories(inputs[name], self.max_categories, notes)
             if categories:
                 self.categories_[name] = categories
-        self.notes_: list[str] = [
-            Message("note.columns", what=what, columns=some(columns))
+        self.notes_: list[Text] = [
+            Message("note.columns", {"what": what, "columns": some(columns)})
             for what, columns in notes.items()
             if columns
         ]
@@ -267,7 +267,7 @@ class TableEncoder:
             "scale": self.scale,
             "numeric": self.numeric_.to_dict(),
             "categories": self.categories_,
-            "notes": self.notes_,
+            "notes": [str(note) for note in self.notes_],
         }
 
     @classmethod
@@ -330,7 +330,7 @@ def _categories(column: "pd.Series[Any]", limit: int, notes: Notes) -> list[str]
         share = counts[-1] / len(column)
         notes[Message("note.missing")].append(f"{column.name}: {share:.1%}")
     if len(names) > limit:
-        many = Message("note.categories", limit=limit)
+        many = Message("note.categories", {"limit": limit})
         notes[many].append(f"{column.name}: {len(names)}")
     kept = np.argsort(-counts[:-1], kind="stable")[:limit]
     return [names[i] for i in np.sort(kept)]

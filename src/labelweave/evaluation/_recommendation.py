@@ -203,8 +203,8 @@ def _accuracy(results: Results, method: str) -> KeyFigure:
 
 
 def _labels(results: Results) -> KeyFigure:
-    saved = [curve.get("saved") for curve in results.label_curves.values()]
-    known = [each["mean"] for each in saved if each and each.get("mean") is not None]
+    saved = [curve.saved for curve in results.label_curves.values()]
+    known = [each.mean for each in saved if each and each.mean is not None]
     if not known:
         return KeyFigure("labels")
     return KeyFigure("labels", "labels", sum(known), assumption=Message("assumption.label_curves"))

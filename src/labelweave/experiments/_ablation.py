@@ -10,7 +10,7 @@ from labelweave.experiments._sections import MethodSection
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, find_method
 from labelweave.relations._relate import ORIGINS, Origin
-from labelweave.results import Results
+from labelweave.results import AblationRow, Results
 
 LABELS = {
     BASELINE: "single-task",
@@ -57,12 +57,9 @@ class Row:
         """The row's method in results."""
         return self.entry if isinstance(self.entry, str) else self.entry.called
 
-    def to_dict(self) -> dict[str, str]:
+    def shown(self) -> AblationRow:
         """Return the row as results hold it."""
-        return {
-            "method": self.method, "label": self.label, "form": self.form,
-            "relations": self.relations,
-        }  # fmt: skip
+        return AblationRow(self.method, self.label, self.form, self.relations)
 
 
 def ablation_rows(origins: Sequence[Origin], *, given: bool = True) -> list[Row]:
@@ -129,12 +126,12 @@ def run_ablation(
     )
     ablated = Study(config, study.folder, data=study.data, command=study.command)
     results = ablated.compare(jobs=jobs, progress=progress)
-    shown = [row.to_dict() for row in rows]
+    shown = [row.shown() for row in rows]
     if STACKED in ablated._trained.runs:
         results = with_steps(results, ablated._trained, config, STACKED)
-        place = next(i for i, row in enumerate(shown) if row["method"] == STACKED)
+        place = next(i for i, row in enumerate(shown) if row.method == STACKED)
         shown[place:place] = [
-            Row(step_name(STACKED, step), label, STEPPED, of_steps).to_dict()
+            Row(step_name(STACKED, step), label, STEPPED, of_steps).shown()
             for step, label in STEPS.items()
         ]
     return replace(results, rows=tuple(shown))

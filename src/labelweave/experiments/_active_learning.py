@@ -1,6 +1,7 @@
 """Which labels to buy next: the tasks by expected gain per price, and the rows to label first."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from labelweave.experiments._label_curves import TaskCurve
 from labelweave.experiments._sections import PricesSection
 from labelweave.fitting._split import Split
 from labelweave.relations._operations import multiply_in
+from labelweave.results import MeanInterval, PlannedTask
 
 POOL = 2000  # rows of the highest scores that are looked at, at least
 TIMES = 10  # and so many times the rows that are wanted
@@ -68,7 +70,7 @@ Probabilities = Mapping[str, NDArray[np.floating[Any]]]
 
 def task_plan(
     curves: Mapping[str, TaskCurve], prices: PricesSection | None, level: float
-) -> list[dict[str, Any]]:
+) -> tuple[PlannedTask, ...]:
     """Return what 100 more labels of each task are expected to gain, the best buy first.
 
     The joint network stands where a single-task network with `needed` labels does; it is taken to
@@ -76,7 +78,7 @@ def task_plan(
     else by gain.
     """
     given = prices.label if prices else {}
-    tasks: list[dict[str, Any]] = []
+    tasks = []
     for name, found in curves.items():
         start = np.clip(found.needed, found.points[0].labels, found.curve.limit)
         gains = _gains(found, start)
@@ -84,20 +86,24 @@ def task_plan(
         price = given.get(name)
         mean = float(gains[0])
         tasks.append(
-            {
-                "task": name,
-                "labels_now": found.has,
-                "gain_per_100": {"mean": mean, "low": low, "high": high},
-                "price": price,
-                "gain_per_price": mean / (STEP * price) if price else None,
-                "why": Message("plan.why", labels=STEP, points=100 * mean),
-            }
+            PlannedTask(
+                task=name,
+                rank=0,
+                labels_now=found.has,
+                gain_per_100=MeanInterval(mean, low, high),
+                price=price,
+                gain_per_price=mean / (STEP * price) if price else None,
+                reason=Message("plan.why", {"labels": STEP, "points": 100 * mean}),
+            )
         )
-    if all(task["gain_per_price"] is not None for task in tasks):
-        tasks.sort(key=lambda task: -task["gain_per_price"])
-    else:
-        tasks.sort(key=lambda task: -task["gain_per_100"]["mean"])
-    return [task | {"rank": rank} for rank, task in enumerate(tasks, start=1)]
+    tasks.sort(key=worth(tasks), reverse=True)
+    return tuple(replace(task, rank=rank) for rank, task in enumerate(tasks, start=1))
+
+
+def worth(tasks: Sequence[PlannedTask]) -> Callable[[PlannedTask], float]:
+    """Return what tasks are ordered by: gain per price where every task has a price, else gain."""
+    priced = all(task.gain_per_price is not None for task in tasks)
+    return lambda task: (task.gain_per_price if priced else task.gain_per_100.mean) or 0.0
 
 
 def _gains(found: TaskCurve, start: NDArray[np.float64]) -> NDArray[np.float64]:

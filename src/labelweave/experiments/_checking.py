@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.balancing._sampling import sampling
 from labelweave.class_priors import assumed_prior
 from labelweave.errors import listing
@@ -18,25 +18,25 @@ from labelweave.tasks import Binary, Task
 FEW_GROUPS = 10
 
 
-def notes(splits: Sequence[Split]) -> list[str]:
+def notes(splits: Sequence[Split]) -> list[Text]:
     """Return every split's notes once, with the seeds where not all splits have it.
 
     Besides, whether there are too few seeds or groups of test rows for intervals to say much.
     """
-    seeds: dict[str, list[int]] = {}
+    seeds: dict[Text, list[int]] = {}
     for split in splits:
         for note in split.notes:
             seeds.setdefault(note, []).append(split.seed)
-    found: list[str] = []
+    found: list[Text] = []
     if len(splits) == 1:
         found.append(Message("note.one_seed"))
     groups = len(np.unique(np.concatenate([split.test.groups for split in splits])))
     if 0 < groups < FEW_GROUPS:
-        found.append(Message("note.few_groups", groups=groups))
+        found.append(Message("note.few_groups", {"groups": groups}))
     return found + [
         note
         if len(where) == len(splits)
-        else Message("note.of_seeds", note=note, seeds=", ".join(map(str, where)))
+        else Message("note.of_seeds", {"note": note, "seeds": ", ".join(map(str, where))})
         for note, where in seeds.items()
     ]
 

@@ -19,6 +19,7 @@ from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import LabelCurve, interval, mean_draws
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._split import Rows, Split
+from labelweave.results import CurvePoint, MeanInterval, TaskLabelCurve
 
 LEAST = 2  # labels of a point
 MORE = (2, 4, 10)  # times the labels, where hidden ones exist; then all of them
@@ -143,7 +144,7 @@ def task_curve(points: Sequence[Point], joint: Replicates) -> TaskCurve:
     return TaskCurve(tuple(points), round(has), curve, joint, target, needed)
 
 
-def curve_to_dict(found: TaskCurve, method: str, config: StudyConfig) -> dict[str, Any]:
+def shown_curve(found: TaskCurve, method: str, config: StudyConfig) -> TaskLabelCurve:
     """Return a task's label curve as results hold it."""
     level, metric = config.statistics.level, main_metric(found.joint.task)
     joint = found.joint.summary(level)[metric]
@@ -158,37 +159,36 @@ def curve_to_dict(found: TaskCurve, method: str, config: StudyConfig) -> dict[st
         value = point.measured.summary(level)[metric]
         share = point.labels / found.has
         points.append(
-            {
-                "labels": point.labels, "share": round(share, 4), "mean": value.mean,
-                "low": value.low, "high": value.high, "seeds": value.seeds,
-            }
-        )  # fmt: skip
+            CurvePoint(
+                point.labels, round(share, 4), value.mean, value.low, value.high, value.seeds
+            )
+        )
     reached = np.isfinite(needed)
-    return {
-        "metric": metric,
-        "method": method,
-        "points": points,
-        "fit": [[float(n), float(v)] for n, v in zip(grid, smooth, strict=True)],
-        "joint": {"mean": joint.mean, "low": joint.low, "high": joint.high},
-        "has": found.has,
-        "needed": {"mean": needed if reached else None, "low": low, "high": high},
-        "beyond": None if reached and high is not None else found.curve.limit,
-        "saved": saved_to_dict(found.saved, level),
-        "note": _note(found, needed, last),
-    }
+    return TaskLabelCurve(
+        metric=metric,
+        method=method,
+        has=found.has,
+        points=tuple(points),
+        fit=tuple((float(n), float(v)) for n, v in zip(grid, smooth, strict=True)),
+        joint=MeanInterval(joint.mean, joint.low, joint.high),
+        needed=MeanInterval(needed if reached else None, low, high),
+        beyond=None if reached and high is not None else found.curve.limit,
+        saved=mean_saved(found.saved, level),
+        note=_note(found, needed, last),
+    )
 
 
-def saved_to_dict(draws: NDArray[np.float64], level: float) -> dict[str, float | None] | None:
+def mean_saved(draws: NDArray[np.float64], level: float) -> MeanInterval | None:
     """Return mean and interval of the labels saved; None where the mean is beyond the limit."""
     if not np.isfinite(draws[0]):
         return None
     low, high = interval(draws, level)
-    return {"mean": float(draws[0]), "low": low, "high": high}
+    return MeanInterval(float(draws[0]), low, high)
 
 
 def total_saved(
     curves: Mapping[str, TaskCurve], weights: Mapping[str, float], level: float
-) -> dict[str, float | None]:
+) -> MeanInterval:
     """Return mean and interval of what is saved on the tasks where that is shown.
 
     Shown is a saving whose interval does not hold 0; other tasks count nothing, for noise over many
@@ -202,14 +202,14 @@ def total_saved(
     """
     used = [name for name in tasks_that_save(curves, level) if name in weights]
     if not used:
-        return {"mean": 0.0, "low": None, "high": None}
+        return MeanInterval(0.0)
     total = np.sum([weights[name] * curves[name].saved for name in used], axis=0)
     least = [
         weights[name] * (min(curves[name].needed[0], curves[name].curve.limit) - curves[name].has)
         for name in used
     ]
     low, high = interval(total, level)
-    return {"mean": float(sum(least)), "low": low, "high": high}
+    return MeanInterval(float(sum(least)), low, high)
 
 
 def tasks_that_save(curves: Mapping[str, TaskCurve], level: float) -> list[str]:
@@ -226,9 +226,9 @@ def _note(found: TaskCurve, needed: float, last: float) -> Message:
     if len(found.points) == 1:
         return Message("curves.one_point")
     if not np.isfinite(needed):
-        return Message("curves.not_reached", labels=float(found.curve.limit))
+        return Message("curves.not_reached", {"labels": float(found.curve.limit)})
     if needed > last:
-        return Message("curves.beyond", labels=float(last))
+        return Message("curves.beyond", {"labels": float(last)})
     if needed <= found.points[0].labels:
-        return Message("curves.reached_first", labels=float(found.points[0].labels))
+        return Message("curves.reached_first", {"labels": float(found.points[0].labels)})
     return Message("curves.within")

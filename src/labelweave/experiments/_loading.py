@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, Value, some
 from labelweave.annotations import Annotations
 from labelweave.data import (
     Collection,
@@ -63,7 +63,7 @@ class ReadSource:
     table: Table
     root: Path
     tasks: tuple[Mapping[str, Any], ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
 
 def read_case(section: SourceSection, folder: Path, column: str | None) -> list[ReadSource]:
@@ -151,12 +151,12 @@ def written_relations(
         LabelweaveError: whatever is wrong with the table, in one line.
     """
     table: Path | pd.DataFrame = folder / (section.table or "")
-    origin: str | None = None
+    origin: Text | None = None
     if section.known is not None:
         known = known_table(section.known, vocabulary=section.vocabulary)
         table = known.frame
         values = {"table": section.known, "vocabulary": known.vocabulary}
-        origin = Message("message.known_table", **values)
+        origin = Message("message.known_table", values)
         if section.vocabulary is None:
             speaker = next(task for task in tasks if task.name == section.source)
             labels = [name for task in tasks if task is not speaker for name in task.names]
@@ -207,7 +207,7 @@ class StudyData:
     counted: tuple[RelationSection, ...]
     only: tuple[str, ...] = ()
     stores: Mapping[str, RowStore] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -332,8 +332,10 @@ def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[R
             )
         frame = read_folder(path, inputs.image.column, section.levels)
         others = other_files(path)
-        left_out = {"place": section.place, "n": len(others), "names": some(others)}
-        notes = (Message("note.other_files", **left_out),) if others else ()
+        values: dict[str, Value] = {
+            "place": section.place, "n": len(others), "names": some(others),
+        }  # fmt: skip
+        notes = (Message("note.other_files", values),) if others else ()
         return [ReadSource(section, Table.of_frame(frame, section.place), path, notes=notes)]
     if section.levels:
         raise LabelweaveError(f"{path}: found 'folders' for it, expected a folder of images")

@@ -36,17 +36,23 @@ from labelweave.fitting._split import Split
 from labelweave.relations import Relatedness
 from labelweave.relations._graph import order_tasks
 from labelweave.relations._relate import Origin
-from labelweave.relations._relatedness import relation_to_dict
+from labelweave.relations._relatedness import relation_table
 from labelweave.results import (
+    AddedTask,
+    Calibration,
     Cell,
     Cells,
     Failure,
     LabelCounts,
     LossTerms,
     MethodCosts,
+    MethodLearning,
+    ReliabilityBin,
     Results,
     RunFacts,
     TaskFacts,
+    TaskLearning,
+    TaskOrder,
     Word,
 )
 from labelweave.tasks import Task
@@ -57,7 +63,7 @@ def calibration(
     runs: Mapping[str, Sequence[Run]],
     splits: Sequence[Split],
     level: float,
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Calibration]]:
     """Return per method and task the expected calibration error, and the bins of its diagram.
 
     The error is the mean of the seeds' errors with Student's t interval over them (null for one
@@ -69,7 +75,7 @@ def calibration(
         splits: one split a seed.
         level: coverage of the intervals.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, Calibration]] = {}
     for method, of_method in runs.items():
         predictions = [run.predictions() for run in of_method]
         for task in tasks:
@@ -81,19 +87,18 @@ def calibration(
             if errors:
                 confidence, right = (np.concatenate(part) for part in zip(*by_seed, strict=True))
                 pooled = reliability(confidence, right)
-                cell = {"ece": _interval(errors, level), "bins": [list(b) for b in pooled.bins]}
-                found.setdefault(method, {})[task.name] = cell
+                bins = tuple(ReliabilityBin(*each) for each in pooled.bins)
+                found.setdefault(method, {})[task.name] = Calibration(_ece(errors, level), bins)
     return found
 
 
-def _interval(values: Sequence[float], level: float) -> dict[str, Any]:
+def _ece(values: Sequence[float], level: float) -> Cell:
     mean, size = float(np.mean(values)), len(values)
-    ends: dict[str, float | None] = {"low": None, "high": None}
-    if size > 1:
-        t = abs(float(stdtrit(size - 1, (1 - level) / 2)))
-        reach = t * float(np.std(values, ddof=1)) / size**0.5
-        ends = {"low": max(0.0, mean - reach), "high": min(1.0, mean + reach)}
-    return {"mean": mean, **ends, "seeds": size}
+    if size == 1:
+        return Cell(mean, seeds=size)
+    t = abs(float(stdtrit(size - 1, (1 - level) / 2)))
+    reach = t * float(np.std(values, ddof=1)) / size**0.5
+    return Cell(mean, max(0.0, mean - reach), min(1.0, mean + reach), seeds=size)
 
 
 STARVED = 0.2  # of an even share of the gradient
@@ -105,62 +110,58 @@ LATE = 0.6  # share of the training before half of the way is done
 CONFLICT = -0.2  # mean cosine of two tasks' gradients
 
 
-def left_behind(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
-    """Return how the training of every joint method went for each task, means over the seeds.
+def learning(runs: Mapping[str, Sequence[Run]]) -> dict[str, MethodLearning]:
+    """Return by joint method how its runs learnt each task, means over the seeds.
 
     Args:
         runs: per method its finished runs.
-
-    Returns:
-        Per method ``tasks``: task name to ``labels``, ``rarest``, ``rarest_labels``, ``share`` (of
-        the gradient), ``rate`` and ``half`` (`labelweave.training.speeds`), ``train`` and
-        ``validation`` (share of a constant predictor's loss that is gone), ``train_score`` and
-        ``validation_score``, ``state``, and of a conflict ``other`` and ``cosine``; and
-        ``cosine``, rows of mean cosines in the order of the tasks. None where nothing was measured.
     """
     found = {}
     for method, of_method in runs.items():
         records = [run.record().get("diagnostics") for run in of_method]
-        # runs of an earlier version hold none
-        known = [record for record in records if record]
+        known = [record for record in records if record]  # only joint methods have some
         if known:
-            found[method] = _summary(known)
+            found[method] = _learning(known)
     return found
 
 
-def _summary(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _learning(records: Sequence[Mapping[str, Any]]) -> MethodLearning:
     names = list(records[0]["fits"])
     cosine = _mean([(record["gradients"] or {}).get("cosine") for record in records])
-    tasks = {name: _task(name, records) for name in names}
-    for i, facts in enumerate(tasks.values()):
+    tasks = {name: _task_learning(name, records) for name in names}
+    for i, (name, facts) in enumerate(tasks.items()):
         others = [] if cosine is None else [(c, j) for j, c in enumerate(cosine[i]) if j != i]
         worst = min(((c, j) for c, j in others if c is not None), default=None)
-        facts["state"] = state(facts, len(names), None if worst is None else worst[0])
-        if worst is not None and facts["state"] == "conflict":
-            facts["cosine"], facts["other"] = worst[0], names[worst[1]]
-    return {"tasks": tasks, "cosine": cosine}
+        found = state(facts, len(names), None if worst is None else worst[0])
+        tasks[name] = replace(facts, state=found)
+        if worst is not None and found == "conflict":
+            tasks[name] = replace(facts, state=found, other=names[worst[1]], cosine=worst[0])
+    return MethodLearning(tasks, None if cosine is None else tuple(map(tuple, cosine)))
 
 
-def _task(name: str, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _task_learning(name: str, records: Sequence[Mapping[str, Any]]) -> TaskLearning:
     fits = [record["fits"][name] for record in records]
     speeds = [record["speeds"].get(name) or {} for record in records]
     shares = [((record["gradients"] or {}).get("share") or {}).get(name) for record in records]
     rarest = min(fits, key=lambda fit: fit["rarest_labels"])
-    facts = {
-        "labels": round(float(np.mean([fit["labels"] for fit in fits]))),
-        "rarest": rarest["rarest"],
-        "rarest_labels": rarest["rarest_labels"],
-        "share": _mean(shares),
-        "rate": _mean([speed.get("rate") for speed in speeds]),
-        "half": _mean([speed.get("half") for speed in speeds]),
+    sides = ("train", "validation")
+    gone = {side: _mean([_gone(fit[side]) for fit in fits]) for side in sides}
+    scores = {
+        f"{side}_score": _mean([(fit[side] or {}).get("score") for fit in fits]) for side in sides
     }
-    for side in ("train", "validation"):
-        facts[side] = _mean([_gone(fit[side]) for fit in fits])
-        facts[f"{side}_score"] = _mean([(fit[side] or {}).get("score") for fit in fits])
-    return facts
+    return TaskLearning(
+        labels=round(float(np.mean([fit["labels"] for fit in fits]))),
+        rarest=rarest["rarest"],
+        rarest_labels=rarest["rarest_labels"],
+        share=_mean(shares),
+        rate=_mean([speed.get("rate") for speed in speeds]),
+        half=_mean([speed.get("half") for speed in speeds]),
+        **gone,
+        **scores,
+    )
 
 
-def state(facts: Mapping[str, Any], tasks: int, cosine: float | None = None) -> str:
+def state(facts: TaskLearning, tasks: int, cosine: float | None = None) -> str:
     """Return what is wrong with how a task was learnt, in one word; the first that fits.
 
     - ``overfit``: validation rows score .1 below training rows, or are predicted worse than by the
@@ -173,23 +174,23 @@ def state(facts: Mapping[str, Any], tasks: int, cosine: float | None = None) -> 
     - ``fine``: none of these.
 
     Args:
-        facts: of the task, see `left_behind`.
+        facts: of the task.
         tasks: number of tasks.
         cosine: the smallest cosine with another task.
     """
-    train, validation = facts["train"], facts["validation"]
-    scores = facts["train_score"], facts["validation_score"]
+    train, validation = facts.train, facts.validation
+    before, after = facts.train_score, facts.validation_score
     unlearnt = train is not None and train < LEARNT
     if validation is not None and validation < 0 < (train or 0):
         return "overfit"
-    if None not in scores and scores[0] - scores[1] > OVERFIT:
+    if before is not None and after is not None and before - after > OVERFIT:
         return "overfit"
-    if unlearnt and facts["share"] is not None and facts["share"] < STARVED / tasks:
+    if unlearnt and facts.share is not None and facts.share < STARVED / tasks:
         return "starved"
     if train is not None and train < UNDERFIT:
         return "underfit"
-    late = facts["half"] is not None and facts["half"] > LATE
-    if unlearnt and (late or (facts["rate"] is not None and facts["rate"] > SLOW)):
+    late = facts.half is not None and facts.half > LATE
+    if unlearnt and (late or (facts.rate is not None and facts.rate > SLOW)):
         return "slow"
     if unlearnt and cosine is not None and cosine < CONFLICT:
         return "conflict"
@@ -261,18 +262,18 @@ def collect(
         verdicts=verdicts,
         prior=assumed_prior(config.label_shift.prediction, tasks).message(),
         coverage=_counts(splits[0]),
-        relations=tuple(relation_to_dict(relation) for relation in splits[0].relations),
+        relations=tuple(relation_table(relation) for relation in splits[0].relations),
         relatedness={
-            origin: by_seed[0].to_dict() for origin, by_seed in related.items() if by_seed
+            origin: by_seed[0].summary() for origin, by_seed in related.items() if by_seed
         },
-        next_task=next_task(related) or {},
+        task_order=task_order(related),
         runs=tuple(
             RunFacts(run.method, run.seed, run.key, run.folder.name)
             for of_method in runs.values()
             for run in of_method
         ),
         curves={method: curve for method, curve in curves.items() if curve},
-        left_behind=left_behind(runs),
+        learning=learning(runs),
         costs={method: _costs(of_method) for method, of_method in runs.items()},
         splits={
             side: round(float(np.mean([len(getattr(split, side).index) for split in splits])))
@@ -302,7 +303,7 @@ def _counts(split: Split) -> LabelCounts:
     )  # fmt: skip
 
 
-def next_task(related: Mapping[Origin, Sequence[Relatedness]]) -> dict[str, Any] | None:
+def task_order(related: Mapping[Origin, Sequence[Relatedness]]) -> TaskOrder | None:
     """Return with which tasks to start and which to add then, None where nothing is known.
 
     From the first seed, and the widest evidence there is.
@@ -313,11 +314,8 @@ def next_task(related: Mapping[Origin, Sequence[Relatedness]]) -> dict[str, Any]
         return None
     start = found.proposal.tasks
     order = order_tasks(found.ranking, start) if start else []
-    return {
-        "start": list(start),
-        "why": found.proposal.reason,
-        "order": [{"task": each.task, "adds": each.reason} for each in order if each.gain > 0],
-    }
+    then = tuple(AddedTask(each.task, each.reason) for each in order if each.gain > 0)
+    return TaskOrder(start, found.proposal.reason, then)
 
 
 def _settings(value: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from labelweave._messages import Text
 from labelweave.errors import LabelweaveError
 from labelweave.experiments._study import Study
 from labelweave.relations import TaskPair
@@ -25,7 +26,7 @@ class Stage:
 
     tasks: tuple[str, ...]
     added: str | None
-    reason: str
+    reason: Text
     before: Path | None
     following: NextTask | None
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelweave._files import write_text
-from labelweave._messages import Message, plain
+from labelweave._messages import Message
 from labelweave._parsing import read_json_object
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -22,7 +22,13 @@ from labelweave.evaluation import main_metric
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import interval, mean_draws
 from labelweave.evaluation._recommendation import joining
-from labelweave.experiments._active_learning import ROWS_FILE, rows_to_label, task_plan, write_rows
+from labelweave.experiments._active_learning import (
+    ROWS_FILE,
+    rows_to_label,
+    task_plan,
+    worth,
+    write_rows,
+)
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import train_runs
@@ -30,8 +36,8 @@ from labelweave.experiments._label_curves import (
     Point,
     TaskCurve,
     curve_splits,
-    curve_to_dict,
-    saved_to_dict,
+    mean_saved,
+    shown_curve,
     task_curve,
     tasks_that_save,
     total_saved,
@@ -47,9 +53,18 @@ from labelweave.results import (
     Failure,
     Finding,
     KeyFigure,
+    LabelMoney,
+    LabelPlan,
+    Latency,
+    MeanInterval,
+    ModelCosts,
+    Money,
     Recommendation,
     Results,
     RunningCosts,
+    RunningMoney,
+    plain,
+    typed,
 )
 
 SECONDS = 3600
@@ -60,7 +75,7 @@ def money(
     curves: Mapping[str, TaskCurve],
     costs: RunningCosts | None,
     level: float,
-) -> dict[str, Any] | None:
+) -> Money | None:
     """Return the money that labels and running save, None where no price applies.
 
     The total is over the priced tasks on which a saving is shown (`total_saved`).
@@ -77,33 +92,32 @@ def money(
     running = _running(prices, costs)
     if not priced and running is None:
         return None
-    return {
-        "currency": prices.currency,
-        "labels": {
-            name: {"price": price, "saved": saved_to_dict(price * curves[name].saved, level)}
+    return Money(
+        currency=prices.currency,
+        labels={
+            name: LabelMoney(price, mean_saved(price * curves[name].saved, level))
             for name, price in priced.items()
         },
-        "total": total_saved(curves, priced, level) if priced else None,
-        "running": running,
-    }
+        total=total_saved(curves, priced, level) if priced else None,
+        running=running,
+    )
 
 
-def _running(prices: PricesSection, costs: RunningCosts | None) -> dict[str, Any] | None:
+def _running(prices: PricesSection, costs: RunningCosts | None) -> RunningMoney | None:
     hour, load = prices.hour, prices.predictions_a_year
     if costs is None or hour is None or load is None:
         return None
-    joint, single = (
-        load / side["rows_per_second"] / SECONDS * hour for side in (costs.joint, costs.single)
-    )
-    return {
-        "joint": joint,
-        "single": single,
-        "saved": single - joint,
-        "unit": "a year",
-        "assumption": Message(
-            "assumption.cost_load", load=load, hour=hour, currency=prices.currency
+    rates = costs.joint.rows_per_second, costs.single.rows_per_second
+    joint, single = (load / rate / SECONDS * hour if rate else 0.0 for rate in rates)
+    return RunningMoney(
+        joint=joint,
+        single=single,
+        saved=single - joint,
+        unit="a year",
+        assumption=Message(
+            "assumption.cost_load", {"load": load, "hour": hour, "currency": prices.currency}
         ),
-    }
+    )
 
 
 BATCHES = (1, 256)
@@ -133,27 +147,28 @@ def measure_costs(
         torch.set_num_threads(threads)
     folders = (joint, single)
     found = [
-        _running_costs(models[i], folders[i], {size: times[size][i] for size in BATCHES}, inputs)
-        | {"training_seconds": seconds[i]}
+        _model_costs(
+            models[i], folders[i], {size: times[size][i] for size in BATCHES}, inputs, seconds[i]
+        )
         for i in range(2)
     ]
     return RunningCosts(
         joint=found[0],
         single=found[1],
         ratio={
-            "latency_1": _ratio(found, lambda c: c["latency_ms"]["1"]["p50"]),
-            "latency_256": _ratio(found, lambda c: c["latency_ms"]["256"]["p50"]),
-            "throughput": _ratio(found, lambda c: c["rows_per_second"]),
-            "memory": _ratio(found, lambda c: c["memory_mb"]),
-            "disk": _ratio(found, lambda c: c["disk_mb"]),
-            "training": _ratio(found, lambda c: c["training_seconds"]),
+            "latency_1": _ratio(found, lambda c: c.latency_ms["1"].p50),
+            "latency_256": _ratio(found, lambda c: c.latency_ms["256"].p50),
+            "throughput": _ratio(found, lambda c: c.rows_per_second),
+            "memory": _ratio(found, lambda c: c.memory_mb),
+            "disk": _ratio(found, lambda c: c.disk_mb),
+            "training": _ratio(found, lambda c: c.training_seconds),
         },
         machine=machine(),
         assumptions=tuple(Message(f"costs.{each}") for each in ASSUMPTIONS),
     )
 
 
-def machine() -> str:
+def machine() -> Message:
     """Return the number of cores and the processor's model, nothing that names a machine."""
     model = platform.processor() or platform.machine()
     try:
@@ -163,7 +178,7 @@ def machine() -> str:
     except OSError:
         pass
     cores = os.cpu_count() or 1
-    return Message("costs.machine", n=cores, model=model)
+    return Message("costs.machine", {"n": cores, "model": model})
 
 
 def _batch(inputs: Inputs, size: int) -> NDArray[np.float32]:
@@ -182,29 +197,29 @@ def _times(models: Sequence[Model], batch: NDArray[np.float32], calls: int) -> N
     return found
 
 
-def _running_costs(
+def _model_costs(
     model: Model,
     folder: Path,
     times: dict[int, NDArray[np.float64]],
     inputs: Inputs,
-) -> dict[str, Any]:
+    seconds: float,
+) -> ModelCosts:
     tensors = [t for network in model.networks for t in network.state_dict().values()]
     latency = {
-        str(size): {
-            "p50": float(np.percentile(taken, 50)),
-            "p95": float(np.percentile(taken, 95)),
-        }
+        str(size): Latency(float(np.percentile(taken, 50)), float(np.percentile(taken, 95)))
         for size, taken in times.items()
     }
+    slow = float(np.percentile(times[max(BATCHES)], 50))
     layers = _largest_layer(model, _batch(inputs, max(BATCHES)))
-    return {
-        "networks": len(model.networks),
-        "parameters": sum(p.numel() for network in model.networks for p in network.parameters()),
-        "disk_mb": sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / MB,
-        "memory_mb": (sum(t.numel() * t.element_size() for t in tensors) + layers) / MB,
-        "latency_ms": latency,
-        "rows_per_second": 1000 * max(BATCHES) / latency[str(max(BATCHES))]["p50"],
-    }
+    return ModelCosts(
+        networks=len(model.networks),
+        parameters=sum(p.numel() for network in model.networks for p in network.parameters()),
+        disk_mb=sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / MB,
+        memory_mb=(sum(t.numel() * t.element_size() for t in tensors) + layers) / MB,
+        latency_ms=latency,
+        rows_per_second=1000 * max(BATCHES) / slow,
+        training_seconds=seconds,
+    )
 
 
 def _largest_layer(model: Model, batch: NDArray[np.float32]) -> int:
@@ -228,11 +243,9 @@ def _largest_layer(model: Model, batch: NDArray[np.float32]) -> int:
     return largest
 
 
-def _ratio(
-    costs: Sequence[dict[str, Any]], part: Callable[[dict[str, Any]], float]
-) -> float | None:
+def _ratio(costs: Sequence[ModelCosts], part: Callable[[ModelCosts], float | None]) -> float | None:
     joint, single = part(costs[0]), part(costs[1])
-    return joint / single if single else None
+    return joint / single if single and joint is not None else None
 
 
 def with_value(
@@ -275,23 +288,27 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> K
                 joint.replicates[metric] - single.replicates[metric],
             )
         )
-    value = saved_to_dict(np.clip(np.mean(gains, axis=0), -1, 1), level) if gains else None
-    assumption = Message("assumption.accuracy")
-    return KeyFigure("accuracy", "fraction", **(value or {}), assumption=assumption)
+    value = mean_saved(np.clip(np.mean(gains, axis=0), -1, 1), level) if gains else None
+    return _figure("accuracy", "fraction", value, Message("assumption.accuracy"))
 
 
 def _labels(curves: Mapping[str, TaskCurve], level: float) -> KeyFigure:
     on = len(tasks_that_save(curves, level))
-    assumption = Message("assumption.labels_shown", shown=on, n=len(curves))
-    value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else {}
-    return KeyFigure("labels", "labels", **value, assumption=assumption)
+    assumption = Message("assumption.labels_shown", {"shown": on, "n": len(curves)})
+    value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else None
+    return _figure("labels", "labels", value, assumption)
+
+
+def _figure(key: str, unit: str, found: MeanInterval | None, assumption: Message) -> KeyFigure:
+    value = found or MeanInterval()
+    return KeyFigure(key, unit, value.mean, value.low, value.high, assumption)
 
 
 def _cost(results: Results) -> KeyFigure:
-    running = results.money.get("running")
-    if running:
-        unit = f"{results.money['currency']} {running['unit']}"
-        return KeyFigure("cost", unit, running["saved"], assumption=running["assumption"])
+    money = results.money
+    if money and money.running:
+        unit = f"{money.currency} {money.running.unit}"
+        return KeyFigure("cost", unit, money.running.saved, assumption=money.running.assumption)
     ratio = results.running.ratio.get("throughput") if results.running else None
     unit, assumption = "times the rows per second", Message("assumption.cost_speed")
     return KeyFigure("cost", unit, ratio or None, assumption=assumption)
@@ -381,7 +398,7 @@ def add_value(
             results,
             failures=results.failures + failures,
             label_curves={
-                name: curve_to_dict(found, method, config) for name, found in curves.items()
+                name: shown_curve(found, method, config) for name, found in curves.items()
             },
         )
     running = _costs(config, method, splits, runs, output)
@@ -389,7 +406,7 @@ def add_value(
     results = replace(
         results,
         running=running,
-        money=money(config.prices, curves, running, level) or {},
+        money=money(config.prices, curves, running, level),
         label_plan=plan,
     )
     return replace(results, recommendation=with_value(results, method, pairs, curves, level))
@@ -458,7 +475,7 @@ def _costs(
     try:
         kept = read_json_object(path)
         if kept["runs"] == made_of:
-            return RunningCosts(**kept["costs"])
+            return typed(RunningCosts, kept["costs"], COSTS_FILE)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     spec = config.method(method)
@@ -470,28 +487,25 @@ def _costs(
     }
     trained = seconds[method] + sum(seconds[each] for each in before), seconds[BASELINE]
     found = measure_costs(models[0], models[1], inputs, trained)
-    write_text(path, json.dumps({"runs": made_of, "costs": plain(vars(found))}, indent=1))
+    write_text(path, json.dumps({"runs": made_of, "costs": plain(found)}, indent=1))
     return found
 
 
 def _label_plan(
     context: StudyContext, split: Split, run: Run, curves: Mapping[str, TaskCurve]
-) -> dict[str, Any]:
+) -> LabelPlan:
     config, data = context.config, context.data
     tasks = task_plan(curves, config.prices, config.statistics.level)
-    plan = {"tasks": tasks, "rows_file": None, "rows": 0}
+    plan = LabelPlan(tasks)
     if not config.label_next or not (run.folder / "model" / "model.json").exists():
         return plan
     wanted = {task.name: 1.0 for task in data.tasks}
     if tasks:
-        priced = all(task["gain_per_price"] is not None for task in tasks)
-        wanted = {
-            task["task"]: task["gain_per_price"] if priced else task["gain_per_100"]["mean"]
-            for task in tasks
-        }
+        value = worth(tasks)
+        wanted = {task.task: value(task) for task in tasks}
     model = load_model(run.folder / "model")
     given = model.under_prior(model.probabilities(split.train.inputs))
     features = model.features(split.train.inputs)
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
     write_rows(rows, context.folder)
-    return plan | {"rows_file": ROWS_FILE, "rows": len(rows)}
+    return LabelPlan(tasks, ROWS_FILE, len(rows))

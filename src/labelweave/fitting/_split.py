@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Coverage, Inputs, split_rows
 from labelweave.data._input_encoder import Encoder, InputEncoder
@@ -67,7 +67,7 @@ class Split:
     validation: Rows
     test: Rows
     relations: tuple[AnyRelation, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
     noise: tuple[Noise, ...] = ()
     transfer_weights: TransferWeights = field(default_factory=dict)
     sample_weight: NDArray[np.float64] | None = None
@@ -178,7 +178,9 @@ def without_cycles(
 ) -> tuple[tuple[AnyRelation, ...], list[Message]]:
     """Return the relations that count no evidence twice, and a note on each of the others."""
     kept, left_out = acyclic(relations, {r.name: r.strength for r in relations})
-    notes = [Message("note.left_out", relation=n, reason=why) for n, why in left_out.items()]
+    notes = [
+        Message("note.left_out", {"relation": n, "reason": why}) for n, why in left_out.items()
+    ]
     return tuple(kept), notes
 
 

@@ -66,7 +66,7 @@ def count_relation(
     base = hits.sum(axis=0) / np.maximum(seen, 1)
     table = (hits + smoothing * base) / (support + smoothing)
     known = (support >= minimum) & (seen > 0)
-    origin = Message("message.counted", rows=int(both.sum()))
+    origin = Message("message.counted", {"rows": int(both.sum())})
     return Relation(first, second, np.where(known, table, 0.0), known, strength, origin)
 
 

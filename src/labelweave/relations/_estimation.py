@@ -353,13 +353,15 @@ class _Report:
         shares = self._evidence(number, posterior).sum(axis=0)
         total = max(shares.sum(), 1e-12)
         kinds = [
-            Message("message.kind_share", kind=Message(f"message.{kind}"), share=share / total)
+            Message(
+                "message.kind_share", {"kind": Message(f"message.{kind}"), "share": share / total}
+            )
             for kind, share in zip(KINDS, shares.tolist(), strict=True)
             if share > 0
         ]
-        origin = (
-            Message("message.estimated", kinds=kinds) if kinds else Message("message.unfounded")
-        )
+        origin = Message("message.unfounded")
+        if kinds:
+            origin = Message("message.estimated", {"kinds": tuple(kinds)})
         target = self.columns.targets[number]
         return Relation(self.source, target, np.where(known, table, 0.0), known, origin=origin)
 

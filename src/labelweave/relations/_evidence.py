@@ -1,13 +1,13 @@
 """The evidence that a relation holds: figures, a verdict and a reason in words."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError
 from labelweave.relations._lift import (
     Elements,
@@ -27,6 +27,7 @@ from labelweave.relations._lift import (
 )
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
+from labelweave.results import LabelLift, MeanInterval, RelationEvidence
 from labelweave.tasks import Multiclass
 
 EvidenceVerdict = Literal[
@@ -44,7 +45,7 @@ class Interval:
 
     def message(self) -> Message:
         """Return the figures for a sentence."""
-        return Message("message.interval", mean=self.mean, low=self.low, high=self.high)
+        return Message("message.interval", {"mean": self.mean, "low": self.low, "high": self.high})
 
     def __str__(self) -> str:
         return str(self.message())
@@ -71,7 +72,7 @@ class LabelEvidence:
     high: float | None
     n: int
     keep: bool
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,7 @@ class Evidence:
     against_estimated: Interval | None
     raw_against_estimated: Interval | None
     verdict: EvidenceVerdict
-    reason: str
+    reason: Text
     trust: float
     promise: float = 0.0
 
@@ -159,14 +160,15 @@ class Evidence:
             return replace(relation, known=mask, strength=strength)
         return replace(relation, known=mask, strength=strength)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures and words as JSON-able values, without the table itself."""
+    def summary(self) -> RelationEvidence:
+        """Return figures and words without the table, as results hold them."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         del values["relation"]
-        intervals = {
-            name: asdict(value) for name, value in values.items() if isinstance(value, Interval)
-        }
-        return values | intervals | {"per_label": [asdict(label) for label in self.per_label]}
+        for name, value in values.items():
+            if isinstance(value, Interval):
+                values[name] = MeanInterval(value.mean, value.low, value.high)
+        values["per_label"] = tuple(LabelLift(**vars(label)) for label in self.per_label)
+        return RelationEvidence(**values)
 
 
 MIN_ELEMENTS = 20
@@ -198,36 +200,41 @@ class Figures:
     raw_against_estimated: Interval | None
 
 
-def too_little(elements: Elements) -> str:
+def too_little(elements: Elements) -> Text:
     """Return why there is not enough data to judge a relation, or an empty string."""
     groups = len(np.unique(elements.groups))
     if elements.count < MIN_ELEMENTS or groups < MIN_GROUPS:
         return Message(
-            "message.few_elements", elements=elements.count, groups=groups,
-            least=MIN_ELEMENTS, least_groups=MIN_GROUPS,
+            "message.few_elements",
+            {
+                "elements": elements.count, "groups": groups, "least": MIN_ELEMENTS,
+                "least_groups": MIN_GROUPS,
+            },
         )  # fmt: skip
     varied = (elements.values.max(axis=0) == 1) & (elements.values < elements.seen).any(axis=0)
     return "" if varied.any() else Message("message.labels_alike")
 
 
-def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, str]:
+def judged(figures: Figures, alpha: float) -> tuple[EvidenceVerdict, Text]:
     """Return the verdict and its reason; a test fails when its p-value reaches `alpha`."""
     over = "base" if figures.benchmark == "base rate" else "own"
-    lift = Message(f"message.lift_{over}", lift=figures.lift.message(), labels=figures.count)
+    lift = Message(
+        f"message.lift_{over}", {"lift": figures.lift.message(), "labels": figures.count}
+    )
     given, best = figures.against_estimated, figures.estimated_lift
     p, classes = figures.p_value, figures.p_value_classes
     if given is not None and best is not None and _contradicted(figures):
         values = {"best": best.message(), "given": given.message(), "lift": lift}
-        return "contradicted by the data", Message("message.contradicted", **values)
+        return "contradicted by the data", Message("message.contradicted", values)
     if figures.lift.low <= figures.least:
-        return "not related", Message("message.not_above", lift=lift, least=figures.least)
+        return "not related", Message("message.not_above", {"lift": lift, "least": figures.least})
     if p >= alpha:
-        return "not related", Message("message.rows_exchanged", lift=lift, p=p)
+        return "not related", Message("message.rows_exchanged", {"lift": lift, "p": p})
     if classes is None:
-        return "related", Message("message.holds", lift=lift, p=p)
+        return "related", Message("message.holds", {"lift": lift, "p": p})
     if classes >= alpha:
-        return "not related", Message("message.classes_exchanged", lift=lift, p=classes)
-    return "related", Message("message.holds_by_class", lift=lift, p=p, classes=classes)
+        return "not related", Message("message.classes_exchanged", {"lift": lift, "p": classes})
+    return "related", Message("message.holds_by_class", {"lift": lift, "p": p, "classes": classes})
 
 
 def promised(q: Floats, covered: Mask, exclusive: bool) -> float:
@@ -287,13 +294,14 @@ def judged_labels(
         elif elements.exclusive:
             keep, reason = True, Message("message.label_as_whole")
         elif n < MIN_ELEMENTS or min(on[j], n - on[j]) < MIN_SIDE:
-            keep, reason = True, Message("message.label_few", labels=n, on=int(on[j]))
+            keep, reason = True, Message("message.label_few", {"labels": n, "on": int(on[j])})
         elif low is not None and low > 0:
-            keep, reason = True, Message("message.label_lift", lift=mean, labels=n)
+            keep, reason = True, Message("message.label_lift", {"lift": mean, "labels": n})
         else:
             keep = False
-            values = {"lift": mean, "low": low, "high": high}
-            reason = Message("message.label_not_above", **values, labels=n)
+            reason = Message(
+                "message.label_not_above", {"lift": mean, "low": low, "high": high, "labels": n}
+            )
         name = elements.target.names[j]
         result.append(LabelEvidence(name, mean, low, high, n, keep, reason))
     return tuple(result)
@@ -497,7 +505,7 @@ class _Judge:
         if self.expert and self.own is None and verdict == "not related":
             most = max(lift.high, _interval(draw, raw - base, counts).high)
             if promise > LEAST_PROMISE and most >= PROMISED * promise:
-                verdict, reason = "stands", Message("message.stands", reason=reason)
+                verdict, reason = "stands", Message("message.stands", {"reason": reason})
         gains = column_likelihood(found, held) - column_likelihood(benchmark, held)
         lifts = draw.mean(gains, held.seen.astype(np.float64))
         return Evidence(
@@ -524,10 +532,10 @@ class _Judge:
             promise=promise,
         )
 
-    def _undecided(self, reason: str, promise: float) -> Evidence:
+    def _undecided(self, reason: Text, promise: float) -> Evidence:
         verdict: EvidenceVerdict = "not enough data"
         if self.expert:
-            verdict, reason = "stands", Message("message.stands", reason=reason)
+            verdict, reason = "stands", Message("message.stands", {"reason": reason})
         return Evidence(
             name=self.relation.name,
             relation=self.relation,

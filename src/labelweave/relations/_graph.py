@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._evidence import Evidence
@@ -36,7 +36,9 @@ class TaskLink(Protocol):
 R = TypeVar("R", bound=TaskLink)
 
 
-def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[R], dict[str, str]]:
+def acyclic(
+    relations: Sequence[R], weights: Mapping[str, float]
+) -> tuple[list[R], dict[str, Text]]:
     """Keep the relations that form the forest of the greatest total weight.
 
     Args:
@@ -63,7 +65,7 @@ def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[
                 f"relation {name}: given {names.count(name)} times, expected once"
             )
     links: dict[str, list[str]] = {}
-    left_out: dict[str, str] = {}
+    left_out: dict[str, Text] = {}
     for relation in sorted(relations, key=lambda r: -weights[r.name]):
         source, target = relation.source.name, relation.target.name
         way = _way(links, source, target)
@@ -71,7 +73,7 @@ def acyclic(relations: Sequence[R], weights: Mapping[str, float]) -> tuple[list[
             left_out[relation.name] = Message("message.no_weight")
         elif way:
             left_out[relation.name] = Message(
-                "message.counts_twice", source=source, target=target, way=" - ".join(way)
+                "message.counts_twice", {"source": source, "target": target, "way": " - ".join(way)}
             )
         else:
             links.setdefault(source, []).append(target)
@@ -119,7 +121,7 @@ class TaskPair:
     labelled: int
     given: int
     relation: str
-    reason: str
+    reason: Text
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ class Proposal:
     """
 
     tasks: tuple[str, ...]
-    reason: str
-    apart: Mapping[tuple[str, str], str]
+    reason: Text
+    apart: Mapping[tuple[str, str], Text]
 
 
 def rank_pairs(annotations: Annotations, evidence: Sequence[Evidence]) -> list[TaskPair]:
@@ -175,7 +177,7 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
         ranking: of `rank_pairs`.
     """
     gaining = {_both(pair) for pair in ranking if pair.gain > 0}
-    apart: dict[tuple[str, str], str] = {}
+    apart: dict[tuple[str, str], Text] = {}
     for pair in ranking:
         if _both(pair) not in gaining:
             apart.setdefault(_both(pair), pair.reason)
@@ -194,7 +196,8 @@ def propose(ranking: Sequence[TaskPair]) -> Proposal:
     if third is not None and thirds[third] >= WORTHWHILE * first.gain:
         tasks.append(third)
         reason = Message(
-            "message.third_adds", first=reason, task=third, gain=thirds[third], of=first.gain
+            "message.third_adds",
+            {"first": reason, "task": third, "gain": thirds[third], "of": first.gain},
         )
     return Proposal(tuple(tasks), reason, apart)
 
@@ -211,7 +214,7 @@ class NextTask:
 
     task: str
     gain: float
-    reason: str
+    reason: Text
 
 
 def order_tasks(ranking: Sequence[TaskPair], start: Sequence[str]) -> list[NextTask]:
@@ -270,13 +273,18 @@ def _pair(annotations: Annotations, receiver: str, giver: str, evidence: Evidenc
         gain = before**-0.5 - (before + share * given / width) ** -0.5
     if not evidence.holds:
         verdict = Message(f"evidence_verdict.{evidence.verdict}")
-        values = {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason}
-        reason = Message("message.pair_verdict", **values)
+        reason: Text = Message(
+            "message.pair_verdict",
+            {"relation": evidence.name, "verdict": verdict, "reason": evidence.reason},
+        )
     elif not given:
-        reason = Message("message.nothing_given", giver=giver, receiver=receiver)
+        reason = Message("message.nothing_given", {"giver": giver, "receiver": receiver})
     else:
         reason = Message(
-            "message.pair_gains", receiver=receiver, labels=labelled / width, rows=given,
-            giver=giver, share=share,
+            "message.pair_gains",
+            {
+                "receiver": receiver, "labels": labelled / width, "rows": given, "giver": giver,
+                "share": share,
+            },
         )  # fmt: skip
     return TaskPair(receiver, giver, gain, share, labelled, given, evidence.name, reason)

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._files import LARGEST, read_text
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
@@ -196,7 +196,7 @@ def read_knowledge(
     check_targets(place, targets, entries)
     by_name = {task.name: task for task in tasks}
     wanted = [name for name in entries if targets is None or name in targets]
-    origin = Message("message.knowledge_table", place=place)
+    origin = Message("message.knowledge_table", {"place": place})
     return [
         _relation(place, speaker, by_name[name], entries[name], strength, origin) for name in wanted
     ]
@@ -252,7 +252,7 @@ def _relation(
     target: Task,
     entries: NDArray[np.float64],
     strength: float,
-    origin: str,
+    origin: Text,
 ) -> Relation:
     known = ~np.isnan(entries)
     if isinstance(target, Multiclass):
@@ -345,7 +345,7 @@ def read_noisy_or(
     for task, block in entries.values():
         if targets is None or task.name in targets:
             known, (*weights, leak) = ~np.isnan(block[:-1]), np.nan_to_num(block)
-            origin = Message("message.knowledge_table", place=place)
+            origin = Message("message.knowledge_table", {"place": place})
             found = NoisyOr(speaker, task, np.array(weights), leak, known, strength, origin)
             relations.append(found)
     return relations

@@ -14,6 +14,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.relations._em import BlockColumns, Floats, Matrix, Problem, Rows, newton_step
 from labelweave.relations._estimation import checked_predictions, checked_sources
 from labelweave.relations._relation import Relation
+from labelweave.results import LabelNoise, TaskNoise
 from labelweave.tasks import Multiclass, Task
 
 TOLERANCE = 1e-6
@@ -89,16 +90,24 @@ class Noise:
             return np.asarray(table @ confusion)
         return np.asarray((1 - table) * confusion[:, 0, 1] + table * confusion[:, 1, 1])
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON-able values."""
+    def summary(self) -> TaskNoise:
+        """Return the figures, as results hold them."""
         figures = {"rate": self.rate, "low": self.low, "high": self.high, "support": self.support}
-        return {
-            "task": self.task.name,
-            "elements": list(self.elements),
-            "names": list(self.task.names),
-            "confusion": self.confusion.round(6).tolist(),
-            **{k: None if v is None else np.round(v, 6).tolist() for k, v in figures.items()},
-        }
+        return TaskNoise(
+            task=self.task.name,
+            elements=self.elements,
+            names=tuple(self.task.names),
+            confusion=nested(self.confusion.round(6)),
+            **{k: None if v is None else nested(np.round(v, 6)) for k, v in figures.items()},
+        )
+
+
+def nested(values: NDArray[Any]) -> tuple[Any, ...]:
+    """Return an array as tuples of numbers."""
+    return tuple(
+        nested(part) if isinstance(part, np.ndarray) and part.ndim else part.item()
+        for part in values
+    )
 
 
 UNMIXING_STEPS = 30
@@ -451,13 +460,13 @@ class NoiseReport:
     relations: tuple[Relation, ...]
     mislabelled: tuple[Mislabelled, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON-able values, without single labels."""
-        return {
-            "examined": [noise.to_dict() for noise in self.examined],
-            "found": {noise.task.name: noise.noisy for noise in self.found},
-            "mislabelled": len(self.mislabelled),
-        }
+    def summary(self) -> LabelNoise:
+        """Return the figures without single labels, as results hold them."""
+        return LabelNoise(
+            tuple(noise.summary() for noise in self.examined),
+            {noise.task.name: tuple(noise.noisy) for noise in self.found},
+            len(self.mislabelled),
+        )
 
 
 def estimate_noise(
@@ -568,5 +577,5 @@ def _cleaned(em: NoiseEM, relation: Relation, noisy: NDArray[np.bool_]) -> Relat
     kept = np.broadcast_to(noisy, table.shape)
     # what is unknown stays so, and entries of labels without noise as they were
     table = np.where(relation.mask & kept, table, relation.table)
-    origin = Message("message.noise_taken_out", origin=relation.origin)
+    origin = Message("message.noise_taken_out", {"origin": relation.origin})
     return replace(relation, table=table, origin=origin)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations._arrays import flags, real_numbers
@@ -108,7 +108,7 @@ class NoisyOr:
     leak: Floats
     known: Mask | None = None
     strength: float = 1.0
-    origin: str = "given"
+    origin: Text = "given"
 
     def __post_init__(self) -> None:
         for task in (self.source, self.target):
@@ -175,7 +175,7 @@ class NoisyOr:
             self,
             weights=self.weights[rows],
             known=self.mask[rows],
-            origin=Message("message.shuffled", origin=self.origin),
+            origin=Message("message.shuffled", {"origin": self.origin}),
         )
 
     @classmethod
@@ -230,7 +230,7 @@ class NoisyOr:
                 weights[:, j], leak[j] = estimate_label(
                     p[seen], codes[seen, j] == 1, off[:, j], on[:, j]
                 )
-        origin = Message("message.fitted", rows=len(codes))
+        origin = Message("message.fitted", {"rows": len(codes)})
         return cls(source, target, weights, leak, known, origin=origin)
 
     def predict(self, source_probabilities: ArrayLike) -> Floats:

@@ -54,7 +54,7 @@ def reverse(relation: AnyRelation, prior: ArrayLike) -> Relation:
     possible = mass > 0
     table = joint.T / np.where(possible, mass, 1.0)[:, None]
     known = np.repeat(possible[:, None], relation.source.width, axis=1)
-    origin = Message("message.backwards", origin=relation.origin)
+    origin = Message("message.backwards", {"origin": relation.origin})
     return Relation(relation.target, relation.source, table, known, relation.strength, origin)
 
 
@@ -158,7 +158,7 @@ def _joined(first: Relation, second: Relation) -> Relation:
         first,
         table=np.where(first.mask, first.table, second.table),
         known=first.mask | second.mask,
-        origin=Message("message.both_origins", first=first.origin, second=second.origin),
+        origin=Message("message.both_origins", {"first": first.origin, "second": second.origin}),
     )
 
 

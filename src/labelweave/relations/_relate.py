@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._counting import confusion_counts, held_out_half, without_labels
@@ -152,7 +152,7 @@ class Judging:
         """
         source, target = (self.annotations.task(name) for name in pair)
         if not isinstance(source, Multilabel) or not isinstance(target, Multilabel):
-            return Message("message.no_table", source=source.name, target=target.name)
+            return Message("message.no_table", {"source": source.name, "target": target.name})
         p, known = self.predictions[source.name], self.annotations.labels[source.name]
         values = np.where(known >= 0, known, np.asarray(p, np.float64))
         labels = self.annotations.labels[target.name]
@@ -255,7 +255,7 @@ def relate(
     rivals = work.estimate(tables, without_labels(annotations, {p[1] for p in tables}, held))
     corrected = list(estimates)
     evidence: dict[str, Evidence] = {}
-    left_out: dict[str, str] = {}
+    left_out: dict[str, Text] = {}
     noisy_ors: list[NoisyOr] = []
     for number, (final, rival) in enumerate(zip(estimates, rivals, strict=True)):
         found = work.judge(final.relation, rival, held)

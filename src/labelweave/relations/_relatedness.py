@@ -13,15 +13,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._estimation import EstimatedRelation
 from labelweave.relations._evidence import Evidence, Interval, LabelEvidence
 from labelweave.relations._graph import Proposal, TaskPair
-from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport
+from labelweave.relations._label_noise import Mislabelled, Noise, NoiseReport, nested
 from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
 from labelweave.relations._transfer_weights import TransferWeights
+from labelweave.results import (
+    ApartPair,
+    Disagreement,
+    EstimatedTable,
+    PairGain,
+    RelatednessSummary,
+    RelationTable,
+    StartProposal,
+)
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 
@@ -48,7 +57,7 @@ class Relatedness:
     noisy_ors: tuple[NoisyOr, ...]
     evidence: Mapping[str, Evidence]
     relations: tuple[AnyRelation, ...]
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, Text]
     ranking: tuple[TaskPair, ...]
     proposal: Proposal
     noise: NoiseReport | None = None
@@ -82,13 +91,13 @@ class Relatedness:
         Raises:
             LabelweaveError: no such relation.
         """
-        shown = relation_to_dict(self._relation(name))
+        shown = relation_table(self._relation(name))
         table = pd.DataFrame(
-            shown["table"],
-            index=pd.Index(shown["rows"], name=shown["source"]),
-            columns=pd.Index(shown["columns"], name=shown["target"]),
+            shown.table,
+            index=pd.Index(shown.rows, name=shown.source),
+            columns=pd.Index(shown.columns, name=shown.target),
         )
-        return table.where(np.array(shown["known"]))
+        return table.where(np.array(shown.known))
 
     def _relation(self, name: str) -> AnyRelation:
         for noisy_or in self.noisy_ors:
@@ -119,39 +128,53 @@ class Relatedness:
             files.append(path / name)
         return files
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON-able values, for results and reports."""
-        return {
-            "estimates": [estimate_to_dict(estimate) for estimate in self.estimates],
-            "noisy_ors": [relation_to_dict(noisy_or) for noisy_or in self.noisy_ors],
-            "evidence": [evidence.to_dict() for evidence in self.evidence.values()],
-            "used": [relation.name for relation in self.relations],
-            "left_out": dict(self.left_out),
-            "noise": None if self.noise is None else self.noise.to_dict(),
-            "transfer_weights": {
-                name: w.round(4).tolist() for name, w in self.transfer_weights.items()
+    def summary(self) -> RelatednessSummary:
+        """Return figures and words, as results and reports hold them."""
+        return RelatednessSummary(
+            estimates=tuple(estimated_table(estimate) for estimate in self.estimates),
+            noisy_ors=tuple(relation_table(noisy_or) for noisy_or in self.noisy_ors),
+            evidence=tuple(evidence.summary() for evidence in self.evidence.values()),
+            used=tuple(relation.name for relation in self.relations),
+            left_out=dict(self.left_out),
+            noise=None if self.noise is None else self.noise.summary(),
+            transfer_weights={
+                name: nested(w.round(4)) for name, w in self.transfer_weights.items()
             },
-            "ranking": [vars(pair) for pair in self.ranking],
-            "proposal": {
-                "tasks": list(self.proposal.tasks),
-                "reason": self.proposal.reason,
-                "apart": [
-                    {"tasks": list(pair), "reason": reason}
-                    for pair, reason in self.proposal.apart.items()
-                ],
-            },
-        }
+            ranking=tuple(PairGain(**vars(pair)) for pair in self.ranking),
+            proposal=StartProposal(
+                self.proposal.tasks,
+                self.proposal.reason,
+                tuple(ApartPair(pair, reason) for pair, reason in self.proposal.apart.items()),
+            ),
+        )
 
 
-def relation_to_dict(relation: AnyRelation) -> dict[str, Any]:
-    """Return a relation in the form of a study's ``results.json``.
+def relation_table(relation: AnyRelation) -> RelationTable:
+    """Return a relation as results hold it.
 
     A noisy-OR's table holds its weights, and the leak as the last row.
     """
-    rows, mask = list(relation.source.names), relation.mask
+    return RelationTable(**_table(relation))
+
+
+def estimated_table(estimate: EstimatedRelation) -> EstimatedTable:
+    """Return a relation with intervals, support and the entries where expert and data disagree."""
+    return EstimatedTable(
+        **_table(estimate.relation),
+        low=nested(estimate.low.round(6)),
+        high=nested(estimate.high.round(6)),
+        support=nested(estimate.support.round(2)),
+        evidence_shares=nested(estimate.shares.round(4)),
+        surprising=tuple(Disagreement(**vars(entry)) for entry in estimate.surprising()),
+        wrong_rows=tuple(estimate.wrong_rows()),
+    )
+
+
+def _table(relation: AnyRelation) -> dict[str, Any]:
+    rows, mask = tuple(relation.source.names), relation.mask
     if isinstance(relation, NoisyOr):
         table = np.concatenate([relation.weights, relation.leak[None]])
-        rows, mask = [*rows, LEAK], np.concatenate([mask, relation.spoken[None]])
+        rows, mask = (*rows, LEAK), np.concatenate([mask, relation.spoken[None]])
     else:
         table = relation.table
     return {
@@ -161,22 +184,9 @@ def relation_to_dict(relation: AnyRelation) -> dict[str, Any]:
         "origin": relation.origin,
         "strength": relation.strength,
         "rows": rows,
-        "columns": list(relation.target.names),
-        "table": table.round(6).tolist(),
-        "known": mask.tolist(),
-    }
-
-
-def estimate_to_dict(estimate: EstimatedRelation) -> dict[str, Any]:
-    """Return a relation with intervals, support and the entries where expert and data disagree."""
-    return {
-        **relation_to_dict(estimate.relation),
-        "low": estimate.low.round(6).tolist(),
-        "high": estimate.high.round(6).tolist(),
-        "support": estimate.support.round(2).tolist(),
-        "evidence_shares": estimate.shares.round(4).tolist(),
-        "surprising": [vars(entry) for entry in estimate.surprising()],
-        "wrong_rows": list(estimate.wrong_rows()),
+        "columns": tuple(relation.target.names),
+        "table": nested(table.round(6)),
+        "known": nested(mask),
     }
 
 
@@ -188,8 +198,9 @@ def _plain(name: str) -> str:
 KINDS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (
-        Binary, EstimatedRelation, Evidence, Interval, LabelEvidence, Mislabelled, Multiclass,
-        Multilabel, Noise, NoiseReport, NoisyOr, Proposal, Relatedness, Relation, TaskPair,
+        Binary, EstimatedRelation, Evidence, Interval, LabelEvidence, Message, Mislabelled,
+        Multiclass, Multilabel, Noise, NoiseReport, NoisyOr, Proposal, Relatedness, Relation,
+        TaskPair,
     )
 }  # fmt: skip
 Arrays = dict[str, NDArray[Any]]
@@ -227,8 +238,6 @@ def load_relatedness(path: Path) -> Relatedness | None:
 
 
 def _written(value: Any, arrays: Arrays) -> Any:
-    if isinstance(value, Message):
-        return {"code": value.code, "values": _written(dict(value.values), arrays)}
     if isinstance(value, np.ndarray):
         name = f"array {len(arrays)}"
         arrays[name] = np.ascontiguousarray(value)
@@ -252,8 +261,6 @@ def _read(value: Any, array: Callable[[str], NDArray[Any]]) -> Any:
         return [_read(each, array) for each in value]
     if not isinstance(value, dict):
         return value
-    if "code" in value:
-        return Message(value["code"], **_read(value["values"], array))
     if "array" in value:
         found = array(value["array"]).reshape(value["shape"])
         found.setflags(write=False)

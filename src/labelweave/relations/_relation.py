@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError
 from labelweave.relations._arrays import flags, real_numbers
 from labelweave.tasks import Multiclass, Task
@@ -37,7 +37,7 @@ class Relation:
     table: NDArray[np.float64]
     known: NDArray[np.bool_] | None = None
     strength: float = 1.0
-    origin: str = "given"
+    origin: Text = "given"
 
     def __post_init__(self) -> None:
         if not isinstance(self.source, Multiclass):
@@ -93,7 +93,7 @@ class Relation:
             self,
             table=self.table[rows],
             known=self.mask[rows],
-            origin=Message("message.shuffled", origin=self.origin),
+            origin=Message("message.shuffled", {"origin": self.origin}),
         )
 
     def _checked(

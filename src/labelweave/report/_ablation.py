@@ -117,10 +117,10 @@ def _groups(results: Results) -> dict[str, list[Row]]:
     """Return the rows in groups of one form and one origin of relations, by the group's title."""
     groups: dict[str, list[Row]] = {}
     for row in results.rows:
-        relations = ORIGINS.get(row["relations"], f"from {row['relations']}")
-        title = f"{row['form']}, {relations}" if row["form"] else ""
-        cells = [_cell(results, row["method"], task) for task in results.tasks]
-        groups.setdefault(title, []).append((row["label"], cells))
+        relations = ORIGINS.get(row.relations, f"from {row.relations}")
+        title = f"{row.form}, {relations}" if row.form else ""
+        cells = [_cell(results, row.method, task) for task in results.tasks]
+        groups.setdefault(title, []).append((row.label, cells))
     return groups
 
 
@@ -175,12 +175,12 @@ def _csv(results: Results) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for row in results.rows:
-        method = row["method"]
+        method = row.method
         for task in results.tasks:
             cell, change = _cell(results, method, task), results.difference(method, task)
             writer.writerow(
                 (
-                    *(method, row["label"], row["form"], row["relations"]),
+                    *(method, row.label, row.form, row.relations),
                     *(task.name, task.main_metric, cell.mean, cell.spread),
                     *(results.score(method, task).seeds, int(cell.best)),
                     *(change.mean, change.low, change.high, change.p_adjusted),

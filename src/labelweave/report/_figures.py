@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from labelweave._messages import Messages
 from labelweave.report._drawing import cut, inline_svg, name_ticks, new_figure, style, width
-from labelweave.results import Cell, LossTerms, Results
+from labelweave.results import (
+    Cell,
+    LossTerms,
+    MethodLearning,
+    RelationTable,
+    ReliabilityBin,
+    Results,
+    TaskLabelCurve,
+    TaskLearning,
+)
 
 # the palette of Okabe and Ito, which colour-blind readers can distinguish
 BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"
@@ -141,12 +150,12 @@ FINE = (1, 1.5, 2, 3, 5, 7)  # the ticks of less than a decade
 COURSES = ((BLUE, "o", "-"), (VERMILION, "s", "--"), ("#009E73", "^", "-."))
 
 
-def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, say: Messages) -> str:
+def label_curve(task: str, curve: TaskLabelCurve, baseline: str, key: str, say: Messages) -> str:
     """Draw single-task models' metric by their number of labels, and the joint method's level.
 
     Args:
         task: the task's name.
-        curve: one of the results' "label_curves".
+        curve: the task's label curve.
         baseline: the method whose curve it is.
         key: a name that no other picture of the page has.
         say: the language.
@@ -154,28 +163,25 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
     Returns:
         An SVG element.
     """
-    metric, method = say.named("metric", curve["metric"]), curve["method"]
-    points = [point for point in curve["points"] if point.get("mean") is not None]
-    joint = curve.get("joint") or {}
+    metric, method = say.named("metric", curve.metric), curve.method
+    points = [(p.labels, p.mean, p.low, p.high) for p in curve.points if p.mean is not None]
+    joint, needed = curve.joint, curve.needed.mean
     with style(key):
         figure, axes = new_figure(WIDTH, 250)
-        for point in points:
-            ends = point.get("low"), point.get("high")
-            if None not in ends:
-                axes.plot([point["labels"]] * 2, ends, color=BLUE, lw=1.4)
-        x, y = _columns(points, "labels", "mean")
+        for labels, _, low, high in points:
+            if low is not None and high is not None:
+                axes.plot([labels] * 2, [low, high], color=BLUE, lw=1.4)
+        x, y = [p[0] for p in points], [p[1] for p in points]
         axes.plot(x, y, color=BLUE, marker="o", ls="", label=baseline)
-        if curve.get("fit"):
-            x, y = np.asarray(curve["fit"], dtype=float).T
-            axes.plot(x, y, color=BLUE, lw=1.2, label=say("legend.fit"))
-        if joint.get("mean") is not None:
-            axes.axhline(joint["mean"], color=VERMILION, ls="--", lw=1.3, label=method)
-            if joint.get("low") is not None and joint.get("high") is not None:
-                axes.axhspan(joint["low"], joint["high"], color=VERMILION, alpha=0.12, lw=0)
-        needed = (curve.get("needed") or {}).get("mean")
+        if curve.fit:
+            axes.plot(*np.asarray(curve.fit).T, color=BLUE, lw=1.2, label=say("legend.fit"))
+        if joint.mean is not None:
+            axes.axhline(joint.mean, color=VERMILION, ls="--", lw=1.3, label=method)
+            if joint.low is not None and joint.high is not None:
+                axes.axhspan(joint.low, joint.high, color=VERMILION, alpha=0.12, lw=0)
         if needed is not None:
             axes.axvline(needed, color=GREY, ls=":", lw=1.2, label=say("legend.needed"))
-        if points and min(point["labels"] for point in points) > 0:
+        if points and min(x) > 0:
             axes.set_xscale("log")
             least, most = axes.get_xlim()
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if most > 10 * least else FINE))
@@ -186,8 +192,8 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
         axes.grid(axis="y")
         figure.legend(loc="outside lower left", ncols=2)
         reached = [
-            say("alt.label_point", labels=say.count(p["labels"]), value=say.fixed(p["mean"]))
-            for p in points
+            say("alt.label_point", labels=say.count(labels), value=say.fixed(mean))
+            for labels, mean, *_ in points
         ]
         alt = say(
             "alt.label_curve",
@@ -195,19 +201,19 @@ def label_curve(task: str, curve: Mapping[str, Any], baseline: str, key: str, sa
             metric=metric,
             values=say.list(reached) or say("word.no_data"),
             method=method,
-            joint=say.fixed(joint.get("mean")),
+            joint=say.fixed(joint.mean),
         )
         return inline_svg(figure, alt)
 
 
 def reliability(
-    task: str, methods: Mapping[str, Sequence[Sequence[float]]], key: str, say: Messages
+    task: str, methods: Mapping[str, Sequence[ReliabilityBin]], key: str, say: Messages
 ) -> str:
     """Draw how often predictions are right by how sure they are; the diagonal is calibrated.
 
     Args:
         task: the task's name.
-        methods: per method its bins: mean confidence, share right, number of elements.
+        methods: per method its bins.
         key: a name that no other picture of the page has.
         say: the language.
 
@@ -217,13 +223,13 @@ def reliability(
     with style(key):
         figure, axes = new_figure(WIDTH, 290)
         courses = []
-        values = [value for bins in methods.values() for entry in bins for value in entry[:2]]
+        values = [v for bins in methods.values() for b in bins for v in (b.confidence, b.correct)]
         low = max(0.0, min(values, default=0.0) - 0.03)
         axes.plot([low, 1], [low, 1], color=BLACK, lw=0.9, ls=(0, (4, 3)))
         for (method, bins), (colour, marker, line) in zip(methods.items(), COURSES, strict=False):
-            x, y = np.asarray(bins, dtype=float)[:, :2].T
+            x, y = [b.confidence for b in bins], [b.correct for b in bins]
             axes.plot(x, y, color=colour, marker=marker, ls=line, lw=1.2, ms=4, label=method)
-            pairs = [f"{say.fixed(c, 2)} → {say.fixed(a, 2)}" for c, a, *_ in bins]
+            pairs = [f"{say.fixed(a, 2)} → {say.fixed(b, 2)}" for a, b in zip(x, y, strict=True)]
             courses.append(f"{method} {say.list(pairs)}")
         axes.set(xlim=(low, 1.01), ylim=(low, 1.01))
         axes.set_xlabel(say("axis.confidence"))
@@ -233,20 +239,16 @@ def reliability(
         return inline_svg(figure, say("alt.reliability", task=task, values="; ".join(courses)))
 
 
-def _columns(points: Sequence[Mapping[str, Any]], *names: str) -> list[list[float]]:
-    return [[point[name] for point in points] for name in names]
-
-
 MAX_NAMES = 60
 
 
-def heat_map(relation: Mapping[str, Any], key: str, say: Messages | None = None) -> str:
+def heat_map(relation: RelationTable, key: str, say: Messages | None = None) -> str:
     """Draw a relation's table: rows are the source's classes, columns the target's.
 
     Unknown cells are hatched. A side with more than 60 classes is drawn without their names.
 
     Args:
-        relation: one of the results' "relations".
+        relation: its table.
         key: a name that no other picture of the page has.
         say: the language of the text alternative; default English.
 
@@ -257,14 +259,14 @@ def heat_map(relation: Mapping[str, Any], key: str, say: Messages | None = None)
         return inline_svg(*heat_map_figure(relation, say or Messages()))
 
 
-def heat_map_figure(relation: Mapping[str, Any], say: Messages) -> tuple[Figure, str]:
+def heat_map_figure(relation: RelationTable, say: Messages) -> tuple[Figure, str]:
     """Return the picture of a relation's table, and its text alternative."""
-    table = np.atleast_2d(np.asarray(relation["table"], dtype=float))
+    table = np.atleast_2d(np.asarray(relation.table, dtype=float))
     known = np.isfinite(table)
-    if relation.get("known"):
-        known &= np.asarray(relation["known"], dtype=bool)
+    if relation.known:
+        known &= np.asarray(relation.known, dtype=bool)
     low, high = (f(table, where=known, initial=0.0) for f in (np.min, np.max))
-    names: dict[Literal["x", "y"], list[Any]] = {"y": relation["rows"], "x": relation["columns"]}
+    names: dict[Literal["x", "y"], Sequence[Any]] = {"y": relation.rows, "x": relation.columns}
     space = {axis: _space(side) for axis, side in names.items()}
     figure, axes = new_figure(
         150 + _extent(table.shape[1]) + space["y"], 70 + _extent(table.shape[0]) + space["x"]
@@ -277,13 +279,13 @@ def heat_map_figure(relation: Mapping[str, Any], say: Messages) -> tuple[Figure,
     for axis, side in names.items():
         name_ticks(axes, axis, side if len(side) <= MAX_NAMES else [])
     axes.tick_params(axis="x", rotation=90)
-    axes.set_xlabel(cut(relation["target"]))
-    axes.set_ylabel(cut(relation["source"]))
+    axes.set_xlabel(cut(relation.target))
+    axes.set_ylabel(cut(relation.source))
     figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
     alt = say(
         "alt.heat_map",
-        source=relation["source"],
-        target=relation["target"],
+        source=relation.source,
+        target=relation.target,
         rows=table.shape[0],
         columns=table.shape[1],
         low=say.fixed(float(low), 2),
@@ -318,63 +320,63 @@ class TaskRow(NamedTuple):
 
 def watched(results: Results, preferred: str) -> str | None:
     """Return the method to show: the preferred one if its training was watched, else the first."""
-    methods = results.left_behind
+    methods = results.learning
     return preferred if preferred in methods else next(iter(methods), None)
 
 
-def task_rows(found: Mapping[str, Any], say: Messages) -> list[TaskRow]:
+def task_rows(found: MethodLearning, say: Messages) -> list[TaskRow]:
     """Return the rows of the table."""
     return [
         TaskRow(
             name,
             [
-                (say.count(facts["labels"]), f"{cut(facts['rarest'])}: {facts['rarest_labels']:,}"),
-                (_percent(facts["share"], say), ""),
-                (say.fixed(facts["rate"], 2), ""),
-                (_percent(facts["half"], say, 0), ""),
-                (_percent(facts["train"], say, 0), say.fixed(facts["train_score"])),
+                (say.count(facts.labels), f"{cut(facts.rarest)}: {facts.rarest_labels:,}"),
+                (_percent(facts.share, say), ""),
+                (say.fixed(facts.rate, 2), ""),
+                (_percent(facts.half, say, 0), ""),
+                (_percent(facts.train, say, 0), say.fixed(facts.train_score)),
                 _validation(facts, say),
             ],
-            facts["state"],
-            say.named("task_state", facts["state"]),
+            facts.state,
+            say.named("task_state", facts.state),
         )
-        for name, facts in found["tasks"].items()
+        for name, facts in found.tasks.items()
     ]
 
 
-def advice(found: Mapping[str, Any], say: Messages) -> list[str]:
+def advice(found: MethodLearning, say: Messages) -> list[str]:
     """Return a sentence on every task that something is wrong with."""
-    even = _percent(1 / max(1, len(found["tasks"])), say)
+    even = _percent(1 / max(1, len(found.tasks)), say)
     return [
         say(
-            f"advice.{facts['state']}",
+            f"advice.{facts.state}",
             task=name,
-            labels=say.count(facts["labels"]),
-            rarest=say("format.quoted", name=facts["rarest"]),
-            count=say.count(facts["rarest_labels"]),
-            share=_percent(facts["share"], say),
+            labels=say.count(facts.labels),
+            rarest=say("format.quoted", name=facts.rarest),
+            count=say.count(facts.rarest_labels),
+            share=_percent(facts.share, say),
             even=even,
-            half=_percent(facts["half"], say, 0),
-            rate=say.fixed(facts["rate"], 2),
-            train=_percent(facts["train"], say, 0),
-            train_score=say.fixed(facts["train_score"]),
-            validation_score=say.fixed(facts["validation_score"]),
-            other=facts.get("other", ""),
-            cosine=say.fixed(facts.get("cosine"), 2),
+            half=_percent(facts.half, say, 0),
+            rate=say.fixed(facts.rate, 2),
+            train=_percent(facts.train, say, 0),
+            train_score=say.fixed(facts.train_score),
+            validation_score=say.fixed(facts.validation_score),
+            other=facts.other or "",
+            cosine=say.fixed(facts.cosine, 2),
         )
-        for name, facts in found["tasks"].items()
-        if say.has(f"advice.{facts['state']}")
+        for name, facts in found.tasks.items()
+        if say.has(f"advice.{facts.state}")
     ]
 
 
-def cosine_map(found: Mapping[str, Any], key: str, say: Messages) -> str:
+def cosine_map(found: MethodLearning, key: str, say: Messages) -> str:
     """Draw the mean cosine between the gradients of every two tasks, as an SVG element.
 
     Purple is against, orange with each other: colour-blind readers can distinguish them, and up to
     twelve tasks every cell holds its number.
     """
-    names = list(found["tasks"])
-    cosines = np.array(found["cosine"], dtype=np.float64)
+    names = list(found.tasks)
+    cosines = np.array(found.cosine, dtype=np.float64)
     side, space = max(26 * len(names), 90), 7 * max(width(cut(name)) for name in names)
     with style(key):
         figure, axes = new_figure(min(90 + side + space, 620), min(40 + side + space, 620))
@@ -416,7 +418,7 @@ def _percent(value: float | None, say: Messages, digits: int = 1) -> str:
     return say("format.percent", number=say.fixed(100 * value, digits))
 
 
-def _validation(facts: Mapping[str, Any], say: Messages) -> tuple[str, str]:
-    if facts["validation"] is None:
+def _validation(facts: TaskLearning, say: Messages) -> tuple[str, str]:
+    if facts.validation is None:
         return "–", ""
-    return _percent(facts["validation"], say, 0), say.fixed(facts["validation_score"])
+    return _percent(facts.validation, say, 0), say.fixed(facts.validation_score)

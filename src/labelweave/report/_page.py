@@ -14,7 +14,18 @@ from labelweave.report._relatedness import noise_rows, transfer_rows
 from labelweave.report._sections import money_lines
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import MARKS, interval_level, write_csv
-from labelweave.results import LabelCounts, LossTerms, Results, RunningCosts, TaskFacts, cell
+from labelweave.results import (
+    Calibration,
+    Cell,
+    LabelCounts,
+    LossTerms,
+    MeanInterval,
+    ReliabilityBin,
+    Results,
+    RunningCosts,
+    TaskFacts,
+    cell,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -112,7 +123,7 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
         "estimated": {
             origin: [
                 Picture(heat_map, (table, f"{origin}-{i}", say))
-                for i, table in enumerate(found["estimates"])
+                for i, table in enumerate(found.estimates)
             ]
             for origin, found in results.relatedness.items()
         },
@@ -142,15 +153,17 @@ def _behind(results: Results, say: Messages) -> dict[str, Any] | None:
     method = watched(results, results.recommended.shown)
     if method is None:
         return None
-    found = results.left_behind[method]
-    picture = found["cosine"] and Picture(cosine_map, (found, "cosines", say))
+    found = results.learning[method]
+    picture = found.cosine and Picture(cosine_map, (found, "cosines", say))
     rows, hints = task_rows(found, say), advice(found, say)
     return {"method": method, "rows": rows, "advice": hints, "cosines": picture}
 
 
-def _bins(calibration: Mapping[str, Any], task: str) -> dict[str, Any]:
+def _bins(
+    calibration: Mapping[str, Mapping[str, Calibration]], task: str
+) -> dict[str, tuple[ReliabilityBin, ...]]:
     """Return the bins of every method that has some."""
-    found = {method: (of.get(task) or {}).get("bins") for method, of in calibration.items()}
+    found = {method: of[task].bins for method, of in calibration.items() if task in of}
     return {method: bins for method, bins in found.items() if bins}
 
 
@@ -252,7 +265,7 @@ def common(results: Results, say: Messages) -> dict[str, Any]:
         "headline": headline(results, say),
         "recommended": results.recommended.method,
         "decision": first_screen(results, say),
-        "money_told": money_lines(results.money, say),
+        "money_lines": money_lines(results.money, say),
         "level": interval_level(results),
         "marks": MARKS,
     }
@@ -269,17 +282,15 @@ def _title(results: Results, method: str, say: Messages) -> str:
 
 def _by_task(results: Results, say: Messages) -> dict[str, Any]:
     """Return the heads and rows of the figures by task; a column without any figure is left out."""
-    method, money = results.recommended.shown, results.money.get("labels") or {}
+    method, money = results.recommended.shown, results.money.labels if results.money else {}
     columns: dict[str, list[dict[str, str]]] = {}
     for task in results.tasks:
-        curve = results.label_curves.get(task.name) or {}
-        price = money.get(task.name) or {}
-        change = vars(results.difference(method, task))
+        curve, price = results.label_curves.get(task.name), money.get(task.name)
         for head, shown in (
-            ("figure.accuracy", _cell(change, say, 3, "+")),
-            ("head.labels_now", _cell({"mean": curve.get("has")}, say, 0)),
-            ("figure.labels", _cell(curve.get("saved") or {}, say, 0)),
-            ("head.money", _cell(price.get("saved") or {}, say, 0)),
+            ("figure.accuracy", _cell(results.difference(method, task), say, 3, "+")),
+            ("head.labels_now", _cell(MeanInterval(curve.has) if curve else None, say, 0)),
+            ("figure.labels", _cell(curve.saved if curve else None, say, 0)),
+            ("head.money", _cell(price.saved if price else None, say, 0)),
         ):
             columns.setdefault(head, []).append(shown)
     kept = {say(head): cells for head, cells in columns.items() if any(c["value"] for c in cells)}
@@ -288,21 +299,22 @@ def _by_task(results: Results, say: Messages) -> dict[str, Any]:
     return {"heads": list(kept), "rows": rows}
 
 
-def _cell(value: Mapping[str, Any], say: Messages, digits: int, sign: str = "") -> dict[str, str]:
-    if value.get("mean") is None:
+def _cell(
+    value: MeanInterval | Cell | None, say: Messages, digits: int, sign: str = ""
+) -> dict[str, str]:
+    if value is None or value.mean is None:
         return {"value": "", "below": ""}
-    ends = value.get("low"), value.get("high")
-    below = "" if ends == (None, None) else say.span(*ends, digits, sign)
-    return {"value": say.fixed(value["mean"], digits, sign), "below": below}
+    below = "" if value.low is value.high is None else say.span(value.low, value.high, digits, sign)
+    return {"value": say.fixed(value.mean, digits, sign), "below": below}
 
 
 def _running(costs: RunningCosts, say: Messages) -> list[tuple[str, list[str]]]:
     """Return the rows of the running costs: a name, and its value for joint and single."""
     sides = [costs.joint, costs.single]
-    rows = [(name, [_amount(side.get(name), say) for side in sides]) for name in RUNNING]
+    rows = [(name, [_amount(getattr(side, name), say) for side in sides]) for name in RUNNING]
     for size in ("1", "256"):
         for part in ("p50", "p95"):
-            found = [((side.get("latency_ms") or {}).get(size) or {}).get(part) for side in sides]
+            found = [getattr(side.latency_ms.get(size), part, None) for side in sides]
             rows.append((f"latency_{size}_{part}", [_amount(value, say) for value in found]))
     return rows
 

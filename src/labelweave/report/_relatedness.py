@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +12,7 @@ from labelweave._files import replacing
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
 from labelweave.report._tables import fixed, printable
+from labelweave.results import EstimatedTable, LabelNoise, RelatednessSummary, RelationTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,13 +23,13 @@ MOST_SURPRISES = 10
 
 
 def print_relatedness(
-    found: Mapping[str, Any],
+    found: RelatednessSummary,
     console: Console,
     *,
     tables: bool = True,
     sources: Sequence[str] = (),
 ) -> None:
-    """Print what `Relatedness.to_dict` gives.
+    """Print what `Relatedness.summary` gives.
 
     Args:
         found: the relatedness.
@@ -38,33 +39,33 @@ def print_relatedness(
     """
     say = Messages()
     if tables:
-        for relation in (*found["estimates"], *found["noisy_ors"]):
+        for relation in (*found.estimates, *found.noisy_ors):
             _print_table(relation, console)
         console.print(Text(f"(shades: '{SHADES}' = 0 to 1, ? = unknown)\n"))
     console.print(_evidence(found))
-    for name, reason in found["left_out"].items():
+    for name, reason in found.left_out.items():
         console.print(Text(f"left out: {printable(name)}: {printable(say.render(reason))}"))
-    for evidence in found["evidence"]:
-        dropped = [label["name"] for label in evidence["per_label"] if not label["keep"]]
-        if evidence["name"] in found["used"] and dropped:
+    for evidence in found.evidence:
+        dropped = [label.name for label in evidence.per_label if not label.keep]
+        if evidence.name in found.used and dropped:
             names = ", ".join(map(printable, dropped))
-            console.print(Text(f"{printable(evidence['name'])}: labels left out: {names}"))
-    for estimate in found["estimates"]:
+            console.print(Text(f"{printable(evidence.name)}: labels left out: {names}"))
+    for estimate in found.estimates:
         _print_disagreements(estimate, console)
     learns = [
-        f"{printable(task)} {share}" for task, share, _ in transfer_rows(found["transfer_weights"])
+        f"{printable(task)} {share}" for task, share, _ in transfer_rows(found.transfer_weights)
     ]
     if learns:
         console.print(Text(f"to learn from the other tasks: {', '.join(learns)}"))
-    if found["noise"] and found["noise"]["examined"]:
-        console.print(_noise(found["noise"], sources))
-    proposal = found["proposal"]
-    start = f"Start with {', '.join(proposal['tasks'])}: " if proposal["tasks"] else ""
-    console.print(Text(f"\n{printable(start + say.render(proposal['reason']))}", style="bold"))
-    for apart in proposal["apart"]:
-        tasks = " and ".join(apart["tasks"])
+    if found.noise and found.noise.examined:
+        console.print(_noise(found.noise, sources))
+    proposal = found.proposal
+    start = f"Start with {', '.join(proposal.tasks)}: " if proposal.tasks else ""
+    console.print(Text(f"\n{printable(start + say.render(proposal.reason))}", style="bold"))
+    for apart in proposal.apart:
+        tasks = " and ".join(apart.tasks)
         console.print(
-            Text(f"do not join {printable(tasks)}: {printable(say.render(apart['reason']))}")
+            Text(f"do not join {printable(tasks)}: {printable(say.render(apart.reason))}")
         )
 
 
@@ -84,10 +85,13 @@ def write_heat_map(table: "pd.DataFrame", path: str | Path) -> Path:
     from labelweave.report._figures import heat_map_figure
 
     path = Path(path)
-    relation = {
-        "source": table.index.name or "", "target": table.columns.name or "",
-        "rows": list(table.index), "columns": list(table.columns), "table": table.to_numpy(),
-    }  # fmt: skip
+    relation = RelationTable(
+        source=str(table.index.name or ""),
+        target=str(table.columns.name or ""),
+        rows=tuple(table.index),
+        columns=tuple(table.columns),
+        table=tuple(map(tuple, table.to_numpy().tolist())),
+    )
     if path.suffix not in {".svg", ".png"}:
         raise LabelweaveError(f"{path}: found ending '{path.suffix}', expected .svg or .png")
     with style(path.name):
@@ -98,18 +102,18 @@ def write_heat_map(table: "pd.DataFrame", path: str | Path) -> Path:
     return path
 
 
-def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
-    kind = "noisy-OR, " if estimate.get("kind") == "noisy-OR" else ""
-    origin = Messages().render(estimate["origin"])
-    head = f"{estimate['source']} -> {estimate['target']}: {kind}{origin}"
+def _print_table(estimate: RelationTable, console: Console) -> None:
+    kind = "noisy-OR, " if estimate.kind == "noisy-OR" else ""
+    origin = Messages().render(estimate.origin)
+    head = f"{estimate.source} -> {estimate.target}: {kind}{origin}"
     console.print(Text(printable(head), style="bold"))
-    rows, columns = estimate["rows"], estimate["columns"]
+    rows, columns = estimate.rows, estimate.columns
     width = max(len(printable(row)) for row in rows)
-    for row, values, known in list(zip(rows, estimate["table"], estimate["known"], strict=True))[
+    for row, values, known in list(zip(rows, estimate.table, estimate.known, strict=True))[
         :MOST_CELLS
     ]:
         cells = "".join(
-            2 * SHADES[min(4, int(5 * value))] if seen else "??"
+            2 * SHADES[min(4, int(5 * (value or 0)))] if seen else "??"
             for value, seen in list(zip(values, known, strict=True))[:MOST_CELLS]
         )
         console.print(Text(f"  {printable(row):<{width}} |{cells}|", no_wrap=True))
@@ -122,31 +126,29 @@ def _print_table(estimate: Mapping[str, Any], console: Console) -> None:
     console.print()
 
 
-def _evidence(found: Mapping[str, Any]) -> Table:
+def _evidence(found: RelatednessSummary) -> Table:
     table = Table(title="Evidence on held-out rows")
     table.add_column("relation", overflow="fold")
     table.add_column("verdict")
     for title in ("lift, nats a label", "p", "trust"):
         table.add_column(title, justify="right")
     table.add_column("used")
-    for evidence in found["evidence"]:
+    for evidence in found.evidence:
         lift = "no data"
-        if evidence["lift"] is not None:
-            lift = (
-                f"{fixed(evidence['lift'])} ({fixed(evidence['low'])} to {fixed(evidence['high'])})"
-            )
+        if evidence.lift is not None:
+            lift = f"{fixed(evidence.lift)} ({fixed(evidence.low)} to {fixed(evidence.high)})"
         table.add_row(
-            printable(evidence["name"]),
-            evidence["verdict"],
+            printable(evidence.name),
+            evidence.verdict,
             lift,
-            fixed(evidence["p_value"]),
-            fixed(evidence["trust"], 2),
-            "yes" if evidence["name"] in found["used"] else "no",
+            fixed(evidence.p_value),
+            fixed(evidence.trust, 2),
+            "yes" if evidence.name in found.used else "no",
         )
     return table
 
 
-def _noise(noise: Mapping[str, Any], sources: Sequence[str]) -> Table:
+def _noise(noise: LabelNoise, sources: Sequence[str]) -> Table:
     table = Table(title="Wrong labels, estimated")
     for title in ("task", "label", "data source"):
         table.add_column(title, overflow="fold")
@@ -158,24 +160,28 @@ def _noise(noise: Mapping[str, Any], sources: Sequence[str]) -> Table:
 
 
 def noise_rows(
-    noise: Mapping[str, Any], sources: Sequence[str], say: Messages | None = None
+    noise: LabelNoise, sources: Sequence[str], say: Messages | None = None
 ) -> list[tuple[str, ...]]:
     """Return task, label, data source, share of wrong labels and verdict, where there is data."""
     say = say or Messages()
-    return [
-        (
-            task["task"],
-            label,
-            sources[source] if sources else str(source + 1),
-            f"{say.fixed(rate)} "
-            f"({say.span(task['low'][source][number], task['high'][source][number])})",
-            say("noise.found" if label in noise["found"].get(task["task"], ()) else "noise.none"),
-        )
-        for task in noise["examined"]
-        for source, rates in enumerate(task["rate"])
-        for number, (label, rate) in enumerate(zip(task["elements"], rates, strict=True))
-        if task["support"][source][number] >= 1
-    ]
+    rows: list[tuple[str, ...]] = []
+    for task in noise.examined:
+        parts = (part or () for part in (task.rate, task.low, task.high, task.support))
+        figures = zip(*parts, strict=True)
+        for source, of_source in enumerate(figures):
+            for label, rate, low, high, support in zip(task.elements, *of_source, strict=True):
+                if (support or 0) >= 1:
+                    found = label in noise.found.get(task.task, ())
+                    rows.append(
+                        (
+                            task.task,
+                            str(label),
+                            sources[source] if sources else str(source + 1),
+                            f"{say.fixed(rate)} ({say.span(low, high)})",
+                            say("noise.found" if found else "noise.none"),
+                        )
+                    )
+    return rows
 
 
 def transfer_rows(
@@ -194,19 +200,19 @@ def transfer_rows(
     return rows
 
 
-def _print_disagreements(estimate: Mapping[str, Any], console: Console) -> None:
-    name = printable(f"{estimate['source']}->{estimate['target']}")
-    if estimate["wrong_rows"]:
-        rows = ", ".join(map(printable, estimate["wrong_rows"]))
+def _print_disagreements(estimate: EstimatedTable, console: Console) -> None:
+    name = printable(estimate.name)
+    if estimate.wrong_rows:
+        rows = ", ".join(map(printable, estimate.wrong_rows))
         console.print(Text(f"{name}: the data contradict the expert's rows {rows}"))
-    for entry in estimate["surprising"][:MOST_SURPRISES]:
+    for entry in estimate.surprising[:MOST_SURPRISES]:
         console.print(
             Text(
-                f"{name}: {printable(entry['class_name'])}, {printable(entry['label'])}: "
-                f"the expert says {fixed(entry['expert'], 2)}, the data {fixed(entry['data'], 2)} "
-                f"({fixed(entry['low'], 2)} to {fixed(entry['high'], 2)})"
+                f"{name}: {printable(entry.class_name)}, {printable(entry.label)}: "
+                f"the expert says {fixed(entry.expert, 2)}, the data {fixed(entry.data, 2)} "
+                f"({fixed(entry.low, 2)} to {fixed(entry.high, 2)})"
             )
         )
-    rest = len(estimate["surprising"]) - MOST_SURPRISES
+    rest = len(estimate.surprising) - MOST_SURPRISES
     if rest > 0:
         console.print(Text(f"{name}: {rest} more entries disagree"))

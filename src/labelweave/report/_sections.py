@@ -1,10 +1,7 @@
 """The value of joining, in a few plain lines for the terminal."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from labelweave._messages import Messages
-from labelweave.results import KeyFigure, Results
+from labelweave.results import KeyFigure, MeanInterval, Money, Results
 
 
 def value_lines(results: Results) -> list[str]:
@@ -22,33 +19,35 @@ def value_lines(results: Results) -> list[str]:
         lines += ["  " + "; ".join(parts)] if parts else []
     lines += _labels(results)
     plan = results.label_plan
-    if plan.get("tasks"):
-        best = plan["tasks"][0]
-        rows = f"; {plan['rows']} rows named in {plan['rows_file']}" if plan["rows"] else ""
-        lines.append(f"Label next: {best['task']} ({Messages().render(best['why'])}){rows}")
-    proposed = results.next_task
-    then = [entry["task"] for entry in proposed.get("order", ())]
-    if then and proposed.get("start"):
-        lines.append(f"Start with: {', '.join(proposed['start'])}; then {', '.join(then)}")
+    if plan.tasks:
+        best = plan.tasks[0]
+        rows = f"; {plan.rows} rows named in {plan.rows_file}" if plan.rows else ""
+        lines.append(f"Label next: {best.task} ({Messages().render(best.reason)}){rows}")
+    order = results.task_order
+    if order and order.start and order.then:
+        then = ", ".join(added.task for added in order.then)
+        lines.append(f"Start with: {', '.join(order.start)}; then {then}")
     return lines
 
 
-def money_lines(money: Mapping[str, Any], say: Messages) -> list[str]:
+def money_lines(money: Money | None, say: Messages) -> list[str]:
     """Return what labels and running save in money, as far as there are prices.
 
     Args:
-        money: of a study's results; empty = no prices.
+        money: of a study's results; None = no prices.
         say: the language.
     """
-    currency, lines = money.get("currency"), []
-    if total := money.get("total"):
-        span = say.span(total["low"], total["high"], 0)
-        mean = say.count(total["mean"])
-        lines.append(say("money.total", mean=mean, interval=span, currency=currency))
-    if running := money.get("running"):
-        figures = {key: say.fixed(running[key], 2) for key in ("joint", "single", "saved")}
-        unit = say.named("unit", running["unit"])
-        lines.append(say("money.running", currency=currency, unit=unit, **figures))
+    if money is None:
+        return []
+    lines = []
+    if total := money.total:
+        span = say.span(total.low, total.high, 0)
+        mean = say.count(total.mean)
+        lines.append(say("money.total", mean=mean, interval=span, currency=money.currency))
+    if running := money.running:
+        figures = {key: say.fixed(getattr(running, key), 2) for key in ("joint", "single", "saved")}
+        unit = say.named("unit", running.unit)
+        lines.append(say("money.running", currency=money.currency, unit=unit, **figures))
     return lines
 
 
@@ -56,11 +55,11 @@ def _accuracy(figure: KeyFigure | None) -> str:
     if figure is None or figure.mean is None:
         return ""
     factor = 100 if figure.unit == "fraction" else 1
-    return f"mean of the main metrics {_ends(vars(figure), factor, 1, '+')} points"
+    return f"mean of the main metrics {_ends(figure, factor, 1, '+')} points"
 
 
 def _cost(results: Results) -> str:
-    running = results.money.get("running")
+    money = results.money
     ratio = results.running.ratio if results.running else {}
     text = ""
     throughput, latency = ratio.get("throughput"), ratio.get("latency_1")
@@ -69,8 +68,8 @@ def _cost(results: Results) -> str:
             f"running: {throughput:.1f} times the rows per second, "
             f"{latency:.2f} of the latency of a row"
         )
-    if running:
-        text += f", {running['saved']:,.2f} {results.money['currency']} a year saved"
+    if money and money.running:
+        text += f", {money.running.saved:,.2f} {money.currency} {money.running.unit} saved"
     return text
 
 
@@ -79,31 +78,32 @@ def _labels(results: Results) -> list[str]:
     curves = results.label_curves
     sure: dict[str, float] = {}
     for name, curve in curves.items():
-        needed, has = curve["needed"], curve["has"]
-        least = curve["beyond"] if needed["low"] is None else needed["low"]
-        if least is not None and least > has:
-            sure[name] = least / has
+        least = curve.beyond if curve.needed.low is None else curve.needed.low
+        if least is not None and least > curve.has:
+            sure[name] = least / curve.has
     if not curves:
         return []
     if not sure:
         return ["Labels saved: not shown on any task"]
     name = max(sure, key=lambda task: sure[task])
     curve = curves[name]
-    needed = curve["needed"]
-    needs = _ends(needed) if needed["mean"] is not None else f"more than {curve['beyond']:,.0f}"
+    needed = curve.needed
+    needs = _ends(needed) if needed.mean is not None else f"more than {curve.beyond:,.0f}"
     line = (
-        f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve['has']:,} labels are "
+        f"Labels saved: on {len(sure)} of {len(curves)} tasks; {name}: {curve.has:,} labels are "
         f"as good as {needs} without joining"
     )
-    total = results.money.get("total")
-    if total:
-        line += f"; {_ends(total)} {results.money['currency']} in all"
+    money = results.money
+    if money and money.total:
+        line += f"; {_ends(money.total)} {money.currency} in all"
     return [line]
 
 
-def _ends(value: Mapping[str, Any], factor: float = 1, digits: int = 0, sign: str = "") -> str:
+def _ends(
+    value: MeanInterval | KeyFigure, factor: float = 1, digits: int = 0, sign: str = ""
+) -> str:
     mean, low, high = (
-        None if value[end] is None else factor * value[end] for end in ("mean", "low", "high")
+        None if end is None else factor * end for end in (value.mean, value.low, value.high)
     )
     say = Messages()
     interval = "" if low is high is None else f" ({say.span(low, high, digits, sign)})"

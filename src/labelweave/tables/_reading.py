@@ -174,7 +174,7 @@ def _read_workbook(path: Path, read: ReadOptions) -> Table:
     others = [each for each in book.sheet_names if each != name]
     if read.sheet is not None or not others:
         return table
-    note = Message("note.sheet", place=str(path), sheet=name, others=some(others))
+    note = Message("note.sheet", {"place": str(path), "sheet": name, "others": some(others)})
     return replace(table, notes=(note,))
 
 

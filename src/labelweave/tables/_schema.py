@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelweave._files import read_text, unreadable, write_text
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, some
 from labelweave._validation import one_line
 from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -154,7 +154,7 @@ class Schema:
     columns: Mapping[str, Column]
     missing: tuple[str, ...] = MISSING
     encoding: str | None = None
-    notes: tuple[str, ...] = field(default=(), compare=False)
+    notes: tuple[Text, ...] = field(default=(), compare=False)
 
     @classmethod
     def infer(cls, tables: Sequence[Table], roles: Roles | None = None) -> Self:
@@ -185,12 +185,12 @@ class Schema:
                     continue
                 remarks.setdefault(what, []).append(text)
         notes = [
-            Message("note.columns", what=Message(f"note.{what}"), columns=some(texts))
+            Message("note.columns", {"what": Message(f"note.{what}"), "columns": some(texts)})
             for what, texts in sorted(remarks.items())
         ]
         missing = tuple(dict.fromkeys(word for table in tables for word in table.read.missing))
         if len({frozenset(table.read.missing) for table in tables}) > 1:
-            notes.append(Message("note.missing_words", words=list(missing)))
+            notes.append(Message("note.missing_words", {"words": missing}))
         encodings = [table.read.encoding for table in tables if table.read.encoding not in UTF8]
         return cls(
             dict(zip(names, (column for column, _ in looked), strict=True)),

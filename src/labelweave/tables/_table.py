@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables._numbers import find_marks, holds
 from labelweave.tables._options import ReadOptions
@@ -33,7 +33,7 @@ class Table:
     place: str
     cells: pa.Table
     read: ReadOptions = field(default_factory=ReadOptions)
-    notes: tuple[str, ...] = ()
+    notes: tuple[Text, ...] = ()
 
     def __len__(self) -> int:
         return int(self.cells.num_rows)
@@ -143,10 +143,11 @@ class Table:
             if name != on:
                 cells = cells.append_column(name, other.cells[name].take(rows))
         unused = len(theirs) - theirs.null_count - len(pc.unique(rows).drop_null())
-        note = Message(
-            "note.joined", place=self.place, other=other.place, n=len(rows) - rows.null_count,
-            rows=len(rows), unused=unused,
-        )  # fmt: skip
+        values = {
+            "place": self.place, "other": other.place, "n": len(rows) - rows.null_count,
+            "rows": len(rows), "unused": unused,
+        }  # fmt: skip
+        note = Message("note.joined", values)
         return replace(self, cells=cells, notes=(*self.notes, *other.notes, note))
 
     def require(self, column: str) -> None:

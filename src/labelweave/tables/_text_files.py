@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from labelweave._messages import Message, some
+from labelweave._messages import Message, Text, some
 from labelweave.errors import LabelweaveError, listing
 from labelweave.tables._numbers import holds
 from labelweave.tables._options import ReadOptions
@@ -148,14 +148,15 @@ def _without_marks(cells: pa.Table) -> pa.Table:
     return cells
 
 
-def _said(path: Path, read: ReadOptions, sep: str, encoding: str, head: bytes) -> list[str]:
+def _said(path: Path, read: ReadOptions, sep: str, encoding: str, head: bytes) -> list[Text]:
     """Return what was found out that a plain reader would not expect, in one line or none."""
     usual = "\t" if ".tsv" in path.suffixes else ","
     if (read.sep or usual) == sep and (read.encoding or "utf-8") == encoding:
         return []
     if (read.sep, read.encoding) == (sep, encoding):
         return []
-    return [Message("note.read_as", place=str(path), sep=NAMES.get(sep, sep), encoding=encoding)]
+    values = {"place": str(path), "sep": NAMES.get(sep, sep), "encoding": encoding}
+    return [Message("note.read_as", values)]
 
 
 def _decoded(head: bytes, encoding: str) -> str:
@@ -261,9 +262,9 @@ def _header(path: Path, start: str, sep: str) -> list[str]:
     return names
 
 
-def _named(path: Path, cells: pa.Table, raw: list[str]) -> tuple[pa.Table, list[str]]:
+def _named(path: Path, cells: pa.Table, raw: list[str]) -> tuple[pa.Table, list[Text]]:
     """Return the columns by their names without blanks; empty ones without a name are left out."""
-    notes: list[str] = []
+    notes: list[Text] = []
     names = [re.sub(f"({FORMULA_MARK})", lambda found: found[0][1:], name) for name in raw]
     names = [name.strip() for name in names]
     kept = [
@@ -273,10 +274,11 @@ def _named(path: Path, cells: pa.Table, raw: list[str]) -> tuple[pa.Table, list[
     ]
     if len(kept) < len(names):
         left_out = len(names) - len(kept)
-        notes.append(Message("note.unnamed_columns", place=str(path), n=left_out))
+        notes.append(Message("note.unnamed_columns", {"place": str(path), "n": left_out}))
     changed = [name for name in raw if name.strip() and name != name.strip()]
     if changed:
-        notes.append(Message("note.header_blanks", place=str(path), names=some(changed)))
+        values = {"place": str(path), "names": some(changed)}
+        notes.append(Message("note.header_blanks", values))
     names = [names[i] for i in kept]
     check_columns(str(path), names)
     return pa.table([cells.column(i) for i in kept], names=names), notes

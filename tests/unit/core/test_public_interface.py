@@ -60,9 +60,14 @@ PUBLIC = {
         read_results write_ablation write_csv write_heat_map write_html write_markdown
         write_report write_summary""",
     "labelweave.results": """
-        BlindSpot Cell Cells ControlAhead Failure Finding Joining KeyFigure LabelCounts
-        LossTerms MethodCosts Outcome Recommendation Results RunFacts RunningCosts TaskFacts
-        Word read_results""",
+        CONTROLS COUPLED FORMAT AblationRow AddedTask ApartPair BlindSpot Calibration
+        Cell Cells ControlAhead CurvePoint Disagreement EstimatedTable Failure Finding
+        Joining KeyFigure LabelCounts LabelLift LabelMoney LabelNoise LabelPlan Latency
+        LossTerms MeanInterval MethodCosts MethodLearning ModelCosts Money Outcome
+        PairGain PlannedTask Recommendation RelatednessSummary RelationEvidence
+        RelationTable ReliabilityBin Results RunFacts RunningCosts RunningMoney
+        StartProposal TaskFacts TaskLabelCurve TaskLearning TaskNoise TaskOrder Word
+        cell plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.tables": """
         Column DataFinding ReadOptions Roles Schema SourceTable Table inspect_tables read_cells

@@ -23,9 +23,9 @@ def ablated(tmp_path_factory):
 
 def test_every_step_has_a_row_with_figures_and_the_guard_is_the_method(ablated) -> None:
     _, results = ablated
-    rows = [row for row in results.rows if row["form"] == "any learners"]
+    rows = [row for row in results.rows if row.form == "any learners"]
     names = [step_name("coupled", step) for step in STEPS]
-    assert [row["method"] for row in rows] == [*names, "coupled"]
+    assert [row.method for row in rows] == [*names, "coupled"]
     for name in names:
         for task in results.tasks:
             assert results.score(name, task).mean is not None

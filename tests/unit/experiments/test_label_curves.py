@@ -21,7 +21,8 @@ from labelweave.evaluation._label_curves import (
     power_law,
 )
 from labelweave.experiments import Study, parse_study
-from labelweave.experiments._label_curves import Point, curve_splits, curve_to_dict, task_curve
+from labelweave.experiments._label_curves import Point, curve_splits, shown_curve, task_curve
+from labelweave.results import plain
 from labelweave.tasks import Multiclass, Multilabel
 
 LABELS = np.array([10.0, 20, 40, 80, 100])
@@ -117,21 +118,22 @@ def test_the_needed_labels_of_a_noisy_known_curve_lie_in_the_interval() -> None:
 def test_a_joint_method_that_is_no_better_saves_nothing(mean: float) -> None:
     found = task_curve(points(), replicates(mean, 7))
     assert found.needed[0] <= 100
-    written = curve_to_dict(found, "full", parse_study(content()))
-    assert written["saved"]["mean"] <= 0
-    assert written["beyond"] is None
-    json.dumps(written, allow_nan=False)
+    shown = shown_curve(found, "full", parse_study(content()))
+    assert shown.saved is not None
+    assert (shown.saved.mean or 0) <= 0
+    assert shown.beyond is None
+    json.dumps(plain(shown), allow_nan=False)
 
 
 def test_what_the_curve_does_not_reach_is_not_reported() -> None:
     flat = [Point(float(n), n / 100, replicates(0.8, 3)) for n in LABELS]
     found = task_curve(flat, replicates(0.99, 7))
-    written = curve_to_dict(found, "full", parse_study(content()))
-    assert written["needed"]["mean"] is None
-    assert written["saved"] is None
-    assert written["beyond"] == 1000
-    assert written["note"] == "not reached with 1,000 labels, the limit of the extrapolation"
-    json.dumps(written, allow_nan=False)
+    shown = shown_curve(found, "full", parse_study(content()))
+    assert shown.needed.mean is None
+    assert shown.saved is None
+    assert shown.beyond == 1000
+    assert str(shown.note) == "not reached with 1,000 labels, the limit of the extrapolation"
+    json.dumps(plain(shown), allow_nan=False)
 
 
 def test_every_beginning_of_the_order_has_its_share_of_every_class() -> None:

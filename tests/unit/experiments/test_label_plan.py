@@ -25,6 +25,7 @@ from labelweave.experiments._value import with_value
 from labelweave.relations import TaskPair
 from labelweave.relations._graph import order_tasks
 from labelweave.results import Cell, Results, TaskFacts
+from labelweave.results._relations import MeanInterval
 
 
 def curve(target: float, scale: float = 1.0) -> TaskCurve:
@@ -38,15 +39,15 @@ def curve(target: float, scale: float = 1.0) -> TaskCurve:
 def test_the_steepest_curve_comes_first_and_a_price_changes_that() -> None:
     curves = {"flat": curve(float(law(150)), 10), "steep": curve(float(law(50)))}
     plan = task_plan(curves, None, 0.95)
-    assert [task["task"] for task in plan] == ["steep", "flat"]
-    assert [task["rank"] for task in plan] == [1, 2]
-    gain = plan[0]["gain_per_100"]
-    assert gain["low"] <= gain["mean"] <= gain["high"]
-    assert 0.02 < gain["mean"] < 0.12, "from about 50 to about 150 labels"
+    assert [task.task for task in plan] == ["steep", "flat"]
+    assert [task.rank for task in plan] == [1, 2]
+    gain = plan[0].gain_per_100
+    assert gain.low <= gain.mean <= gain.high
+    assert 0.02 < gain.mean < 0.12, "from about 50 to about 150 labels"
     prices = PricesSection(label={"flat": 0.01, "steep": 100})
     priced = task_plan(curves, prices, 0.95)
-    assert [task["task"] for task in priced] == ["flat", "steep"]
-    assert_allclose(priced[1]["gain_per_price"], gain["mean"] / (100 * 100))
+    assert [task.task for task in priced] == ["flat", "steep"]
+    assert_allclose(priced[1].gain_per_price, gain.mean / (100 * 100))
 
 
 def far(n: int) -> np.ndarray:
@@ -117,7 +118,8 @@ def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
     assert len(pd.read_csv(tmp_path / "runs/parts/label_next.csv")) == 7
     assert "Undecided: " in answer.out
     results = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
-    assert results["money"] == results["label_curves"] == {}
+    assert results["money"] is None
+    assert results["label_curves"] == {}
     figures = {figure["key"]: figure for figure in results["recommendation"]["figures"]}
     assert figures["labels"]["mean"] is None
     assert figures["cost"]["unit"] == "times the rows per second"
@@ -160,6 +162,5 @@ def test_only_savings_that_are_shown_are_added_up() -> None:
     assert tasks_that_save(curves, 0.95) == ["sure"]
     total = total_saved(curves, {"sure": 2.0, "unsure": 5.0}, 0.95)
     missing = min(sure.needed[0], sure.curve.limit) - sure.has
-    assert total["mean"] == pytest.approx(2 * missing)
-    nothing = {"mean": 0.0, "low": None, "high": None}
-    assert total_saved(curves, {"unsure": 5.0}, 0.95) == nothing
+    assert total.mean == pytest.approx(2 * missing)
+    assert total_saved(curves, {"unsure": 5.0}, 0.95) == MeanInterval(0.0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from report_example import example_results, with_value
@@ -6,18 +8,19 @@ from study_example import as_json, write_study
 from labelweave._messages import Messages
 from labelweave.annotations import Annotations
 from labelweave.experiments import Study
-from labelweave.experiments._results import left_behind, state
+from labelweave.experiments._results import learning, state
 from labelweave.fitting._networks import task_fits
 from labelweave.fitting._split import Rows
 from labelweave.networks import MultiTaskNetwork, backbone
 from labelweave.report._figures import advice, cosine_map, task_rows, watched
+from labelweave.results import MethodLearning, TaskLearning
 from labelweave.tasks import Binary, Multiclass
 
 KIND, SICK = Multiclass("kind", ("a", "b")), Binary("sick")
-FINE = {
-    "train": 0.95, "validation": 0.9, "train_score": 0.99, "validation_score": 0.97,
-    "share": 0.5, "rate": 1.0, "half": 0.2,
-}  # fmt: skip
+FINE = TaskLearning(
+    train=0.95, validation=0.9, train_score=0.99, validation_score=0.97,
+    share=0.5, rate=1.0, half=0.2,
+)  # fmt: skip
 
 
 def rows(kind, sick):
@@ -64,7 +67,7 @@ def test_the_fit_of_a_network_that_knows_nothing_is_that_of_a_coin():
     ],
 )  # fmt: skip
 def test_the_state_of_a_task(changes, cosine, expected):
-    assert state(FINE | changes, 4, cosine) == expected
+    assert state(replace(FINE, **changes), 4, cosine) == expected
 
 
 def test_a_study_covers_every_joint_method(tmp_path):
@@ -73,8 +76,8 @@ def test_a_study_covers_every_joint_method(tmp_path):
     )
     study = Study.from_file(path)
     results = as_json(study.compare(jobs=1, progress=False))
-    assert list(results["left_behind"]) == ["multi_task"]
-    found = results["left_behind"]["multi_task"]
+    assert list(results["learning"]) == ["multi_task"]
+    found = results["learning"]["multi_task"]
     assert list(found["tasks"]) == ["kind", "form"]
     for facts in found["tasks"].values():
         assert 0 < facts["share"] < 1
@@ -93,14 +96,14 @@ def test_runs_of_an_earlier_version_show_nothing():
         def record(self):
             return {"seconds": 1.0}
 
-    assert left_behind({"multi_task": [Old()]}) == {}
+    assert learning({"multi_task": [Old()]}) == {}
     assert watched(example_results(1, 2, 1, large_table=False), "full") is None
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_the_report_gives_one_sentence_a_task_that_is_not_fine(language):
     say = Messages(language)
-    found = with_value(example_results(6, 5, 2, large_table=False)).left_behind["full"]
+    found = with_value(example_results(6, 5, 2, large_table=False)).learning["full"]
     texts = advice(found, say)
     assert len(texts) == 5
     assert all(sum(name in text for text in texts) for name in ("species", "shape", "apex_form"))
@@ -111,10 +114,10 @@ def test_the_report_gives_one_sentence_a_task_that_is_not_fine(language):
 
 
 def test_the_picture_shows_the_worst_and_the_best_pair():
-    cosine = [[1, -0.5, 0.2], [-0.5, 1, None], [0.2, None, 1]]
-    found = {"tasks": {"a": {}, "b": {}, "c": {}}, "cosine": cosine}
+    cosine = ((1, -0.5, 0.2), (-0.5, 1, None), (0.2, None, 1))
+    found = MethodLearning(dict.fromkeys("abc", FINE), cosine)
     picture = cosine_map(found, "key", Messages())
     assert "from -0.50 (b and a) to 0.20 (c and a)" in picture
     assert "-.50" in picture
-    nothing = {"tasks": {"a": {}, "b": {}}, "cosine": [[None, None], [None, None]]}
+    nothing = MethodLearning(dict.fromkeys("ab", FINE), ((None, None), (None, None)))
     assert "no data" in cosine_map(nothing, "key", Messages())

@@ -81,7 +81,7 @@ def test_the_origin_names_the_rows():
         TASKS, {"emotion": np.array([0, 0, 1, -1]), "valence": np.array([1, 1, -1, 0])}
     )
     relation = count_relation(whole, "emotion", "valence")
-    assert relation.origin == "counted on 2 rows"
+    assert str(relation.origin) == "counted on 2 rows"
     assert relation.mask[:, 0].tolist() == [True, False, False]
     assert relation.table[0].tolist() == [0, 1]
 

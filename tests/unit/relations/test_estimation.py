@@ -61,7 +61,7 @@ def test_deterministic_tables_are_found_without_overlap(seed):
         assert estimate.relation.mask.all()
         assert (estimate.low <= estimate.relation.table + 1e-9).all()
         assert (estimate.shares == [0, 0, 1]).all()
-        assert estimate.relation.origin == "estimated from predictions 100%"
+        assert str(estimate.relation.origin) == "estimated from predictions 100%"
 
 
 def test_order_of_rows_and_chunks_change_nothing():
@@ -214,7 +214,7 @@ def test_a_class_without_evidence_is_unknown():
         Annotations(TASKS, labels), {}, PAIRS[:1], use=("annotations", "knowledge")
     )
     assert not found.relation.mask.any()
-    assert found.relation.origin == "estimated from no evidence"
+    assert str(found.relation.origin) == "estimated from no evidence"
     expert = Relation(KIND, SHAPE, SHAPES)
     (estimate,) = estimate_relations(
         Annotations(TASKS, labels), {}, PAIRS[:1], use=("knowledge",), knowledge=[expert]

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from labelweave.errors import LabelweaveError
 from labelweave.relations import Relation, evaluate_relation
 from labelweave.relations._lift import Resampling, elements, logit, recalibrate, recalibrated
+from labelweave.results import plain
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 QUICK = {"replicates": 200, "permutations": 60}
@@ -123,7 +124,7 @@ def test_a_single_label_without_lift_is_left_out():
     found = evaluate_relation(relation, p, labels, **QUICK)
     assert found.verdict == "related"
     assert [label.name for label in found.left_out] == ["l2"]
-    assert found.left_out[0].reason.endswith("on 600 labels: not above 0")
+    assert str(found.left_out[0].reason).endswith("on 600 labels: not above 0")
     kept = found.filtered()
     assert not kept.mask[:, 2].any()
     assert kept.mask[:, [0, 1, 3, 4, 5]].all()
@@ -136,7 +137,7 @@ def test_a_rare_label_follows_the_relation():
     found = evaluate_relation(relation, p, labels, **QUICK)
     rare = found.per_label[1]
     assert (rare.n, rare.keep) == (10, True)
-    assert rare.reason.endswith("too few to judge alone")
+    assert str(rare.reason).endswith("too few to judge alone")
     labels[:, 1] = -1
     nothing = evaluate_relation(relation, p, labels, **QUICK).per_label[1]
     assert (nothing.n, nothing.lift, nothing.keep) == (0, None, True)
@@ -195,13 +196,13 @@ def test_missing_labels_contribute_nothing(seed):
     more = evaluate_relation(
         relation, np.vstack([p, extra]), np.vstack([labels, np.full((50, 6), -1)]), **QUICK
     )
-    assert more.to_dict() == found.to_dict()
+    assert more.summary() == found.summary()
 
 
 def test_the_seed_decides():
     relation, p, labels = world(8)
     first, again, other = (
-        evaluate_relation(relation, p, labels, seed=seed, **QUICK).to_dict() for seed in (1, 1, 2)
+        evaluate_relation(relation, p, labels, seed=seed, **QUICK).summary() for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
@@ -271,7 +272,7 @@ def test_evidence_is_json_able():
     relation, p, labels = world(12)
     found = evaluate_relation(relation, p, labels, estimated=relation, **QUICK)
     assert found.against_estimated.mean == 0
-    text = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    text = json.loads(json.dumps(plain(found.summary()), allow_nan=False))
     assert text["verdict"] == found.verdict
     assert text["per_label"][0]["name"] == "l0"
     assert "relation" not in text
@@ -281,11 +282,13 @@ def test_not_enough_data():
     relation, p, labels = world(13)
     few = evaluate_relation(relation, p[:3], labels[:3])
     assert few.verdict == "not enough data"
-    assert few.reason == ("18 labelled elements in 3 groups of rows, expected at least 20 in 5")
+    assert str(few.reason) == (
+        "18 labelled elements in 3 groups of rows, expected at least 20 in 5"
+    )
     assert few.filtered() is None
-    json.dumps(few.to_dict(), allow_nan=False)
+    json.dumps(plain(few.summary()), allow_nan=False)
     same = evaluate_relation(relation, p, np.ones_like(labels))
-    assert (same.verdict, same.reason) == (
+    assert (same.verdict, str(same.reason)) == (
         "not enough data", "every label always has the same value"
     )  # fmt: skip
     none = evaluate_relation(relation, p, np.full_like(labels, -1))
@@ -306,7 +309,7 @@ def test_an_experts_table_stands_without_evidence_against_it(n):
     assert found.information > 0
     if n <= 3:
         assert found.verdict == "stands"
-        assert found.reason.startswith("no evidence against the given table: ")
+        assert str(found.reason).startswith("no evidence against the given table: ")
 
 
 def test_many_labels_refuse_an_experts_table_that_is_shuffled_or_has_nothing_to_say():

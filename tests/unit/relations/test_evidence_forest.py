@@ -32,7 +32,7 @@ def test_of_both_directions_the_stronger_is_kept():
     both = [linked("a", "b"), linked("b", "a")]
     kept, left_out = acyclic(both, {"a->b": 0.2, "b->a": 0.5})
     assert kept == [both[1]]
-    assert left_out == {
+    assert {name: str(why) for name, why in left_out.items()} == {
         "a->b": "'a' and 'b' are already joined by stronger evidence (a - b), which would count "
         "twice"
     }
@@ -42,7 +42,7 @@ def test_a_cycle_loses_its_weakest_relation():
     cycle = [linked("a", "b"), linked("b", "c"), linked("c", "a")]
     kept, left_out = acyclic(cycle, weights_of(cycle, [0.3, 0.1, 0.2]))
     assert kept == [cycle[0], cycle[2]]
-    assert "(b - a - c)" in left_out["b->c"]
+    assert "(b - a - c)" in str(left_out["b->c"])
 
 
 def test_a_star_and_separate_pairs_are_kept_whole():
@@ -55,7 +55,7 @@ def test_a_star_and_separate_pairs_are_kept_whole():
 def test_a_relation_without_weight_is_left_out():
     kept, left_out = acyclic([linked("a", "b")], {"a->b": 0.0})
     assert kept == []
-    assert left_out == {"a->b": "its evidence has no weight"}
+    assert str(left_out["a->b"]) == "its evidence has no weight"
 
 
 @given(

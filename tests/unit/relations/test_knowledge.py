@@ -40,7 +40,7 @@ def test_columns_named_by_task_hold_classes(write):
     assert smell.table[:, 0].tolist() == [1, 0, 0]
     assert smell.mask[:, 0].tolist() == [True, False, True]
     assert {r.strength for r in (valence, mask, smell)} == {0.5}
-    assert mask.origin == "knowledge table table.csv"
+    assert str(mask.origin) == "knowledge table table.csv"
 
 
 def test_columns_named_by_class_or_label_hold_weights(write):
@@ -75,7 +75,7 @@ def test_a_data_frame_of_numbers():
     grade, mask = read_knowledge(frame, "level", tasks)
     assert grade.table.tolist() == [[0, 0], [1, 0]]
     assert mask.table[:, 0].tolist() == [0.5, 1]
-    assert mask.origin == "knowledge table table"
+    assert str(mask.origin) == "knowledge table table"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from labelweave.experiments import Study, parse_study
 from labelweave.relations import Relation, estimate_noise, relate
 from labelweave.relations._label_noise import symmetric, unmix
 from labelweave.report import write_report
+from labelweave.results import plain
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", tuple(range(12)))
@@ -134,7 +135,7 @@ def test_relate_estimates_the_noise_of_what_it_uses():
     )
     assert [r.name for r in related.noise.relations] == [r.name for r in related.relations]
     assert related.noise.found[0].rate == pytest.approx(0.3, abs=0.06)
-    written = json.loads(json.dumps(related.to_dict()))["noise"]
+    written = json.loads(json.dumps(plain(related.summary())))["noise"]
     assert written["found"]["shape"] == ["shape"]
     assert written["mislabelled"] > 100
 

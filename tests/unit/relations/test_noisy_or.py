@@ -129,7 +129,7 @@ def test_shuffled_causes_all_get_another_row():
         shuffled = relation.permuted(seed)
         assert not (shuffled.mask & (shuffled.weights == relation.weights)).any()
         assert sorted(shuffled.weights[:, 0]) == [0, 0.1, 0.3]
-    assert "shuffled" in shuffled.origin
+    assert "shuffled" in str(shuffled.origin)
 
 
 def test_multiplied_in_with_one_target_label_are_the_exact_marginals():

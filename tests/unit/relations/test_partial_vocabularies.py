@@ -103,7 +103,7 @@ def test_tables_of_one_pair_are_joined_where_they_agree() -> None:
     assert kept is other
     assert joined.table.tolist() == [[1, 0.3], [0.2, 0.4]]
     assert joined.mask.all()
-    assert joined.origin == "one and two"
+    assert str(joined.origin) == "one and two"
     against = Relation(kind, marks, [[0.9, 0.3], [0, 0.4]], origin="two")
     with pytest.raises(LabelweaveError) as caught:
         join_tables([first, against])

@@ -65,7 +65,7 @@ def test_an_unrelated_task_is_left_out_with_the_reason() -> None:
     found = relate(annotations, predictions, [("kind", "colour"), ("kind", "other")])
     assert found.evidence["kind->other"].verdict == "not related"
     assert [relation.name for relation in found.relations] == ["kind->colour"]
-    assert "not clearly above 0" in found.left_out["kind->other"]
+    assert "not clearly above 0" in str(found.left_out["kind->other"])
     assert "kind" in found.proposal.tasks
     assert "colour" in found.proposal.tasks
     assert ("kind", "other") in found.proposal.apart
@@ -107,14 +107,14 @@ def test_both_directions_between_two_tasks_are_not_counted_twice() -> None:
     found = relate(annotations, predictions, [("kind", "colour"), ("colour", "kind")])
     assert len(found.relations) == 1
     (reason,) = found.left_out.values()
-    assert "count twice" in reason
+    assert "count twice" in str(reason)
 
 
 def test_without_pairs_every_pair_is_looked_at_and_a_noisy_or_without_news_is_left_out() -> None:
     annotations, predictions = world()
     found = relate(annotations, predictions)
     assert "marks->other" in found.evidence
-    assert "over the own predictions" in found.left_out["marks->other"]
+    assert "over the own predictions" in str(found.left_out["marks->other"])
     assert all(isinstance(relation.source, Multiclass) for relation in found.relations)
     table = found.table("marks->other")
     assert list(table.index) == ["spots", "stripes", "leak"]
@@ -140,12 +140,12 @@ def test_a_noisy_or_that_adds_information_is_among_the_relations() -> None:
     found = relate(annotations, predictions, knowledge=[expert], origin="knowledge")
     assert np.array_equal(found.relations[0].weights, expert.weights)
     found = relate(annotations, predictions, [("modes", "fails")], origin="annotations")
-    assert found.left_out == {"modes->fails": "no row has labels for both tasks"}
+    assert str(found.left_out["modes->fails"]) == "no row has labels for both tasks"
 
 
 def test_the_same_seed_gives_the_same_relatedness() -> None:
     annotations, predictions = world()
-    first, second = (relate(annotations, predictions, seed=3).to_dict() for _ in range(2))
+    first, second = (relate(annotations, predictions, seed=3).summary() for _ in range(2))
     assert first == second
 
 

@@ -191,7 +191,7 @@ def test_relate_measures_needs_where_rows_were_held_out() -> None:
     assert relate(rows.annotations, rows.predictions).transfer_weights == {}
     found = relate(rows.annotations, rows.predictions, held_out=rows)
     assert found.transfer_weights["marks"].min() > 0.5
-    assert set(found.to_dict()["transfer_weights"]) <= {"kind", "colour", "marks"}
+    assert set(found.summary().transfer_weights) <= {"kind", "colour", "marks"}
 
 
 @pytest.mark.parametrize("name", ["distribution_matching", "co_annotation"])

@@ -7,7 +7,15 @@ from test_report import small
 from labelweave._messages import Messages
 from labelweave.evaluation._recommendation import joining
 from labelweave.report._recommendation import first_screen
-from labelweave.results import Finding, KeyFigure, MethodCosts, RunningCosts
+from labelweave.results import (
+    Finding,
+    KeyFigure,
+    MeanInterval,
+    MethodCosts,
+    ModelCosts,
+    RunningCosts,
+    TaskLabelCurve,
+)
 
 GAIN, HARM, SAME, UNCLEAR = "gain", "negative transfer", "no difference", "not enough data"
 
@@ -46,12 +54,14 @@ def test_figures_are_made_of_what_there_is():
     assert screen.figures[1].value == screen.figures[2].value == "not measured"
     assert screen.figures[1].assumption == "this study has no label curves"
     costs = {"single_task": MethodCosts(8.0), "full": MethodCosts(4.0)}
-    saved = {"t0": {"saved": {"mean": 100.0}}, "t1": {"saved": None}}
+    curve = TaskLabelCurve("accuracy", "full", 64, (), (), MeanInterval(), MeanInterval())
+    saved = {"t0": replace(curve, saved=MeanInterval(100.0)), "t1": curve}
     results = recommended(study([GAIN, SAME]), costs=costs, label_curves=saved)
     screen = first_screen(results)
     assert [f.value for f in screen.figures[1:]] == ["100 labels", "0.50 times today's"]
     assert "prediction was not measured" in screen.figures[2].assumption
-    screen = first_screen(recommended(results, running=RunningCosts({}, {}, {"latency_256": 0.2})))
+    running = RunningCosts(ModelCosts(), ModelCosts(), {"latency_256": 0.2})
+    screen = first_screen(recommended(results, running=running))
     assert screen.figures[2].value == "0.20 times today's"
 
 

@@ -13,12 +13,21 @@ from labelweave.report import write_markdown
 from labelweave.report._figures import label_curve
 from labelweave.report._recommendation import first_screen
 from labelweave.report._sections import value_lines
-from labelweave.results import KeyFigure, Results
+from labelweave.results import (
+    CurvePoint,
+    KeyFigure,
+    MeanInterval,
+    Money,
+    Results,
+    RunningMoney,
+    TaskLabelCurve,
+)
 
 
 def needed(mean: float | None, low: float | None, high: float | None) -> Results:
     results = example_results(tasks=1, methods=2)
-    curve = {"has": 64, "beyond": 9000.0, "needed": {"mean": mean, "low": low, "high": high}}
+    ends = MeanInterval(mean, low, high)
+    curve = TaskLabelCurve("accuracy", "multi_task", 64, (), (), MeanInterval(), ends, 9000.0)
     return recommended(results, label_curves={"species": curve})
 
 
@@ -58,8 +67,9 @@ def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path
 
 @pytest.mark.parametrize("labels", [(672, 1343), (6, 1400), (20_000, 2_000_000)])
 def test_ticks_of_a_label_curve_are_plain_numbers(labels: tuple[int, int]) -> None:
-    points = [{"labels": n, "mean": 0.8, "low": 0.7, "high": 0.9} for n in labels]
-    curve = {"metric": "accuracy", "method": "full", "points": points}
+    points = tuple(CurvePoint(n, 1.0, 0.8, 0.7, 0.9) for n in labels)
+    nothing = MeanInterval()
+    curve = TaskLabelCurve("accuracy", "full", labels[1], points, (), nothing, nothing)
     picture = label_curve("species", curve, "single_task", "key", Messages())
     assert "mathdefault" not in picture
     ticks = [float(x.replace(",", "")) for x in re.findall(r">([\d,]+)</text>", picture)]
@@ -67,9 +77,8 @@ def test_ticks_of_a_label_curve_are_plain_numbers(labels: tuple[int, int]) -> No
 
 
 def test_markdown_shows_the_money_of_labels_and_running(tmp_path: Path) -> None:
-    running = {"joint": 80.0, "single": 410.5, "saved": 330.5, "unit": "a year"}
-    total = {"mean": 1829.3, "low": 712.5, "high": None}
-    money = {"currency": "EUR", "labels": {}, "total": total, "running": running}
+    running = RunningMoney(80.0, 410.5, 330.5, "a year")
+    money = Money("EUR", total=MeanInterval(1829.3, 712.5), running=running)
     write_markdown(replace(example_results(tasks=2), money=money), tmp_path / "report.md")
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "- Labels saved are worth 1,829 EUR (at least 712).\n" in text

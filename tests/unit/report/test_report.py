@@ -22,7 +22,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.report import print_results, write_csv, write_html
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
 from labelweave.report._recommendation import blind_spot, headline, reasons, risks
-from labelweave.results import FORMAT, Cell, LossTerms, Results
+from labelweave.results import FORMAT, Cell, LossTerms, RelationTable, Results
 
 VOID = {"meta", "br", "wbr"}
 NASTY = '<b>&"'
@@ -198,15 +198,15 @@ def test_html_of_the_required_keys_only_says_no_data(tmp_path):
 
 
 def test_heat_map_leaves_unknown_cells_open():
-    relation = {"source": "s", "target": "t", "rows": ["a", "b"], "columns": ["c", "d"],
-                "table": [[0.2, 0.8], [0.0, 1.0]],
-                "known": [[True, False], [True, True]]}  # fmt: skip
+    relation = RelationTable(source="s", target="t", rows=("a", "b"), columns=("c", "d"),
+                             table=((0.2, 0.8), (0.0, 1.0)),
+                             known=((True, False), (True, True)))  # fmt: skip
     svg = heat_map(relation, "key")
     data = re.search(r"base64,\s*([^\"]*)", svg)[1]
     # the first image is the table, one pixel a cell
     assert (imread(io.BytesIO(base64.b64decode(data)))[..., 3] == 0).sum() == 1
     assert "values from 0.00 to 1.00, 3 of 4 cells known" in svg
-    assert heat_map(relation | {"table": [[None, None], [None, None]]}, "key").count("<svg") == 1
+    assert heat_map(replace(relation, table=((None, None), (None, None))), "key").count("<svg") == 1
 
 
 @pytest.mark.parametrize(("n", "shown"), [(60, True), (61, False)])
@@ -214,7 +214,8 @@ def test_heat_map_names_at_most_60_classes(n, shown, tmp_path):
     relation = {"source": "s", "target": "t", "origin": "given", "strength": 0.5,
                 "rows": [f"row_{i}" for i in range(n)], "columns": ["c"],
                 "table": [[0.5]] * n}  # fmt: skip
-    assert ("row_7" in heat_map(relation, "key")) is shown
+    results = small({"single_task": [0.5]}, relations=[relation])
+    assert ("row_7" in heat_map(results.relations[0], "key")) is shown
     write_html(small({"single_task": [0.5]}, relations=[relation]), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert ("class names left out: more than 60" in text) is not shown
@@ -520,9 +521,9 @@ GOOD = {"format": FORMAT} | table({"single_task": [0.5], "full": [0.6]}, {"full"
         ({"format": FORMAT, "study": "s", "task": [], "methods": {}},
          "results: no 'tasks'; did you mean 'task'?"),
         ({"study": "s"},
-         "results, format: found none, expected 2; 'labelweave run' writes them again"),
+         "results, format: found none, expected 3; 'labelweave run' writes them again"),
         (GOOD | {"format": 1},
-         "results, format: found 1, expected 2; 'labelweave run' writes them again"),
+         "results, format: found 1, expected 3; 'labelweave run' writes them again"),
         (
             GOOD | {"tasks": []},
             "results: found 0 tasks and 2 methods, expected at least one of each",
@@ -537,7 +538,7 @@ GOOD = {"format": FORMAT} | table({"single_task": [0.5], "full": [0.6]}, {"full"
          "results, methods, full, t0, accuracy, mean: found '0.5', expected a valid number"),
         (GOOD | {"relations": [{"source": "s", "target": "t", "rows": ["a"], "columns": ["b"],
                                 "table": [[0.5, 0.5]]}]},
-         "results, relation 1: table of 1 rows of '2' columns, "
+         "results, relations, 1: table of 1 rows of '2' columns, "
          "expected 1 rows and 1 columns as named"),
         (GOOD | {"coverage": {"sources": [{"source": "s"}]}},
          "results, coverage, sources, 1: found \"{'source': 's'}\", expected a valid string"),

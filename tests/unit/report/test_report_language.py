@@ -12,7 +12,7 @@ from command_line import CommandLine
 from report_example import example_results, with_value
 from study_example import content
 
-from labelweave._messages import Message, Messages, catalogue, plain, some
+from labelweave._messages import Message, Messages, catalogue, some
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study
 from labelweave.fitting._methods import METHODS, find_method
@@ -92,34 +92,35 @@ def test_every_remark_in_the_code_has_a_text():
 
 
 def test_a_message_is_english_text_that_other_languages_translate():
-    inner = Message("message.interval", mean=1234.5, low=0.25, high=2.0)
-    lift = Message("message.lift_base", lift=inner, labels=40)
-    both = Message("message.not_above", lift=lift, least=0.0)
-    assert both == (
+    inner = Message("message.interval", {"mean": 1234.5, "low": 0.25, "high": 2.0})
+    lift = Message("message.lift_base", {"lift": inner, "labels": 40})
+    both = Message("message.not_above", {"lift": lift, "least": 0.0})
+    assert str(both) == (
         "lift 1234.500 (0.250 to 2.000) nats over the base rate on 40 labels: not clearly above 0"
     )
-    kept = json.loads(json.dumps(plain({"reasons": (both, "as it is")})))
-    assert kept["reasons"][0]["text"] == both
-    assert kept["reasons"][1] == "as it is"
+    results = replace(RESULTS, notes=(both, "as it is"))
+    kept = json.loads(results.to_json())["notes"]
+    assert kept[0]["text"] == str(both)
+    assert kept[1] == "as it is"
+    assert Results.from_json(results.to_json()).notes == results.notes
     japanese = Messages("ja")
-    assert japanese.render(kept["reasons"][0]) == japanese.render(both)
     assert "1234.500（0.250～2.000）ナット（ラベル40件）" in japanese.render(both)
-    assert pickle.loads(pickle.dumps(both)).code == "message.not_above"
-    # results of a newer version, or of an older one
-    assert japanese.render({"code": "message.none", "values": {}, "text": "new"}) == "new"
-    assert not japanese.knows({"code": "message.none"})
-    assert not japanese.knows("old")
-    assert japanese.render("old") == "old"
+    assert pickle.loads(pickle.dumps(both)) == both
+    unknown = Message("message.none", {"n": 3})
+    assert japanese.render(unknown) == "message.none: n 3"
+    assert not japanese.knows(unknown)
+    assert not japanese.knows("words")
+    assert japanese.render("words") == "words"
 
 
 def test_names_of_a_remark_are_quoted_and_cut():
     names = [f"c{i}" for i in range(10)]
-    note = Message("note.columns", what=Message("note.constant"), columns=some(names))
-    assert note == (
+    note = Message("note.columns", {"what": Message("note.constant"), "columns": some(names)})
+    assert str(note) == (
         "input columns constant in training, dropped: 'c0', 'c1', 'c2', 'c3', 'c4', 'c5', 'c6', "
         "'c7' and 2 more"
     )
-    assert "「c7」ほか2件" in Messages("ja").render(plain(note))
+    assert "「c7」ほか2件" in Messages("ja").render(note)
 
 
 def test_remarks_are_reported_in_the_language_of_the_page(tmp_path):
@@ -129,7 +130,7 @@ def test_remarks_are_reported_in_the_language_of_the_page(tmp_path):
         write_html(results, tmp_path / language, language)
     english, japanese = ((tmp_path / name).read_text("utf-8") for name in ("en", "ja"))
     assert f"<li>{note}</li>" in english
-    assert note not in japanese
+    assert str(note) not in japanese
     assert f"<li>{Messages('ja').render(note)}</li>" in japanese
     assert '<li><span lang="en">an old note</span></li>' in japanese
     write_markdown(results, tmp_path / "report.md", "ja")
