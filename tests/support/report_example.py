@@ -181,7 +181,7 @@ def _fill_task(
         change = differences[method][name][main]
         verdicts[method][name] = (
             "not enough data" if change.mean is None
-            else "no difference" if (change.p_adjusted or 0) > 0.05
+            else "no difference" if (change.low or 0) <= 0 <= (change.high or 0)
             else "gain" if change.mean > 0 else "negative transfer"
         )  # fmt: skip
 
@@ -197,7 +197,8 @@ def _difference(value: Cell, base: Cell, width: float) -> Cell:
     p = float(np.exp(-abs(mean) * 160))
     found = _estimate(mean, width, value.n or 0, value.seeds or 0)
     return replace(
-        found, p=p, p_adjusted=min(1.0, 9 * p), effect=3 * mean, detectable=2 * width
+        found, raw_low=mean - width / 2, raw_high=mean + width / 2, p=p,
+        p_adjusted=min(1.0, 9 * p), effect=3 * mean, detectable=2 * width,
     )  # fmt: skip
 
 

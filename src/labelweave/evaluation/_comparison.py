@@ -230,13 +230,13 @@ class Spread:
     ) -> float:
         """Return the smallest true change that would be found with a given probability.
 
-        Found means p < (1 - level) / tests, the first step of Holm's method (Bloom, "Minimum
+        Found means that the simultaneous interval lies on one side of 0 (Bloom, "Minimum
         Detectable Effects", 1995). The variance of few runs is small more often than not: its
         median-unbiased estimate is taken, and the noncentral t for how far a mean must lie.
 
         Args:
             level: that of the intervals.
-            tests: the number of tests that p-values are adjusted for.
+            tests: the number of tests that are decided together.
             elements: for a metric that is a share, the number of test elements of all runs. A
                 share that changes by d takes at least d of them to change, so its variance is d /
                 elements at least, however little was seen to change.
@@ -313,17 +313,27 @@ class Estimate:
 class Difference(Estimate):
     """A method's metric minus the baseline's, paired by run and row, over the runs of a study.
 
+    The interval (`low` to `high`) is simultaneous: with a probability of `level` all intervals that
+    are decided together hold their true values. It and `p_adjusted` never contradict each other.
+
     Args:
         (the fields of `Estimate`)
-        p_value: two-sided p-value of no difference, before `holm`; None = no test.
-        detectable: the smallest true change that would have been found with a probability of
-            80 %, at the study's level after `holm`, in the metric's unit; None = no test.
+        raw_low: lower end of the interval of this test alone.
+        raw_high: upper end of the interval of this test alone.
+        p_value: two-sided p-value of no difference, of this test alone; None = no test.
+        p_adjusted: the same times the number of tests, at most 1 (Bonferroni).
+        detectable: the smallest true change whose interval would have left out 0 with a
+            probability of 80 %, in the metric's unit; None = no test, or no change that is possible
+            is so large.
         effect: Cohen's h of the two means; None for a metric that is no share.
     """
 
-    p_value: float | None
-    detectable: float | None
-    effect: float | None
+    raw_low: float | None = None
+    raw_high: float | None = None
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    detectable: float | None = None
+    effect: float | None = None
 
 
 class Replicates:
@@ -383,13 +393,16 @@ class Replicates:
 
         Args:
             baseline: what to compare with.
-            level: that of the intervals.
-            tests: the number of tests that `holm` will adjust the p-values for.
+            level: with which all intervals that are decided together hold their true values.
+            tests: how many are decided together, at least 1; each interval has the level
+                1 - (1 - level) / tests (Bonferroni).
 
         Raises:
             LabelweaveError: the baseline was measured on another task, other rows, or under
-                other resamplings.
+                other resamplings; or fewer than one test.
         """
+        if tests < 1:
+            raise LabelweaveError(f"found {tests} tests, expected at least 1")
         self._check_paired(baseline)
         return {name: self._difference(name, baseline, level, tests) for name in self.values}
 
@@ -398,8 +411,10 @@ class Replicates:
     ) -> Difference:
         own, other = self.values[name], baseline.values[name]
         found = self._spread(own - other, self.replicates[name] - baseline.replicates[name])
-        estimate = self._estimate(
-            name, own - other, found, level, -inf if name == "log_loss" else -1
+        lowest = -inf if name == "log_loss" else -1
+        estimate, raw = (
+            self._estimate(name, own - other, found, 1 - (1 - level) / n, lowest)
+            for n in (tests, 1)
         )
         p_value = detectable = effect = None
         both = ~np.isnan(own - other)
@@ -409,7 +424,17 @@ class Replicates:
             p_value = found.p_value(estimate.mean)
             elements = sum(self.counts) if name in SHARES else None
             detectable = found.detectable(level, tests, elements)
-        return Difference(**vars(estimate), p_value=p_value, detectable=detectable, effect=effect)
+            if detectable > _largest_change(name, float(other[both].mean())):
+                detectable = None
+        return Difference(
+            **vars(estimate),
+            raw_low=raw.low,
+            raw_high=raw.high,
+            p_value=p_value,
+            p_adjusted=None if p_value is None else min(1.0, tests * p_value),
+            detectable=detectable,
+            effect=effect,
+        )
 
     def _spread(self, values: Floats, replicates: Floats) -> Spread | None:
         known = ~np.isnan(values)
@@ -507,6 +532,11 @@ def compare(
     return Replicates(task, method, replicates, seed).difference(against, level)
 
 
+def _largest_change(name: str, baseline: float) -> float:
+    """Return how far a metric can move from the baseline's value; log loss knows no end."""
+    return inf if name == "log_loss" else max(baseline, 1 - baseline)
+
+
 Verdict = Literal["gain", "no difference", "negative transfer", "not enough data"]
 
 MIN_ELEMENTS = 20
@@ -541,29 +571,22 @@ def holm(p_values: Mapping[str, float | None]) -> dict[str, float]:
     return {name: adjusted[name] for name in tests}
 
 
-def verdict(
-    difference: Difference,
-    adjusted_p: float | None,
-    lower_is_better: bool = False,
-    level: float = 0.95,
-) -> Verdict:
-    """Return in words what a difference to the baseline shows.
+def verdict(difference: Difference, lower_is_better: bool = False) -> Verdict:
+    """Return in words what a difference to the baseline shows; its interval alone decides.
 
-    In this order: "not enough data" when there is no p-value or all runs together have fewer than
-    20 labelled test elements; "gain" or "negative transfer" when the adjusted p-value is below 1 -
-    level and the interval lies wholly on that side of 0; "not enough data" when only a change over
-    0.1 (ten points) could have been seen; else "no difference" (none was shown).
+    In this order: "not enough data" when there is no interval or all runs together have fewer than
+    20 labelled test elements; "gain" or "negative transfer" when the interval lies wholly on that
+    side of 0; "not enough data" when only a change over 0.1 (ten points) could have been seen; else
+    "no difference" (none was shown).
 
     Args:
-        difference: method minus baseline.
-        adjusted_p: its p-value after `holm`, None where there was no test.
+        difference: method minus baseline, with a simultaneous interval.
         lower_is_better: whether a fall of the metric is the gain (log loss, ECE).
-        level: that of the interval.
     """
     low, high = difference.low, difference.high
-    if low is None or high is None or adjusted_p is None or sum(difference.counts) < MIN_ELEMENTS:
+    if low is None or high is None or sum(difference.counts) < MIN_ELEMENTS:
         return "not enough data"
-    if adjusted_p >= 1 - level or low <= 0 <= high:
+    if low <= 0 <= high:
         blind = difference.detectable is None or difference.detectable > MAX_DETECTABLE
         return "not enough data" if blind else "no difference"
     return "gain" if (high < 0) == lower_is_better else "negative transfer"

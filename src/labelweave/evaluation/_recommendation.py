@@ -1,6 +1,7 @@
 """Which method to use: worked out once, from the results of a study."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from labelweave.results import (
     Outcome,
     Recommendation,
     Results,
+    TaskFacts,
 )
 
 FEW_SEEDS = 5
@@ -114,8 +116,8 @@ def _error_of_mean(results: Results, method: str) -> float:
     found = []
     for task in results.tasks:
         change = results.difference(method, task)
-        if change.low is not None and change.high is not None:
-            found.append((change.high - change.low) / 2 / NORMAL)
+        if change.raw_low is not None and change.raw_high is not None:
+            found.append((change.raw_high - change.raw_low) / 2 / NORMAL)
     return sum(error**2 for error in found) ** 0.5 / len(found) if found else 0.0
 
 
@@ -172,15 +174,29 @@ def _controls_ahead(results: Results, chosen: str) -> tuple[ControlAhead, ...]:
 
 def _blind_spot(results: Results, method: str) -> BlindSpot | None:
     silent = [
-        (change.detectable, task.name, change)
+        task
         for task in results.tasks
         if results.verdict(method, task) in ("no difference", "not enough data")
-        and (change := results.difference(method, task)).detectable is not None
+        and results.difference(method, task).p is not None
     ]
     if not silent:
         return None
-    detectable, name, change = max(silent, key=lambda entry: entry[0] or 0.0)
-    return BlindSpot(method, len(silent), name, detectable or 0.0, change.n, change.seeds)
+
+    def unseen(task: TaskFacts) -> float:
+        found = results.difference(method, task).detectable
+        return inf if found is None else found
+
+    task = max(silent, key=unseen)
+    change, before = results.difference(method, task), results.score(results.baseline, task).mean
+    return BlindSpot(
+        method,
+        len(silent),
+        task.name,
+        change.detectable,
+        None if before is None else 1 - before,
+        change.n,
+        change.seeds,
+    )
 
 
 def _fewer_networks(results: Results, chosen: str) -> tuple[int, int] | None:

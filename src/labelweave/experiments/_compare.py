@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.data._collection import label_columns
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
-from labelweave.evaluation import Difference, Estimate, TestResult, holm, main_metric, verdict
+from labelweave.evaluation import Difference, Estimate, TestResult, main_metric, verdict
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._runs import Run
@@ -52,7 +52,6 @@ class Compared:
     a: Estimate
     b: Estimate
     difference: Difference
-    p_adjusted: float | None
     verdict: str
 
 
@@ -147,7 +146,7 @@ def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:
     Args:
         a: one side.
         b: the other.
-        level: that of intervals and verdicts.
+        level: with which the intervals of all tasks together hold the true values.
 
     Raises:
         LabelweaveError: no common task or seed, or other test rows or other labels of them.
@@ -198,16 +197,13 @@ def _compared(
     task: Task, a: Replicates, b: Replicates, differences: Mapping[str, Difference], level: float
 ) -> Compared:
     metric, difference = main_metric(task), differences[task.name]
-    p = holm({name: each.p_value for name, each in differences.items()}).get(task.name)
-    lower_is_better = not HIGHER_IS_BETTER[metric]
-    word = verdict(difference, p, lower_is_better=lower_is_better, level=level)
+    word = verdict(difference, lower_is_better=not HIGHER_IS_BETTER[metric])
     return Compared(
         task=task.name,
         metric=metric,
         a=a.summary(level)[metric],
         b=b.summary(level)[metric],
         difference=difference,
-        p_adjusted=p,
         verdict=WORDS.get(word, word),
     )
 

@@ -18,9 +18,7 @@ from labelweave.evaluation import (
     Difference,
     Estimate,
     TestResult,
-    holm,
     main_metric,
-    metric_names,
     recommend,
     reliability,
     verdict,
@@ -362,46 +360,41 @@ def summarised(by_task: Mapping[str, Replicates], level: float) -> dict[str, dic
     }
 
 
-def _cell(found: Estimate, p_adjusted: float | None = None) -> Cell:
+def _cell(found: Estimate) -> Cell:
     cell = Cell(found.mean, found.low, found.high, found.n, found.seeds, found.values, found.counts)
     if not isinstance(found, Difference):
         return cell
     return replace(
-        cell, p=found.p_value, p_adjusted=p_adjusted, detectable=found.detectable,
-        effect=found.effect,
+        cell, raw_low=found.raw_low, raw_high=found.raw_high, p=found.p_value,
+        p_adjusted=found.p_adjusted, detectable=found.detectable, effect=found.effect,
     )  # fmt: skip
 
 
 def against_baseline(
     tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
 ) -> tuple[Cells, dict[str, dict[str, Word | None]]]:
-    """Return differences and verdicts of every method; p-values are adjusted over the tasks."""
+    """Return differences and verdicts of every method.
+
+    The intervals of a method hold together over the tasks that have test labels.
+    """
     differences: dict[str, dict[str, dict[str, Cell]]] = {}
     verdicts: dict[str, dict[str, Word | None]] = {}
     baseline = replicates.get(BASELINE)
     if baseline is None:
         return differences, verdicts
+    tests = max(1, sum(any(measured.counts) for measured in baseline.values()))
     for method, by_task in replicates.items():
         if method == BASELINE:
             continue
-        found = {
-            name: r.difference(baseline[name], level, len(tasks)) for name, r in by_task.items()
-        }
-        metrics = {metric for task in tasks for metric in metric_names(task)}
-        adjusted = {
-            metric: holm({n: d[metric].p_value for n, d in found.items() if metric in d})
-            for metric in metrics
-        }
+        found = {name: r.difference(baseline[name], level, tests) for name, r in by_task.items()}
         differences[method] = {
-            name: {metric: _cell(d, adjusted[metric].get(name)) for metric, d in by_metric.items()}
+            name: {metric: _cell(d) for metric, d in by_metric.items()}
             for name, by_metric in found.items()
         }
         verdicts[method] = {
             task.name: verdict(
                 found[task.name][main_metric(task)],
-                adjusted[main_metric(task)].get(task.name),
                 lower_is_better=not HIGHER_IS_BETTER[main_metric(task)],
-                level=level,
             )
             for task in tasks
         }

@@ -144,16 +144,20 @@ def blind_spot(results: Results, say: Messages | None = None) -> str | None:
     say, found = say or Messages(), results.recommended.blind_spot
     if found is None:
         return None
-    text = say(
-        "risk.blind_spot",
-        method=found.method,
-        of=_of_tasks(found.tasks, results, say),
-        labels=found.labels,
-        seeds=say("count.seeds", n=found.seeds),
-        points=say.fixed(100 * found.detectable, 1),
-        task=found.task,
-    )
-    return text + (say("risk.blind_spot_others") if found.tasks > 1 else "")
+    values = {
+        "method": found.method,
+        "of": _of_tasks(found.tasks, results, say),
+        "labels": found.labels,
+        "seeds": say("count.seeds", n=found.seeds),
+        "task": found.task,
+    }
+    if found.detectable is None:
+        return say("risk.blind_spot_none", **values)
+    text = say("risk.blind_spot", points=say.fixed(100 * found.detectable, 1), **values)
+    text += say("risk.blind_spot_others") if found.tasks > 1 else ""
+    if found.room is not None and found.room < found.detectable:
+        text += say("risk.blind_spot_room", room=say.fixed(100 * found.room, 1), task=found.task)
+    return text
 
 
 def _outcome(results: Results, found: Outcome, say: Messages) -> str:

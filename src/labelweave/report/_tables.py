@@ -85,7 +85,8 @@ def _row(cells: Sequence[str]) -> str:
 
 COLUMNS = (
     "method", "task", "metric", "mean", "low", "high", "n", "seeds",
-    "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
+    "difference", "difference_low", "difference_high", "p_adjusted",
+    "difference_raw_low", "difference_raw_high", "p", "effect", "detectable", "verdict",
 )  # fmt: skip
 
 
@@ -93,9 +94,10 @@ def write_csv(results: Results, path: str | Path) -> None:
     """Write one row for every method, task and metric; an empty field is "no data".
 
     Values are in the metric's own unit and unrounded; `difference` is the paired difference to
-    the baseline, `p` its p-value before the correction for the number of tasks, `effect` Cohen's
-    h, `detectable` the smallest true change that would have been found; the verdict stands with
-    the task's main metric only.
+    the baseline. Its interval and `p_adjusted` hold for all tasks together and decide the verdict;
+    `difference_raw_low`, `difference_raw_high` and `p` are those of this test alone. `effect` is
+    Cohen's h, `detectable` the smallest true change that would have been found. The verdict is in
+    the rows of the task's main metric only.
 
     Args:
         results: of a study.
@@ -118,7 +120,8 @@ def write_csv(results: Results, path: str | Path) -> None:
                     (
                         *(harmless(method), harmless(name), metric),
                         *(value.mean, value.low, value.high, value.n, value.seeds),
-                        *(change.mean, change.low, change.high, change.p),
+                        *(change.mean, change.low, change.high, change.p_adjusted),
+                        *(change.raw_low, change.raw_high, change.p),
                         *(change.effect, change.detectable, word),
                     )
                 )

@@ -152,7 +152,7 @@ def print_compared(
     """Print one line a task: both means, the paired difference with its interval, the verdict.
 
     Args:
-        rows: task, metric, the estimates `a` and `b`, difference, p_adjusted and verdict.
+        rows: task, metric, the estimates `a` and `b`, difference and verdict.
         names: of A and B.
         console: where to print.
     """
@@ -167,7 +167,7 @@ def print_compared(
         moved = _points(change.mean, "+")
         if change.low is not None and change.high is not None:
             moved += f" ({_points(change.low, '+')} to {_points(change.high, '+')})"
-        p = row["p_adjusted"]
+        p = change.p_adjusted
         p_text = "-" if p is None else "< .001" if p < 0.001 else f"{p:.3f}".lstrip("0")
         cells = (
             row["task"], row["metric"], _points(row["a"].mean), _points(row["b"].mean), moved,
@@ -181,7 +181,7 @@ def print_compared(
     console.print(
         Text(
             f"in percent; paired by row and seed ({seeds} seed{'s' * (seeds != 1)}); "
-            "p after Holm's correction"
+            "interval and p hold for all tasks together"
         )
     )
 

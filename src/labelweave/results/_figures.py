@@ -31,9 +31,12 @@ class Cell:
         seeds: seeds behind it.
         values: the value of every seed.
         counts: test elements of every seed.
-        p: p-value of a difference.
-        p_adjusted: the same, corrected for the number of tasks (Holm).
-        detectable: the smallest true change that would have been found.
+        raw_low: lower end of a difference's interval by itself; `low` and `high` hold together
+            over the tasks.
+        raw_high: upper end of it.
+        p: p-value of a difference, by itself.
+        p_adjusted: the same, for all tasks together (Bonferroni).
+        detectable: the smallest true change that would have been found; None = no possible one.
         effect: Cohen's h of a difference between shares.
     """
 
@@ -44,6 +47,8 @@ class Cell:
     seeds: int | None = None
     values: tuple[float | None, ...] = ()
     counts: tuple[int, ...] = ()
+    raw_low: float | None = None
+    raw_high: float | None = None
     p: float | None = None
     p_adjusted: float | None = None
     detectable: float | None = None
@@ -51,7 +56,9 @@ class Cell:
 
     def __post_init__(self) -> None:
         """Set figures that are not finite to None."""
-        for name in ("mean", "low", "high", "p", "p_adjusted", "detectable", "effect"):
+        for name in (
+            "mean", "low", "high", "raw_low", "raw_high", "p", "p_adjusted", "detectable", "effect",
+        ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 object.__setattr__(self, name, None)

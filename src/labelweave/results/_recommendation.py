@@ -52,7 +52,8 @@ class BlindSpot:
         method: the best coupled method.
         tasks: number of tasks without a shown change.
         task: the one with the largest such change.
-        detectable: that change, in the metric's unit.
+        detectable: that change, in the metric's unit; None = no possible change is so large.
+        room: the largest possible gain on that task.
         labels: its test labels.
         seeds: its seeds.
     """
@@ -60,7 +61,8 @@ class BlindSpot:
     method: str
     tasks: int
     task: str
-    detectable: float
+    detectable: float | None
+    room: float | None = None
     labels: int | None = None
     seeds: int | None = None
 

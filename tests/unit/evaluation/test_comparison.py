@@ -57,7 +57,7 @@ def test_equally_good_methods_rarely_raise_an_alarm():
         method, labels = simulated(generator, [0.7, 0.72, 0.68], 100)
         baseline, _ = simulated(generator, [0.7, 0.72, 0.68], 100, labels)
         found = compare(RIPE, method, baseline, replicates=200, seed=trial)["accuracy"]
-        alarms += verdict(found, found.p_value) in ("gain", "negative transfer")
+        alarms += verdict(found) in ("gain", "negative transfer")
     assert alarms / 120 <= 0.08
 
 
@@ -67,7 +67,7 @@ def test_a_method_does_not_differ_from_itself(runs):
     for found in compare(SPECIES, results, results, replicates=100).values():
         assert (found.mean, found.low, found.high, found.p_value) == (0, 0, 0, 1)
         assert found.values == (0,) * runs
-        assert verdict(found, found.p_value) == "no difference"
+        assert verdict(found) == "no difference"
 
 
 def test_a_clear_gain_and_a_clear_loss_are_found_in_every_metric():
@@ -78,10 +78,39 @@ def test_a_clear_gain_and_a_clear_loss_are_found_in_every_metric():
     for name in ("accuracy", "balanced_accuracy", "macro_f1", "log_loss"):
         falls = not HIGHER_IS_BETTER[name]
         gain, loss = gains[name], losses[name]
-        assert verdict(gain, gain.p_value, falls) == "gain"
-        assert verdict(loss, loss.p_value, falls) == "negative transfer"
+        assert verdict(gain, falls) == "gain"
+        assert verdict(loss, falls) == "negative transfer"
         assert 0 < gain.p_value == loss.p_value < 0.02
         assert (gain.mean, gain.low) == pytest.approx((-loss.mean, -loss.high))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_an_interval_for_several_tests_is_wider_and_decides_like_its_p_value(seed):
+    method, baseline = (
+        Replicates(SPECIES, species_results(2 * seed + k, s), replicates=200)
+        for k, s in ((0, 1.0 + 0.05 * seed), (1, 1.0))
+    )
+    alone, joint = method.difference(baseline), method.difference(baseline, tests=9)
+    for name, found in joint.items():
+        single = alone[name]
+        assert (single.low, single.high) == (single.raw_low, single.raw_high)
+        assert (found.raw_low, found.raw_high) == (single.low, single.high)
+        assert found.low <= single.low <= single.high <= found.high
+        assert found.p_adjusted == pytest.approx(min(1, 9 * single.p_value))
+        assert (found.p_adjusted < 0.05) == (not found.low <= 0 <= found.high)
+
+
+def test_no_change_larger_than_a_metric_allows_counts_as_detectable():
+    labels = np.arange(12) % 2
+    right = np.arange(12) > 2
+    results = [binary_result(labels, each) for each in (right, np.roll(right, 1), ~right)]
+    found = compare(RIPE, results, [binary_result(labels, right)] * 3)["accuracy"]
+    assert found.p_value is not None
+    assert found.detectable is None
+    assert verdict(found) == "not enough data"
+    with pytest.raises(LabelweaveError) as caught:
+        Replicates(RIPE, results).difference(Replicates(RIPE, results), tests=0)
+    assert str(caught.value) == "found 0 tests, expected at least 1"
 
 
 @pytest.mark.parametrize(
@@ -192,7 +221,7 @@ def test_no_labels_at_all_is_not_enough_data():
     for found in compare(RIPE, empty, empty, 10).values():
         assert (found.mean, found.low, found.high, found.p_value) == (None, None, None, None)
         assert (found.n, found.seeds, found.values) == (0, 0, (None, None))
-        assert verdict(found, found.p_value) == "not enough data"
+        assert verdict(found) == "not enough data"
 
 
 def test_replicates_without_data_are_left_out():

@@ -9,30 +9,30 @@ from labelweave.evaluation import Difference, holm, verdict
 def difference(mean, low, high, counts=(50, 50), p_value=0.01, detectable=0.05):
     values = (mean,) * len(counts)
     return Difference(
-        mean, low, high, 50, len(counts), values, counts, p_value, detectable, effect=None
+        mean, low, high, 50, len(counts), values, counts, p_value=p_value, detectable=detectable
     )
 
 
 @pytest.mark.parametrize(
-    ("found", "adjusted_p", "lower_is_better", "expected"),
+    ("found", "lower_is_better", "expected"),
     [
-        (difference(0.05, 0.01, 0.09), 0.04, False, "gain"),
-        (difference(0.05, 0.01, 0.09), 0.04, True, "negative transfer"),
-        (difference(-0.05, -0.09, -0.01), 0.04, False, "negative transfer"),
-        (difference(-0.05, -0.09, -0.01), 0.04, True, "gain"),
-        (difference(0.05, 0.01, 0.09), 0.06, False, "no difference"),
-        (difference(0.05, -0.01, 0.09), 0.04, False, "no difference"),
-        (difference(0.05, 0.0, 0.09), 0.04, False, "no difference"),
-        (difference(0.05, -0.01, 0.09, detectable=0.1), 0.04, False, "no difference"),
-        (difference(0.05, -0.01, 0.09, detectable=0.11), 0.04, False, "not enough data"),
-        (difference(0.2, 0.1, 0.3, detectable=0.15), 0.04, False, "gain"),
-        (difference(0.5, 0.4, 0.6, counts=(10, 10)), 0.01, False, "gain"),
-        (difference(0.5, 0.4, 0.6, counts=(10, 9)), 0.01, False, "not enough data"),
-        (difference(None, None, None, p_value=None), None, False, "not enough data"),
+        (difference(0.05, 0.01, 0.09), False, "gain"),
+        (difference(0.05, 0.01, 0.09), True, "negative transfer"),
+        (difference(-0.05, -0.09, -0.01), False, "negative transfer"),
+        (difference(-0.05, -0.09, -0.01), True, "gain"),
+        (difference(0.05, -0.01, 0.09), False, "no difference"),
+        (difference(0.05, 0.0, 0.09), False, "no difference"),
+        (difference(0.05, -0.01, 0.09, detectable=0.1), False, "no difference"),
+        (difference(0.05, -0.01, 0.09, detectable=0.11), False, "not enough data"),
+        (difference(0.05, -0.01, 0.09, detectable=None), False, "not enough data"),
+        (difference(0.2, 0.1, 0.3, detectable=0.15), False, "gain"),
+        (difference(0.5, 0.4, 0.6, counts=(10, 10)), False, "gain"),
+        (difference(0.5, 0.4, 0.6, counts=(10, 9)), False, "not enough data"),
+        (difference(None, None, None, p_value=None), False, "not enough data"),
     ],
 )
-def test_verdicts(found, adjusted_p, lower_is_better, expected):
-    assert verdict(found, adjusted_p, lower_is_better) == expected
+def test_verdicts(found, lower_is_better, expected):
+    assert verdict(found, lower_is_better) == expected
 
 
 def test_holm_by_hand():

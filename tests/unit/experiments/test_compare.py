@@ -145,10 +145,10 @@ def test_a_stage_ends_with_what_the_next_one_would_add(study: Path, cli: Command
 
 
 def test_a_comparison_fits_80_columns_without_folded_figures() -> None:
-    change = SimpleNamespace(mean=0.031, low=-0.109, high=0.171, seeds=2)
+    change = SimpleNamespace(mean=0.031, low=-0.109, high=0.171, seeds=2, p_adjusted=0.65)
     one = SimpleNamespace(mean=0.807)
     row = {"task": "toothed_edge", "metric": "accuracy", "a": one, "b": one}
-    row |= {"difference": change, "p_adjusted": 0.65, "verdict": "not enough data"}
+    row |= {"difference": change, "verdict": "not enough data"}
     console = Console(width=80, file=io.StringIO(), record=True)
     print_compared([row], ["a", "b"], console)
     assert re.search(

@@ -274,13 +274,24 @@ def test_how_small_a_change_could_be_seen_is_reported_where_none_is_shown():
     )
     assert blind_spot(results_of(given)) is None  # results that do not say
     for name, detectable in {"t0": 0.3, "t1": 0.021, "t2": 0.12}.items():
-        given["differences"]["full"][name]["accuracy"]["detectable"] = detectable
+        given["differences"]["full"][name]["accuracy"] |= {"detectable": detectable, "p": 0.5}
     results = results_of(given)
     assert blind_spot(results) == (
         "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
         "only detect changes above 12.0 points on t2, and smaller ones on the others"
     )
     assert "detect changes above 12.0 points" in " ".join(printed(results, 80).split())
+    given["differences"]["full"]["t2"]["accuracy"]["detectable"] = 0.42
+    assert blind_spot(results_of(given)) == (
+        "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
+        "only detect changes above 42.0 points on t2, and smaller ones on the others; the largest "
+        "possible gain on t2 is 30.0 points"
+    )
+    given["differences"]["full"]["t2"]["accuracy"]["detectable"] = None
+    assert blind_spot(results_of(given)) == (
+        "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
+        "not detect any possible change on t2"
+    )
     every = {"full": dict.fromkeys(["t0", "t1", "t2"], "gain")}
     results = recommended(results, verdicts=every)
     assert blind_spot(results) is None
@@ -470,7 +481,8 @@ def test_csv_round_trip(tmp_path):
     table = pd.read_csv(path)
     assert list(table.columns) == [
         "method", "task", "metric", "mean", "low", "high", "n", "seeds",
-        "difference", "difference_low", "difference_high", "p", "effect", "detectable", "verdict",
+        "difference", "difference_low", "difference_high", "p_adjusted",
+        "difference_raw_low", "difference_raw_high", "p", "effect", "detectable", "verdict",
     ]  # fmt: skip
     assert len(table) == sum(len(m) for tasks in results.methods.values() for m in tasks.values())
     for row in table.itertuples():
@@ -482,7 +494,8 @@ def test_csv_round_trip(tmp_path):
             (row.n, cell.n), (row.seeds, cell.seeds), (row.difference, change.mean),
             (row.difference_low, change.low), (row.p, change.p),
             (row.difference_high, change.high), (row.effect, change.effect),
-            (row.detectable, change.detectable),
+            (row.detectable, change.detectable), (row.p_adjusted, change.p_adjusted),
+            (row.difference_raw_low, change.raw_low), (row.difference_raw_high, change.raw_high),
         ]:  # fmt: skip
             assert np.isnan(read) if meant is None else read == meant
     main = {task.name: task.main_metric for task in results.tasks}
