@@ -10,8 +10,9 @@ from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation._comparison import Spread
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._loading import ReadSource, brought_tasks, load, read_sources
+from labelweave.experiments._loading import load
 from labelweave.experiments._sections import SourceSection
+from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, METHODS
 from labelweave.fitting._split import Split

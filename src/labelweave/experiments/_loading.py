@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._messages import Message, Text, Value, some
+from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
 from labelweave.data import (
     Collection,
@@ -20,16 +19,14 @@ from labelweave.data import (
     scatter,
     split_rows,
 )
-from labelweave.data._collection import SIDES, Side, label_columns
+from labelweave.data._collection import label_columns
 from labelweave.data._input_encoder import prepare
 from labelweave.data._row_store import RowStore
 from labelweave.data._table_sources import frame_source
-from labelweave.datasets import DataSet, find_reader
-from labelweave.datasets._official import joined_tasks
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._sections import RelationSection, SourceSection, TaskSection
-from labelweave.fitting._inputs import InputsSection
+from labelweave.experiments._sections import RelationSection, SourceSection
+from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
 from labelweave.fitting._split import Rows, Split, fitted_encoder, without_cycles
 from labelweave.relations import (
     AnyRelation,
@@ -39,102 +36,8 @@ from labelweave.relations import (
     read_relations,
 )
 from labelweave.relations._operations import join_tables
-from labelweave.tables import ReadOptions, Roles, Schema, Table, read_cells, read_folder
-from labelweave.tables._folders import other_files
-from labelweave.tables._reading import SUFFIXES
+from labelweave.tables import Roles, Schema
 from labelweave.tasks import Multiclass, Task, task_from_dict
-
-GROUP = "group"
-
-
-@dataclass(frozen=True, eq=False)
-class ReadSource:
-    """A source of a study as a table.
-
-    Attributes:
-        section: the study file's section of it, or of the part of a data set that it is.
-        table: its rows, not yet read by a schema.
-        root: the folder that paths in the table are relative to.
-        tasks: the tasks that a data set brings.
-        notes: messages on what was read, a line each.
-    """
-
-    section: SourceSection
-    table: Table
-    root: Path
-    tasks: tuple[Mapping[str, Any], ...] = ()
-    notes: tuple[Text, ...] = ()
-
-
-def read_case(section: SourceSection, folder: Path, column: str | None) -> list[ReadSource]:
-    """Read a published data set; return one source for each of its official parts.
-
-    The training part stays free for validation rows to be drawn from, unless the data set has
-    its own validation and test parts.
-
-    Args:
-        section: names the data set, its folder and options.
-        folder: what the root is relative to.
-        column: what the study calls the column of the images' paths; None = it has none.
-
-    Raises:
-        LabelweaveError: files are missing or wrong, or the study says nothing of images.
-    """
-    name, root = section.case or "", folder / Path(section.root or "").expanduser()
-    if column is None:
-        raise LabelweaveError(
-            f"{section.place}: a data set of images, expected a key 'inputs.image' that says what "
-            "they become, such as 'inputs: {image: {size: 224}}'"
-        )
-    read = find_reader(name)(root, **section.options)
-    table = _renamed(read, name, column)
-    groups = GROUP if read.group else None
-    notes = tuple(f"{section.called}: {note}" for note in read.notes)
-    parts: dict[Side | None, NDArray[np.bool_]] = {None: np.ones(len(table), dtype=np.bool_)}
-    if read.part is not None and section.split is None:
-        parts = {part: (read.table[read.part] == part).to_numpy() for part in SIDES}
-        parts = {part: rows for part, rows in parts.items() if rows.any()}
-    made: list[ReadSource] = []
-    for part, rows in parts.items():
-        side = section.split or part
-        if side == "train" and section.split is None and len(parts) < len(SIDES):
-            side = None
-        kept = np.flatnonzero(rows)
-        if side in (None, "train") and section.rows is not None and section.rows < len(kept):
-            kept = kept[np.linspace(0, len(kept) - 1, section.rows).round().astype(np.int64)]
-        changes: dict[str, Any] = {
-            "name": section.called if len(parts) == 1 else f"{section.called} {part}",
-            "inputs": [], "group": groups, "split": side, "missing": [],
-        }  # fmt: skip
-        part_section = section.model_copy(update=changes)
-        rows_kept = table.iloc[kept].reset_index(drop=True)
-        cells = Table.of_frame(rows_kept, section.place, ReadOptions(missing=()))
-        made.append(ReadSource(part_section, cells, root, read.tasks, () if made else notes))
-    return made
-
-
-def brought_tasks(sources: Sequence[ReadSource]) -> list[TaskSection]:
-    """Return the tasks that data sets bring, with the classes or labels of all, by name.
-
-    Raises:
-        LabelweaveError: a task that is of another kind in another data set.
-    """
-    joined = joined_tasks((source.section.place, source.tasks) for source in sources)
-    return [TaskSection.model_validate(task) for task in joined.values()]
-
-
-def _renamed(read: DataSet, name: str, column: str) -> pd.DataFrame:
-    if column != "image" and column in read.table.columns:
-        raise LabelweaveError(
-            f"key 'inputs.image.column': '{column}' is a column of the labels of {name}, expected "
-            f"none of {listing(read.table.columns)}"
-        )
-    table = read.table.rename(columns={"image": column})
-    if read.group is None:
-        return table
-    # persons of two data sets may have the same number
-    own = read.table[read.group].map(lambda value: f"{name} {value}", na_action="ignore")
-    return table.assign(**{GROUP: own})
 
 
 def written_relations(
@@ -245,17 +148,6 @@ class StudyData:
         return relations
 
 
-def read_sources(config: StudyConfig, folder: Path) -> list[ReadSource]:
-    """Read the sources of a study as tables; paths are relative to `folder`.
-
-    Raises:
-        LabelweaveError: no source, or whatever is wrong with a file, in one line.
-    """
-    if not config.sources:
-        raise LabelweaveError("key 'sources': found none, expected at least one")
-    return [each for section in config.sources for each in _read(section, config.inputs, folder)]
-
-
 def load(
     config: StudyConfig, folder: Path, sources: Sequence[ReadSource] | None = None
 ) -> StudyData:
@@ -318,34 +210,6 @@ def load(
         tuple(name for name in (task.name for task in tasks) if name in names),
         ready.stores, tuple(notes),
     )  # fmt: skip
-
-
-def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[ReadSource]:
-    if section.path is None:
-        return read_case(section, folder, None if inputs.image is None else inputs.image.column)
-    path = folder / section.path
-    if path.is_dir() and path.suffix.lower() not in SUFFIXES:
-        if inputs.image is None:
-            raise LabelweaveError(
-                f"{path}: a folder of images, expected a key 'inputs.image' that says what they "
-                "become, such as 'inputs: {image: {size: 224}}'"
-            )
-        frame = read_folder(path, inputs.image.column, section.levels)
-        others = other_files(path)
-        values: dict[str, Value] = {
-            "place": section.place, "n": len(others), "names": some(others),
-        }  # fmt: skip
-        notes = (Message("note.other_files", values),) if others else ()
-        return [ReadSource(section, Table.of_frame(frame, section.place), path, notes=notes)]
-    if section.levels:
-        raise LabelweaveError(f"{path}: found 'folders' for it, expected a folder of images")
-    table = read_cells(path, section.read.options(section.missing))
-    table = table.renamed(section.rename).mapped(section.map)
-    if section.join is not None:
-        read = section.join.read or section.read
-        joined = read_cells(folder / section.join.path, read.options(section.missing))
-        table = table.joined(joined, section.join.on)
-    return [ReadSource(section, table, path.parent)]
 
 
 def _roles(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Roles:

@@ -14,6 +14,8 @@ from labelweave.datasets import find_reader
 from labelweave.errors import listing, nearest
 from labelweave.fitting._methods import METHODS, NOISE, Method, find_method
 from labelweave.fitting._sections import LARGEST_SEED, MOST_ROWS
+from labelweave.importers._annotation_tools import Format
+from labelweave.importers._answers import Annotators, Unticked
 from labelweave.losses._supervised import task_loss
 from labelweave.relations._relate import Origin
 from labelweave.tables import ReadOptions
@@ -147,8 +149,9 @@ class StatisticsSection(Section):
 
 OF_TABLES = (
     "folders", "inputs", "exclude", "group", "identifier", "missing", "read", "rename", "map",
-    "join",
+    "join", "format", "unticked", "annotators", "multiple",
 )  # fmt: skip
+OF_EXPORTS = ("unticked", "annotators", "multiple")
 
 
 class ReadSection(Section):
@@ -199,6 +202,15 @@ class SourceSection(Section):
         name: the source's name; default: the file's name without its ending, or the data set's.
         path: CSV, TSV, Excel (.xlsx), Parquet, Arrow or JSON lines file, or a folder of images,
             relative to the study file; or several files by a pattern, such as ``lab_*.csv``.
+        format: the file is an export of an annotation tool or a data hub, which brings its tasks:
+            ``label_studio``, ``prodigy``, ``hugging_face``, ``coco``, ``datumaro``, ``cvat`` or
+            ``croissant``.
+        unticked: of an export: what an option means that the answer to a question of several
+            options does not choose, ``missing`` or ``no``.
+        annotators: of an export: several annotators of one row give their ``majority``, or a source
+            each (``separate``).
+        multiple: of an export: questions of which several options may hold together, where the
+            answers do not show it.
         read: how the file is read; keys that are left out are detected from the file.
         rename: new names of columns, by their name in the file.
         map: by column, new values for values of the file; null = no value. Others stay.
@@ -233,6 +245,10 @@ class SourceSection(Section):
     inputs: Literal["rest"] | list[str] = "rest"
     exclude: list[str] = Field(default=[])
     identifier: list[str] = Field(default=[])
+    format: Format | None = None
+    unticked: Unticked = "missing"
+    annotators: Annotators = "majority"
+    multiple: list[str] = Field(default=[])
     read: ReadSection = Field(default=ReadSection())
     rename: dict[str, str] = Field(default={})
     map: dict[str, dict[str, str | None]] = Field(default={})
@@ -241,6 +257,11 @@ class SourceSection(Section):
     tasks: list[str] | None = None
     split: Literal["train", "validation", "test"] | None = None
     missing: list[str] = Field(default=list(MISSING))
+
+    @field_validator("unticked", mode="before")
+    @classmethod
+    def _no_of_yaml(cls, unticked: object) -> object:
+        return "no" if unticked is False else unticked  # YAML reads no as false
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> Self:
@@ -252,6 +273,7 @@ class SourceSection(Section):
             for name in ("root", "options", "rows"):
                 if name in given:
                     raise ValueError(f"found '{name}' without 'case', which it belongs to")
+            self._export_keys(given)
             return self
         if self.path is not None:
             raise ValueError("found both 'path' and 'case', expected one of them")
@@ -263,6 +285,14 @@ class SourceSection(Section):
             raise ValueError(f"'case: {self.case}' needs 'root', the folder of its files")
         reader.check_options(self.options)
         return self
+
+    def _export_keys(self, given: set[str]) -> None:
+        wrong = ("folders", "read") if self.format is not None else OF_EXPORTS
+        for name in wrong:
+            if name in given and self.format is None:
+                raise ValueError(f"found '{name}' without 'format', which it belongs to")
+            if name in given:
+                raise ValueError(f"found '{name}' with 'format', which decides how a file is read")
 
     @property
     def called(self) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from labelweave.tables import read_table
 from labelweave.tasks import factorize
 
 OBJECTS = {"coco": read_coco, "datumaro": read_datumaro, "cvat": read_cvat}
-FORMATS = ("label_studio", "prodigy", "hugging_face", *OBJECTS, "croissant")
+Format = Literal["label_studio", "prodigy", "hugging_face", "coco", "datumaro", "cvat", "croissant"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def read_annotations(

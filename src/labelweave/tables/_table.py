@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -79,6 +80,10 @@ class Table:
         made = pa.chunked_array([pa.array(values, pa.string(), from_pandas=True)])
         place = self.columns.index(column)
         return replace(self, cells=self.cells.set_column(place, column, made))
+
+    def taken(self, rows: NDArray[np.int64]) -> "Table":
+        """Return the table with the rows of these numbers only."""
+        return replace(self, cells=self.cells.take(pa.array(rows)))
 
     def renamed(self, names: Mapping[str, str]) -> "Table":
         """Return the table with columns renamed; raise `LabelweaveError` for one not there."""

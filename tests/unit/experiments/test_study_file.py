@@ -35,7 +35,8 @@ def test_unknown_keys_name_the_nearest() -> None:
     assert refused(seed=3) == f"key 'seed': no such key, expected {TOP}; did you mean 'seeds'?"
     assert refused(sources=[{"path": "a.csv", "inputz": ["x"]}]) == (
         "key 'sources.0.inputz': no such key, expected 'path', 'name', 'case', 'root', "
-        "'options', 'rows', 'folders', 'inputs', 'exclude', 'identifier', 'read', 'rename', "
+        "'options', 'rows', 'folders', 'inputs', 'exclude', 'identifier', 'format', 'unticked', "
+        "'annotators', 'multiple', 'read', 'rename', "
         "'map', 'join', 'group', 'tasks', 'split', 'missing'; "
         "did you mean 'inputs'?"
     )
