@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from labelweave.experiments import Study
     from labelweave.model import Model
     from labelweave.relations import NoisyOr, Relatedness, Relation, read_knowledge, relate
+    from labelweave.serving import load
     from labelweave.tables import read_table
     from labelweave.tasks import Binary, Multiclass, Multilabel
 
@@ -31,6 +32,7 @@ __all__ = [
     "Source",
     "Study",
     "TrainingError",
+    "load",
     "read_knowledge",
     "read_table",
     "relate",
@@ -51,6 +53,7 @@ _HOME = {
     "Source": "data",
     "Study": "experiments",
     "TrainingError": "errors",
+    "load": "serving",
     "read_knowledge": "relations",
     "read_table": "tables",
     "relate": "relations",

@@ -10,7 +10,8 @@ from study_example import tables
 
 from labelweave.errors import LabelweaveError
 from labelweave.model import Model
-from labelweave.serving._prediction import find_model, prediction_table
+from labelweave.fitting._opening import find_model
+from labelweave.serving._prediction import prediction_table
 
 COLUMNS = [
     "kind predicted", "kind=bolt", "kind=disc", "kind=ring",

@@ -78,13 +78,8 @@ def predict(
     from labelweave._files import csv_text
     from labelweave.class_priors import assumed_prior
     from labelweave.errors import in_place
-    from labelweave.serving._prediction import (
-        check_writable,
-        find_model,
-        prediction_table,
-        read_inputs,
-        write_table,
-    )
+    from labelweave.fitting._opening import find_model, read_inputs
+    from labelweave.serving._prediction import check_writable, prediction_table, write_table
     from labelweave.tables import ReadOptions, Table
 
     if out is not None:

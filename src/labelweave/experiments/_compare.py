@@ -17,8 +17,8 @@ from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
+from labelweave.fitting._opening import find_model, read_inputs
 from labelweave.results import read_results
-from labelweave.serving._prediction import find_model, read_inputs
 from labelweave.tables import Table
 from labelweave.tasks import Task
 

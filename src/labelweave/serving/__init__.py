@@ -1,3 +1,24 @@
-"""A trained model in use."""
+"""A trained model in use: the final model of a study, its predictions, its export.
 
-__all__ = []
+>>> folder = finish("study.yaml")                                 # doctest: +SKIP
+>>> model = labelweave.load(folder)                               # doctest: +SKIP
+>>> model.predict(rows)["species"]                                # doctest: +SKIP
+>>> export_model(folder, rows=rows)                               # doctest: +SKIP
+"""
+
+from labelweave.serving._export import Export, export_model
+from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
+from labelweave.serving._finish import finish
+from labelweave.serving._prediction import prediction_table, prediction_tables
+
+__all__ = [
+    "Expected",
+    "Export",
+    "FinalFacts",
+    "FinalModel",
+    "export_model",
+    "finish",
+    "load",
+    "prediction_table",
+    "prediction_tables",
+]

@@ -1,6 +1,6 @@
 """Predictions of a saved model as a table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,60 +8,12 @@ import pandas as pd
 
 from labelweave._files import replacing, write_csv
 from labelweave.class_priors import PriorChoice
-from labelweave.data._input_encoder import InputEncoder
-from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.fitting._stack import load_model
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.model import EncodedPredictor, probability_columns
-from labelweave.results import read_results
-from labelweave.tables import ReadOptions, Table, read_cells, read_folder, read_table
+from labelweave.tables import Table
 from labelweave.tasks import Binary, Multiclass
 
-
-def find_model(
-    folder: Path, method: str | None = None, seed: int | None = None
-) -> EncodedPredictor:
-    """Return the model of a folder that its `save` wrote, or of a study's results folder.
-
-    Args:
-        folder: the model's or the study's folder.
-        method: the study's method; None = the one that its report recommends.
-        seed: the seed of the method's run; None = the first.
-
-    Raises:
-        LabelweaveError: neither a model nor results there, or the method keeps no model.
-    """
-    if (folder / "model.json").exists():
-        for option, value in (("method", method), ("seed", seed)):
-            if value is not None:
-                raise LabelweaveError(
-                    f"{folder}: found '--{option} {value}', expected none for a model's folder, "
-                    "which holds one model; it chooses among those of a study"
-                )
-        return load_model(folder)
-    path = folder / "results.json"
-    if not path.exists():
-        inner = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
-        raise LabelweaveError(
-            f"{folder}: found neither model.json nor results.json, expected a model's folder or "
-            f"the results folder of a study{inner}"
-        )
-    results = read_results(folder)
-    chosen = method or results.recommended.method
-    models = {
-        (run.method, run.seed): folder / "runs" / run.folder / "model"
-        for run in results.runs
-        if (folder / "runs" / run.folder / "model").exists()
-    }
-    methods = sorted({name for name, _ in models})
-    seeds = [s for name, s in models if name == chosen]
-    if not seeds:
-        raise LabelweaveError(
-            f"{folder}: no model of method '{chosen}', expected {listing(methods)}"
-            f"{nearest(chosen, methods)}"
-        )
-    if seed is not None and seed not in seeds:
-        raise LabelweaveError(f"{folder}: no model of seed {seed}, expected one of {seeds}")
-    return load_model(models[chosen, seeds[0] if seed is None else seed])
+CHUNK = 1 << 16  # rows predicted at a time
 
 
 def prediction_table(
@@ -93,6 +45,46 @@ def prediction_table(
     return made if isinstance(inputs, Table) else made.set_axis(inputs.index, axis=0)
 
 
+def prediction_tables(
+    model: EncodedPredictor,
+    inputs: pd.DataFrame | Table,
+    *,
+    labels: bool = True,
+    prior: PriorChoice | None = None,
+    keep: Sequence[str] = (),
+    rows: int = CHUNK,
+) -> Iterator[pd.DataFrame]:
+    """Give `prediction_table` of all rows in parts, in order, so that memory stays bounded.
+
+    Args:
+        model: what predicts.
+        inputs: n raw rows.
+        labels: with the predicted labels.
+        prior: the class prior to assume; ``rows`` is estimated from each part alone.
+        keep: columns of the inputs to stand in front.
+        rows: the greatest number of rows of a part.
+
+    Raises:
+        LabelweaveError: inputs that do not fit; a row that it names counts from the part's first.
+    """
+    if rows < 1:
+        raise LabelweaveError(f"rows: found {rows}, expected 1 or more")
+    for start in range(0, max(1, len(inputs)), rows):
+        part = _rows(inputs, start, rows)
+        if start == 0:
+            yield prediction_table(model, part, labels=labels, prior=prior, keep=keep)
+            continue
+        with in_place(f"counted from row {start + 1:,}"):
+            made = prediction_table(model, part, labels=labels, prior=prior, keep=keep)
+        yield made if isinstance(inputs, pd.DataFrame) else made.set_axis(made.index + start)
+
+
+def _rows(inputs: pd.DataFrame | Table, start: int, rows: int) -> pd.DataFrame | Table:
+    if isinstance(inputs, Table):
+        return replace(inputs, cells=inputs.cells.slice(start, rows))
+    return inputs.iloc[start : start + rows]
+
+
 def _kept(
     model: EncodedPredictor, inputs: pd.DataFrame | Table, keep: Sequence[str]
 ) -> dict[str, object]:
@@ -109,36 +101,6 @@ def _kept(
         return {name: inputs.cells[name].to_pandas() for name in chosen}
     frame = inputs.set_axis(names, axis=1)
     return {name: frame[name].to_numpy() for name in chosen}
-
-
-def read_inputs(
-    path: Path, model: EncodedPredictor, read: ReadOptions | None = None
-) -> pd.DataFrame | Table:
-    """Return the rows of a table, or of a folder of images, that a model can predict.
-
-    Paths of images are relative to the table, or to the folder; they come back as they are found.
-    What means missing, and the encoding of a file that is not UTF-8, are those of the training
-    files, where `read` does not say.
-
-    Raises:
-        LabelweaveError: no such file or folder, or a folder for a model without images.
-    """
-    columns = model.encoder.columns if isinstance(model.encoder, InputEncoder) else ()
-    if path.is_dir():
-        paths = [each.column for each in columns if each.is_path]
-        if not paths:
-            raise LabelweaveError(f"{path}: a folder, expected a table: the model takes no images")
-        table, root = Table.of_frame(read_folder(path, paths[0]), str(path)), path
-    else:
-        options, schema = read or ReadOptions(), model.encoder.schema
-        if schema is None:
-            return read_table(path, options)
-        options = replace(options, missing=schema.missing, fallback=schema.encoding)
-        table, root = read_cells(path, options), path.parent
-    for each in columns:
-        if each.column in table.columns:
-            table = table.with_texts(each.column, each.resolved(table.texts(each.column), root))
-    return table
 
 
 def check_writable(path: Path, source: Path | None = None) -> None:

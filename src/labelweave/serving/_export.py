@@ -1,0 +1,269 @@
+"""A network model as a file that other programs run: ONNX, or a program of PyTorch."""
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+import labelweave
+from labelweave._files import replacing
+from labelweave.errors import LabelweaveError, listing, missing_package, nearest
+from labelweave.fitting._opening import read_inputs
+from labelweave.fitting._stack import load_model
+from labelweave.model import EncodedPredictor, Model
+from labelweave.serving._finish import study_at
+from labelweave.serving._graph import CATEGORIES, NUMBERS, PredictionGraph
+from labelweave.tables import Table
+
+Format = Literal["onnx", "torch"]
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+LARGEST_DIFFERENCE = 1e-4
+CHECKED = 10_000  # rows that are compared
+EXAMPLE = 3  # rows that the graph is traced with; 1 would be taken for a constant
+OPSET, ML_OPSET, IR = 20, 4, 10  # that every onnxruntime since 1.18 reads
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and how far it is from the original.
+
+    Attributes:
+        path: the file.
+        rows: the rows that were compared.
+        differences: by task the largest absolute difference of a probability.
+    """
+
+    path: Path
+    rows: int
+    differences: Mapping[str, float]
+
+
+def export_model(
+    folder: str | Path,
+    format: Format = "onnx",
+    *,
+    rows: str | Path | pd.DataFrame | Table | None = None,
+    out: str | Path | None = None,
+) -> Export:
+    """Write a network model as one graph and compare it with the original on real rows.
+
+    The graph holds the encoding of numbers and categories, the networks, the class prior and the
+    thresholds. Inputs: ``numbers``, (n, c) float64 with NaN for missing, and ``categories``, (n, k)
+    text with "" for missing (in a program of PyTorch int64 codes). Outputs: every task by its name,
+    (n, width) float32, and its labels as ``<task> predicted``: the place of the class, (n,), or 0
+    and 1, (n, L). Columns, classes and versions are in the metadata.
+
+    Args:
+        folder: the model's folder.
+        format: ``onnx``, or ``torch`` for `torch.export`.
+        rows: real rows to compare on, or their table; None = those of the study that the folder
+            stands in.
+        out: the file; None = ``model.onnx`` or ``model.pt2`` in the folder.
+
+    Raises:
+        LabelweaveError: a stack, images or texts as inputs, no rows, a package that is missing, or
+            a probability that differs by more than 1e-4. Nothing is written then.
+    """
+    if format not in get_args(Format):
+        raise LabelweaveError(
+            f"format: found '{format}', expected {listing(SUFFIXES)}{nearest(format, SUFFIXES)}"
+        )
+    path = Path(folder)
+    model = load_model(path)
+    if not isinstance(model, Model):
+        raise LabelweaveError(
+            f"{folder}: found a stack of learners, expected networks; 'labelweave finish' makes "
+            "its student the model"
+        )
+    graph = PredictionGraph(model).eval()
+    typed = _typed(model, path, rows)
+    target = Path(out) if out is not None else path / f"model{SUFFIXES[format]}"
+    make = _onnx if format == "onnx" else _program
+    content, run = make(graph, typed)
+    differences = _compared(model, graph, typed, run)
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+    return Export(target, len(typed), differences)
+
+
+def _typed(
+    model: Model, folder: Path, rows: str | Path | pd.DataFrame | Table | None
+) -> pd.DataFrame:
+    """Return rows to compare on, read by the model's schema."""
+    if rows is None:
+        if not (folder.resolve().parent / "results.json").exists():
+            raise LabelweaveError(
+                f"{folder}: found no study next to it, expected real rows to compare on (--rows)"
+            )
+        found = study_at(folder.resolve().parent).data.collection.inputs
+    else:
+        given = read_inputs(Path(rows), model) if isinstance(rows, str | Path) else rows
+        found = model.typed(given)
+    if not len(found):
+        raise LabelweaveError("rows: found none, expected real rows to compare on")
+    chosen = np.linspace(0, len(found) - 1, min(CHECKED, len(found))).astype(np.int64)
+    return found.iloc[chosen].reset_index(drop=True)
+
+
+Run = Callable[[pd.DataFrame], list[NDArray[Any]]]
+
+
+def _compared(
+    model: EncodedPredictor, graph: PredictionGraph, typed: pd.DataFrame, run: Run
+) -> dict[str, float]:
+    wanted = model.under_prior(model.probabilities(model.encoder.transform(typed)))
+    found = dict(zip(graph.outputs, run(typed), strict=True))
+    differences = {name: float(np.abs(found[name] - p).max()) for name, p in wanted.items()}
+    for name, difference in differences.items():
+        if not difference <= LARGEST_DIFFERENCE:
+            raise LabelweaveError(
+                f"export: task '{name}': a probability differs by {difference:.2g} from the "
+                f"original, expected at most {LARGEST_DIFFERENCE:g}; nothing is written"
+            )
+    return differences
+
+
+def _example(graph: PredictionGraph, typed: pd.DataFrame) -> dict[str, torch.Tensor]:
+    rows = typed.iloc[np.arange(EXAMPLE) % len(typed)]
+    return {name: torch.from_numpy(array) for name, array in graph.arrays(rows).items()}
+
+
+def _program(graph: PredictionGraph, typed: pd.DataFrame) -> tuple[bytes, Run]:
+    """Return a program of PyTorch as bytes, and what runs it."""
+    from io import BytesIO
+
+    example = _example(graph, typed)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(
+        graph, (), kwargs=example, dynamic_shapes={name: {0: batch} for name in example}
+    )
+    buffer = BytesIO()
+    extra = {f"{name}.json": json.dumps(value) for name, value in _metadata(graph).items()}
+    torch.export.save(program, buffer, extra_files=extra)
+    content = buffer.getvalue()
+    module = torch.export.load(BytesIO(content)).module()
+
+    def run(rows: pd.DataFrame) -> list[NDArray[Any]]:
+        given = {name: torch.from_numpy(array) for name, array in graph.arrays(rows).items()}
+        with torch.no_grad():
+            return [part.numpy() for part in module(**given)]
+
+    return content, run
+
+
+def _onnx(graph: PredictionGraph, typed: pd.DataFrame) -> tuple[bytes, Run]:
+    """Return an ONNX model as bytes, and what runs it."""
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401 - PyTorch's exporter asks for it
+    except ImportError as error:
+        raise missing_package("export --format onnx", error, "export") from None
+    example = _example(graph, typed)
+    batch = torch.export.Dim("batch", min=1)
+    with _quiet():
+        program = torch.onnx.export(
+            graph, (), kwargs=example, dynamo=True, opset_version=OPSET, verbose=False,
+            input_names=list(example), output_names=graph.outputs,
+            dynamic_shapes={name: {0: batch} for name in example},
+        )  # fmt: skip
+    assert program is not None
+    made = program.model_proto
+    if graph.categories:
+        _read_text(made, graph.categories)
+    made.ir_version = min(made.ir_version, IR)
+    made.producer_name, made.producer_version = "labelweave", labelweave.__version__
+    for name, value in _metadata(graph).items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        made.metadata_props.add(key=name, value=text)
+    onnx.checker.check_model(made)
+    content = bytes(made.SerializeToString())
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+
+    def run(rows: pd.DataFrame) -> list[NDArray[Any]]:
+        given = graph.arrays(rows)
+        if CATEGORIES in given:
+            given[CATEGORIES] = graph.texts(rows)
+        return [np.asarray(part) for part in session.run(graph.outputs, given)]
+
+    return content, run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what PyTorch's exporter writes of its own parts; errors are raised all the same."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _read_text(made: Any, categories: Mapping[str, list[str]]) -> None:
+    """Put in front of an ONNX graph what turns the texts of categories into their codes."""
+    from onnx import TensorProto, helper
+
+    codes, nodes, columns = "category_codes", [], []
+    for node in made.graph.node:
+        for i, name in enumerate(node.input):
+            if name == CATEGORIES:
+                node.input[i] = codes
+    for j, kept in enumerate(categories.values()):
+        place = f"category_place_{j}"
+        made.graph.initializer.append(helper.make_tensor(place, TensorProto.INT64, [1], [j]))
+        nodes.append(
+            helper.make_node("Gather", [CATEGORIES, place], [f"category_text_{j}"], axis=1)
+        )
+        nodes.append(
+            helper.make_node(
+                "LabelEncoder",
+                [f"category_text_{j}"],
+                [f"category_code_{j}"],
+                domain="ai.onnx.ml",
+                keys_strings=kept,
+                values_int64s=list(range(len(kept))),
+                default_int64=len(kept),
+            )
+        )
+        columns.append(f"category_code_{j}")
+    nodes.append(helper.make_node("Concat", columns, [codes], axis=1))
+    former = list(made.graph.node)
+    del made.graph.node[:]
+    made.graph.node.extend([*nodes, *former])
+    for given in made.graph.input:
+        if given.name == CATEGORIES:
+            given.type.tensor_type.elem_type = TensorProto.STRING
+    made.opset_import.append(helper.make_opsetid("ai.onnx.ml", ML_OPSET))
+
+
+def _metadata(graph: PredictionGraph) -> dict[str, Any]:
+    return {
+        "labelweave": labelweave.__version__,
+        "torch": torch.__version__,
+        "tasks": [
+            {
+                "name": task.name,
+                "kind": task.kind,
+                "classes": list(task.names),
+                "thresholds": None
+                if task.kind == "multiclass"
+                else graph.thresholds[task.name].tolist(),
+            }
+            for task in graph.tasks
+        ],
+        NUMBERS: graph.numbers,
+        CATEGORIES: graph.categories,
+    }

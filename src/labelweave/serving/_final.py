@@ -1,0 +1,233 @@
+"""The final model of a study as a folder: what predicts, what it was made of, what to expect."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from labelweave._files import LARGEST_TENSORS, check_regular, replacing, write_text
+from labelweave._saved import Saved, described
+from labelweave.class_priors import PriorChoice
+from labelweave.data import Inputs
+from labelweave.errors import LabelweaveError
+from labelweave.fitting._stack import load_model
+from labelweave.model import EncodedPredictor
+from labelweave.serving._prediction import CHUNK, prediction_tables
+from labelweave.tables import Table
+from labelweave.tasks import Task
+
+FORMAT = 1  # of the folder; raised when what a key means changes
+FACTS, ROWS, FULL = "final.json", "rows.safetensors", "full"
+SALT = 16  # bytes
+Count = Annotated[int, Field(ge=0)]
+
+
+class Expected(Saved):
+    """What the study measured on its test rows: a task's main metric and its calibration error.
+
+    Attributes:
+        task: the task.
+        metric: its main metric.
+        mean: mean over the seeds; None = no data.
+        low: lower end of its interval.
+        high: upper end.
+        n: test elements behind it.
+        calibration_error: the expected calibration error; None = not measured.
+    """
+
+    task: str
+    metric: str
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: Count | None = None
+    calibration_error: float | None = None
+
+    def __str__(self) -> str:
+        if self.mean is None:
+            return f"{self.task}: {self.metric} not measured"
+        ends = "" if self.low is None else f" ({self.low:.3f} to {self.high:.3f})"
+        return f"{self.task}: {self.metric} {self.mean:.3f}{ends}"
+
+
+class FinalFacts(Saved):
+    """What a final model was made of, and what to expect of it.
+
+    Attributes:
+        format: of the folder.
+        labelweave: the version that wrote it.
+        created: when.
+        study: the study's name.
+        method: the method that was fitted.
+        network: what predicts: the method, or ``student``, the network that a stack taught.
+        seed: the seed of the fit.
+        rows: the rows it was fitted on.
+        held_out: rows that only stopped the training, where the study stops early.
+        labels: by task the number of labels.
+        sources: the names of the data sets.
+        measured: the method whose figures `expected` are.
+        expected: a figure a task, from the study's test rows.
+        relations: the tables that coupled the tasks, as in ``results.json``.
+        evidence: what supports them, as ``relatedness`` in ``results.json``.
+        versions: of Python and packages.
+        salt: what the hashes of the rows begin with, hexadecimal.
+    """
+
+    format: Annotated[int, Field(ge=1, le=1_000_000)]
+    labelweave: str
+    created: str
+    study: str
+    method: str
+    network: str
+    seed: Count
+    rows: Count
+    held_out: Count = 0
+    labels: dict[str, Count]
+    sources: list[str]
+    measured: str
+    expected: list[Expected]
+    relations: list[dict[str, Any]]
+    evidence: dict[str, Any]
+    versions: dict[str, str]
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{2,128}$")]
+
+
+@dataclass(frozen=True, eq=False)
+class FinalModel:
+    """A final model, ready to predict; the training data are not needed.
+
+    Attributes:
+        folder: where it was read from.
+        model: what predicts.
+        facts: what it was made of, and what to expect.
+    """
+
+    folder: Path
+    model: EncodedPredictor
+    facts: FinalFacts
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that the model predicts."""
+        return self.model.tasks
+
+    def predict(
+        self, inputs: pd.DataFrame, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Return per task the labels of n raw rows; see `labelweave.model.Model.predict`."""
+        return self.model.predict(inputs, prior)
+
+    def predict_proba(
+        self, inputs: pd.DataFrame | Table, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return per task P(class), (n, K), or P(label on), (n, L), of n raw rows."""
+        return self.model.predict_proba(inputs, prior)
+
+    def tables(
+        self,
+        inputs: pd.DataFrame | Table,
+        *,
+        labels: bool = True,
+        keep: Sequence[str] = (),
+        rows: int = CHUNK,
+    ) -> Iterator[pd.DataFrame]:
+        """Give the predictions as tables of at most `rows` rows, in order (`prediction_tables`)."""
+        return prediction_tables(self.model, inputs, labels=labels, keep=keep, rows=rows)
+
+    def check(self, inputs: pd.DataFrame | Table) -> list[str]:
+        """Return what is unusual of raw rows, a line each."""
+        return self.model.check(inputs)
+
+    def seen(self, inputs: pd.DataFrame | Table) -> NDArray[np.bool_]:
+        """Return which of n raw rows have exactly the inputs of a row of the fit, (n,).
+
+        Such rows measure nothing: the model knows their labels. Rows are compared by salted hashes
+        of their encoded inputs; the folder holds no input.
+
+        Raises:
+            LabelweaveError: inputs that do not fit, or a damaged folder.
+        """
+        path = self.folder / ROWS
+        try:
+            check_regular(path, LARGEST_TENSORS)
+            known = load_file(path)["rows"]
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise LabelweaveError(f"{path}: cannot be read ({error})") from None
+        encoded = self.model.encoder.transform(self.model.typed(inputs))
+        found = row_hashes(encoded, bytes.fromhex(self.facts.salt))
+        return np.isin(found, known)
+
+
+def load(folder: str | Path, *, full: bool = False) -> FinalModel:
+    """Return the final model that `finish` wrote.
+
+    Args:
+        folder: the model's folder.
+        full: the stack that taught the network, in its place (`finish` with ``full=True``).
+
+    Raises:
+        LabelweaveError: no final model there, a damaged one, or one of a newer format.
+    """
+    path = Path(folder)
+    try:
+        facts = described(path / FACTS, FinalFacts, FORMAT)
+    except (FileNotFoundError, NotADirectoryError):
+        hint = "; labelweave.Model.load reads it" if (path / "model.json").exists() else ""
+        raise LabelweaveError(
+            f"{folder}: no final model here, expected a file {FACTS} ('labelweave finish'){hint}"
+        ) from None
+    if full and not (path / FULL).is_dir():
+        raise LabelweaveError(
+            f"{folder}: found no folder '{FULL}', expected one with the stack; "
+            "'labelweave finish --full' writes it"
+        )
+    return FinalModel(path, load_model(path / FULL if full else path), facts)
+
+
+def write_final(
+    folder: Path,
+    model: EncodedPredictor,
+    facts: FinalFacts,
+    hashes: NDArray[np.uint64],
+    full: EncodedPredictor | None = None,
+) -> None:
+    """Write a final model to a new folder."""
+    model.save(folder)
+    if full is not None:
+        full.save(folder / FULL)
+    with replacing(folder / ROWS) as temporary:
+        temporary.write_bytes(save({"rows": np.unique(hashes)}))
+    write_text(folder / FACTS, json.dumps(facts.model_dump(), indent=1))
+
+
+def row_hashes(encoded: Inputs, salt: bytes) -> NDArray[np.uint64]:
+    """Return a salted hash of 64 bits of every encoded row, (n,)."""
+    found = np.zeros(len(encoded), np.uint64)
+    for start in range(0, len(encoded), CHUNK):
+        block = np.ascontiguousarray(np.asarray(encoded[start : start + CHUNK]))
+        block = block.reshape(len(block), -1) + block.dtype.type(0)  # -0.0 is 0.0
+        found[start : start + len(block)] = [
+            int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=salt).digest(), "little")
+            for row in block
+        ]
+    return found
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON holds it; messages become their text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if value is None or type(value) in (bool, int, float, str) else str(value)

@@ -1,0 +1,312 @@
+"""From a study to its final model: the recommended method, fitted on all labelled rows."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import labelweave
+from labelweave._files import locked, unwritable
+from labelweave._parsing import read_json_object
+from labelweave._progress import fit_status
+from labelweave.data import Collection
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.fitting._fit import fit
+from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
+from labelweave.fitting._relating import RelationQuery, relate_split, with_relations
+from labelweave.fitting._split import Split, make_training_split
+from labelweave.fitting._stack import StackModel, student_targets
+from labelweave.model import EncodedPredictor, Model
+from labelweave.relations._relatedness import relation_to_dict
+from labelweave.results import CONTROLS, Results, read_results
+from labelweave.serving._final import (
+    FORMAT,
+    SALT,
+    Expected,
+    FinalFacts,
+    load,
+    plain,
+    row_hashes,
+    write_final,
+)
+
+if TYPE_CHECKING:
+    from labelweave.experiments import Study
+
+FOLDER, NEW, OLD = "model", ".model.new", ".model.old"
+STUDENT, STACKS = "student", ("stack", "student")
+WITHOUT_EFFECT = (  # keys that change no model
+    "language", "tracking", "label_next", "label_curves", "prices", "tune", "output", "statistics",
+    "methods", "seeds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit on all rows gave: the model, the stack that taught it, and its split."""
+
+    model: EncodedPredictor
+    stack: StackModel | None
+    split: Split
+    evidence: dict[str, Any]
+
+
+def finish(
+    study: "str | Path | Study",
+    method: str | None = None,
+    *,
+    full: bool = False,
+    replace: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Fit a study's method on all labelled rows, test rows included, and write the final model.
+
+    Where the method is a stack of learners, the network that it teaches becomes the model. Labels
+    that the study hid (``scatter``) are used. Where the study stops its training early, its
+    validation rows still only stop it. Thresholds are those of the study's runs, a mean over the
+    seeds. The folder is written whole or not at all.
+
+    Args:
+        study: a study file, the results folder of a study, or a `Study`; it must have run.
+        method: the method; None = the one that the study recommends.
+        full: keep the stack as well.
+        replace: put the model in the place of one that is there.
+        progress: show what is fitted, when on a terminal.
+
+    Returns:
+        The folder ``model`` in the study's results folder; `load` reads it.
+
+    Raises:
+        LabelweaveError: no results, settings that changed since, a method without a model, or a
+            model that is there already.
+        TrainingError: the loss is no longer finite.
+        WriteError: a file cannot be written.
+    """
+    given = study_at(study)
+    results = read_results(given.output)
+    _check_settings(given, results)
+    chosen = _method(results, method)
+    spec = given.config.method(chosen)
+    if full and spec.kind not in STACKS:
+        raise LabelweaveError(
+            f"--full: found the method '{chosen}', which is a network already, expected a stack "
+            "('coupled')"
+        )
+    target = given.output / FOLDER
+    if target.exists() and not replace:
+        raise LabelweaveError(
+            f"{target}: is there already; --replace writes a new one in its place"
+        )
+    with locked(given.output):
+        made = _fitted(given, spec, progress)
+        taught = made.stack is not None and STUDENT in results.methods
+        measured = STUDENT if taught else chosen
+        _add_thresholds(made.model, given.output, results, measured)
+        salt = secrets.token_bytes(SALT)
+        sides = (made.split.train, made.split.validation)
+        hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
+        facts = _facts(given, results, chosen, measured, made, salt)
+        with _replacing_folder(target) as new:
+            write_final(new, made.model, facts, hashes, made.stack if full else None)
+            load(new, full=full)  # what cannot be read again must not take the name
+    return target
+
+
+def study_at(study: "str | Path | Study") -> "Study":
+    """Return the study of a study file or of a results folder; a `Study` as it is.
+
+    Raises:
+        LabelweaveError: no such study, or no data where its results folder expects them.
+    """
+    from labelweave.experiments import Study, parse_study
+
+    if isinstance(study, Study):
+        return study
+    path = Path(study)
+    if not path.is_dir():
+        return Study.from_file(path)
+    settings = dict(read_results(path).settings)
+    config = parse_study(settings, f"{path / 'results.json'}, settings")
+    depth, parents = len(Path(config.output).parts), path.resolve().parents
+    found = parents[depth] if depth < len(parents) else parents[-1]
+    opened = Study(config, found) if (found / config.output).exists() else None
+    if opened is None or opened.output.resolve() != path.resolve():
+        raise LabelweaveError(
+            f"{path}: found no data of the study from here, expected the study file instead of "
+            "its results folder"
+        )
+    return opened
+
+
+def _check_settings(study: "Study", results: Results) -> None:
+    from labelweave.experiments._results import _settings
+
+    now = json.loads(json.dumps(_settings(study.config), default=str))
+    then = json.loads(json.dumps(dict(results.settings), default=str))
+    for key in sorted({*now, *then}):
+        if key not in WITHOUT_EFFECT and now.get(key) != then.get(key):
+            raise LabelweaveError(
+                f"key '{key}': has changed since the study ran, expected the settings of its "
+                f"results; run it again ({results.command})"
+            )
+
+
+def _method(results: Results, name: str | None) -> str:
+    chosen = name or results.recommended.method
+    usable = [
+        each for each in results.method_names if each not in CONTROLS or each == "best_single_task"
+    ]
+    if chosen not in usable:
+        raise LabelweaveError(
+            f"method: found '{chosen}', expected one of the study's methods that keep a model, "
+            f"{listing(usable)}{nearest(chosen, usable)}"
+        )
+    return chosen
+
+
+def _all_rows(study: "Study") -> Split:
+    """Return a split whose training rows are all rows, with all their labels."""
+    config, data = study.config, study.data
+    free = [changed(source, split=None) for source in data.collection.sources]
+    collection = Collection(free, data.collection.schema)
+    kept = [task.name for task in data.tasks]
+    labels = collection.annotations.only(kept)
+    relations = data.relations(labels, strict=config.needs_given_relations())
+    stops = config.training.patience is not None
+    split = make_training_split(
+        collection, collection.source, relations, config.inputs, config.seed_list()[0],
+        validation=config.split.validation if stops else 0, stores=data.stores,
+    )  # fmt: skip
+    train, validation = (
+        changed(side, annotations=side.annotations.only(kept))
+        for side in (split.train, split.validation)
+    )
+    return changed(split, train=train, validation=validation, source_names=collection.names)
+
+
+def _fitted(study: "Study", spec: Method, progress: bool) -> Fitted:
+    from labelweave.fitting._checking import check_split
+
+    config, split, evidence = study.config, _all_rows(study), {}
+    check_split(split, config)
+    with _one_thread():
+        if spec.estimated is not None:
+            query = RelationQuery(study.data.pairs, study.data.known, spec.noise)
+            base = fit(METHODS[UNCOUPLED], split, config, progress=progress)
+            assert isinstance(base, Model)  # a joint network
+            related = relate_split(split, base, config, [spec.estimated], query)[spec.estimated]
+            split, evidence = with_relations(split, related, noise=spec.noise), related.to_dict()
+        if spec.kind not in STACKS:
+            model = fit(spec, split, config, progress=progress)
+            assert isinstance(model, Model)
+            return Fitted(model, None, split, evidence)
+        teacher = config.method(str(spec.teacher)) if spec.kind == STUDENT else spec
+        stack = fit(teacher, split, config, progress=progress)
+        assert isinstance(stack, StackModel)
+        with fit_status(progress) as show:
+            show("the student")
+            taught = student_targets(stack, split)
+        model = fit(METHODS[STUDENT], split, config, teachers=taught, progress=progress)
+        assert isinstance(model, Model)
+    return Fitted(model, stack, split, evidence)
+
+
+def _add_thresholds(model: EncodedPredictor, output: Path, results: Results, method: str) -> None:
+    """Set thresholds that no validation row of this fit gave: the mean of the study's runs."""
+    found: dict[str, list[NDArray[np.float64]]] = {}
+    for run in results.runs:
+        if run.method == method:
+            record = read_json_object(output / "runs" / run.folder / "run.json")
+            for name, values in (record.get("thresholds") or {}).items():
+                found.setdefault(name, []).append(np.asarray(values, np.float64))
+    for task in model.tasks:
+        values = [each for each in found.get(task.name, ()) if each.shape == (task.width,)]
+        if values and task.name not in model.thresholds:
+            model.thresholds[task.name] = np.clip(np.mean(values, axis=0), 0, 1)
+
+
+def _facts(
+    study: "Study", results: Results, method: str, measured: str, made: Fitted, salt: bytes
+) -> FinalFacts:
+    from labelweave.experiments._results import environment
+
+    split, calibration = made.split, results.calibration.get(measured, {})
+    given = [split.train.annotations, split.validation.annotations]
+    expected = []
+    for task in results.tasks:
+        cell = results.score(measured, task)
+        error = (calibration.get(task.name) or {}).get("ece") or {}
+        expected.append(
+            Expected(
+                task=task.name,
+                metric=task.main_metric,
+                mean=cell.mean,
+                low=cell.low,
+                high=cell.high,
+                n=cell.n,
+                calibration_error=error.get("mean"),
+            )
+        )
+    return FinalFacts(
+        format=FORMAT,
+        labelweave=labelweave.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        study=results.study,
+        method=method,
+        network=method if made.stack is None else STUDENT,
+        seed=split.seed,
+        rows=len(split.train.index),
+        held_out=len(split.validation.index),
+        labels={
+            task.name: sum(int((side.labels[task.name] >= 0).sum()) for side in given)
+            for task in given[0].tasks
+        },
+        sources=list(study.data.collection.names),
+        measured=measured,
+        expected=expected,
+        relations=[plain(relation_to_dict(relation)) for relation in split.relations],
+        evidence=plain(made.evidence or dict(results.relatedness)),
+        versions=environment(),
+        salt=salt.hex(),
+    )
+
+
+@contextmanager
+def _replacing_folder(target: Path) -> Iterator[Path]:
+    """Give a new folder to write to; it takes the name of `target` when the block succeeds."""
+    new, old = target.with_name(NEW), target.with_name(OLD)
+    try:
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        if target.exists():
+            target.replace(old)
+        new.replace(target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        if old.exists() and not target.exists():  # the last step failed: the old one stays
+            old.replace(target)
+        for left in (new, old):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small steps are slower on two
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
