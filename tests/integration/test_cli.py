@@ -85,7 +85,9 @@ def test_run_prints_the_table_and_where_the_report_is(tmp_path: Path, cli: Comma
     assert answer.code == 0
     assert '<html lang="ja">' in (tmp_path / "runs/parts/report.html").read_text(encoding="utf-8")
     assert re.search(r"single_task +\d+\.\d", answer.out)
-    assert answer.out.endswith(f"Report: {tmp_path}/runs/parts/report.html\n")
+    report, after = answer.out.splitlines()[-2:]
+    assert report == f"Report: {tmp_path}/runs/parts/report.html"
+    assert after.startswith(f"Next: labelweave finish {tmp_path}/runs/parts (")
     assert answer.err == "", "no progress bar where there is no terminal"
     assert "\x1b" not in answer.out
 

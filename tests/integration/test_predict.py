@@ -9,8 +9,8 @@ from command_line import CommandLine
 from study_example import tables
 
 from labelweave.errors import LabelweaveError
-from labelweave.model import Model
 from labelweave.fitting._opening import find_model
+from labelweave.model import Model
 from labelweave.serving._prediction import prediction_table
 
 COLUMNS = [

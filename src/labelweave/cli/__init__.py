@@ -14,6 +14,7 @@ from labelweave._trust import trust
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
+from labelweave.cli._serving import export, finish
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
 from labelweave.errors import (
     OUT_OF_MEMORY,
@@ -46,6 +47,8 @@ for command in (
     report,
     ablate,
     predict,
+    finish,
+    export,
     schema,
 ):
     app.command()(command)
@@ -79,6 +82,7 @@ def _main(
     - `labelweave init plant_a.csv plant_b.csv` : your tables, writes `study.yaml`
     - `labelweave check study.yaml`
     - `labelweave run study.yaml`
+    - `labelweave finish study.yaml` : the final model, fitted on all labelled rows
     """
     if trusted:
         trust(*(name.strip() for name in trusted.split(",")))

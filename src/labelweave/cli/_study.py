@@ -34,6 +34,7 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     report = study.output / "report.html"
     console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
     report_failures(results)
+    say(f"Next: labelweave finish {study.output} (the final model, fitted on all labelled rows)")
 
 
 def _drawn(jobs: int | None, study: str, wanted: "Sequence[Picture]") -> list[str]:

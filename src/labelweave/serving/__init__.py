@@ -6,7 +6,7 @@
 >>> export_model(folder, rows=rows)                               # doctest: +SKIP
 """
 
-from labelweave.serving._export import Export, export_model
+from labelweave.serving._export import Export, Int8Loss, export_model
 from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
 from labelweave.serving._finish import finish
 from labelweave.serving._prediction import prediction_table, prediction_tables
@@ -16,6 +16,7 @@ __all__ = [
     "Export",
     "FinalFacts",
     "FinalModel",
+    "Int8Loss",
     "export_model",
     "finish",
     "load",

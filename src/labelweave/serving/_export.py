@@ -5,8 +5,9 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -21,16 +22,36 @@ from labelweave.fitting._opening import read_inputs
 from labelweave.fitting._stack import load_model
 from labelweave.model import EncodedPredictor, Model
 from labelweave.serving._finish import study_at
-from labelweave.serving._graph import CATEGORIES, NUMBERS, PredictionGraph
+from labelweave.serving._graph import CATEGORIES, NUMBERS, PREDICTED, PredictionGraph
 from labelweave.tables import Table
 
 Format = Literal["onnx", "torch"]
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 LARGEST_DIFFERENCE = 1e-4
 CHECKED = 10_000  # rows that are compared
+INT8 = ".int8.onnx"
 EXAMPLE = 3  # rows that the graph is traced with; 1 would be taken for a constant
 OPSET, ML_OPSET, IR = 20, 4, 10  # that every onnxruntime since 1.18 reads
 Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Int8Loss:
+    """What weights of 8 bits change in the predictions of one task.
+
+    Attributes:
+        difference: the largest absolute difference of a probability.
+        changed: share of the predicted labels that change, 0 to 1.
+        labels: known labels among the compared rows.
+        accuracy: share of them that the original predicts; None = no labels.
+        accuracy_int8: share of them that the int8 graph predicts.
+    """
+
+    difference: float
+    changed: float
+    labels: int
+    accuracy: float | None
+    accuracy_int8: float | None
 
 
 @dataclass(frozen=True)
@@ -41,11 +62,15 @@ class Export:
         path: the file.
         rows: the rows that were compared.
         differences: by task the largest absolute difference of a probability.
+        int8_path: the graph with weights of 8 bits; None = not asked for.
+        int8: by task what it changes.
     """
 
     path: Path
     rows: int
     differences: Mapping[str, float]
+    int8_path: Path | None = None
+    int8: Mapping[str, Int8Loss] = field(default_factory=dict)
 
 
 def export_model(
@@ -54,6 +79,7 @@ def export_model(
     *,
     rows: str | Path | pd.DataFrame | Table | None = None,
     out: str | Path | None = None,
+    int8: bool = False,
 ) -> Export:
     """Write a network model as one graph and compare it with the original on real rows.
 
@@ -69,6 +95,8 @@ def export_model(
         rows: real rows to compare on, or their table; None = those of the study that the folder
             stands in.
         out: the file; None = ``model.onnx`` or ``model.pt2`` in the folder.
+        int8: write ``model.int8.onnx`` as well, with weights of 8 bits, and measure what that
+            changes. The study's labels measure it, training rows among them.
 
     Raises:
         LabelweaveError: a stack, images or texts as inputs, no rows, a package that is missing, or
@@ -78,6 +106,8 @@ def export_model(
         raise LabelweaveError(
             f"format: found '{format}', expected {listing(SUFFIXES)}{nearest(format, SUFFIXES)}"
         )
+    if int8 and format != "onnx":
+        raise LabelweaveError(f"int8: found the format '{format}', expected 'onnx'")
     path = Path(folder)
     model = load_model(path)
     if not isinstance(model, Model):
@@ -86,33 +116,46 @@ def export_model(
             "its student the model"
         )
     graph = PredictionGraph(model).eval()
-    typed = _typed(model, path, rows)
+    typed, labels = _typed(model, path, rows)
     target = Path(out) if out is not None else path / f"model{SUFFIXES[format]}"
     make = _onnx if format == "onnx" else _program
     content, run = make(graph, typed)
     differences = _compared(model, graph, typed, run)
+    small = _int8(content) if int8 else b""
+    losses = _int8_losses(graph, typed, labels, run, _session(graph, small)) if int8 else {}
     with replacing(target) as temporary:
         temporary.write_bytes(content)
-    return Export(target, len(typed), differences)
+    if not int8:
+        return Export(target, len(typed), differences)
+    smaller = target.with_suffix(INT8)
+    with replacing(smaller) as temporary:
+        temporary.write_bytes(small)
+    return Export(target, len(typed), differences, smaller, losses)
+
+
+Labels = Mapping[str, NDArray[Any]]
 
 
 def _typed(
     model: Model, folder: Path, rows: str | Path | pd.DataFrame | Table | None
-) -> pd.DataFrame:
-    """Return rows to compare on, read by the model's schema."""
+) -> tuple[pd.DataFrame, Labels]:
+    """Return rows to compare on, read by the model's schema, and the labels that are known."""
+    labels: Labels = {}
     if rows is None:
         if not (folder.resolve().parent / "results.json").exists():
             raise LabelweaveError(
                 f"{folder}: found no study next to it, expected real rows to compare on (--rows)"
             )
-        found = study_at(folder.resolve().parent).data.collection.inputs
+        data = study_at(folder.resolve().parent).data.collection
+        found, labels = data.inputs, data.annotations.labels
     else:
         given = read_inputs(Path(rows), model) if isinstance(rows, str | Path) else rows
         found = model.typed(given)
     if not len(found):
         raise LabelweaveError("rows: found none, expected real rows to compare on")
     chosen = np.linspace(0, len(found) - 1, min(CHECKED, len(found))).astype(np.int64)
-    return found.iloc[chosen].reset_index(drop=True)
+    taken = {name: codes[chosen] for name, codes in labels.items()}
+    return found.iloc[chosen].reset_index(drop=True), taken
 
 
 Run = Callable[[pd.DataFrame], list[NDArray[Any]]]
@@ -165,7 +208,7 @@ def _onnx(graph: PredictionGraph, typed: pd.DataFrame) -> tuple[bytes, Run]:
     """Return an ONNX model as bytes, and what runs it."""
     try:
         import onnx
-        import onnxruntime
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401 - PyTorch's exporter asks for it
     except ImportError as error:
         raise missing_package("export --format onnx", error, "export") from None
@@ -188,6 +231,13 @@ def _onnx(graph: PredictionGraph, typed: pd.DataFrame) -> tuple[bytes, Run]:
         made.metadata_props.add(key=name, value=text)
     onnx.checker.check_model(made)
     content = bytes(made.SerializeToString())
+    return content, _session(graph, content)
+
+
+def _session(graph: PredictionGraph, content: bytes) -> Run:
+    """Return what runs an ONNX model on rows read by the schema."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def run(rows: pd.DataFrame) -> list[NDArray[Any]]:
@@ -196,7 +246,36 @@ def _onnx(graph: PredictionGraph, typed: pd.DataFrame) -> tuple[bytes, Run]:
             given[CATEGORIES] = graph.texts(rows)
         return [np.asarray(part) for part in session.run(graph.outputs, given)]
 
-    return content, run
+    return run
+
+
+def _int8(content: bytes) -> bytes:
+    """Return an ONNX model with weights of 8 bits; numbers in between stay 32 bits wide."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "int8.onnx"
+        given = onnx.load_model_from_string(content)
+        del given.graph.value_info[:]  # whose types would be those of before
+        quantize_dynamic(given, path, weight_type=QuantType.QInt8)
+        return path.read_bytes()
+
+
+def _int8_losses(
+    graph: PredictionGraph, typed: pd.DataFrame, labels: Labels, original: Run, small: Run
+) -> dict[str, Int8Loss]:
+    before, after = (dict(zip(graph.outputs, run(typed), strict=True)) for run in (original, small))
+    found = {}
+    for name in (task.name for task in graph.tasks):
+        old, new = before[f"{name}{PREDICTED}"], after[f"{name}{PREDICTED}"]
+        truth = labels.get(name, np.full(old.shape, -1)).reshape(old.shape)
+        known = truth >= 0
+        scores = (float((p == truth)[known].mean()) if known.any() else None for p in (old, new))
+        difference = float(np.abs(before[name] - after[name]).max())
+        changed = float((old != new).mean())
+        found[name] = Int8Loss(difference, changed, int(known.sum()), *scores)
+    return found
 
 
 @contextmanager

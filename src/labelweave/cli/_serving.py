@@ -1,0 +1,111 @@
+"""``labelweave finish`` and ``export``: from a study's results to a model in use."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labelweave.cli._output import say
+
+
+class ExportFormat(StrEnum):
+    """What a model can be written as."""
+
+    onnx = "onnx"
+    torch = "torch"
+
+
+def finish(
+    study: Annotated[
+        Path, typer.Argument(help="The study file, or the results folder of a study: runs/NAME.")
+    ],
+    method: Annotated[
+        str | None,
+        typer.Option(help="Method of the study; default: the one that its report recommends."),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full", help="Keep the stack of learners, too, in model/full; needs more space."
+        ),
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over a model that is there already.")
+    ] = False,
+) -> None:
+    """Fit the recommended method on all labelled rows and write the final model.
+
+    The study must have run. Test rows are used for the fit, too. The figures that the study
+    measured on them are kept with the model: they are what to expect of it. The folder `model`
+    predicts without the training data.
+
+    **Examples**
+
+    - `labelweave finish study.yaml` : writes `runs/NAME/model`
+    - `labelweave finish study.yaml --full`
+    - `labelweave finish runs/leaves --method multi_task --replace`
+    - `labelweave predict runs/leaves/model new.csv --out predicted.csv` : uses it
+    """
+    from labelweave.serving import finish as fit_all
+    from labelweave.serving import load
+
+    folder = fit_all(study, method, full=full, replace=replace, progress=True)
+    facts = load(folder).facts
+    counts = ", ".join(f"{name} {count:,}" for name, count in facts.labels.items())
+    taught = f", taught by '{facts.method}'" if facts.network != facts.method else ""
+    say(f"Model: {folder}")
+    say(f"Network: '{facts.network}'{taught}; fitted on {facts.rows:,} rows; labels: {counts}")
+    say(f"To expect, measured by '{facts.measured}' on the test rows:")
+    for figure in facts.expected:
+        say(f"  {figure}")
+    say(f"Next: labelweave predict {folder} NEW.csv --out predicted.csv")
+
+
+def export(
+    model: Annotated[Path, typer.Argument(help="Folder of a model: runs/NAME/model.")],
+    format_: Annotated[
+        ExportFormat,
+        typer.Option("--format", help="A graph for ONNX Runtime, or a program of torch.export."),
+    ] = ExportFormat.onnx,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="Table of rows to compare on; default: those of the model's study."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; default: model.onnx or model.pt2 in it.")
+    ] = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="Write a smaller graph, too, and measure what it loses."),
+    ] = False,
+) -> None:
+    """Write a model as one file that other programs run, and compare it with the original.
+
+    Encoding, class prior and thresholds are inside the file. Columns, classes and versions are in
+    its metadata. Nothing is written where a probability differs by more than 0.0001.
+
+    **Examples**
+
+    - `labelweave export runs/leaves/model --format onnx`
+    - `labelweave export runs/leaves/model --format onnx --int8`
+    - `labelweave export runs/leaves/model --format torch --rows new.csv --out leaves.pt2`
+    """
+    from labelweave.serving import export_model
+
+    made = export_model(model, format_.value, rows=rows, out=out, int8=int8)
+    say(f"Written: {made.path}")
+    say(f"Largest difference from the original, {made.rows:,} rows:")
+    for name, difference in made.differences.items():
+        say(f"  {name}: {difference:.1e}")
+    if made.int8_path is not None:
+        say(f"Written: {made.int8_path}")
+        say("Labels that change with weights of 8 bits:")
+    for name, loss in made.int8.items():
+        scores = ""
+        if loss.accuracy is not None:
+            scores = (
+                f"; accuracy {loss.accuracy:.3f} -> {loss.accuracy_int8:.3f} "
+                f"on {loss.labels:,} labels of the study"
+            )
+        say(f"  {name}: {100 * loss.changed:.2f}%{scores}")

@@ -1,0 +1,39 @@
+"""A study of a coupled stack and a network, and what `finish` makes of each; fitted once."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from study_example import write_study
+
+from labelweave.experiments import Study
+from labelweave.serving import finish
+
+TRAINING = {"steps": 150, "batch_size": 32, "learning_rate": 0.02}
+
+
+@pytest.fixture(scope="package")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a study file that has run; a test may look but not write."""
+    path = write_study(
+        tmp_path_factory.mktemp("serving"),
+        methods=["single_task", "full", "coupled"],
+        learners=["logistic"],
+        training=TRAINING,
+    )
+    Study.from_file(path).run(jobs=1, progress=False)
+    return path
+
+
+@pytest.fixture(scope="package")
+def network(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the final model of the method 'full', apart from its study and data."""
+    made = finish(finished_study, "full", replace=True)
+    return shutil.copytree(made, tmp_path_factory.mktemp("network") / "model")
+
+
+@pytest.fixture(scope="package")
+def stack(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the final model of 'coupled': its student, with the stack."""
+    made = finish(finished_study, "coupled", full=True, replace=True)
+    return shutil.copytree(made, tmp_path_factory.mktemp("stack") / "model")

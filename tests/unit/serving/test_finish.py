@@ -1,0 +1,177 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from study_example import tables, write_study
+
+import labelweave
+from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
+from labelweave.fitting._stack import StackModel
+from labelweave.model import Model
+from labelweave.serving import FinalModel, finish, prediction_table
+
+
+def rows(count: int = 50) -> pd.DataFrame:
+    return tables(count, seed=9)[0].drop(columns="kind")
+
+
+def test_all_labelled_rows_are_fitted_test_rows_among_them(
+    network: Path, finished_study: Path
+) -> None:
+    facts = labelweave.load(network).facts
+    a, b, _ = tables()
+    assert facts.rows == len(a) + len(b)
+    assert facts.labels["kind"] == a["kind"].notna().sum() + b["kind"].notna().sum()
+    assert facts.labels["form"] == b[["round", "hole"]].notna().to_numpy().sum()
+    assert (facts.method, facts.network, facts.measured) == ("full", "full", "full")
+    results = json.loads((finished_study.parent / "runs/parts/results.json").read_text())
+    assert results["study"] == facts.study == "parts"
+    assert [figure.task for figure in facts.expected] == ["kind", "form"]
+    assert all(0 < (figure.mean or 0) <= 1 for figure in facts.expected)
+
+
+def test_a_stack_hands_over_its_student_and_on_request_itself(stack: Path) -> None:
+    student, whole = labelweave.load(stack), labelweave.load(stack, full=True)
+    assert isinstance(student.model, Model)
+    assert isinstance(whole.model, StackModel)
+    assert (student.facts.method, student.facts.network) == ("coupled", "student")
+    a, b = student.predict(rows()), whole.predict(rows())
+    assert set(a) == set(b) == {"kind", "form"}
+    assert (a["kind"] == b["kind"]).mean() > 0.8, "the student has learnt from the stack"
+    truth = tables(50, seed=9)[0]["kind"]
+    assert (whole.predict(rows())["kind"] == truth).mean() > 0.7
+    assert (student.predict(rows())["kind"] == truth).mean() > 0.7
+
+
+def test_the_final_model_loads_without_the_training_data(
+    network: Path, finished_study: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(network, tmp_path / "elsewhere")
+    moved = labelweave.load(copy)
+    again = labelweave.load(network)
+    for name, p in moved.predict_proba(rows()).items():
+        assert np.array_equal(p, again.predict_proba(rows())[name])
+    assert not list(copy.rglob("*.csv"))
+    frame = tables()[0]
+    for file in copy.rglob("*"):
+        if file.is_file() and file.suffix in (".json", ".safetensors"):
+            assert str(frame["length"].iloc[7]).encode() not in file.read_bytes()
+
+
+def test_rows_of_the_fit_are_recognised_by_hashes(network: Path) -> None:
+    model = labelweave.load(network)
+    seen = tables()[0].drop(columns="kind")
+    mixed = pd.concat([seen[:5], rows(5)], ignore_index=True)
+    assert model.seen(mixed).tolist() == [True] * 5 + [False] * 5
+
+
+def test_chunks_keep_order_identifiers_and_every_probability(network: Path) -> None:
+    model = labelweave.load(network)
+    many = pd.concat([rows()] * 5, ignore_index=True).assign(serial=range(250))
+    many.index = pd.Index(range(1000, 1250))
+    parts = list(model.tables(many, keep=["serial"], rows=64))
+    assert [len(part) for part in parts] == [64, 64, 64, 58]
+    together = pd.concat(parts)
+    assert together["serial"].tolist() == list(range(250))
+    assert together.index.equals(many.index)
+    whole = prediction_table(model.model, many, keep=["serial"])
+    pd.testing.assert_frame_equal(together, whole, rtol=1e-5, atol=1e-6)
+    with pytest.raises(LabelweaveError, match=r"^rows: found 0, expected 1 or more$"):
+        next(model.tables(many, rows=0))
+
+
+def test_a_bad_row_of_a_later_chunk_is_named(network: Path) -> None:
+    bad = rows().astype({"length": object})
+    bad.loc[40, "length"] = "long"
+    with pytest.raises(LabelweaveError, match=r"counted from row 31: .*'length'.*'long'"):
+        list(labelweave.load(network).tables(bad, rows=30))
+
+
+def test_what_cannot_be_finished_is_refused_in_one_line(
+    finished_study: Path, tmp_path: Path, network: Path
+) -> None:
+    def refused(study: object, *args: object, **options: object) -> str:
+        with pytest.raises(LabelweaveError) as error:
+            finish(study, *args, **options)  # type: ignore[arg-type]
+        return str(error.value)
+
+    output = finished_study.parent / "runs/parts"
+    assert refused(finished_study, "full") == (
+        f"{output / 'model'}: is there already; --replace writes a new one in its place"
+    )
+    assert refused(finished_study, "ful", replace=True) == (
+        "method: found 'ful', expected one of the study's methods that keep a model, "
+        "'single_task', 'full', 'coupled'; did you mean 'full'?"
+    )
+    assert refused(finished_study, "full", full=True, replace=True) == (
+        "--full: found the method 'full', which is a network already, expected a stack ('coupled')"
+    )
+    assert "results.json" in refused(write_study(tmp_path / "new"))
+    changed = shutil.copytree(finished_study.parent, tmp_path / "changed") / "study.yaml"
+    study = yaml.safe_load(changed.read_text())
+    study["training"]["steps"] = 41
+    changed.write_text(yaml.safe_dump(study))
+    assert refused(changed, "full", replace=True) == (
+        "key 'training': has changed since the study ran, expected the settings of its results; "
+        "run it again (labelweave run study.yaml)"
+    )
+    apart = shutil.copytree(output, tmp_path / "apart")
+    assert refused(apart, "full", replace=True) == (
+        f"{apart}: found no data of the study from here, expected the study file instead of its "
+        "results folder"
+    )
+
+
+def test_a_fit_that_fails_leaves_the_old_model(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = shutil.copytree(finished_study.parent, tmp_path / "study") / "study.yaml"
+    folder = finish(study, "single_task", replace=True)
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+
+    def damaged(*args: object, **options: object) -> FinalModel:
+        raise LabelweaveError("cannot be read again")
+
+    monkeypatch.setattr("labelweave.serving._finish.load", damaged)
+    with pytest.raises(LabelweaveError, match="cannot be read again"):
+        finish(study, "full", replace=True)
+    assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == before
+    assert sorted(path.name for path in folder.parent.glob("*model*")) == ["model"]
+
+
+def test_the_student_of_a_study_is_measured_by_itself(tmp_path: Path) -> None:
+    path = write_study(tmp_path, methods=["coupled", "student"], learners=["logistic"])
+    Study.from_file(path).run(jobs=1, progress=False)
+    facts = labelweave.load(finish(path, "coupled")).facts
+    assert (facts.method, facts.network, facts.measured) == ("coupled", "student", "student")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"rows": -1}, "key 'rows'"),
+        ({"salt": "x"}, "key 'salt'"),
+    ],
+)
+def test_a_damaged_or_newer_model_is_refused(
+    change: dict[str, object], said: str, network: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(network, tmp_path / "model")
+    facts = json.loads((copy / "final.json").read_text())
+    (copy / "final.json").write_text(json.dumps(facts | change))
+    with pytest.raises(LabelweaveError, match="final.json") as error:
+        labelweave.load(copy)
+    assert said in str(error.value)
+
+
+def test_a_folder_without_a_final_model_is_named(network: Path, tmp_path: Path) -> None:
+    with pytest.raises(LabelweaveError, match=r"no final model here, expected a file final.json"):
+        labelweave.load(tmp_path)
+    with pytest.raises(LabelweaveError, match=r"found no folder 'full', expected one with"):
+        labelweave.load(network, full=True)
