@@ -280,7 +280,7 @@ def _int8_losses(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what PyTorch's exporter writes of its own parts; errors are raised all the same."""
+    """Keep back what PyTorch's exporter writes of itself; errors are raised all the same."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -220,14 +220,3 @@ def row_hashes(encoded: Inputs, salt: bytes) -> NDArray[np.uint64]:
             for row in block
         ]
     return found
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON holds it; messages become their text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value if value is None or type(value) in (bool, int, float, str) else str(value)

@@ -27,15 +27,14 @@ from labelweave.fitting._relating import RelationQuery, relate_split, with_relat
 from labelweave.fitting._split import Split, make_training_split
 from labelweave.fitting._stack import StackModel, student_targets
 from labelweave.model import EncodedPredictor, Model
-from labelweave.relations._relatedness import relation_to_dict
-from labelweave.results import CONTROLS, Results, read_results
+from labelweave.relations._relatedness import relation_table
+from labelweave.results import CONTROLS, Results, plain, read_results
 from labelweave.serving._final import (
     FORMAT,
     SALT,
     Expected,
     FinalFacts,
     load,
-    plain,
     row_hashes,
     write_final,
 )
@@ -205,7 +204,10 @@ def _fitted(study: "Study", spec: Method, progress: bool) -> Fitted:
             base = fit(METHODS[UNCOUPLED], split, config, progress=progress)
             assert isinstance(base, Model)  # a joint network
             related = relate_split(split, base, config, [spec.estimated], query)[spec.estimated]
-            split, evidence = with_relations(split, related, noise=spec.noise), related.to_dict()
+            split, evidence = (
+                with_relations(split, related, noise=spec.noise),
+                plain(related.summary()),
+            )
         if spec.kind not in STACKS:
             model = fit(spec, split, config, progress=progress)
             assert isinstance(model, Model)
@@ -245,7 +247,7 @@ def _facts(
     expected = []
     for task in results.tasks:
         cell = results.score(measured, task)
-        error = (calibration.get(task.name) or {}).get("ece") or {}
+        error = calibration.get(task.name)
         expected.append(
             Expected(
                 task=task.name,
@@ -254,7 +256,7 @@ def _facts(
                 low=cell.low,
                 high=cell.high,
                 n=cell.n,
-                calibration_error=error.get("mean"),
+                calibration_error=None if error is None else error.ece.mean,
             )
         )
     return FinalFacts(
@@ -274,8 +276,8 @@ def _facts(
         sources=list(study.data.collection.names),
         measured=measured,
         expected=expected,
-        relations=[plain(relation_to_dict(relation)) for relation in split.relations],
-        evidence=plain(made.evidence or dict(results.relatedness)),
+        relations=[plain(relation_table(relation)) for relation in split.relations],
+        evidence=made.evidence or plain(results.relatedness),
         versions=environment(),
         salt=salt.hex(),
     )

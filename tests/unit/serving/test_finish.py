@@ -165,13 +165,13 @@ def test_a_damaged_or_newer_model_is_refused(
     copy = shutil.copytree(network, tmp_path / "model")
     facts = json.loads((copy / "final.json").read_text())
     (copy / "final.json").write_text(json.dumps(facts | change))
-    with pytest.raises(LabelweaveError, match="final.json") as error:
+    with pytest.raises(LabelweaveError, match=r"final\.json") as error:
         labelweave.load(copy)
     assert said in str(error.value)
 
 
 def test_a_folder_without_a_final_model_is_named(network: Path, tmp_path: Path) -> None:
-    with pytest.raises(LabelweaveError, match=r"no final model here, expected a file final.json"):
+    with pytest.raises(LabelweaveError, match=r"no final model here, expected a file final\.json"):
         labelweave.load(tmp_path)
     with pytest.raises(LabelweaveError, match=r"found no folder 'full', expected one with"):
         labelweave.load(network, full=True)
