@@ -138,6 +138,11 @@ def _block(frame: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.int64]]
 
 def _as_numeric(inputs: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Return the named columns, in that order, those that arrived as text turned into numbers."""
+    kinds = dict(zip(inputs.columns, inputs.dtypes, strict=True))
+    if all(kinds[name] == np.float64 for name in names):
+        if list(inputs.columns) == names:
+            return inputs  # choosing columns costs more than the few values of a single row
+        return inputs[names]
     changed = {
         name: _to_numbers(inputs[name]) for name in names if not is_number_column(inputs[name])
     }

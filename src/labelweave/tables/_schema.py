@@ -32,7 +32,7 @@ from labelweave.tables._numbers import (
     numbers,
 )
 from labelweave.tables._options import MISSING, ReadOptions
-from labelweave.tables._table import Table, as_text, is_text
+from labelweave.tables._table import FEW, Table, as_text, is_text
 
 Role = Literal["input", "label", "group", "identifier", "excluded"]
 Type = Literal["number", "category", "text", "image", "date"]
@@ -229,8 +229,11 @@ class Schema:
             values = _applied(name, _read_as(column, cells.read), cells.cells[name], self.missing)
             return values if isinstance(values, dict) else {name: values}
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            found = list(pool.map(made, names))
+        if len(cells) <= FEW:
+            found = [made(name) for name in names]
+        else:
+            with ThreadPoolExecutor(THREADS) as pool:
+                found = list(pool.map(made, names))
         columns = {name: values for each in found for name, values in each.items()}
         frame = pd.DataFrame(columns, index=pd.RangeIndex(len(cells)), copy=False)
         return frame if index is None else frame.set_axis(index, axis=0)

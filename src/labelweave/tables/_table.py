@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from labelweave.tables._numbers import find_marks, holds
 from labelweave.tables._options import ReadOptions
 from labelweave.tasks import key
 
+FEW = 1000  # rows of which a table of many columns is read at once
 TO_ARROW = (pa.ArrowException, OverflowError, TypeError, UnicodeError, ValueError)
 
 
@@ -64,9 +65,12 @@ class Table:
         read = read or ReadOptions()
         names = [str(name) for name in frame.columns]
         check_columns(place, names)
+        given: list[Any] = [values for _, values in frame.items()]
+        if len(frame) <= FEW and all(dtype == np.float64 for dtype in frame.dtypes):
+            given = list(frame.to_numpy().T)  # a column of pandas costs more than its few values
         made = [
-            without_missing(_series_cells(frame.iloc[:, i], place, name), read.missing)
-            for i, name in enumerate(names)
+            without_missing(_series_cells(values, place, name), read.missing)
+            for values, name in zip(given, names, strict=True)
         ]
         cells = pa.table(made, names=names) if made else pa.table({})
         return cls(place, cells, read)
@@ -205,7 +209,9 @@ def check_columns(place: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def _series_cells(column: "pd.Series[Any]", place: str, name: str) -> pa.ChunkedArray:
+def _series_cells(
+    column: "pd.Series[Any] | NDArray[Any]", place: str, name: str
+) -> pa.ChunkedArray:
     try:
         made = pa.array(column, from_pandas=True)
     except TO_ARROW:  # values of several types, or beyond 64 bits
@@ -255,10 +261,15 @@ def without_missing(column: pa.ChunkedArray, words: Sequence[str]) -> pa.Chunked
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         gone = pc.is_in(column, value_set=pa.array(list(words), kind))
     elif pa.types.is_floating(kind):
-        gone = pc.or_kleene(pc.is_nan(column), pc.is_in(column, value_set=_as_floats(words)))
+        numbers = _as_floats(tuple(words))
+        gone = pc.is_nan(column)
+        if len(numbers):
+            gone = pc.or_kleene(gone, pc.is_in(column, value_set=numbers))
         gone = pc.fill_null(gone, fill_value=False)
     elif pa.types.is_integer(kind):
-        wanted = [str(int(number)) for number in _as_floats(words).to_pylist() if number % 1 == 0]
+        wanted = [
+            str(int(number)) for number in _as_floats(tuple(words)).to_pylist() if number % 1 == 0
+        ]
         if not wanted:
             return column
         gone = pc.is_in(pc.cast(column, pa.string()), value_set=pa.array(wanted, pa.string()))
@@ -269,7 +280,8 @@ def without_missing(column: pa.ChunkedArray, words: Sequence[str]) -> pa.Chunked
     return pc.if_else(gone, pa.scalar(None, kind), column)
 
 
-def _as_floats(words: Sequence[str]) -> pa.Array:
+@cache
+def _as_floats(words: tuple[str, ...]) -> pa.Array:
     found = []
     for word in words:
         try:
