@@ -23,7 +23,7 @@ from labelweave.data._collection import label_columns
 from labelweave.data._input_encoder import prepare
 from labelweave.data._row_store import RowStore
 from labelweave.data._table_sources import frame_source
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._sections import RelationSection, SourceSection
 from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
@@ -168,8 +168,12 @@ def load(
         raise LabelweaveError("key 'tasks': found none, expected at least one")
     wanted = [task_from_dict(section.description()) for section in declared]
     schema = Schema.infer([each.table for each in sources], _roles(config, sources, wanted))
+    applied = []
+    for each in sources:
+        with in_place(each.section.place):
+            applied.append(schema.apply(each.table))
     ready = prepare(
-        [schema.apply(each.table) for each in sources],
+        applied,
         [each.root for each in sources],
         [each.section.place for each in sources],
         config.inputs.media(),

@@ -29,6 +29,7 @@ from labelweave.tables._numbers import (
     cast,
     few_words,
     find_marks,
+    holds,
     numbers,
 )
 from labelweave.tables._options import MISSING, ReadOptions
@@ -226,7 +227,7 @@ class Schema:
 
         def made(name: str) -> dict[str, Any]:
             column = self.columns[name]
-            values = _applied(name, _read_as(column, cells.read), cells.cells[name], self.missing)
+            values = _applied(name, _read_as(column, cells.read), cells, self.missing)
             return values if isinstance(values, dict) else {name: values}
 
         if len(cells) <= FEW:
@@ -513,8 +514,8 @@ def _numbers_of(
         if _any_point(column) and table.decimal_comma:  # 1.234 is 1234 there
             dotted = Marks(",", ".")
             grouped, left = numbers(column, dotted)
-            return (grouped, None, dotted) if left is None else (found, None, None)
-        return found, None, None
+            return (grouped, None, dotted) if left is None else (found, None, PLAIN)
+        return found, None, PLAIN if holds(column, ".") else None  # whole numbers say nothing
     options = find_marks(column)
     if not options or options[0] == PLAIN:
         return found, other, None
@@ -555,9 +556,10 @@ def _read_as(column: Column, read: ReadOptions) -> Column:
     return column.model_copy(update=marks)
 
 
-def _applied(name: str, column: Column, cells: pa.ChunkedArray, missing: Sequence[str]) -> Any:
+def _applied(name: str, column: Column, table: Table, missing: Sequence[str]) -> Any:
+    cells = table.cells[name]
     if column.type == "number" and column.role == "input":
-        return _applied_number(name, column, cells, missing)
+        return _applied_number(name, column, table, missing)
     if column.type == "date" and column.role == "input":
         if not column.parts:
             return {}
@@ -571,8 +573,9 @@ def _applied(name: str, column: Column, cells: pa.ChunkedArray, missing: Sequenc
 
 
 def _applied_number(
-    name: str, column: Column, cells: pa.ChunkedArray, missing: Sequence[str]
+    name: str, column: Column, table: Table, missing: Sequence[str]
 ) -> NDArray[np.float64]:
+    cells = table.cells[name]
     if not is_text(cells):
         if pa.types.is_timestamp(cells.type):
             raise LabelweaveError(f"column '{name}': found dates, expected numbers")
@@ -583,7 +586,8 @@ def _applied_number(
     marks = column.marks
     if marks is None:
         options = find_marks(cells)
-        if len(options) > 1:
+        plain_file = table.read.sep == "," and not table.decimal_comma
+        if len(options) > 1 and not (options[0] == PLAIN and plain_file):
             raise LabelweaveError(
                 f"column '{name}': its numbers may have a decimal point or comma, expected "
                 "'decimal' to say which"

@@ -175,6 +175,21 @@ def test_decimal_commas_hold_for_new_files_whatever_rows_they_have(tmp_path: Pat
     assert schema.apply(said)["x"].tolist() == [1.5]
 
 
+def test_files_with_commas_and_files_with_points_are_one_column(tmp_path: Path) -> None:
+    tables = [
+        cells(tmp_path, "x;y\n1,5;a\n0,125;b\n"), cells(tmp_path, "x,y\n2.5,a\n7,b\n", "p.csv"),
+        cells(tmp_path, "x,y\n1.125,a\n2.125,b\n", "q.csv"),
+    ]  # fmt: skip
+    schema = Schema.infer(tables)
+    assert (schema.columns["x"].decimal, schema.columns["x"].high) == (None, 7)
+    found = [value for table in tables for value in schema.apply(table)["x"]]
+    assert found == [1.5, 0.125, 2.5, 7.0, 1.125, 2.125]
+    unclear = cells(tmp_path, "x;y\n1.125;a\n", "r.csv")
+    assert refused(lambda: schema.apply(unclear)) == (
+        "column 'x': its numbers may have a decimal point or comma, expected 'decimal' to say which"
+    )
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.one_of(st.sampled_from(["1", "2.5", "a", "01", "", "1.0", "true", "-9"]),
