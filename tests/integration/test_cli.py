@@ -74,7 +74,7 @@ def test_check_prints_the_coverage_and_trains_nothing(tmp_path: Path, cli: Comma
     assert "rows: 180 training, 0 validation, 60 test; inputs: 7" in lines
     assert "relation kind->form: knowledge table knowledge.csv, 6 of 6 entries known" in lines
     assert any(re.match(r"│ a +│ kind +│ +\d+ │", line) for line in lines)
-    assert lines[-1] == f"Found: 2 warnings. Next: labelweave run {path}"
+    assert lines[-1] == f"Found: 1 serious, 1 warning. Next: labelweave run {path}"
     assert {file.name for file in tmp_path.iterdir()} == {
         "a.csv", "b.csv", "knowledge.csv", "study.yaml"
     }  # fmt: skip

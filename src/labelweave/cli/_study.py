@@ -11,10 +11,13 @@ import typer
 from labelweave.cli._output import PrintableConsole, say
 
 if TYPE_CHECKING:
+    from labelweave.data._batches import BatchShares
     from labelweave.experiments import Study
     from labelweave.report._page import Picture
     from labelweave.results import Results
+    from labelweave.tables import DataFinding
 
+FINDINGS = 3  # before training
 MANY = 20  # fewer pictures are drawn before other processes are ready to
 
 
@@ -27,7 +30,7 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     console = PrintableConsole()
     results = study.run(
         jobs=jobs,
-        announce=lambda shares: console.print("What a batch is made of:", shares),
+        announce=partial(_announce, console),
     )
     write_report(results, study.output, language, partial(_drawn, jobs, results.study))
     print_results(results, console)
@@ -35,6 +38,18 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
     console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
     report_failures(results)
     say(f"Next: labelweave finish {study.output} (the final model, fitted on all labelled rows)")
+
+
+def _announce(
+    console: "PrintableConsole", shares: "BatchShares", findings: "Sequence[DataFinding]"
+) -> None:
+    from labelweave.experiments._inspecting import finding_lines
+
+    console.print("What a batch is made of:", shares)
+    for line in finding_lines(findings[:FINDINGS]):
+        console.print(line, soft_wrap=True, markup=False, highlight=False)
+    if len(findings) > FINDINGS:
+        console.print(f"{'':8} labelweave check shows {len(findings) - FINDINGS} more")
 
 
 def _drawn(jobs: int | None, study: str, wanted: "Sequence[Picture]") -> list[str]:

@@ -27,7 +27,14 @@ from scipy.special import chdtri, nctdtrinc, stdtrit
 
 from labelweave.annotations import Codes
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation._metrics import SHARES, Floats, checked, metric_names, weighted_metrics
+from labelweave.evaluation._metrics import (
+    SHARES,
+    Floats,
+    checked,
+    main_metric,
+    metric_names,
+    weighted_metrics,
+)
 from labelweave.tasks import Task
 
 
@@ -348,6 +355,7 @@ class Replicates:
     Attributes:
         values: per metric the measured value of every run (S,), NaN = no data.
         replicates: per metric the value under every resampling of a run's rows (S, B).
+        main_metric: the metric that the task is judged by, from the labels of all runs.
 
     Raises:
         LabelweaveError: no result, no replicate, or a result that does not fit the task.
@@ -364,6 +372,7 @@ class Replicates:
         self.task, self.seed = task, seed
         runs = [labelled(task, result) for result in results]
         self.labels = [run.labels for run in runs]
+        self.main_metric = main_metric(task, np.concatenate(self.labels))
         self.groups = numbered_groups(runs)
         self.sizes = np.bincount(np.concatenate(self.groups)).astype(np.float64)
         self.counts = tuple(int((labels >= 0).sum()) for labels in self.labels)

@@ -237,10 +237,35 @@ def metric_names(task: Task) -> tuple[str, ...]:
     return tuple(name for name in HIGHER_IS_BETTER if ranked or name != "mean_average_precision")
 
 
-def main_metric(task: Task) -> str:
-    """Return the metric a task is judged by: "accuracy", or "macro_f1" with several labels."""
-    several = not isinstance(task, Multiclass) and task.width > 1
-    return "macro_f1" if several else "accuracy"
+UNEQUAL = 0.8  # a constant prediction that is right so often makes accuracy uninformative
+
+
+def main_metric(task: Task, labels: ArrayLike | None = None) -> str:
+    """Return the metric that a task is judged by.
+
+    - Several labels: ``macro_f1``.
+    - Classes, or one label: ``accuracy``, unless over 80 % of the labels are of one class. Then
+      ``mean_average_precision`` for one label that is mostly off, else ``balanced_accuracy``
+      (Saito & Rehmsmeier, "The Precision-Recall Plot Is More Informative", 2015).
+
+    Args:
+        task: the task.
+        labels: codes of the rows to judge on (n,) or (n, L), -1 = missing; None = not known, as if
+            the classes were equal.
+
+    Raises:
+        LabelweaveError: labels that do not fit the task.
+    """
+    if not isinstance(task, Multiclass) and task.width > 1:
+        return "macro_f1"
+    if labels is None:
+        return "accuracy"
+    codes = Annotations((task,), {task.name: np.atleast_1d(labels)}).labels[task.name]
+    counts = np.bincount(codes[codes >= 0].ravel(), minlength=2)
+    if counts.max() <= UNEQUAL * counts.sum():
+        return "accuracy"
+    rare = not isinstance(task, Multiclass) and counts.argmax() == 0
+    return "mean_average_precision" if rare else "balanced_accuracy"
 
 
 def evaluate(

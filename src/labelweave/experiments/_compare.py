@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.data._collection import label_columns
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
-from labelweave.evaluation import Difference, Estimate, TestResult, main_metric, verdict
+from labelweave.evaluation import Difference, Estimate, TestResult, verdict
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._runs import Run
@@ -171,14 +171,13 @@ def compare_sides(a: Side, b: Side, level: float = 0.95) -> list[Compared]:
             )
         for name in (task.name for task in tasks):
             _same_labels(seed, name, a, b)
-    sides = [{t.name: _replicates(t, side, seeds) for t in tasks} for side in (a, b)]
+    first, second = ({t.name: _replicates(t, side, seeds) for t in tasks} for side in (a, b))
     found = {
-        task.name: sides[1][task.name].difference(sides[0][task.name], level, len(tasks))[
-            main_metric(task)
+        task.name: second[task.name].difference(first[task.name], level, len(tasks))[
+            first[task.name].main_metric
         ]
         for task in tasks
     }
-    first, second = sides
     return [_compared(task, first[task.name], second[task.name], found, level) for task in tasks]
 
 
@@ -196,7 +195,7 @@ def _same_labels(seed: int, task: str, a: Side, b: Side) -> None:
 def _compared(
     task: Task, a: Replicates, b: Replicates, differences: Mapping[str, Difference], level: float
 ) -> Compared:
-    metric, difference = main_metric(task), differences[task.name]
+    metric, difference = a.main_metric, differences[task.name]
     word = verdict(difference, lower_is_better=not HIGHER_IS_BETTER[metric])
     return Compared(
         task=task.name,

@@ -81,7 +81,7 @@ class StudyConfig(FitConfig):
     split: SplitSection = SplitSection()
     scatter: list[PartSection] = Field(default=[])
     methods: Methods = Field(default=[])
-    seeds: Seeds = 3
+    seeds: Seeds = 5
     statistics: StatisticsSection = StatisticsSection()
     label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
     label_next: int = Field(default=100, ge=0, le=10**7)

@@ -4,29 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from labelweave.errors import LabelweaveError, listing
-from labelweave.evaluation._comparison import Spread
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._loading import load
+from labelweave.experiments._power import power_findings
 from labelweave.experiments._sections import SourceSection
 from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, METHODS
-from labelweave.fitting._split import Split
 from labelweave.tables import DataFinding, SourceTable, inspect_tables
-from labelweave.tables._findings import SEVERITIES, Severity, yaml_line
+from labelweave.tables._findings import SEVERITIES, yaml_line
 from labelweave.tables._label_findings import tasks_by_column
 from labelweave.tables._typed import own_frame
 from labelweave.tasks import Task, task_from_dict
-
-DIFFERING = 0.1  # share of test rows on which two methods are taken to differ
-LARGE = 0.1  # a difference that a study should be able to show
-HOPELESS = 0.3
-MANY_SEEDS = 5
-LARGEST_TEST = 0.4
 
 
 class Inspection:
@@ -58,7 +49,7 @@ class Inspection:
             study = Study(config, folder, data=load(config, folder, sources))
             splits = study.splits()
             self.described = description(config, study.data.tasks, study.methods, splits)
-            found += [*test_findings(config, splits), *method_findings(study)]
+            found += [*power_findings(config, splits), *method_findings(study)]
         except LabelweaveError as error:
             self.error = error
         self.findings = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
@@ -93,62 +84,6 @@ def source_tables(sources: Sequence[ReadSource], tasks: Sequence[Task]) -> list[
         ]
         found.append(SourceTable(section.called, frame, tuple(inputs), section.group))
     return found
-
-
-def test_findings(config: StudyConfig, splits: Sequence[Split]) -> list[DataFinding]:
-    """Return the tasks whose test labels are too few to show a difference between methods.
-
-    The smallest difference that would be found in 8 of 10 studies is computed as in the report,
-    for two methods that differ on one test row in ten, without a correction for several tests.
-    """
-    of_size: dict[int, list[str]] = {}
-    for task in splits[0].test.annotations.tasks:
-        sizes = [s.test.annotations.labelled(task.name).sum() for s in splits]
-        of_size.setdefault(round(float(np.mean(sizes))), []).append(task.name)
-    found = []
-    for labels, names in sorted(of_size.items()):
-        place = f"{'task' if len(names) == 1 else 'tasks'} {listing(names, 4)}"
-        seeds, level, share = len(splits), config.statistics.level, config.split.test
-        now = detectable(labels, seeds, level)
-        if now < LARGE:
-            continue
-        helps, paste = [], ""
-        more = 0
-        if labels and seeds < MANY_SEEDS and (then := detectable(labels, MANY_SEEDS, level)) < now:
-            helps.append(f"{MANY_SEEDS} seeds show {_points(then)}")
-            paste = yaml_line("seeds", MANY_SEEDS)
-        if isinstance(share, float) and share < LARGEST_TEST:
-            more = round(labels * LARGEST_TEST / share)
-        if more > labels:
-            then = detectable(more, max(seeds, MANY_SEEDS), level)
-            helps.append(f"with {more:,} test labels besides, {_points(then)}")
-            paste = paste or yaml_line("split", {"test": LARGEST_TEST})
-        text = (
-            f"with {seeds} {'seed' if seeds == 1 else 'seeds'} and {labels:,} test labels nothing "
-            f"under {_points(now)} can be shown"
-        )
-        severity: Severity = "serious" if now >= HOPELESS else "warning"
-        found.append(DataFinding(severity, "few_tests", place, "; ".join([text, *helps]), paste))
-    return found
-
-
-def detectable(labels: int, seeds: int, level: float) -> float:
-    """Return the smallest difference of two methods' accuracies that a study could show, to 1.
-
-    Args:
-        labels: test labels of a seed.
-        seeds: the number of seeds.
-        level: that of the intervals.
-    """
-    if labels * seeds < 2:
-        return 1.0
-    variance = DIFFERING / (labels * seeds)
-    spread = Spread(0.0, variance, variance, float(labels * seeds), seeds)
-    return min(1.0, spread.detectable(level, 1, labels * seeds))
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.0f} points"
 
 
 def method_findings(study: Study) -> list[DataFinding]:

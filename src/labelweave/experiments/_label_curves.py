@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.data._label_masking import label_order, only_rows
-from labelweave.evaluation import main_metric
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import LabelCurve, interval, mean_draws
 from labelweave.experiments._config import StudyConfig
@@ -133,7 +132,7 @@ class TaskCurve:
 def task_curve(points: Sequence[Point], joint: Replicates) -> TaskCurve:
     """Return a task's label curve; one of `points` has share 1, today's labels."""
     points = sorted(points, key=lambda point: point.labels)
-    metric = main_metric(joint.task)
+    metric = joint.main_metric
     now = next(i for i, point in enumerate(points) if point.share == 1)
     labels = np.array([point.labels for point in points])
     drawn = [mean_draws(p.measured.values[metric], p.measured.replicates[metric]) for p in points]
@@ -146,7 +145,7 @@ def task_curve(points: Sequence[Point], joint: Replicates) -> TaskCurve:
 
 def shown_curve(found: TaskCurve, method: str, config: StudyConfig) -> TaskLabelCurve:
     """Return a task's label curve as results hold it."""
-    level, metric = config.statistics.level, main_metric(found.joint.task)
+    level, metric = config.statistics.level, found.joint.main_metric
     joint = found.joint.summary(level)[metric]
     needed = float(found.needed[0])
     low, high = interval(found.needed, level)

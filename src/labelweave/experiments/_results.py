@@ -18,7 +18,6 @@ from labelweave.evaluation import (
     Difference,
     Estimate,
     TestResult,
-    main_metric,
     recommend,
     reliability,
     verdict,
@@ -241,6 +240,7 @@ def collect(
         method: {task.name: replicates_of(task, list(of_method), splits, config) for task in tasks}
         for method, of_method in runs.items()
     }
+    metrics = {name: of.main_metric for name, of in next(iter(replicates.values())).items()}
     level = config.statistics.level
     summaries = {method: summarised(by_task, level) for method, by_task in replicates.items()}
     differences, verdicts = against_baseline(tasks, replicates, level)
@@ -252,7 +252,7 @@ def collect(
         seeds=tuple(split.seed for split in splits),
         baseline=BASELINE,
         tasks=tuple(
-            TaskFacts(task.name, main_metric(task), task.kind, tuple(task.names)) for task in tasks
+            TaskFacts(task.name, metrics[task.name], task.kind, tuple(task.names)) for task in tasks
         ),
         method_titles={method: config.method(method).title for method in runs},
         methods=summaries,
@@ -393,8 +393,8 @@ def against_baseline(
         }
         verdicts[method] = {
             task.name: verdict(
-                found[task.name][main_metric(task)],
-                lower_is_better=not HIGHER_IS_BETTER[main_metric(task)],
+                found[task.name][baseline[task.name].main_metric],
+                lower_is_better=not HIGHER_IS_BETTER[baseline[task.name].main_metric],
             )
             for task in tasks
         }

@@ -17,6 +17,7 @@ from labelweave.experiments._config import StudyConfig, parse_study, read_study_
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import train_runs
 from labelweave.experiments._loading import StudyData, load, make_split
+from labelweave.experiments._power import power_findings
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
@@ -30,6 +31,7 @@ from labelweave.fitting._split import Split
 from labelweave.relations import Relatedness
 from labelweave.relations._relate import Origin
 from labelweave.results import Results
+from labelweave.tables import DataFinding
 
 LONGEST = 80
 
@@ -120,7 +122,7 @@ class Study:
         *,
         jobs: int | None = None,
         progress: bool = True,
-        announce: Callable[[BatchShares], object] | None = None,
+        announce: Callable[[BatchShares, Sequence[DataFinding]], object] | None = None,
     ) -> Results:
         """Run every method on every seed, compare, and write the results.
 
@@ -132,8 +134,9 @@ class Study:
         Args:
             jobs: processes side by side; None = one a core.
             progress: show a bar when on a terminal.
-            announce: called with what the batches are mixed of, on the first seed, when all is
-                checked and the training is about to begin.
+            announce: called when all is checked and the training is about to begin, with what the
+                batches are mixed of, on the first seed, and the tasks on which the study could not
+                detect a change of 5 points.
 
         Returns:
             The results, as ``results.json`` holds them.
@@ -148,7 +151,10 @@ class Study:
         checked = self.splits()
         with self._working(jobs, progress) as context:
             if announce is not None:
-                announce(batch_shares(checked[0], self.config.training))
+                announce(
+                    batch_shares(checked[0], self.config.training),
+                    power_findings(self.config, checked),
+                )
             results = self._compare(context, checked, recommend=True)
             results = add_value(context, results, self._trained.splits, self._trained.runs)
             make_folder(self.output)

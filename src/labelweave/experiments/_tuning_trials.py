@@ -38,8 +38,9 @@ def scores(run: Run, split: Split) -> dict[str, float | None]:
     """Return the main metric of every task on the rows that a run predicted."""
     given, labels = run.predictions(), split.test.annotations
     return {
-        task.name: evaluate(task, given[task.name], labels.labels[task.name])[main_metric(task)]
+        task.name: evaluate(task, given[task.name], codes)[main_metric(task, codes)]
         for task in labels.tasks
+        for codes in [labels.labels[task.name]]
     }
 
 

@@ -18,7 +18,6 @@ from labelweave._messages import Message
 from labelweave._parsing import read_json_object
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.evaluation import main_metric
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import interval, mean_draws
 from labelweave.evaluation._recommendation import joining
@@ -281,7 +280,7 @@ def with_value(
 def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> KeyFigure:
     gains: list[NDArray[np.float64]] = []
     for joint, single in pairs:
-        metric = main_metric(joint.task)
+        metric = joint.main_metric
         gains.append(
             mean_draws(
                 joint.values[metric] - single.values[metric],
@@ -413,7 +412,7 @@ def add_value(
 
 
 def _has_data(found: Replicates) -> bool:
-    return not np.isnan(found.values[main_metric(found.task)]).any()
+    return not np.isnan(found.values[found.main_metric]).any()
 
 
 def _points(

@@ -304,7 +304,7 @@ class TaskLearning:
         half: share of the training until half of the way is done.
         train: share of a constant predictor's loss that is gone on training rows; below 0 = worse.
         validation: the same on validation rows.
-        train_score: main metric on training rows.
+        train_score: accuracy, or macro F1 of several labels, on training rows.
         validation_score: the same on validation rows.
         state: ``fine``, or what is wrong: ``overfit``, ``starved``, ``underfit``, ``slow``,
             ``conflict``.

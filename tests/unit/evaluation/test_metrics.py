@@ -198,3 +198,30 @@ def test_names_and_directions():
     assert [main_metric(t) for t in (three, several)] == ["accuracy", "macro_f1"]
     assert main_metric(Binary("ripe")) == main_metric(Multilabel("ripe", ("ripe",))) == "accuracy"
     assert [name for name, up in HIGHER_IS_BETTER.items() if not up] == ["log_loss", "ece"]
+
+
+@pytest.mark.parametrize(
+    ("task", "counts", "expected"),
+    [
+        (Binary("ripe"), (97, 3), "mean_average_precision"),
+        (Binary("ripe"), (3, 97), "balanced_accuracy"),
+        (Binary("ripe"), (80, 20), "accuracy"),
+        (Binary("ripe"), (81, 19), "mean_average_precision"),
+        (Binary("ripe"), (0, 0), "accuracy"),
+        (Multiclass("grade", ("a", "b")), (97, 3), "balanced_accuracy"),
+        (Multiclass("grade", ("a", "b", "c")), (50, 45, 5), "accuracy"),
+        (Multiclass("grade", ("a", "b", "c")), (5, 90, 5), "balanced_accuracy"),
+    ],
+)
+def test_unequal_classes_are_not_judged_by_accuracy(task, counts, expected):
+    codes = np.concatenate([np.repeat(np.arange(len(counts)), counts), [-1] * 500])
+    column = codes if isinstance(task, Multiclass) else codes[:, None]
+    assert main_metric(task, column) == expected
+
+
+def test_a_constant_prediction_does_not_look_good_on_a_rare_label():
+    codes = (np.arange(1000) % 33 == 0).astype(int)[:, None]
+    metric = main_metric(Binary("ripe"), codes)
+    found = evaluate(Binary("ripe"), np.full((1000, 1), 0.03), codes)
+    assert found["accuracy"] > 0.96
+    assert found[metric] == pytest.approx(codes.mean())

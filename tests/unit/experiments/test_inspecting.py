@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from study_example import tables, write_study
 
 from labelweave.experiments import Inspection, parse_study
-from labelweave.experiments._inspecting import detectable, finding_lines
+from labelweave.experiments._inspecting import finding_lines
+from labelweave.experiments._power import detectable, labels_for
 from labelweave.tables import DataFinding
 
 
 def changed(folder: Path, **columns: Any) -> Path:
-    """Write the example study of three seeds, with columns added to its second table."""
-    path = write_study(folder, seeds=5, split={"test": 0.4})
+    """Write the example study, with seeds enough to detect 5 points; columns go to table b."""
+    path = write_study(folder, seeds=12, split={"test": 0.4})
     table = pd.read_csv(folder / "b.csv")
     table.assign(**columns).to_csv(folder / "b.csv", index=False)
     return path
@@ -81,14 +82,15 @@ def test_too_few_test_labels_are_found_with_what_would_help(tmp_path: Path) -> N
     few = [found for found in seen.findings if found.code == "few_tests"]
     assert few[0] == DataFinding(
         "serious", "few_tests", "task 'form'",
-        "with 2 seeds and 12 test labels nothing under 100 points can be shown; 5 seeds show 17 "
-        "points; with 48 test labels besides, 8 points",
+        "with 2 seeds and 12 test labels, no possible change can be detected; with 5 seeds, 20 "
+        "points; with 5 seeds and 48 test labels, 10 points; 5 points need 5 seeds and about 210 "
+        "test labels",
         "seeds: 5",
     )  # fmt: skip
 
 
 def test_one_task_and_no_relations_are_found(tmp_path: Path) -> None:
-    path = write_study(tmp_path, relations=None, methods=None, seeds=5, split={"test": 0.4})
+    path = write_study(tmp_path, relations=None, methods=None, seeds=12, split={"test": 0.4})
     seen = Inspection(parse_study(json_of(path)), tmp_path)
     (finding,) = seen.findings
     assert (finding.severity, finding.code) == ("note", "no_relations")
@@ -98,7 +100,7 @@ def test_one_task_and_no_relations_are_found(tmp_path: Path) -> None:
     )
     assert seen.verdict == "Found: 1 note."
     path = write_study(
-        tmp_path, tasks=[{"name": "kind"}], relations=None, methods=None, seeds=5,
+        tmp_path, tasks=[{"name": "kind"}], relations=None, methods=None, seeds=12,
         split={"test": 0.4}, sources=[{"path": "a.csv"}],
     )  # fmt: skip
     seen = Inspection(parse_study(json_of(path)), tmp_path)
@@ -121,6 +123,20 @@ def test_the_smallest_difference_is_what_a_test_of_known_power_finds() -> None:
     standard_error = (0.1 / (1000 * 200)) ** 0.5
     assert detectable(1000, 200, 0.95) == pytest.approx(2.80 * standard_error, rel=0.02)
     assert detectable(1, 1, 0.95) == 1
+
+
+@given(st.sampled_from([0.02, 0.05, 0.1]), st.integers(2, 12), st.integers(1, 20))
+def test_the_labels_that_are_needed_are_enough_and_hardly_more(
+    change: float, seeds: int, tests: int
+) -> None:
+    needed = labels_for(change, seeds, 0.95, tests)
+    if needed is not None:  # two seeds cannot decide about many tasks
+        assert detectable(needed, seeds, 0.95, tests) <= change
+        assert detectable(round(0.8 * needed) - 1, seeds, 0.95, tests) > change
+
+
+def test_more_tasks_need_larger_changes() -> None:
+    assert detectable(200, 5, 0.95, 9) > detectable(200, 5, 0.95, 1)
 
 
 def test_lines_name_where_to_paste() -> None:

@@ -65,7 +65,8 @@ def table(means, verdicts=None, **more):
 
     def cell(mean):
         low, high = (None, None) if mean is None else (mean - 0.01, mean + 0.01)
-        return {"accuracy": {"mean": mean, "low": low, "high": high, "n": 100, "seeds": 3}}
+        ends = {"low": low, "high": high, "raw_low": low, "raw_high": high}
+        return {"accuracy": {"mean": mean, **ends, "n": 100, "seeds": 3}}
 
     names = [f"t{i}" for i in range(len(next(iter(means.values()))))]
     base = means.get("single_task", [None] * len(names))
