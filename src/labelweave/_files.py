@@ -160,6 +160,11 @@ def harmless(text: str) -> str:
     return f"'{text}" if starts else text
 
 
+def without_mark(text: str) -> str:
+    """Return the text that `harmless` was given."""
+    return text[1:] if text.startswith("'") and STARTS_FORMULA.match(text) is not None else text
+
+
 def csv_text(
     frame: "pd.DataFrame", *, bom: bool = False, formulas: bool = False, index: bool = False,
     index_label: str | None = None,

@@ -3,6 +3,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from study_example import as_json, write_study
 
 from labelweave import relations
@@ -96,8 +97,9 @@ def test_relate_prints_tables_evidence_and_a_proposal_and_saves_tables(tmp_path,
     assert "kind -> form" in answer.out
     assert "Evidence on held-out rows" in answer.out
     assert b"<svg" in (tmp_path / "tables" / "kind to form.svg").read_bytes()
-    edited = {"table": "tables/kind to form.csv", "source": "kind"}
-    path = write_study(tmp_path, relations=[edited])
+    pasted = yaml.safe_load(answer.out.partition("Lines to paste into the study file:\n")[2])
+    assert pasted["relations"][0]["table"] == "tables/kind to form.csv"
+    path = write_study(tmp_path, **pasted)
     assert cli("check", path).code == 0
 
 

@@ -201,6 +201,14 @@ def relate(
         ),
     ] = None,
     tables: Annotated[bool, typer.Option(help="Print the tables as heat maps.")] = True,
+    formulas: Annotated[
+        bool,
+        typer.Option(
+            "--formulas",
+            help="Save names that start with = + - @ as they are; default: with a ' in front, "
+            "for spreadsheets run them.",
+        ),
+    ] = False,
 ) -> None:
     """Show how the tasks relate: the tables, the evidence for them, and which tasks to join.
 
@@ -214,11 +222,12 @@ def relate(
     - `labelweave relate study.yaml --from predictions --save tables`
     """
     from labelweave.experiments import Study
-    from labelweave.experiments._relating import write_mislabelled
+    from labelweave.experiments._relating import study_lines, write_mislabelled
     from labelweave.report import print_relatedness, write_heat_map
 
     opened = Study.from_file(study)
     related = opened.relate(origin.value)
+    paths = [] if save is None else related.to_csv(save, formulas=formulas)
     console = PrintableConsole()
     split = opened.first_split()
     console.print(split.coverage())
@@ -227,6 +236,7 @@ def relate(
         path = write_mislabelled(opened.mislabelled, opened.output)
         say(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
     if save is not None:
-        for relation, path in zip(related.found, related.to_csv(save), strict=True):
+        for relation, path in zip(related.found, paths, strict=True):
             write_heat_map(related.table(relation.name), path.with_suffix(".svg"))
-        say(f"Tables and pictures: {save} (name a table under 'relations:' to use it)")
+        say(f"Tables and pictures: {save}")
+    say("\n".join(["", *study_lines(related, study.parent, paths)]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from labelweave._files import replacing
+from labelweave._files import csv_text, replacing
 from labelweave.errors import LabelweaveError
 
 IMAGE_ENCODER = "efficientnet-lite0"  # of the studies written here, where it is installed
@@ -57,7 +57,7 @@ def rows_of(others: int | None) -> str:
 
 def _content(name: str, table: pd.DataFrame) -> bytes:
     if not name.endswith(".parquet"):
-        return table.to_csv(index=False, lineterminator="\n").encode()
+        return csv_text(table).encode()
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """The relatedness of a split's tasks, from its uncoupled multi-task run; found once, and kept."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,8 +29,9 @@ from labelweave.fitting._relating import (
 )
 from labelweave.fitting._split import Split, content_hash, relations_hash
 from labelweave.model import Model
-from labelweave.relations import load_relatedness, save_relatedness
+from labelweave.relations import Relatedness, load_relatedness, save_relatedness
 from labelweave.relations._relate import Origin
+from labelweave.tables._findings import yaml_line, yaml_value
 
 TASK = "task/"
 
@@ -153,3 +155,37 @@ def write_mislabelled(table: pd.DataFrame, folder: Path) -> Path:
     path = folder / "mislabelled.csv"
     write_csv(path, table.round({"probability": 4}))
     return path
+
+
+def study_lines(found: Relatedness, folder: Path, files: Sequence[Path] = ()) -> list[str]:
+    """Return the lines of a study file that use what was found, with a heading.
+
+    Args:
+        found: the relatedness.
+        folder: the study file's folder; paths are relative to it.
+        files: the saved tables, in the order of `Relatedness.found`; none = the methods estimate
+            the tables anew.
+    """
+    used = {relation.name for relation in found.relations}
+    if not used:
+        return ["No relation holds on held-out rows: there is nothing to paste."]
+    lines = ["Lines to paste into the study file:", "relations:"]
+    if files:
+        for relation, path in zip(found.found, files, strict=True):
+            if relation.name in used:
+                table = Path(os.path.relpath(path, folder)).as_posix()
+                entry = {"table": table, "source": relation.source.name}
+                lines.append(f"  - {yaml_value(entry | {'targets': [relation.target.name]})}")
+        lines.append("relatedness: {from: given}   # these tables as they are; all = corrected")
+    else:
+        targets: dict[str, list[str]] = {}
+        for relation in found.relations:
+            targets.setdefault(relation.source.name, []).append(relation.target.name)
+        lines += [
+            f"  - {yaml_value({'source': name, 'targets': each})}" for name, each in targets.items()
+        ]
+        lines.append("relatedness: {from: all}   # every run estimates the tables of these pairs")
+    if found.proposal.tasks:
+        start = yaml_line("only", list(found.proposal.tasks))
+        lines.append(f"{start}   # to start with these tasks; leave it out to learn all")
+    return lines

@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from joblib import Parallel, delayed
 
-from labelweave._files import LARGEST_TEXT, read_text, write_text
+from labelweave._files import LARGEST_TEXT, harmless, read_text, write_text
 from labelweave._progress import runs_bar
 from labelweave._search_space import Range
 from labelweave._yaml import parse_yaml
@@ -280,7 +280,7 @@ def _csv(results: Mapping[str, Any]) -> str:
                 trial["objective"],
                 int(trial["trial"] in results["front"]),
                 *(gains.get(name, "") for name in tasks),
-                *(settings.get(key, "") for key in keys),
+                *(harmless(str(settings.get(key, ""))) for key in keys),
             ]
         )
     return file.getvalue()

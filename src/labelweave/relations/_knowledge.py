@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._files import LARGEST, read_text
+from labelweave._files import LARGEST, read_text, without_mark
 from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
@@ -49,8 +49,8 @@ def read_frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
             f"{place}: found {frame.shape[0]} rows and {frame.shape[1]} columns, expected a column "
             "of classes and at least one column about them"
         )
-    frame = frame.fillna("").apply(lambda column: column.str.strip())
-    frame.columns = pd.Index([key(column).strip() for column in frame.columns])
+    frame = frame.fillna("").apply(lambda column: column.str.strip().map(without_mark))
+    frame.columns = pd.Index([without_mark(key(column).strip()) for column in frame.columns])
     for column, repeated in zip(frame.columns, frame.columns.duplicated(), strict=True):
         if repeated:
             raise LabelweaveError(f"{place}: column '{column}' appears twice, expected once")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
+from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing, write_csv
 from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations._estimation import EstimatedRelation
@@ -105,8 +105,13 @@ class Relatedness:
                 return noisy_or
         return self.estimate(name).relation
 
-    def to_csv(self, folder: str | Path) -> list[Path]:
+    def to_csv(self, folder: str | Path, *, formulas: bool = False) -> list[Path]:
         """Write every table as a CSV file that an expert can edit and a study file can name.
+
+        Args:
+            folder: where to; made where it is not there.
+            formulas: leave names that a spreadsheet would run as a formula as they are; else they
+                get a ' in front, which reading takes away again.
 
         Returns:
             The files, ``<source> to <target>.csv``.
@@ -123,8 +128,9 @@ class Relatedness:
             table.columns = pd.Index(
                 [f"{relation.target.name}={label}" for label in relation.target.names]
             )
-            with replacing(path / name) as temporary:
-                table.to_csv(temporary, index_label=relation.source.name)
+            write_csv(
+                path / name, table, index=True, index_label=relation.source.name, formulas=formulas
+            )
             files.append(path / name)
         return files
 

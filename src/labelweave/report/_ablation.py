@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labelweave._files import write_text
+from labelweave._files import harmless, write_text
 from labelweave.errors import LabelweaveError
 from labelweave.report._tables import MARKS, escaped, main_metrics, printable, tabular
 from labelweave.report._terminal import fits
@@ -180,8 +180,8 @@ def _csv(results: Results) -> str:
             cell, change = _cell(results, method, task), results.difference(method, task)
             writer.writerow(
                 (
-                    *(method, row.label, row.form, row.relations),
-                    *(task.name, task.main_metric, cell.mean, cell.spread),
+                    *(harmless(method), harmless(row.label), row.form, row.relations),
+                    *(harmless(task.name), task.main_metric, cell.mean, cell.spread),
                     *(results.score(method, task).seeds, int(cell.best)),
                     *(change.mean, change.low, change.high, change.p_adjusted),
                     results.verdict(method, task),

@@ -175,10 +175,15 @@ def spelled_apart(by_source: Mapping[str, Mapping[str, int]]) -> dict[str, tuple
 
 def yaml_line(key: str, value: Any) -> str:
     """Return ``key: value`` as one line of YAML."""
+    return yaml_value({key: value})[1:-1]
+
+
+def yaml_value(value: dict[str, Any]) -> str:
+    """Return a section as one line of YAML, in braces."""
     text = yaml.safe_dump(
-        {key: value}, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False
+        value, default_flow_style=True, allow_unicode=True, width=10_000, sort_keys=False
     )
-    return text.strip()[1:-1]
+    return text.strip()
 
 
 def few(names: Sequence[object], limit: int = 4) -> str:

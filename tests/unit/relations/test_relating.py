@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.experiments import parse_study
+from labelweave.experiments._relating import study_lines
 from labelweave.relations import NoisyOr, Relation, read_knowledge, relate
 from labelweave.relations._counting import confusion_counts
 from labelweave.report import write_heat_map
@@ -160,6 +165,43 @@ def test_tables_written_for_an_expert_are_read_back(tmp_path) -> None:
         assert relation.table == pytest.approx(table, abs=1e-3)
     edited = pd.read_csv(files[1], index_col=0)
     assert list(edited.columns) == ["marks=spots", "marks=stripes"]
+
+
+def test_names_that_start_a_formula_are_texts_in_a_table_and_names_when_read(tmp_path) -> None:
+    annotations, predictions = world()
+    kind = Multiclass("kind", ("=1+1", "-x", "plain", "+y"))
+    named = Annotations([kind, *TASKS[1:]], annotations.labels)
+    found = relate(named, predictions, [("kind", "colour")])
+    (file,) = found.to_csv(tmp_path)
+    assert [line.partition(",")[0] for line in file.read_text("utf-8").splitlines()] == [
+        "kind", "'=1+1", "'-x", "plain", "'+y",
+    ]  # fmt: skip
+    (relation,) = read_knowledge(file, "kind", [kind, *TASKS[1:]])
+    assert relation.source.names == kind.names
+    (file,) = found.to_csv(tmp_path, formulas=True)
+    assert "\n=1+1," in file.read_text("utf-8")
+
+
+def test_lines_for_a_study_file_are_the_relations_that_hold(tmp_path) -> None:
+    annotations, predictions = world()
+    found = relate(annotations, predictions, [("kind", "colour"), ("kind", "marks")])
+    used = [relation.target.name for relation in found.relations]
+    lines = study_lines(found, tmp_path)
+    pasted = yaml.safe_load("\n".join(lines[1:]))
+    assert pasted["relations"] == [{"source": "kind", "targets": used}]
+    assert pasted["relatedness"] == {"from": "all"}
+    assert pasted.get("only", []) == list(found.proposal.tasks)
+    files = found.to_csv(tmp_path / "tables")
+    pasted = yaml.safe_load("\n".join(study_lines(found, tmp_path, files)[1:]))
+    assert [each["table"] for each in pasted["relations"]] == [
+        f"tables/kind to {name}.csv" for name in used
+    ]
+    tasks = [{"name": "kind"}, {"name": "colour"}]
+    parse_study({"name": "x", "tasks": tasks, "sources": [{"path": "a.csv"}]} | pasted)
+    none = replace(found, relations=())
+    assert study_lines(none, tmp_path) == [
+        "No relation holds on held-out rows: there is nothing to paste."
+    ]
 
 
 def test_a_heat_map_is_written_as_picture(tmp_path) -> None:
