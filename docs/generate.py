@@ -247,7 +247,7 @@ def api_pages() -> dict[str, str]:
             *top,
             "",
             "```{eval-rst}",
-            ".. autofunction:: labelweave.trust",
+            ".. autofunction:: labelweave.trust_packages",
             "```",
             "",
             "```{toctree}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from labelweave._trust import trust
+    from labelweave._trust import trust_packages
     from labelweave.annotations import Annotations
     from labelweave.data import Source
     from labelweave.errors import LabelweaveError, TrainingError
@@ -36,7 +36,7 @@ __all__ = [
     "read_knowledge",
     "read_table",
     "relate",
-    "trust",
+    "trust_packages",
 ]
 
 _HOME = {
@@ -57,7 +57,7 @@ _HOME = {
     "read_knowledge": "relations",
     "read_table": "tables",
     "relate": "relations",
-    "trust": "_trust",
+    "trust_packages": "_trust",
 }
 
 

@@ -1,8 +1,8 @@
 """Code of the user's own, named in a study file, is imported only where the user has said so.
 
 A study file, or a model that was handed over, may name ``module:package.attribute``. It is imported
-when its package is trusted: by ``labelweave --trust package``, by `trust` in Python, or by the
-environment variable ``LABELWEAVE_TRUST`` (packages with commas), which the processes of a study
+when its package is trusted: by ``labelweave --trust package``, by `trust_packages` in Python, or by
+the environment variable ``LABELWEAVE_TRUST`` (packages with commas), which the processes of a study
 inherit.
 """
 
@@ -16,7 +16,7 @@ VARIABLE = "LABELWEAVE_TRUST"
 MODULE = "module:"
 
 
-def trust(*packages: str) -> None:
+def trust_packages(*packages: str) -> None:
     """Allow names of these packages in study files and models, in this process and its children."""
     os.environ[VARIABLE] = ",".join(dict.fromkeys([*_trusted(), *packages]))
 
@@ -35,7 +35,7 @@ def trusted_attribute(name: str) -> Any:
     if package not in _trusted():
         raise LabelweaveError(
             f"'{name}' is code of the package '{package}', which is not trusted: "
-            f"labelweave --trust {package} ..., or labelweave.trust('{package}') in Python"
+            f"labelweave --trust {package} ..., or labelweave.trust_packages('{package}') in Python"
         )
     try:
         found = importlib.import_module(module)

@@ -88,11 +88,11 @@ def test_code_that_is_not_trusted_is_not_imported(tmp_path, cli: CommandLine, mo
     path = write_image_study(tmp_path, **encoded_content())
     assert cli.refused("check", path) == (
         "'module:encoders_example.Corners' is code of the package 'encoders_example', which is not "
-        "trusted: labelweave --trust encoders_example ..., or labelweave.trust('encoders_example') "
-        "in Python"
+        "trusted: labelweave --trust encoders_example ..., or "
+        "labelweave.trust_packages('encoders_example') in Python"
     )
     monkeypatch.setenv(trusting.VARIABLE, "other")
-    trusting.trust("encoders_example")
+    trusting.trust_packages("encoders_example")
     assert Study.from_file(path).first_split()
 
 

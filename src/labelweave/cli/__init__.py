@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 import labelweave
-from labelweave._trust import trust
+from labelweave._trust import trust_packages
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
@@ -85,7 +85,7 @@ def _main(
     - `labelweave finish study.yaml` : the final model, fitted on all labelled rows
     """
     if trusted:
-        trust(*(name.strip() for name in trusted.split(",")))
+        trust_packages(*(name.strip() for name in trusted.split(",")))
 
 
 _as_python_does = warnings.formatwarning

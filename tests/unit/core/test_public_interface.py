@@ -13,7 +13,7 @@ import labelweave
 PUBLIC = {
     "labelweave": """Annotations Binary LabelweaveError Model MultiTaskClassifier Multiclass
         Multilabel NoisyOr Relatedness Relation Source Study TrainingError
-        load read_knowledge read_table relate trust""",
+        load read_knowledge read_table relate trust_packages""",
     "labelweave.annotations": "Annotations",
     "labelweave.balancing": """
         Equal GradientMethod LossWeighting Mixture Proportional SAMPLERS Sampler Shares
@@ -77,6 +77,9 @@ PUBLIC = {
         read_folder read_table""",
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
+    "labelweave.trust": """
+        JointFigures JointRule JointSets Predictions Promise SetFigures SetRule
+        evaluate_joint_sets evaluate_sets fit_joint_sets fit_sets model_relations predict_rows""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
 }
 NAMES = [(module, name) for module, names in PUBLIC.items() for name in names.split()]

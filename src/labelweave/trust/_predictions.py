@@ -1,0 +1,154 @@
+"""Predictions with labels: what everything that measures or sets a threshold starts from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelweave._targets import Table, Targets, annotations_of, input_frame
+from labelweave.annotations import Annotations
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.estimator import MultiTaskClassifier
+from labelweave.evaluation._metrics import checked
+from labelweave.model import EncodedPredictor
+from labelweave.tasks import Multiclass, Task
+
+Floats = NDArray[np.float64]
+Probabilities = Mapping[str, NDArray[Any]]
+AnyModel = MultiTaskClassifier | EncodedPredictor
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """The labels of n rows, and what a model gives for them.
+
+    The rows must be new to the model: validation or test rows.
+
+    Args:
+        annotations: the labels, -1 = missing, per element.
+        probabilities: per task P(class), (n, K), or P(label on), (n, L); tasks may be left out.
+        groups: (n,) what ties rows together, such as a person; None = every row by itself.
+        thresholds: per multilabel task the probability from which a label counts as on, (L,).
+
+    Raises:
+        LabelweaveError: shapes or probabilities that do not fit the tasks, or no task at all.
+    """
+
+    annotations: Annotations
+    probabilities: Probabilities
+    groups: ArrayLike | None = None
+    thresholds: Mapping[str, Floats] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [task.name for task in self.annotations.tasks]
+        for name in self.probabilities:
+            if name not in names:
+                raise LabelweaveError(
+                    f"probabilities of '{name}': no such task, expected {listing(names)}"
+                    f"{nearest(name, names)}"
+                )
+        if not self.probabilities:
+            raise LabelweaveError("probabilities: found no task, expected at least one")
+        found = {}
+        for task in self.tasks:
+            p, _, _ = checked(
+                task,
+                np.asarray(self.probabilities[task.name], np.float64),
+                self.annotations.labels[task.name],
+                self.thresholds.get(task.name),
+            )
+            found[task.name] = p
+        object.__setattr__(self, "probabilities", found)
+        object.__setattr__(self, "groups", group_codes(self.groups, len(self.annotations)))
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that have probabilities."""
+        return tuple(t for t in self.annotations.tasks if t.name in self.probabilities)
+
+    @property
+    def group_codes(self) -> NDArray[np.int64]:
+        """The group of every row as a number from 0, (n,)."""
+        return np.asarray(self.groups, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.annotations)
+
+    def __getitem__(self, rows: Any) -> "Predictions":
+        """Return some rows: indices, a slice or a boolean mask."""
+        found = {name: p[rows] for name, p in self.probabilities.items()}
+        return Predictions(
+            self.annotations[rows], found, self.group_codes[rows], dict(self.thresholds)
+        )
+
+    def labels(self, name: str) -> NDArray[np.int64]:
+        """Return the codes of a task, (n,) or (n, L); -1 = missing."""
+        return np.asarray(self.annotations.labels[name], np.int64)
+
+
+def predict_rows(
+    model: AnyModel, X: Table, y: Targets, groups: ArrayLike | None = None
+) -> Predictions:
+    """Return what a model gives for labelled rows, with their labels.
+
+    Args:
+        model: a fitted `MultiTaskClassifier`, or a model that was saved by it or by a study.
+        X: the inputs of n rows, new to the model.
+        y: their labels by task, as in `MultiTaskClassifier.fit`; tasks may be left out.
+        groups: (n,) what ties rows together; None = every row by itself.
+
+    Raises:
+        LabelweaveError: inputs or labels that do not fit the model.
+    """
+    missing = model.missing if isinstance(model, MultiTaskClassifier) else None
+    found, probabilities = predictor_of(model), probabilities_of(model, X)
+    annotations = annotations_of(y, found.tasks, missing, X)
+    return Predictions(annotations, probabilities, groups, dict(found.thresholds))
+
+
+def predictor_of(model: AnyModel) -> EncodedPredictor:
+    """Return the trained model behind a classifier, or a model as it is."""
+    return model._fitted() if isinstance(model, MultiTaskClassifier) else model
+
+
+def probabilities_of(model: AnyModel, X: Table) -> dict[str, NDArray[Any]]:
+    """Return per task what a model gives for raw rows."""
+    rows = model._inputs(X) if isinstance(model, MultiTaskClassifier) else input_frame(X)
+    return dict(predictor_of(model).predict_proba(rows))
+
+
+def group_codes(groups: ArrayLike | None, n: int) -> NDArray[np.int64]:
+    """Return the group of each of n rows as a number from 0; without groups, every row is its own.
+
+    Raises:
+        LabelweaveError: another number of groups than rows.
+    """
+    if groups is None:
+        return np.arange(n)
+    given = np.asarray(groups)
+    if given.shape != (n,):
+        raise LabelweaveError(f"groups: found shape {given.shape}, expected ({n},)")
+    if given.dtype == object:
+        given = given.astype(str)
+    return np.asarray(np.unique(given, return_inverse=True)[1], np.int64)
+
+
+def states(task: Task, p: Floats, codes: NDArray[Any]) -> list[tuple[str, Floats, NDArray[Any]]]:
+    """Return the exclusive questions of a task: name, probabilities (n, S) and codes (n,).
+
+    A multiclass task is one question about its classes, every label of a multilabel task is one
+    about off and on.
+    """
+    if isinstance(task, Multiclass):
+        return [(task.name, p, codes)]
+    names: Sequence[str] = task.names
+    return [
+        (
+            task.name if task.width == 1 else f"{task.name}={name}",
+            np.stack([1 - p[:, j], p[:, j]], axis=1),
+            codes[:, j],
+        )
+        for j, name in enumerate(names)
+    ]
