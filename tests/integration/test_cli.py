@@ -81,10 +81,16 @@ def test_check_prints_the_coverage_and_trains_nothing(tmp_path: Path, cli: Comma
 
 
 def test_run_prints_the_table_and_where_the_report_is(tmp_path: Path, cli: CommandLine) -> None:
-    answer = cli("run", write_study(tmp_path), "--jobs", 1, "--language", "ja")
+    path = write_study(tmp_path)
+    answer = cli("run", path, "--jobs", 1, "--language", "ja")
     assert answer.code == 0
     assert '<html lang="ja">' in (tmp_path / "runs/parts/report.html").read_text(encoding="utf-8")
-    assert re.search(r"single_task +\d+\.\d", answer.out)
+    lines = answer.out.splitlines()
+    decision = next(i for i, line in enumerate(lines) if line.startswith("Recommended: ")) - 1
+    assert len(lines) - decision <= 15
+    assert re.search(r"\nkind +\d+\.\d", answer.out)
+    assert "single_task  " not in answer.out
+    assert re.search(r"single_task +\d+\.\d", cli("run", path, "--jobs", 1, "--all").out)
     report, after = answer.out.splitlines()[-2:]
     assert report == f"Report: {tmp_path}/runs/parts/report.html"
     assert after.startswith(f"Next: labelweave finish {tmp_path}/runs/parts (")

@@ -21,10 +21,19 @@ FINDINGS = 3  # before training
 MANY = 20  # fewer pictures are drawn before other processes are ready to
 
 
-def run_and_print(study: "Study", jobs: int | None, language: str | None = None) -> None:
-    """Run a study, print its table, write its report; exit 1 when runs failed."""
+def run_and_print(
+    study: "Study", jobs: int | None, language: str | None = None, *, every: bool = False
+) -> None:
+    """Run a study, print what it decided, write its report; exit 1 when runs failed.
+
+    Args:
+        study: the study.
+        jobs: processes side by side; None = one a core.
+        language: of the report.
+        every: print the table of all methods besides.
+    """
     from labelweave._messages import known_language
-    from labelweave.report import print_results, write_report
+    from labelweave.report import print_decision, print_results, write_report
 
     language = known_language(language or study.config.language)  # before hours of training
     console = PrintableConsole()
@@ -33,9 +42,12 @@ def run_and_print(study: "Study", jobs: int | None, language: str | None = None)
         announce=partial(_announce, console),
     )
     write_report(results, study.output, language, partial(_drawn, jobs, results.study))
-    print_results(results, console)
+    if every:
+        print_results(results, console)
+        console.print()
+    print_decision(results, console)
     report = study.output / "report.html"
-    console.print(f"\nReport: {report}", soft_wrap=True, markup=False, highlight=False)
+    console.print(f"Report: {report}", soft_wrap=True, markup=False, highlight=False)
     report_failures(results)
     say(f"Next: labelweave finish {study.output} (the final model, fitted on all labelled rows)")
 
@@ -102,6 +114,9 @@ def run(
         str | None,
         typer.Option(help="Language of the report: en or ja; default: as in the study file."),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print the table of all methods and tasks as well.")
+    ] = False,
 ) -> None:
     """Run a study: train every method on every seed, compare them, and write the report.
 
@@ -114,7 +129,7 @@ def run(
     - `labelweave run study.yaml --tasks species,shape`
     - `labelweave run study.yaml --next` : step by step, the most related tasks first
     - `labelweave run study.yaml --label-next 20` : the 20 rows to label first
-    - `labelweave run study.yaml --language ja`
+    - `labelweave run study.yaml --language ja --all`
     """
     from labelweave.errors import LabelweaveError
     from labelweave.experiments import Study
@@ -137,7 +152,7 @@ def run(
     opened = Study.from_file(study, **changes)
     if opened.config.only:
         opened.command += f" --tasks {','.join(opened.config.only)}"
-    run_and_print(opened, jobs, language)
+    run_and_print(opened, jobs, language, every=every)
     if stage is not None and stage.before is not None:
         say(f"\nEffect of adding '{stage.added}': B with it, A without it:")
         sides = of_study(stage.before, None), of_study(opened.output, None)
@@ -308,6 +323,9 @@ def demo(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print the table of all methods and tasks as well.")
+    ] = False,
 ) -> None:
     """Show on real data what joining scattered labels gains, in a few minutes.
 
@@ -321,4 +339,4 @@ def demo(
 
     path = write_named(name.value, out / name, seeds)
     say(f"Study: {path} (change it and try: labelweave run {path})")
-    run_and_print(Study.from_file(path), jobs)
+    run_and_print(Study.from_file(path), jobs, every=every)

@@ -2,6 +2,7 @@
 
 from labelweave._messages import languages
 from labelweave.report._ablation import print_ablation, write_ablation
+from labelweave.report._decision import print_decision
 from labelweave.report._page import write_html, write_markdown, write_report
 from labelweave.report._relatedness import print_relatedness, write_heat_map
 from labelweave.report._summary import write_summary
@@ -13,6 +14,7 @@ __all__ = [
     "languages",
     "print_ablation",
     "print_compared",
+    "print_decision",
     "print_relatedness",
     "print_results",
     "print_tuning",

@@ -56,7 +56,8 @@ PUBLIC = {
         known_table known_tables load_relatedness propose rank_pairs read_knowledge
         read_relations relate reverse save_relatedness source_posterior""",
     "labelweave.report": """
-        languages print_ablation print_compared print_relatedness print_results print_tuning
+        languages print_ablation print_compared print_decision print_relatedness print_results
+        print_tuning
         read_results write_ablation write_csv write_heat_map write_html write_markdown
         write_report write_summary""",
     "labelweave.results": """
