@@ -13,6 +13,7 @@ from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._sections import (
     LabelCurvesSection,
+    LabelTool,
     Methods,
     MethodSection,
     PartSection,
@@ -64,6 +65,8 @@ class StudyConfig(FitConfig):
         label_curves: metrics of the single-task networks with fewer and more labels; false = do not
             train these networks, and do not count saved labels.
         label_next: number of rows to suggest for labelling next; 0 = none.
+        label_tools: annotation tools that these rows are written for as well, with their inputs and
+            the model's predictions to correct: ``label_studio``, ``prodigy``.
         prices: prices of labels and of running; without them there are only counts.
         only: the tasks of this run; default: all. Results then go to ``<output>/<name>.<tasks>``,
             and the test rows stay the same as in the whole study.
@@ -85,6 +88,7 @@ class StudyConfig(FitConfig):
     statistics: StatisticsSection = StatisticsSection()
     label_curves: LabelCurvesSection | Literal[False] = LabelCurvesSection()
     label_next: int = Field(default=100, ge=0, le=10**7)
+    label_tools: list[LabelTool] = Field(default=[])
     prices: PricesSection | None = None
     only: list[str] = Field(default=[])
     tune: TuneSection = TuneSection()

@@ -21,6 +21,7 @@ class StudyContext:
         tracking: notes every finished run.
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
+        root: what paths in the settings are relative to.
     """
 
     config: StudyConfig
@@ -29,3 +30,4 @@ class StudyContext:
     tracking: Tracking
     jobs: int | None = None
     progress: bool = False
+    root: Path = Path()

@@ -26,6 +26,7 @@ from labelweave.tracking import TRACKERS
 MOST_MONEY = 1e12
 MOST_SEEDS = 1000
 Label = str | Whole | bool
+LabelTool = Literal["label_studio", "prodigy"]
 
 
 class TaskSection(Section):

@@ -177,7 +177,9 @@ class Study:
             remove_unfinished(self.output)
             remove_unfinished(self.output / "held_out")
             tracking = Tracking(self.config, self.output, self.folder)
-            yield StudyContext(self.config, self.data, self.output, tracking, jobs, progress)
+            yield StudyContext(
+                self.config, self.data, self.output, tracking, jobs, progress, self.folder
+            )
 
     def _compare(
         self, context: StudyContext, splits: Sequence[Split], *, recommend: bool = False

@@ -164,7 +164,7 @@ def _run(job: Job, done: int, wanted: int, workers: int, progress: bool) -> None
 def _name(validation: ValidationStudy, splits: Sequence[Split], space: Mapping[str, Range]) -> str:
     """Return the name of a search: the hash of all that its trials depend on."""
     config = validation.config
-    left_out = {"tune", "output", "language", "prices", "label_next", "statistics"}
+    left_out = {"tune", "output", "language", "prices", "label_next", "label_tools", "statistics"}
     content = [
         config.model_dump(exclude=left_out, mode="json"),
         [split.fingerprint() for split in splits],

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -41,9 +42,11 @@ from labelweave.experiments._label_curves import (
     tasks_that_save,
     total_saved,
 )
+from labelweave.experiments._label_tools import inputs_of, write_label_tools
 from labelweave.experiments._results import replicates_of
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.experiments._sections import PricesSection
+from labelweave.experiments._source_files import read_sources
 from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
@@ -507,4 +510,26 @@ def _label_plan(
     features = model.features(split.train.inputs)
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
     write_rows(rows, context.folder)
+    if config.label_tools:
+        _write_for_tools(context, split, rows, model.decide(given))
     return LabelPlan(tasks, ROWS_FILE, len(rows))
+
+
+def _write_for_tools(
+    context: StudyContext, split: Split, rows: pd.DataFrame, predicted: Mapping[str, NDArray[Any]]
+) -> None:
+    config, collection = context.config, context.data.collection
+    names = np.array(collection.names, dtype=object)[collection.source[split.train.index]]
+    numbers = collection.numbers[split.train.index].tolist()
+    places = {at: i for i, at in enumerate(zip(names, numbers, strict=True))}
+    media = {}
+    for kind in ("image", "text"):
+        section = getattr(config.inputs, kind)
+        media |= {} if section is None else {section.column: kind}
+    sources = read_sources(config, context.root)
+    write_label_tools(
+        config.label_tools, rows, predicted,
+        [places[at] for at in zip(rows["source"], rows["row"], strict=True)],
+        context.data.tasks, inputs_of(sources, collection.tasks, media), config.name,
+        context.folder,
+    )  # fmt: skip

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 FOLDER, NEW, OLD = "model", ".model.new", ".model.old"
 STUDENT, STACKS = "student", ("stack", "student")
 WITHOUT_EFFECT = (  # keys that change no model
-    "language", "tracking", "label_next", "label_curves", "prices", "tune", "output", "statistics",
-    "methods", "seeds",
+    "language", "tracking", "label_next", "label_tools", "label_curves", "prices", "tune", "output",
+    "statistics", "methods", "seeds",
 )  # fmt: skip
 
 
