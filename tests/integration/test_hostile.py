@@ -88,6 +88,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     assert (found.returncode, found.stderr) == (0, b"")
 
 
+@pytest.mark.slow
 def test_a_terminal_in_latin_1_and_no_home(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     table = tmp_path / "a.csv"

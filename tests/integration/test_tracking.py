@@ -256,6 +256,7 @@ def test_a_missing_package_is_reported_before_training(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_no_package_is_imported_before_it_is_needed(tmp_path: Path) -> None:
     code = (
         "import sys; from labelweave.experiments import Study\n"

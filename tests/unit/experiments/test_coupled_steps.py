@@ -16,7 +16,11 @@ from labelweave.results import Results
 
 @pytest.fixture(scope="module")
 def ablated(tmp_path_factory):
-    path = write_study(tmp_path_factory.mktemp("steps"), methods=["single_task", "coupled"])
+    path = write_study(
+        tmp_path_factory.mktemp("steps"),
+        methods=["single_task", "coupled"],
+        learners=["logistic", "kernel_logistic"],
+    )
     study = Study.from_file(path)
     return study, run_ablation(study, jobs=1, progress=False)
 

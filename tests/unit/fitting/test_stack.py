@@ -12,6 +12,8 @@ from labelweave.fitting._methods import METHODS
 from labelweave.fitting._stack import StackModel, load_model
 from labelweave.model import Model
 
+LEARNERS = ["logistic", "kernel_logistic"]
+
 
 def scattered(n=240, seed=0):
     """Four classes; three labels that follow from them; no row with both."""
@@ -33,12 +35,14 @@ def scattered(n=240, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     X, _, train, table = scattered()
-    return MultiTaskClassifier(relations={"kind": table}, method="coupled").fit(X, train)
+    return MultiTaskClassifier(relations={"kind": table}, method="coupled", learners=LEARNERS).fit(
+        X, train
+    )
 
 
 def test_coupled_is_better_than_each_task_alone(fitted):
     X, _, train, _ = scattered()
-    alone = MultiTaskClassifier(method="best_single_task").fit(X, train)
+    alone = MultiTaskClassifier(method="best_single_task", learners=LEARNERS).fit(X, train)
     new, truth, *_ = scattered(seed=1)
     right = [(m.predict(new)["kind"] == truth["kind"]).mean() for m in (fitted, alone)]
     assert right[0] > right[1] + 0.02
@@ -68,8 +72,8 @@ def test_a_folder_holds_the_model_that_was_saved_last(fitted, tmp_path):
 
 def test_the_student_is_one_network_close_to_its_teacher(fitted):
     X, _, train, table = scattered()
-    student = MultiTaskClassifier(relations={"kind": table}, method="student", steps=300)
-    student.fit(X, train)
+    student = MultiTaskClassifier(relations={"kind": table}, method="student", learners=LEARNERS)
+    student.set_params(steps=300).fit(X, train)
     assert isinstance(student.model_, Model)
     assert len(student.model_.networks) == 1
     same = student.predict(X)["kind"] == fitted.predict(X)["kind"]
@@ -77,7 +81,9 @@ def test_the_student_is_one_network_close_to_its_teacher(fitted):
 
 
 def test_a_study_trains_them_where_it_names_them(tmp_path):
-    path = write_study(tmp_path, methods=["best_single_task", "student"], seeds=[1])
+    path = write_study(
+        tmp_path, methods=["best_single_task", "student"], seeds=[1], learners=["logistic"]
+    )
     study = Study.from_file(path)
     # the student's teacher is there, too; without a word none of them is
     assert study.methods == ["single_task", "coupled", "student", "best_single_task"]

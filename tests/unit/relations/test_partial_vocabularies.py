@@ -59,6 +59,7 @@ def write(folder, **changes):
     return path
 
 
+@pytest.mark.slow
 def test_two_vocabularies_of_one_task_make_one_study(tmp_path, cli) -> None:
     path = write(tmp_path)
     seen = " ".join(cli("check", path).out.split())

@@ -142,6 +142,7 @@ def test_html_holds_every_part(page):
     assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
 
 
+@pytest.mark.slow
 def test_html_is_deterministic_and_ignores_the_users_style(page, tmp_path):
     with mpl.rc_context({"font.size": 20, "lines.linewidth": 9}):
         write_html(example_results(), tmp_path / "again.html")

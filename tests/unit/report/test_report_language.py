@@ -123,6 +123,7 @@ def test_names_of_a_remark_are_quoted_and_cut():
     assert "「c7」ほか2件" in Messages("ja").render(note)
 
 
+@pytest.mark.slow
 def test_remarks_are_reported_in_the_language_of_the_page(tmp_path):
     note = Message("note.one_seed")
     results = replace(RESULTS, notes=(note, "an old note"))
@@ -259,6 +260,7 @@ def test_lines_of_a_slide_lose_nothing_but_what_they_mark():
     assert all(summary_module._lines(text, 20, 2)[-1].endswith(end) for end in "…")
 
 
+@pytest.mark.slow
 def test_report_writes_the_files_again_in_another_language(tmp_path, cli: CommandLine):
     (tmp_path / "results.json").write_text(RESULTS.to_json(), encoding="utf-8")
     answer = cli("report", tmp_path, "--language", "ja")

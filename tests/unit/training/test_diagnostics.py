@@ -106,6 +106,7 @@ def test_a_task_without_labels_has_no_speed():
 @pytest.mark.parametrize(
     ("steps", "weighting"), [(3, "sum"), (400, "sum"), (230, "uncertainty"), (230, "upgrad")]
 )
+@pytest.mark.slow
 def test_looking_at_gradients_changes_no_weight(steps, weighting):
     plain, watched = Setup(weighting=weighting), Setup(weighting=weighting)
     plain.trainer.diagnose = False
