@@ -522,7 +522,7 @@ def _write_for_tools(
     names = np.array(collection.names, dtype=object)[collection.source[split.train.index]]
     numbers = collection.numbers[split.train.index].tolist()
     places = {at: i for i, at in enumerate(zip(names, numbers, strict=True))}
-    media = {}
+    media: dict[str, str] = {}
     for kind in ("image", "text"):
         section = getattr(config.inputs, kind)
         media |= {} if section is None else {section.column: kind}

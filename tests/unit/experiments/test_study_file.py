@@ -13,8 +13,7 @@ from labelweave.experiments import Study, StudyConfig, parse_study, read_study_f
 TOP = (
     "inputs network training couplings label_shift relatedness teachers learners budget name tasks "
     "sources relations split scatter methods seeds statistics label_curves label_next label_tools "
-    "prices only 
-    "tune output language tracking"
+    "prices only tune output language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 
