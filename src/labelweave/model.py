@@ -202,7 +202,17 @@ class EncodedPredictor(ABC):
         Raises:
             LabelweaveError: inputs that do not fit, or a prior that makes no sense.
         """
-        encoded = self.encoder.transform(self.typed(inputs))
+        return self.typed_proba(self.typed(inputs), prior)
+
+    def typed_proba(
+        self, typed: pd.DataFrame, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return `predict_proba` of rows that `typed` has read.
+
+        Raises:
+            LabelweaveError: a prior that makes no sense, or damaged weights.
+        """
+        encoded = self.encoder.transform(typed)
         found = self.under_prior(self.probabilities(encoded), prior)
         for name, p in found.items():
             if not np.isfinite(p).all():

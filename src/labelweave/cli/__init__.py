@@ -14,7 +14,7 @@ from labelweave._trust import trust_packages
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
-from labelweave.cli._serving import export, finish
+from labelweave.cli._serving import export, finish, serve
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
 from labelweave.errors import (
     OUT_OF_MEMORY,
@@ -49,6 +49,7 @@ for command in (
     predict,
     finish,
     export,
+    serve,
     schema,
 ):
     app.command()(command)

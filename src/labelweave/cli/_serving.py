@@ -1,4 +1,4 @@
-"""``labelweave finish`` and ``export``: from a study's results to a model in use."""
+"""``labelweave finish``, ``export`` and ``serve``: from a study's results to a model in use."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -109,3 +109,51 @@ def export(
                 f"on {loss.labels:,} labels of the study"
             )
         say(f"  {name}: {100 * loss.changed:.2f}%{scores}")
+
+
+def serve(
+    model: Annotated[Path, typer.Argument(help="Folder of a final model: runs/NAME/model.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = 8000,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model in addresses; default: the study's.")
+    ] = None,
+    max_body: Annotated[
+        int, typer.Option(min=1000, max=1 << 30, help="Bytes of a request at most.")
+    ] = 16_000_000,
+    max_rows: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Rows of a request at most.")
+    ] = 10_000,
+    max_seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds of a request at most.")
+    ] = 30,
+    max_requests: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Requests at a time at most.")
+    ] = 256,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Serve other machines without API keys.")
+    ] = False,
+) -> None:
+    """Answer requests for predictions over HTTP, until Ctrl-C or SIGTERM.
+
+    Rows come as JSON or CSV (`/predict`), or by the Open Inference Protocol (`/v2`). `/` is a page
+    to try a row, `/metrics` is for Prometheus, `/openapi.json` describes everything. The variable
+    `LABELWEAVE_API_KEYS` holds the keys that are accepted, separated by commas. A new version of
+    the model is taken up within a second. Needs `labelweave[serve]`.
+
+    **Examples**
+
+    - `labelweave serve runs/leaves/model`
+    - `labelweave serve runs/leaves/model --host 0.0.0.0 --port 80 --max-rows 1000`
+    - `curl --data-binary @new.csv -H "Content-Type: text/csv" http://127.0.0.1:8000/predict`
+    """
+    from labelweave.errors import missing_package
+    from labelweave.serving._service_limits import Limits
+
+    try:
+        from labelweave.serving._service import run_service
+    except ImportError as error:
+        raise missing_package("serve", error, "serve") from None
+    limits = Limits(max_body, max_rows, max_seconds, max_requests)
+    say(f"Serving {model} on http://{host}:{port} (page to try a row: /)", err=True)
+    run_service(model, host, port, name=name, limits=limits, open_=open_)

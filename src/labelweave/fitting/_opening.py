@@ -8,6 +8,7 @@ import pandas as pd
 from labelweave.data._input_encoder import InputEncoder
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._stack import load_model
+from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
 from labelweave.results import read_results
 from labelweave.tables import ReadOptions, Table, read_cells, read_folder, read_table
@@ -33,7 +34,7 @@ def find_model(
                     f"{folder}: found '--{option} {value}', expected none for a model's folder, "
                     "which holds one model; it chooses among those of a study"
                 )
-        return load_model(folder)
+        return load_model(current_version(folder).folder)
     path = folder / "results.json"
     if not path.exists():
         inner = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""

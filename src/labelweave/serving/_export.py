@@ -20,6 +20,7 @@ from labelweave._files import replacing
 from labelweave.errors import LabelweaveError, listing, missing_package, nearest
 from labelweave.fitting._opening import read_inputs
 from labelweave.fitting._stack import load_model
+from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor, Model
 from labelweave.serving._finish import study_at
 from labelweave.serving._graph import CATEGORIES, NUMBERS, PREDICTED, PredictionGraph
@@ -109,7 +110,7 @@ def export_model(
     if int8 and format != "onnx":
         raise LabelweaveError(f"int8: found the format '{format}', expected 'onnx'")
     path = Path(folder)
-    model = load_model(path)
+    model = load_model(current_version(path).folder)
     if not isinstance(model, Model):
         raise LabelweaveError(
             f"{folder}: found a stack of learners, expected networks; 'labelweave finish' makes "

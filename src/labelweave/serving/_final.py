@@ -20,6 +20,7 @@ from labelweave.class_priors import PriorChoice
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._stack import load_model
+from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
 from labelweave.serving._prediction import CHUNK, prediction_tables
 from labelweave.tables import Table
@@ -168,7 +169,7 @@ class FinalModel:
 
 
 def load(folder: str | Path, *, full: bool = False) -> FinalModel:
-    """Return the final model that `finish` wrote.
+    """Return the final model that `finish` wrote, in its current version.
 
     Args:
         folder: the model's folder.
@@ -177,7 +178,7 @@ def load(folder: str | Path, *, full: bool = False) -> FinalModel:
     Raises:
         LabelweaveError: no final model there, a damaged one, or one of a newer format.
     """
-    path = Path(folder)
+    path = current_version(Path(folder)).folder
     try:
         facts = described(path / FACTS, FinalFacts, FORMAT)
     except (FileNotFoundError, NotADirectoryError):

@@ -1,0 +1,203 @@
+"""Rows of a request, as JSON or CSV, checked against the model's schema."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from labelweave._parsing import parse_json
+from labelweave.errors import LabelweaveError, nearest, printable
+from labelweave.model import EncodedPredictor
+from labelweave.tables import ReadOptions, Schema, Table
+from labelweave.tables._schema import Column
+
+MOST_ERRORS = 20  # that an answer names
+FOUND = re.compile(r"(?:.*: )?row (\d+), column '(.*?)': found '(.*)', expected (.*)", re.DOTALL)
+
+
+class RowsError(LabelweaveError):
+    """Rows that do not fit the schema.
+
+    Attributes:
+        errors: for each row (from 1) and column what was found and what was expected; None where an
+            error has no row or column.
+    """
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        self.errors = list(errors)[:MOST_ERRORS]
+        first = self.errors[0]
+        place = ", ".join(
+            f"{name} {first[name]!r}" for name in ("row", "column") if first[name] is not None
+        )
+        super().__init__(f"{place or 'rows'}: found {first['found']}, expected {first['expected']}")
+
+
+class TooManyRowsError(LabelweaveError):
+    """More rows than a request may have."""
+
+
+def row_error(row: int | None, column: str | None, found: object, expected: str) -> dict[str, Any]:
+    """Return one entry of `RowsError`."""
+    return {"row": row, "column": column, "found": printable(found), "expected": expected}
+
+
+def json_rows(content: bytes, schema: Schema, most: int) -> Table:
+    """Return the rows of ``{"rows": [{column: value}]}``.
+
+    Raises:
+        RowsError: a value that its column cannot hold; names up to 20.
+        TooManyRowsError: more than `most`.
+        LabelweaveError: no such JSON.
+    """
+    given = parse_json(content, "body", finite=True)
+    rows = given.get("rows") if isinstance(given, dict) else given
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise RowsError(
+            [row_error(None, None, _kind(rows), '{"rows": [{"COLUMN": VALUE, ...}, ...]}')]
+        )
+    _check_count(len(rows), most)
+    errors: list[dict[str, Any]] = []
+    names = {
+        name: column
+        for name, column in schema.columns.items()
+        if column.role in ("input", "identifier")
+        and not (column.type == "date" and not column.parts)
+    }
+    for place, row in enumerate(rows, start=1):
+        unknown = row.keys() - schema.columns.keys()
+        for name in sorted(unknown)[:MOST_ERRORS]:
+            errors.append(
+                row_error(place, name, name, f"a column of the schema{nearest(name, names)}")
+            )
+        if len(errors) >= MOST_ERRORS:
+            break
+    columns = {}
+    for name, column in names.items():
+        may_lack = column.role == "identifier" or column.optional
+        if may_lack and not any(name in row for row in rows):
+            continue
+        columns[name] = _column(name, column, rows, schema, errors)
+        if len(errors) >= MOST_ERRORS:
+            break
+    if errors:
+        raise RowsError(sorted(errors, key=lambda error: error["row"]))
+    return Table.of_frame(pd.DataFrame(columns), "rows", ReadOptions(missing=schema.missing))
+
+
+def _column(
+    name: str,
+    column: Column,
+    rows: Sequence[Mapping[str, Any]],
+    schema: Schema,
+    errors: list[dict[str, Any]],
+) -> Any:
+    number = column.type == "number" and column.role == "input"
+    may_lack = column.optional or column.role == "identifier"
+    expected = "a number, or null where it is missing" if number else "text, a number or null"
+    values: list[Any] = []
+    for place, row in enumerate(rows, start=1):
+        value = row.get(name)
+        if name not in row and not may_lack:
+            errors.append(row_error(place, name, "no value", expected))
+        elif isinstance(value, str) and (value == "" or value in schema.missing):
+            value = None
+        elif number and isinstance(value, bool) and column.flag:
+            value = int(value)
+        elif (number and (isinstance(value, bool | str) or not _scalar(value))) or (
+            not number and not _scalar(value)
+        ):
+            errors.append(row_error(place, name, _kind(value), expected))
+        values.append(value)
+        if len(errors) >= MOST_ERRORS:
+            break
+    if number and not errors:
+        return np.array([math.nan if value is None else value for value in values], np.float64)
+    return pd.Series(values, dtype=object)
+
+
+def _scalar(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return f"'{printable(value)}'"
+
+
+def csv_rows(content: bytes, schema: Schema, most: int) -> Table:
+    """Return the rows of a CSV text in UTF-8: a header, then a line a row.
+
+    Raises:
+        RowsError: a line of another length than the header.
+        TooManyRowsError: more than `most`.
+        LabelweaveError: no UTF-8, or columns without a name or named twice.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LabelweaveError(f"body: found bytes that are no UTF-8 ({error.reason})") from None
+    head = text.partition("\n")[0]
+    separator = max(",;\t", key=head.count)
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text), delimiter=separator) if line]
+    except csv.Error as error:
+        raise LabelweaveError(f"body: no CSV ({error})") from None
+    if len(lines) < 2:
+        raise RowsError([row_error(None, None, "no rows", "a header and at least one row")])
+    _check_count(len(lines) - 1, most)
+    header, *rest = lines
+    for place, line in enumerate(rest, start=1):
+        if len(line) != len(header):
+            raise RowsError(
+                [row_error(place, None, f"{len(line)} values", f"{len(header)}, as in the header")]
+            )
+    given = [pd.Series(values, dtype=object) for values in zip(*rest, strict=True)]
+    frame = pd.concat(given, axis=1).set_axis(header, axis=1)
+    return Table.of_frame(frame, "rows", ReadOptions(missing=("", *schema.missing)))
+
+
+def _check_count(rows: int, most: int) -> None:
+    if rows > most:
+        raise TooManyRowsError(
+            f"rows: found {rows:,}, expected at most {most:,}; send several requests"
+        )
+
+
+def typed_rows(model: EncodedPredictor, table: Table) -> pd.DataFrame:
+    """Return rows read by the model's schema.
+
+    Raises:
+        RowsError: a value or a column that does not fit.
+    """
+    try:
+        return model.typed(table)
+    except LabelweaveError as error:
+        if (found := FOUND.fullmatch(str(error))) is not None:
+            row, column, value, expected = found.groups()
+            raise RowsError([row_error(int(row), column, value, expected)]) from None
+        raise RowsError([row_error(None, None, error, "rows that fit the schema")]) from None
+
+
+def example_row(schema: Schema) -> dict[str, Any]:
+    """Return a row that fits the schema: the middle of each range, the first category."""
+    row: dict[str, Any] = {}
+    for name in schema.named("input"):
+        column = schema.columns[name]
+        if column.type == "number":
+            low, high = column.low or 0.0, column.high or 0.0
+            middle = low + (high - low) / 2
+            row[name] = int(high) if column.flag else float(f"{middle:.4g}")
+        elif column.type == "date":
+            if column.parts:
+                row[name] = column.origin
+        else:
+            row[name] = next(iter(column.categories or ()), "text")
+    return row

@@ -1,0 +1,534 @@
+"""The HTTP service of a final model; FastAPI and the rest of the extra are imported here only."""
+
+import asyncio
+import hmac
+import logging
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import prometheus_client as prometheus
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+import labelweave
+from labelweave.data._input_encoder import InputEncoder
+from labelweave.errors import LabelweaveError
+from labelweave.fitting._versions import current_version
+from labelweave.serving._answers import answered, infer_answer, infer_rows, model_metadata
+from labelweave.serving._batching import Batcher
+from labelweave.serving._contradiction import Implication, implications
+from labelweave.serving._final import FinalModel, load
+from labelweave.serving._rows import (
+    RowsError,
+    TooManyRowsError,
+    csv_rows,
+    example_row,
+    json_rows,
+    typed_rows,
+)
+from labelweave.serving._service_limits import KEYS, LONGEST_KEY, LOOPBACK, Limits, checked_name
+from labelweave.tables import Table
+
+PAGE = Path(__file__).with_name("page.html")
+OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # answered without a key
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+POLL = 1.0  # seconds between looks at the pointer
+log = logging.getLogger("labelweave.service")
+
+
+@dataclass(frozen=True, eq=False)
+class Served:
+    """A version of the model, ready to answer."""
+
+    version: int
+    model: FinalModel
+    implications: list[Implication] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Served":
+        """Read the current version.
+
+        Raises:
+            LabelweaveError: no final model, or one with images as inputs.
+        """
+        found = load(folder)
+        encoder = found.model.encoder
+        if encoder.schema is None or (
+            isinstance(encoder, InputEncoder) and any(each.is_path for each in encoder.columns)
+        ):
+            raise LabelweaveError(
+                f"{folder}: found images as inputs, or no schema, expected columns and texts"
+            )
+        version = current_version(folder).number
+        return cls(version, found, implications(found.facts, found.tasks))
+
+
+class Meters:
+    """What /metrics shows."""
+
+    def __init__(self) -> None:
+        self.registry = prometheus.CollectorRegistry()
+        given: dict[str, Any] = {"registry": self.registry}
+        name = "labelweave"
+        self.requests = prometheus.Counter(
+            f"{name}_requests", "Requests by path and status.", ["path", "status"], **given
+        )
+        self.seconds = prometheus.Histogram(
+            f"{name}_request_seconds", "Seconds of a request.", ["path"], buckets=SECONDS, **given
+        )
+        self.rows = prometheus.Counter(f"{name}_rows", "Rows predicted.", **given)
+        self.batch = prometheus.Histogram(
+            f"{name}_batch_rows",
+            "Rows of a batch.",
+            buckets=(1, 4, 16, 64, 256, 1024, 4096),
+            **given,
+        )
+        self.labels = prometheus.Counter(
+            f"{name}_predicted", "Predicted labels.", ["task", "label"], **given
+        )
+        self.contradiction = prometheus.Histogram(
+            f"{name}_contradiction",
+            "Contradiction of a relation, 0 to 1, a row.",
+            ["relation"],
+            buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
+            **given,
+        )
+        self.version = prometheus.Gauge(f"{name}_model_version", "Version in use.", **given)
+        self.busy = prometheus.Gauge(f"{name}_requests_in_work", "Requests in work.", **given)
+
+
+@dataclass(eq=False)
+class Service:
+    """A model, its batches and its meters; `app` makes the HTTP interface of it."""
+
+    folder: Path
+    name: str
+    limits: Limits
+    served: Served
+    meters: Meters = field(default_factory=Meters)
+
+    def __post_init__(self) -> None:
+        self.batcher = Batcher(
+            lambda served, rows: served.model.model.typed_proba(rows),
+            self.limits.batch_rows,
+            self.limits.batch_seconds,
+            alone=lambda served: served.model.model.prior.name == "rows",
+            seen=self.meters.batch.observe,
+        )
+        self.meters.version.set(self.served.version)
+
+    async def watch(self) -> None:
+        """Swap to another version when the pointer names one; requests in work keep theirs."""
+        while True:
+            await asyncio.sleep(POLL)
+            try:
+                if current_version(self.folder).number != self.served.version:
+                    served = await asyncio.to_thread(Served.read, self.folder)
+                    self.served = served
+                    self.meters.version.set(served.version)
+                    log.warning("serving version %d of %s", served.version, self.name)
+            except (LabelweaveError, OSError) as error:
+                log.error("version %d stays in use: %s", self.served.version, error)
+
+    async def predicted(self, table: Table) -> tuple[Served, dict[str, Any]]:
+        """Return the version that predicted and the probabilities of n rows."""
+        served = self.served
+        rows = await asyncio.to_thread(typed_rows, served.model.model, table)
+        found = await self.batcher.probabilities(served, rows)
+        self.meters.rows.inc(len(rows))
+        for task in served.model.tasks:
+            p = found[task.name]
+            if task.kind == "multiclass":
+                counts = dict(zip(task.names, _counts(p.argmax(axis=1), task.width), strict=True))
+            else:
+                on = p >= served.model.model.thresholds.get(task.name, 0.5)
+                counts = dict(zip(task.names, on.sum(axis=0), strict=True))
+            for label, count in counts.items():
+                if count:
+                    self.meters.labels.labels(task.name, str(label)).inc(int(count))
+        for each in served.implications:
+            for value in each.contradictions(found):
+                if value == value:
+                    self.meters.contradiction.labels(each.name).observe(float(value))
+        return served, found
+
+
+def _counts(codes: Any, width: int) -> list[int]:
+    return [int((codes == k).sum()) for k in range(width)]
+
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+
+class Gate:
+    """What every request passes: key, size of the body, number at a time, seconds."""
+
+    def __init__(self, app: Any, service: Service, keys: tuple[bytes, ...]) -> None:
+        self.app, self.service, self.keys = app, service, keys
+        self.busy = 0
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        meters, begun, status = self.service.meters, time.perf_counter(), 500
+        scope["known_path"] = "other"
+
+        async def noted(message: Mapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = int(message["status"])
+            await send(message)
+
+        self.busy += 1
+        meters.busy.set(self.busy)
+        try:
+            refused = self._refused(scope)
+            if refused is not None:
+                await refused(scope, receive, noted)
+            else:
+                await self._within(scope, receive, noted)
+        finally:
+            self.busy -= 1
+            meters.busy.set(self.busy)
+            route = scope.get("route")
+            path = getattr(route, "path", "other")
+            meters.requests.labels(path, str(status)).inc()
+            meters.seconds.labels(path).observe(time.perf_counter() - begun)
+
+    def _refused(self, scope: Mapping[str, Any]) -> Response | None:
+        if scope["path"] in OPEN:
+            return None
+        if self.keys and not self._known(dict(scope["headers"])):
+            headers = {"WWW-Authenticate": "Bearer"}
+            return problem(401, "no valid key, expected 'Authorization: Bearer KEY'", headers)
+        if self.busy > self.service.limits.requests:
+            most = self.service.limits.requests
+            return problem(503, f"busy: {most} requests in work", {"Retry-After": "1"})
+        return None
+
+    def _known(self, headers: Mapping[bytes, bytes]) -> bool:
+        given = headers.get(b"x-api-key") or headers.get(b"authorization", b"")
+        given = re.sub(rb"(?i)^bearer +", b"", given)[:LONGEST_KEY]
+        matches = [hmac.compare_digest(given, key) for key in self.keys]  # all, in any case
+        return any(matches)
+
+    async def _within(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        limits, begun = self.service.limits, False
+
+        async def started(message: Mapping[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        async def answer() -> None:
+            body = await _body(receive, limits.body)
+            if body is None:
+                most = f"{limits.body:,}"
+                await problem(413, f"body: found more, expected at most {most} bytes")(
+                    scope, receive, started
+                )
+                return
+            given = [{"type": "http.request", "body": body, "more_body": False}]
+
+            async def replay() -> dict[str, Any]:
+                return given.pop() if given else await receive()
+
+            await self.app(scope, replay, started)
+
+        try:
+            await asyncio.wait_for(answer(), limits.seconds)
+        except TimeoutError:
+            if begun:
+                raise
+            await problem(504, f"no answer within {limits.seconds:g} seconds")(scope, receive, send)
+
+
+async def _body(receive: Receive, most: int) -> bytes | None:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            break
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            return None
+        parts.append(part)
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def problem(
+    status: int, said: str, headers: Mapping[str, str] | None = None, **more: Any
+) -> JSONResponse:
+    """Return an error as JSON: one line, and for rows what was found and expected where."""
+    return JSONResponse({"error": said, **more}, status, dict(headers or {}))
+
+
+def make_app(
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    limits: Limits | None = None,
+    keys: tuple[str, ...] | None = None,
+) -> FastAPI:
+    """Return the service of a final model, an ASGI application.
+
+    Args:
+        folder: the model's folder.
+        name: what the service calls it; None = the study's name.
+        limits: of requests.
+        keys: API keys, one of which a request must carry; None = those of LABELWEAVE_API_KEYS.
+
+    Raises:
+        LabelweaveError: no final model, or inputs that cannot be served.
+    """
+    served = Served.read(Path(folder))
+    service = Service(
+        Path(folder), checked_name(name or served.model.facts.study), limits or Limits(), served
+    )
+    if keys is None:
+        keys = environment_keys()
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        service.batcher.start()
+        watcher = asyncio.create_task(service.watch())
+        yield
+        watcher.cancel()
+        with suppress(asyncio.CancelledError):
+            await watcher
+        await service.batcher.stop()
+
+    app = FastAPI(
+        title=f"labelweave: {service.name}",
+        version=labelweave.__version__,
+        lifespan=life,
+        docs_url=None,  # its page would load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    app.add_middleware(Gate, service=service, keys=tuple(key.encode() for key in keys))
+    _add_errors(app)
+    _add_service_paths(app, service)
+    _add_protocol_paths(app, service)
+    return app
+
+
+def environment_keys() -> tuple[str, ...]:
+    """Return the API keys of LABELWEAVE_API_KEYS, separated by commas."""
+    given = os.environ.get(KEYS, "").split(",")
+    return tuple(key.strip() for key in given if key.strip())
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(RowsError)
+    async def wrong_rows(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RowsError)
+        return problem(422, str(error), errors=error.errors)
+
+    @app.exception_handler(TooManyRowsError)
+    async def too_many(_: Request, error: Exception) -> JSONResponse:
+        return problem(413, str(error))
+
+    @app.exception_handler(LabelweaveError)
+    async def wrong(_: Request, error: Exception) -> JSONResponse:
+        return problem(400, str(error))
+
+
+def _add_service_paths(app: FastAPI, service: Service) -> None:
+    schema = service.served.model.model.encoder.schema
+    assert schema is not None
+    row = example_row(schema)
+    text = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
+    body = {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["rows"],
+                        "properties": {
+                            "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}
+                        },
+                    },
+                    "example": {"rows": [row]},
+                },
+                "text/csv": {"schema": {"type": "string"}, "example": text},
+            },
+        }
+    }
+
+    @app.post("/predict", openapi_extra=body, responses=ERRORS, summary="Predict rows")
+    async def predict(request: Request) -> dict[str, Any]:
+        served = service.served
+        known = served.model.model.encoder.schema
+        assert known is not None
+        content = await request.body()
+        is_csv = request.headers.get("content-type", "").startswith("text/csv")
+        reader = csv_rows if is_csv else json_rows
+        table = await asyncio.to_thread(reader, content, known, service.limits.rows)
+        served, found = await service.predicted(table)
+        return {
+            "model": service.name,
+            "version": served.version,
+            "rows": answered(served.model.model, served.implications, found, table),
+        }
+
+    @app.get("/health", summary="Whether the service answers")
+    async def health() -> dict[str, Any]:
+        return {"status": "ok", "model": service.name, "version": service.served.version}
+
+    @app.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        content = prometheus.generate_latest(service.meters.registry)
+        return Response(content, media_type=prometheus.CONTENT_TYPE_LATEST)
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> HTMLResponse:
+        policy = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        return HTMLResponse(PAGE.read_text("utf-8"), headers={"Content-Security-Policy": policy})
+
+    @app.get("/example", summary="A row that fits the schema")
+    async def example() -> dict[str, Any]:
+        return {"rows": [row]}
+
+
+def _add_protocol_paths(app: FastAPI, service: Service) -> None:
+    """Add the Open Inference Protocol, version 2."""
+    ends = ("", "/versions/{version}")
+
+    def known(name: str, version: str | None) -> Served | JSONResponse:
+        served = service.served
+        if name != service.name:
+            return problem(404, f"model: found '{name[:80]}', expected '{service.name}'")
+        if version is not None and version != str(served.version):
+            return problem(404, f"version: found '{version[:80]}', expected '{served.version}'")
+        return served
+
+    @app.get("/v2", summary="About the server")
+    async def server() -> dict[str, Any]:
+        return {"name": "labelweave", "version": labelweave.__version__, "extensions": []}
+
+    @app.get("/v2/health/live", summary="Whether the server lives")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @app.get("/v2/health/ready", summary="Whether the server is ready")
+    async def ready() -> dict[str, bool]:
+        return {"ready": True}
+
+    async def metadata(name: str, version: str | None = None) -> Any:
+        served = known(name, version)
+        if isinstance(served, JSONResponse):
+            return served
+        return model_metadata(service.name, served.version, served.model)
+
+    async def model_ready(name: str, version: str | None = None) -> Any:
+        served = known(name, version)
+        return served if isinstance(served, JSONResponse) else {"name": name, "ready": True}
+
+    async def infer(request: Request, name: str, version: str | None = None) -> Any:
+        served = known(name, version)
+        if isinstance(served, JSONResponse):
+            return served
+        content = await request.body()
+        asked, table = await asyncio.to_thread(
+            infer_rows, content, served.model.model, service.limits.rows
+        )
+        served, found = await service.predicted(table)
+        return infer_answer(service.name, served.version, served.model.model, asked, found)
+
+    example = _infer_example(service)
+    for end in ends:
+        path = f"/v2/models/{{name}}{end}"
+        note = " of a version" if end else ""
+        app.get(path, responses=ERRORS, summary=f"Inputs and outputs{note}")(metadata)
+        app.get(f"{path}/ready", responses=ERRORS, summary=f"Readiness{note}")(model_ready)
+        app.post(
+            f"{path}/infer", openapi_extra=example, responses=ERRORS, summary=f"Predict{note}"
+        )(infer)
+
+
+def _infer_example(service: Service) -> dict[str, Any]:
+    schema = service.served.model.model.encoder.schema
+    assert schema is not None
+    inputs = [
+        {
+            "name": name,
+            "shape": [1],
+            "datatype": "FP64" if isinstance(value, int | float) else "BYTES",
+            "data": [value],
+        }
+        for name, value in example_row(schema).items()
+    ]
+    content = {"schema": {"type": "object"}, "example": {"id": "1", "inputs": inputs}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "No JSON or CSV"},
+    401: {"description": "No valid key"},
+    404: {"description": "Another model or version"},
+    413: {"description": "Body or rows beyond the limits"},
+    422: {
+        "description": "Rows that do not fit the schema",
+        "content": {
+            "application/json": {
+                "example": {
+                    "error": "row 1, column 'length': found 'long', expected a number",
+                    "errors": [
+                        {
+                            "row": 1,
+                            "column": "length",
+                            "found": "'long'",
+                            "expected": "a number, or null where it is missing",
+                        }
+                    ],
+                }
+            }
+        },
+    },
+    503: {"description": "Too many requests at a time"},
+    504: {"description": "No answer in time"},
+}
+
+
+def run_service(
+    folder: Path, host: str, port: int, *, name: str | None, limits: Limits, open_: bool
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests in work are answered first.
+
+    Raises:
+        LabelweaveError: no model, or no API keys for a host that others can reach.
+    """
+    keys = environment_keys()
+    if not keys and not open_ and host not in LOOPBACK:
+        raise LabelweaveError(
+            f"--host {host}: others can reach it, expected keys in {KEYS}, or --open to serve "
+            "without"
+        )
+    app = make_app(folder, name=name, limits=limits, keys=keys)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=int(limits.seconds) + 1,
+        limit_concurrency=None,
+    )
+
+
+__all__ = ["Limits", "make_app", "run_service"]
