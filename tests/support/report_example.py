@@ -259,8 +259,13 @@ def with_value(results: Results) -> Results:
         running=RunningCosts(
             joint=_running(1, 1_234_567, 0.9),
             single=_running(len(names), 1_234_567 * len(names), 6.5),
-            ratio={"latency_1": 0.14, "latency_256": 0.2, "throughput": 5.0, "memory": 0.2,
-                   "disk": 0.11, "training": 0.4},
+            ratio={
+                "latency_1": MeanInterval(0.14, 0.13, 0.15),
+                "latency_256": MeanInterval(0.2, 0.18, 0.23),
+                "throughput": MeanInterval(5.0, 4.4, 5.6),
+                "memory": MeanInterval(0.2), "disk": MeanInterval(0.11),
+                "training": MeanInterval(0.4),
+            },
             machine="8 cores",
             assumptions=("one thread, warm",),
         ),

@@ -228,8 +228,10 @@ def _labels(results: Results) -> KeyFigure:
 
 def _cost(results: Results, method: str) -> KeyFigure:
     ratio = results.running.ratio.get("latency_256") if results.running else None
-    if ratio:
-        return KeyFigure("cost", "times", ratio, assumption=Message("assumption.latency"))
+    if ratio and ratio.mean is not None:
+        return KeyFigure(
+            "cost", "times", ratio.mean, ratio.low, ratio.high, Message("assumption.latency")
+        )
     costs = (results.costs.get(name) for name in (method, results.baseline))
     ours, base = (each.seconds if each else None for each in costs)
     if method == results.baseline or not ours or not base:

@@ -187,8 +187,8 @@ def mean_saved(draws: NDArray[np.float64], level: float) -> MeanInterval | None:
 
 def total_saved(
     curves: Mapping[str, TaskCurve], weights: Mapping[str, float], level: float
-) -> MeanInterval:
-    """Return mean and interval of what is saved on the tasks where that is shown.
+) -> MeanInterval | None:
+    """Return mean and interval of what is saved on the tasks where that is shown; None = on none.
 
     Shown is a saving whose interval does not hold 0; other tasks count nothing, for noise over many
     tasks would add up to a saving. A task whose curve never reaches the joint method counts as far
@@ -201,7 +201,7 @@ def total_saved(
     """
     used = [name for name in tasks_that_save(curves, level) if name in weights]
     if not used:
-        return MeanInterval(0.0)
+        return None
     total = np.sum([weights[name] * curves[name].saved for name in used], axis=0)
     least = [
         weights[name] * (min(curves[name].needed[0], curves[name].curve.limit) - curves[name].has)

@@ -1,11 +1,13 @@
 """The value of joining: labels and money saved, running cost, what to label, what to decide."""
 
 import json
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from labelweave._files import write_text
-from labelweave._messages import Message
+from labelweave._messages import Message, Text
 from labelweave._parsing import read_json_object
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -100,7 +103,7 @@ def money(
             name: LabelMoney(price, mean_saved(price * curves[name].saved, level))
             for name, price in priced.items()
         },
-        total=total_saved(curves, priced, level) if priced else None,
+        total=total_saved(curves, priced, level),
         running=running,
     )
 
@@ -108,6 +111,8 @@ def money(
 def _running(prices: PricesSection, costs: RunningCosts | None) -> RunningMoney | None:
     hour, load = prices.hour, prices.predictions_a_year
     if costs is None or hour is None or load is None:
+        return None
+    if costs.ratio["throughput"].mean is None:  # the measurement contradicts itself
         return None
     rates = costs.joint.rows_per_second, costs.single.rows_per_second
     joint, single = (load / rate / SECONDS * hour if rate else 0.0 for rate in rates)
@@ -123,8 +128,12 @@ def _running(prices: PricesSection, costs: RunningCosts | None) -> RunningMoney 
 
 
 BATCHES = (1, 256)
-CALLS = {1: 200, 256: 40}
+CALLS = {1: 240, 256: 64}
 WARM_UP = 5
+QUIET = 10  # percent: the quantile of times that other work on the machine disturbs least
+BLOCKS = 8  # of successive calls; their ratios give the interval
+VAGUE = 1.5  # an interval whose ends differ more than this from the mean is no measurement
+SLACK = 1.2  # a larger batch may be measured as so much faster
 MB = 1e6
 ASSUMPTIONS = ("one_thread", "of_memory", "of_disk", "of_rows", "of_training")  # of `costs`
 
@@ -136,7 +145,7 @@ def measure_costs(
 
     Args:
         joint: folder of the joint model.
-        single: folder of the single-task networks.
+        single: folder of the single-task networks; both models take turns, call by call.
         inputs: encoded rows to predict, at least one.
         seconds: of training, joint and single.
     """
@@ -154,13 +163,15 @@ def measure_costs(
         )
         for i in range(2)
     ]
+    timed = {f"latency_{size}": ratio_of_times(times[size]) for size in BATCHES}
+    if not consistent(times):
+        timed = dict.fromkeys(timed, MeanInterval())
     return RunningCosts(
         joint=found[0],
         single=found[1],
         ratio={
-            "latency_1": _ratio(found, lambda c: c.latency_ms["1"].p50),
-            "latency_256": _ratio(found, lambda c: c.latency_ms["256"].p50),
-            "throughput": _ratio(found, lambda c: c.rows_per_second),
+            **timed,
+            "throughput": _inverse(timed[f"latency_{max(BATCHES)}"]),
             "memory": _ratio(found, lambda c: c.memory_mb),
             "disk": _ratio(found, lambda c: c.disk_mb),
             "training": _ratio(found, lambda c: c.training_seconds),
@@ -168,6 +179,40 @@ def measure_costs(
         machine=machine(),
         assumptions=tuple(Message(f"costs.{each}") for each in ASSUMPTIONS),
     )
+
+
+def ratio_of_times(times: NDArray[np.float64], level: float = 0.95) -> MeanInterval:
+    """Return how the times of two models that took turns compare, the first over the second.
+
+    Of each block of successive calls the quiet times (10 % quantile) are compared. Student's t over
+    the blocks gives the interval of the mean logarithm. Empty where the interval is too wide.
+
+    Args:
+        times: milliseconds of every call, (2, calls).
+        level: coverage of the interval.
+    """
+    quiet = [np.percentile(block, QUIET, axis=1) for block in np.array_split(times, BLOCKS, axis=1)]
+    logs = np.log([joint / single for joint, single in quiet])
+    t = abs(float(stdtrit(len(logs) - 1, (1 - level) / 2)))
+    mean, reach = float(logs.mean()), t * float(logs.std(ddof=1)) / math.sqrt(len(logs))
+    if reach > math.log(VAGUE):
+        return MeanInterval()
+    return MeanInterval(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+
+
+def consistent(times: Mapping[int, NDArray[np.float64]]) -> bool:
+    """Return whether no model predicts a large batch faster than a small one.
+
+    Args:
+        times: by rows of a batch the milliseconds of every call, (models, calls).
+    """
+    quiet = [np.percentile(times[size], QUIET, axis=1) for size in sorted(times)]
+    return all(bool((small <= SLACK * large).all()) for small, large in pairwise(quiet))
+
+
+def _inverse(found: MeanInterval) -> MeanInterval:
+    mean, low, high = (1 / end if end else None for end in (found.mean, found.high, found.low))
+    return MeanInterval(mean, low, high)
 
 
 def machine() -> Message:
@@ -208,10 +253,10 @@ def _model_costs(
 ) -> ModelCosts:
     tensors = [t for network in model.networks for t in network.state_dict().values()]
     latency = {
-        str(size): Latency(float(np.percentile(taken, 50)), float(np.percentile(taken, 95)))
+        str(size): Latency(*(float(each) for each in np.percentile(taken, (QUIET, 50, 95))))
         for size, taken in times.items()
     }
-    slow = float(np.percentile(times[max(BATCHES)], 50))
+    quiet = float(np.percentile(times[max(BATCHES)], QUIET))
     layers = _largest_layer(model, _batch(inputs, max(BATCHES)))
     return ModelCosts(
         networks=len(model.networks),
@@ -219,7 +264,7 @@ def _model_costs(
         disk_mb=sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / MB,
         memory_mb=(sum(t.numel() * t.element_size() for t in tensors) + layers) / MB,
         latency_ms=latency,
-        rows_per_second=1000 * max(BATCHES) / slow,
+        rows_per_second=1000 * max(BATCHES) / quiet,
         training_seconds=seconds,
     )
 
@@ -245,9 +290,9 @@ def _largest_layer(model: Model, batch: NDArray[np.float32]) -> int:
     return largest
 
 
-def _ratio(costs: Sequence[ModelCosts], part: Callable[[ModelCosts], float | None]) -> float | None:
+def _ratio(costs: Sequence[ModelCosts], part: Callable[[ModelCosts], float | None]) -> MeanInterval:
     joint, single = part(costs[0]), part(costs[1])
-    return joint / single if single and joint is not None else None
+    return MeanInterval(joint / single if single and joint is not None else None)
 
 
 def with_value(
@@ -296,24 +341,31 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> K
 
 def _labels(curves: Mapping[str, TaskCurve], level: float) -> KeyFigure:
     on = len(tasks_that_save(curves, level))
-    assumption = Message("assumption.labels_shown", {"shown": on, "n": len(curves)})
-    value = total_saved(curves, dict.fromkeys(curves, 1.0), level) if curves else None
+    assumption: Text = Message("assumption.labels_shown", {"shown": on, "n": len(curves)})
+    if not curves:
+        assumption = ""
+    value = total_saved(curves, dict.fromkeys(curves, 1.0), level)
+    if curves and value is None:
+        assumption = Message("assumption.labels_not_shown", {"n": len(curves)})
     return _figure("labels", "labels", value, assumption)
 
 
-def _figure(key: str, unit: str, found: MeanInterval | None, assumption: Message) -> KeyFigure:
+def _figure(key: str, unit: str, found: MeanInterval | None, assumption: Text) -> KeyFigure:
     value = found or MeanInterval()
     return KeyFigure(key, unit, value.mean, value.low, value.high, assumption)
 
 
 def _cost(results: Results) -> KeyFigure:
     money = results.money
+    ratio = results.running.ratio.get("throughput") if results.running else None
+    if results.running and (ratio is None or ratio.mean is None):
+        return KeyFigure("cost", assumption=Message("assumption.cost_unclear"))
     if money and money.running:
         unit = f"{money.currency} {money.running.unit}"
         return KeyFigure("cost", unit, money.running.saved, assumption=money.running.assumption)
-    ratio = results.running.ratio.get("throughput") if results.running else None
-    unit, assumption = "times the rows per second", Message("assumption.cost_speed")
-    return KeyFigure("cost", unit, ratio or None, assumption=assumption)
+    if ratio is None:
+        return KeyFigure("cost")
+    return _figure("cost", "times the rows per second", ratio, Message("assumption.cost_speed"))
 
 
 def _labels_saved(curves: Mapping[str, TaskCurve], level: float) -> list[Finding]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from labelweave._messages import Messages
 from labelweave.evaluation._recommendation import DEFAULT, FEW_SEEDS
-from labelweave.report._tables import interval_level
+from labelweave.report._tables import interval_level, negligible
 from labelweave.results import Finding, KeyFigure, Outcome, Results
 
 
@@ -199,10 +199,14 @@ def _counted(names: Sequence[str], say: Messages) -> str:
 
 
 def _figure(figure: KeyFigure, say: Messages) -> ShownFigure:
-    title = say(f"figure.{figure.key}")
+    title_key = f"figure.{figure.key}"
+    title = say(title_key)
     if figure.mean is None:
-        missing = say(f"figure.{figure.key}_missing")
-        return ShownFigure(title, say("word.not_measured"), "", missing, False)
+        missing = _assumption(figure, say) if figure.assumption else say(f"{title_key}_missing")
+        word = "not_shown" if figure.key == "labels" and figure.assumption else "not_measured"
+        return ShownFigure(title, say(f"word.{word}"), "", missing, False)
+    if negligible(figure.mean, figure.unit.partition(" ")[0]):
+        return ShownFigure(title, say("word.negligible"), "", _assumption(figure, say), True)
     unit, scale = figure.unit, 1.0
     if unit == "fraction":
         unit, scale = "points", 100.0

@@ -1,6 +1,7 @@
 """The value of joining, in a few plain lines for the terminal."""
 
 from labelweave._messages import Messages
+from labelweave.report._tables import negligible
 from labelweave.results import KeyFigure, MeanInterval, Money, Results
 
 
@@ -45,9 +46,13 @@ def money_lines(money: Money | None, say: Messages) -> list[str]:
         mean = say.count(total.mean)
         lines.append(say("money.total", mean=mean, interval=span, currency=money.currency))
     if running := money.running:
-        figures = {key: say.fixed(getattr(running, key), 2) for key in ("joint", "single", "saved")}
         unit = say.named("unit", running.unit)
-        lines.append(say("money.running", currency=money.currency, unit=unit, **figures))
+        amounts = {key: getattr(running, key) for key in ("joint", "single", "saved")}
+        if all(negligible(amount, money.currency) for amount in amounts.values()):
+            lines.append(say("money.running_negligible", currency=money.currency))
+        else:
+            figures = {key: say.fixed(amount, 2) for key, amount in amounts.items()}
+            lines.append(say("money.running", currency=money.currency, unit=unit, **figures))
     return lines
 
 
@@ -62,14 +67,16 @@ def _cost(results: Results) -> str:
     money = results.money
     ratio = results.running.ratio if results.running else {}
     text = ""
-    throughput, latency = ratio.get("throughput"), ratio.get("latency_1")
-    if throughput and latency:
+    throughput, latency = (ratio.get(key, MeanInterval()) for key in ("throughput", "latency_1"))
+    if throughput.mean and latency.mean:
         text = (
-            f"running: {throughput:.1f} times the rows per second, "
-            f"{latency:.2f} of the latency of a row"
+            f"running: {throughput.mean:.1f} times the rows per second, "
+            f"{latency.mean:.2f} of the latency of a row"
         )
-    if money and money.running:
-        text += f", {money.running.saved:,.2f} {money.currency} {money.running.unit} saved"
+    if text and money and money.running:
+        saved = money.running.saved
+        amount = f"{saved:,.2f} {money.currency} {money.running.unit}"
+        text += f", {'nothing' if negligible(saved, money.currency) else amount} saved"
     return text
 
 

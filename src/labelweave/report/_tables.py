@@ -27,6 +27,18 @@ def interval_level(results: Results) -> str:
     return f"{100 * results.level:g} %"
 
 
+# the least amount that is worth a mention; of other currencies one unit
+LEAST_AMOUNT = {"JPY": 100, "KRW": 1000, "HUF": 100, "INR": 50, "CNY": 5, "IDR": 10_000,
+                "VND": 10_000}  # fmt: skip
+CURRENCY = 3  # letters of a currency's code
+
+
+def negligible(amount: float, currency: str) -> bool:
+    """Return whether an amount of a currency (ISO 4217) is too small to matter; else False."""
+    code = len(currency) == CURRENCY and currency.isupper()
+    return code and abs(amount) < LEAST_AMOUNT.get(currency, 1)
+
+
 def fixed(value: float | None, digits: int = 3, sign: str = "") -> str:
     """Return a number in fixed decimals, "no data" for None; `sign` "+" shows every sign."""
     return "no data" if value is None else f"{value:{sign}z.{digits}f}"

@@ -105,8 +105,9 @@ class MethodCosts:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds that the prediction of a batch takes: median and 95 % quantile."""
+    """Milliseconds that the prediction of a batch takes: 10 %, 50 % and 95 % quantile."""
 
+    p10: float | None = None
     p50: float | None = None
     p95: float | None = None
 
@@ -121,7 +122,7 @@ class ModelCosts:
         disk_mb: megabytes of its folder.
         memory_mb: megabytes of the weights and of the largest layer.
         latency_ms: by rows of a batch.
-        rows_per_second: in the largest batch.
+        rows_per_second: in the largest batch, by the 10 % quantile of its times.
         training_seconds: seconds of training.
     """
 
@@ -141,14 +142,15 @@ class RunningCosts:
     Attributes:
         joint: of the joint model.
         single: of the single-task models.
-        ratio: joint over single: latency_1, latency_256, throughput, memory, disk, training.
+        ratio: joint over single: latency_1, latency_256, throughput, with intervals; memory, disk,
+            training. A measurement that contradicts itself has none.
         machine: cores and processor.
         assumptions: what the figures depend on.
     """
 
     joint: ModelCosts
     single: ModelCosts
-    ratio: Mapping[str, float | None]
+    ratio: Mapping[str, MeanInterval]
     machine: Text = ""
     assumptions: tuple[Text, ...] = ()
 

@@ -205,16 +205,19 @@ def test_a_study_reports_its_curves_and_repeats_no_training(tmp_path: Path) -> N
     assert money["labels"]["kind"]["price"] == 2.5
     assert "form" not in money["labels"]
     costs = results["running"]
-    assert money["running"]["single"] == pytest.approx(
-        5e6 / costs["single"]["rows_per_second"] / 3600 * 0.35
-    )
+    if costs["ratio"]["throughput"]["mean"] is None:  # a busy machine
+        assert money["running"] is None
+    else:
+        assert money["running"]["single"] == pytest.approx(
+            5e6 / costs["single"]["rows_per_second"] / 3600 * 0.35
+        )
     assert (costs["joint"]["networks"], costs["single"]["networks"]) == (1, 2)
     assert costs["joint"]["parameters"] < costs["single"]["parameters"]
-    assert 0 < costs["ratio"]["disk"] < 1
+    assert 0 < costs["ratio"]["disk"]["mean"] < 1
     joint = costs["joint"]  # the hidden layer's activation: 256 rows of 16 in, 16 out
     assert joint["memory_mb"] * 1e6 == 4 * (joint["parameters"] + 256 * 32)
     for taken in joint["latency_ms"].values():
-        assert 0 < taken["p50"] <= taken["p95"]
+        assert 0 < taken["p10"] <= taken["p50"] <= taken["p95"]
     written = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
     assert written == results
     again = as_json(Study.from_file(path).run(jobs=1, progress=False))

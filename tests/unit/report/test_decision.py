@@ -60,7 +60,7 @@ def test_figures_are_made_of_what_there_is():
     screen = first_screen(results)
     assert [f.value for f in screen.figures[1:]] == ["100 labels", "0.50 times today's"]
     assert "prediction was not measured" in screen.figures[2].assumption
-    running = RunningCosts(ModelCosts(), ModelCosts(), {"latency_256": 0.2})
+    running = RunningCosts(ModelCosts(), ModelCosts(), {"latency_256": MeanInterval(0.2)})
     screen = first_screen(recommended(results, running=running))
     assert screen.figures[2].value == "0.20 times today's"
 

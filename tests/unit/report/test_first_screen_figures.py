@@ -54,6 +54,34 @@ def test_labels_are_reported_as_whole_numbers(saved: float) -> None:
     assert text.figures[0].value == f"{saved:.0f} labels"
 
 
+@pytest.mark.parametrize(
+    ("unit", "saved", "text"),
+    [
+        ("JPY a year", 0.11, "negligible"),
+        ("JPY a year", 1200.0, "1,200 JPY a year saved"),
+        ("EUR a year", -0.4, "negligible"),
+        ("EUR a year", 12.5, "12.5 EUR a year saved"),
+        ("times", 0.2, "0.20 times today's"),
+    ],
+)
+def test_small_amounts_of_money_are_negligible(unit: str, saved: float, text: str) -> None:
+    results = example_results(tasks=2)
+    figures = (KeyFigure("cost", unit, saved, assumption="so"),)
+    found = first_screen(
+        replace(results, recommendation=replace(results.recommended, figures=figures))
+    )
+    assert found.figures[0].value == text
+
+
+def test_labels_that_are_not_shown_to_be_saved_are_no_zero() -> None:
+    results = example_results(tasks=2)
+    figures = (KeyFigure("labels", "labels", assumption="on no task"),)
+    found = first_screen(
+        replace(results, recommendation=replace(results.recommended, figures=figures))
+    ).figures[0]
+    assert (found.value, found.assumption, found.measured) == ("not shown", "on no task", False)
+
+
 def test_the_table_in_markdown_has_the_intervals_that_its_caption_names(tmp_path: Path) -> None:
     results = example_results(tasks=2, methods=3)
     write_markdown(results, tmp_path / "report.md")
@@ -83,5 +111,9 @@ def test_markdown_shows_the_money_of_labels_and_running(tmp_path: Path) -> None:
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "- Labels saved are worth 1,829 EUR (at least 712).\n" in text
     assert "- Running: joint 80.00, single 410.50, saved 330.50 EUR a year.\n" in text
+    small = replace(money, currency="JPY", total=None, running=RunningMoney(0.1, 0.21, 0.11, "a"))
+    write_markdown(replace(example_results(tasks=2), money=small), tmp_path / "report.md")
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "- Running: negligible for both, in JPY.\n" in text
     write_markdown(example_results(tasks=2), tmp_path / "report.md")
     assert "money" not in (tmp_path / "report.md").read_text(encoding="utf-8").lower()
