@@ -202,7 +202,8 @@ def compare(
 ) -> None:
     """Compare two studies or two models on the same test rows, paired, for every task.
 
-    Two studies must share their test rows. Two models are tested on the rows of --data.
+    Two studies must share their test rows. Two models are tested on the rows of --data that neither
+    was trained on.
 
     **Examples**
 
@@ -210,17 +211,21 @@ def compare(
     - `labelweave compare runs/leaves runs/leaves --method-a multi_task --method-b full`
     - `labelweave compare old/model new/model --data labelled.csv`
     """
-    from labelweave.experiments._compare import compare_sides, of_model, of_study
+    from labelweave.errors import in_place
+    from labelweave.experiments._compare import compare_sides, of_model, of_study, on_unseen_rows
     from labelweave.report import print_compared
 
+    notes: list[str] = []
     if data is None:
-        sides = of_study(a, method_a), of_study(b, method_b)
+        first, second = of_study(a, method_a), of_study(b, method_b)
     else:
-        sides = of_model(a, data, method_a), of_model(b, data, method_b)
-    found = compare_sides(*sides)
-    print_compared(
-        [vars(each) for each in found], [side.name for side in sides], PrintableConsole()
-    )
+        first, second = of_model(a, data, method_a), of_model(b, data, method_b)
+        with in_place(data):
+            first, second, notes = on_unseen_rows(first, second)
+    found = compare_sides(first, second)
+    print_compared([vars(each) for each in found], [first.name, second.name], PrintableConsole())
+    for note in notes:
+        say(f"note: {note}")
 
 
 def ablate(

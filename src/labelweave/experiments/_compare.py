@@ -1,7 +1,7 @@
 """Two studies, or two models, held against each other on the same test rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.data._collection import label_columns
+from labelweave.data._row_hashes import seen_rows
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.evaluation import Difference, Estimate, TestResult, verdict
-from labelweave.evaluation._comparison import Replicates
+from labelweave.evaluation._comparison import MIN_ELEMENTS, Replicates
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._runs import Run
 from labelweave.experiments._study import Study
-from labelweave.fitting._opening import find_model, read_inputs
+from labelweave.fitting._opening import model_folder, read_inputs
+from labelweave.fitting._stack import load_model
 from labelweave.results import read_results
 from labelweave.tables import Table
 from labelweave.tasks import Task
@@ -35,12 +37,14 @@ class Side:
         tasks: its tasks, by name.
         rows: by seed the test rows, as anything that identifies rows, (n, ...).
         results: by seed and task the probabilities with their labels.
+        seen: of a model, which rows it was trained on, (n,); None = not recorded.
     """
 
     name: str
     tasks: Mapping[str, Task]
     rows: Mapping[int, NDArray[Any]]
     results: Mapping[int, Mapping[str, TestResult]]
+    seen: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,17 +122,69 @@ def of_model(folder: Path, data: Path, method: str | None = None) -> Side:
     Raises:
         LabelweaveError: no model there, inputs that do not fit, or an unknown label.
     """
-    model = find_model(folder, method)
+    place = model_folder(folder, method)
+    model = load_model(place)
     table = read_inputs(data, model)
     with in_place(data):
         labels = Annotations.from_columns(model.tasks, _label_texts(model.tasks, table))
-        predicted = model.predict_proba(table)
+        typed = model.typed(table)
+        predicted = model.typed_proba(typed)
+        seen = seen_rows(place, model.encoder.transform(typed))
     results = {
         name: TestResult(p, labels.labels[name], model.thresholds.get(name))
         for name, p in predicted.items()
     }
     tasks = {task.name: task for task in model.tasks}
-    return Side(str(folder), tasks, {0: np.arange(len(table))}, {0: results})
+    return Side(str(folder), tasks, {0: np.arange(len(table))}, {0: results}, seen)
+
+
+def on_unseen_rows(a: Side, b: Side) -> tuple[Side, Side, list[str]]:
+    """Return two models without the rows that one of them was trained on, and what to report.
+
+    A model knows the labels of such rows, so that they measure nothing.
+
+    Args:
+        a: one model, tested on a table.
+        b: the other, on the same table.
+
+    Raises:
+        LabelweaveError: fewer than 20 rows are left.
+    """
+    notes = [
+        f"{side.name} does not record its training rows: if some are among the test rows, it "
+        "looks better than it is"
+        for side in (a, b)
+        if side.seen is None
+    ]
+    known = [(each.name, each.seen) for each in (a, b) if each.seen is not None and each.seen.any()]
+    if not known:
+        return a, b, notes
+    kept = ~np.any([seen for _, seen in known], axis=0)
+    names = " and ".join(dict.fromkeys(name for name, _ in known))
+    rows = f"{(~kept).sum():,} of {len(kept):,} rows"
+    if kept.sum() < MIN_ELEMENTS:
+        raise LabelweaveError(
+            f"{rows} are training rows of {names}, expected at least {MIN_ELEMENTS} rows that "
+            "neither model was trained on"
+        )
+    notes.append(f"{rows} are training rows of {names} and are left out")
+    return _only(a, kept), _only(b, kept), notes
+
+
+def _only(side: Side, kept: NDArray[np.bool_]) -> Side:
+    results = {
+        seed: {
+            task: replace(
+                result,
+                probabilities=np.asarray(result.probabilities)[kept],
+                labels=np.asarray(result.labels)[kept],
+            )
+            for task, result in of_seed.items()
+        }
+        for seed, of_seed in side.results.items()
+    }
+    rows = {seed: at[kept] for seed, at in side.rows.items()}
+    return replace(side, rows=rows, results=results, seen=None)
 
 
 def _label_texts(tasks: Sequence[Task], table: pd.DataFrame | Table) -> pd.DataFrame:

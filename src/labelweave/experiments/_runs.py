@@ -26,6 +26,7 @@ from labelweave._files import (
     write_text,
 )
 from labelweave._parsing import read_json_object
+from labelweave.data._row_hashes import SALT, row_hashes, write_row_hashes
 from labelweave.errors import (
     OUT_OF_MEMORY,
     LabelweaveError,
@@ -223,6 +224,9 @@ def _predicted(model: Predictor, split: Split) -> Outcome:
 def _finish(run: Run, partial: Path, outcome: Outcome, split: Split, seconds: float) -> None:
     if outcome.model is not None:
         outcome.model.save(partial / "model")
+        # from the key, so that a run repeated is the same to the last byte
+        salt = hashlib.blake2b(run.key.encode(), digest_size=SALT).digest()
+        write_row_hashes(partial / "model", _labelled_rows(split, salt), salt)
     tensors = {
         f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in outcome.probabilities.items()
     }
@@ -242,6 +246,18 @@ def _finish(run: Run, partial: Path, outcome: Outcome, split: Split, seconds: fl
     }
     write_text(partial / RECORD, json.dumps(record))  # the last file: with it the run is whole
     _publish(run, partial)
+
+
+def _labelled_rows(split: Split, salt: bytes) -> NDArray[np.uint64]:
+    """Return the hashes of the rows whose labels a method may have learned from."""
+    found = []
+    for rows, labels in (
+        (split.train, split.everything or split.train.annotations),
+        (split.validation, split.validation.annotations),
+    ):
+        known = np.any([labels.labelled(task.name) for task in labels.tasks], axis=0)
+        found.append(row_hashes(rows.inputs[np.flatnonzero(known)], salt))
+    return np.concatenate(found)
 
 
 def _publish(run: Run, partial: Path) -> None:

@@ -17,7 +17,12 @@ from labelweave.tables import ReadOptions, Table, read_cells, read_folder, read_
 def find_model(
     folder: Path, method: str | None = None, seed: int | None = None
 ) -> EncodedPredictor:
-    """Return the model of a folder that its `save` wrote, or of a study's results folder.
+    """Return the model in `model_folder`, of the same arguments and errors."""
+    return load_model(model_folder(folder, method, seed))
+
+
+def model_folder(folder: Path, method: str | None = None, seed: int | None = None) -> Path:
+    """Return a folder that a model's `save` wrote, given itself or a study's results folder.
 
     Args:
         folder: the model's or the study's folder.
@@ -34,7 +39,7 @@ def find_model(
                     f"{folder}: found '--{option} {value}', expected none for a model's folder, "
                     "which holds one model; it chooses among those of a study"
                 )
-        return load_model(current_version(folder).folder)
+        return current_version(folder).folder
     path = folder / "results.json"
     if not path.exists():
         inner = f"; did you mean {folder / 'model'}?" if (folder / "model").is_dir() else ""
@@ -58,7 +63,7 @@ def find_model(
         )
     if seed is not None and seed not in seeds:
         raise LabelweaveError(f"{folder}: no model of seed {seed}, expected one of {seeds}")
-    return load_model(models[chosen, seeds[0] if seed is None else seed])
+    return models[chosen, seeds[0] if seed is None else seed]
 
 
 def read_inputs(

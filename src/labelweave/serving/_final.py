@@ -1,6 +1,5 @@
 """The final model of a study as a folder: what predicts, what it was made of, what to expect."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
-from labelweave._files import LARGEST_TENSORS, check_regular, replacing, write_text
+from labelweave._files import write_text
 from labelweave._saved import Saved, described
 from labelweave.class_priors import PriorChoice
-from labelweave.data import Inputs
+from labelweave.data._row_hashes import FILE as ROWS_FILE
+from labelweave.data._row_hashes import seen_rows, write_row_hashes
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._stack import load_model
 from labelweave.fitting._versions import current_version
@@ -27,8 +25,7 @@ from labelweave.tables import Table
 from labelweave.tasks import Task
 
 FORMAT = 1  # of the folder; raised when what a key means changes
-FACTS, ROWS, FULL = "final.json", "rows.safetensors", "full"
-SALT = 16  # bytes
+FACTS, FULL = "final.json", "full"
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -157,15 +154,12 @@ class FinalModel:
         Raises:
             LabelweaveError: inputs that do not fit, or a damaged folder.
         """
-        path = self.folder / ROWS
-        try:
-            check_regular(path, LARGEST_TENSORS)
-            known = load_file(path)["rows"]
-        except (OSError, KeyError, ValueError, SafetensorError) as error:
-            raise LabelweaveError(f"{path}: cannot be read ({error})") from None
-        encoded = self.model.encoder.transform(self.model.typed(inputs))
-        found = row_hashes(encoded, bytes.fromhex(self.facts.salt))
-        return np.isin(found, known)
+        found = seen_rows(self.folder, self.model.encoder.transform(self.model.typed(inputs)))
+        if found is None:
+            raise LabelweaveError(
+                f"{self.folder / ROWS_FILE}: no such file, expected hashes of the rows"
+            )
+        return found
 
 
 def load(folder: str | Path, *, full: bool = False) -> FinalModel:
@@ -205,19 +199,5 @@ def write_final(
     model.save(folder)
     if full is not None:
         full.save(folder / FULL)
-    with replacing(folder / ROWS) as temporary:
-        temporary.write_bytes(save({"rows": np.unique(hashes)}))
+    write_row_hashes(folder, hashes, bytes.fromhex(facts.salt))
     write_text(folder / FACTS, json.dumps(facts.model_dump(), indent=1))
-
-
-def row_hashes(encoded: Inputs, salt: bytes) -> NDArray[np.uint64]:
-    """Return a salted hash of 64 bits of every encoded row, (n,)."""
-    found = np.zeros(len(encoded), np.uint64)
-    for start in range(0, len(encoded), CHUNK):
-        block = np.ascontiguousarray(np.asarray(encoded[start : start + CHUNK]))
-        block = block.reshape(len(block), -1) + block.dtype.type(0)  # -0.0 is 0.0
-        found[start : start + len(block)] = [
-            int.from_bytes(hashlib.blake2b(row.data, digest_size=8, key=salt).digest(), "little")
-            for row in block
-        ]
-    return found

@@ -20,6 +20,7 @@ from labelweave._files import locked, unwritable
 from labelweave._parsing import read_json_object
 from labelweave._progress import fit_status
 from labelweave.data import Collection
+from labelweave.data._row_hashes import SALT, row_hashes
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
@@ -31,11 +32,9 @@ from labelweave.relations._relatedness import relation_table
 from labelweave.results import CONTROLS, Results, plain, read_results
 from labelweave.serving._final import (
     FORMAT,
-    SALT,
     Expected,
     FinalFacts,
     load,
-    row_hashes,
     write_final,
 )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import CommandLine
 from rich.console import Console
@@ -14,7 +15,12 @@ from study_example import as_json, tables, write_study
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.experiments import _stepwise as stepwise
-from labelweave.experiments._compare import compare_sides, of_study
+from labelweave.experiments._compare import (
+    compare_sides,
+    of_model,
+    of_study,
+    on_unseen_rows,
+)
 from labelweave.experiments._stepwise import Stage, next_stage, promising
 from labelweave.experiments._study import stage_name
 from labelweave.relations import TaskPair
@@ -79,6 +85,44 @@ def test_a_table_without_an_input_is_named(study: Path, tmp_path: Path, cli: Com
     tables(40, seed=5)[1].drop(columns="length").to_csv(table, index=False)
     message = cli.refused("compare", folder(study), folder(study), "--data", table)
     assert message.startswith(f"{table}: no input column 'length', found ")
+
+
+def test_rows_that_a_model_was_trained_on_are_left_out(
+    study: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    known, new = tables()[0], tables(40, seed=5)[0]
+    table = tmp_path / "both.csv"
+    pd.concat([known, new]).to_csv(table, index=False)
+    a = of_model(folder(study), table, "full")
+    b = of_model(folder(study), table, "single_task")
+    assert a.seen is not None
+    assert 60 < a.seen[: len(known)].sum() < len(known)  # its test rows are not seen
+    assert not a.seen[len(known) :].any()
+    first, second, notes = on_unseen_rows(a, b)
+    assert len(first.rows[0]) == len(second.rows[0]) == (~a.seen).sum()
+    assert notes == [
+        f"{a.seen.sum()} of {len(a.seen)} rows are training rows of {folder(study)} and are left "
+        "out"
+    ]
+    options = ("--method-a", "full", "--method-b", "single_task", "--data", table)
+    out = cli("compare", folder(study), folder(study), *options).out
+    assert out.endswith(f"note: {notes[0]}\n")
+    trained = known[a.seen[: len(known)]]
+    trained.to_csv(table, index=False)
+    assert cli.refused("compare", folder(study), folder(study), *options) == (
+        f"{table}: {len(trained)} of {len(trained)} rows are training rows of {folder(study)}, "
+        "expected at least 20 rows that neither model was trained on"
+    )
+
+
+def test_a_model_without_a_record_of_its_rows_is_named(study: Path, tmp_path: Path) -> None:
+    table = tmp_path / "new.csv"
+    tables(40, seed=5)[0].to_csv(table, index=False)
+    side = replace(of_model(folder(study), table, "full"), seen=None)
+    assert on_unseen_rows(side, side)[2] == 2 * [
+        f"{folder(study)} does not record its training rows: if some are among the test rows, it "
+        "looks better than it is"
+    ]
 
 
 def test_what_is_no_study_is_refused(study: Path, tmp_path: Path, cli: CommandLine) -> None:
