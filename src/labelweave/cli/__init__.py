@@ -14,7 +14,7 @@ from labelweave._trust import trust_packages
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
-from labelweave.cli._serving import export, finish, serve
+from labelweave.cli._serving import export, finish, rollback, serve, update
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
 from labelweave.errors import (
     OUT_OF_MEMORY,
@@ -50,6 +50,8 @@ for command in (
     finish,
     export,
     serve,
+    update,
+    rollback,
     schema,
 ):
     app.command()(command)

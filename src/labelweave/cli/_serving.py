@@ -1,4 +1,4 @@
-"""``labelweave finish``, ``export`` and ``serve``: from a study's results to a model in use."""
+"""The final model in use: ``finish``, ``export``, ``serve``, ``update``, ``rollback``."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -157,3 +157,57 @@ def serve(
     limits = Limits(max_body, max_rows, max_seconds, max_requests)
     say(f"Serving {model} on http://{host}:{port} (page to try a row: /)", err=True)
     run_service(model, host, port, name=name, limits=limits, open_=open_)
+
+
+def update(
+    model: Annotated[Path, typer.Argument(help="Folder of a final model: runs/NAME/model.")],
+    source: Annotated[Path, typer.Option(help="Table with new rows: inputs and labels.")],
+    study: Annotated[
+        Path | None,
+        typer.Option(help="Study file; default: the study whose results the model lies in."),
+    ] = None,
+    like: Annotated[
+        str | None, typer.Option(help="Source of the study that the table is read like.")
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the comparison.")] = 3,
+) -> None:
+    """Fit a final model again with new labels; hand it over where no task gets worse.
+
+    Every task is compared on rows that the fits have not seen, with and without the new labels, on
+    earlier rows and on new ones. Where a task falls beyond its interval, the version in use stays,
+    and the exit code is 1.
+
+    **Examples**
+
+    - `labelweave update runs/leaves/model --source june.csv`
+    - `labelweave update runs/leaves/model --source june.xlsx --like site_b`
+    """
+    from labelweave.serving import update as fit_again
+
+    found = fit_again(model, source, study=study, like=like, folds=folds, progress=True)
+    for each in found.tasks:
+        say(f"{'falls' if each.falls else 'holds'}: {each}")
+    if found.handed_over:
+        say(f"Handed over: version {found.version} of {model} (back: labelweave rollback {model})")
+        return
+    say(f"Refused, version {found.version} stays in use: {found.reason}", err=True)
+    raise typer.Exit(1)
+
+
+def rollback(
+    model: Annotated[Path, typer.Argument(help="Folder of a final model: runs/NAME/model.")],
+    to: Annotated[
+        int | None, typer.Option(min=1, help="Version; default: the one before that in use.")
+    ] = None,
+) -> None:
+    """Put a former version of a model in use. A service takes it up within a second.
+
+    **Examples**
+
+    - `labelweave rollback runs/leaves/model`
+    - `labelweave rollback runs/leaves/model --to 3`
+    """
+    from labelweave.serving import rollback as go_back
+
+    found = go_back(model, to)
+    say(f"In use: version {found.number} ({found.folder})")

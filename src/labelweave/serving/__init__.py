@@ -10,6 +10,7 @@ from labelweave.serving._export import Export, Int8Loss, export_model
 from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
 from labelweave.serving._finish import finish
 from labelweave.serving._prediction import prediction_table, prediction_tables
+from labelweave.serving._update import Update, UpdatedTask, rollback, update
 
 __all__ = [
     "Expected",
@@ -17,9 +18,13 @@ __all__ = [
     "FinalFacts",
     "FinalModel",
     "Int8Loss",
+    "Update",
+    "UpdatedTask",
     "export_model",
     "finish",
     "load",
     "prediction_table",
     "prediction_tables",
+    "rollback",
+    "update",
 ]

@@ -78,6 +78,7 @@ class FinalFacts(Saved):
         evidence: what supports them, as ``relatedness`` in ``results.json``.
         versions: of Python and packages.
         salt: what the hashes of the rows begin with, hexadecimal.
+        added: sources that `update` added to those of the study.
     """
 
     format: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -97,6 +98,7 @@ class FinalFacts(Saved):
     evidence: dict[str, Any]
     versions: dict[str, str]
     salt: Annotated[str, Field(pattern=r"^[0-9a-f]{2,128}$")]
+    added: list[dict[str, Any]] = Field(default=[])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -106,18 +106,46 @@ def finish(
             f"{target}: is there already; --replace writes a new one in its place"
         )
     with locked(given.output):
-        made = _fitted(given, spec, progress)
-        taught = made.stack is not None and STUDENT in results.methods
-        measured = STUDENT if taught else chosen
-        _add_thresholds(made.model, given.output, results, measured)
-        salt = secrets.token_bytes(SALT)
-        sides = (made.split.train, made.split.validation)
-        hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
-        facts = _facts(given, results, chosen, measured, made, salt)
-        with _replacing_folder(target) as new:
-            write_final(new, made.model, facts, hashes, made.stack if full else None)
-            load(new, full=full)  # what cannot be read again must not take the name
+        made = fit_all(given, spec, all_rows(given), progress)
+        write_model(target, given, results, chosen, made, full)
     return target
+
+
+def write_model(
+    target: Path,
+    study: "Study",
+    results: Results,
+    method: str,
+    made: Fitted,
+    full: bool,
+    expected: Sequence[Expected] | None = None,
+    added: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Write a final model to a folder, whole or not at all.
+
+    Args:
+        target: the folder; one that is there is replaced.
+        study: the study, with all sources of the fit.
+        results: of the study.
+        method: that was fitted.
+        made: what the fit gave.
+        full: write the stack as well.
+        expected: figures to expect; None = those of the study.
+        added: sources that updates added.
+    """
+    taught = made.stack is not None and STUDENT in results.methods
+    measured = STUDENT if taught else method
+    _add_thresholds(made.model, study.output, results, measured)
+    salt = secrets.token_bytes(SALT)
+    sides = (made.split.train, made.split.validation)
+    hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
+    facts = _facts(study, results, method, measured, made, salt)
+    facts = facts.model_copy(update={"added": list(added)})
+    if expected is not None:
+        facts = facts.model_copy(update={"expected": list(expected), "measured": facts.network})
+    with _replacing_folder(target) as new:
+        write_final(new, made.model, facts, hashes, made.stack if full else None)
+        load(new, full=full)  # what cannot be read again must not take the name
 
 
 def study_at(study: "str | Path | Study") -> "Study":
@@ -172,7 +200,7 @@ def _method(results: Results, name: str | None) -> str:
     return chosen
 
 
-def _all_rows(study: "Study") -> Split:
+def all_rows(study: "Study") -> Split:
     """Return a split whose training rows are all rows, with all their labels."""
     config, data = study.config, study.data
     free = [changed(source, split=None) for source in data.collection.sources]
@@ -192,10 +220,11 @@ def _all_rows(study: "Study") -> Split:
     return changed(split, train=train, validation=validation, source_names=collection.names)
 
 
-def _fitted(study: "Study", spec: Method, progress: bool) -> Fitted:
+def fit_all(study: "Study", spec: Method, split: Split, progress: bool) -> Fitted:
+    """Fit a method on the training rows of a split, with relations estimated on them."""
     from labelweave.fitting._checking import check_split
 
-    config, split, evidence = study.config, _all_rows(study), {}
+    config, evidence = study.config, {}
     check_split(split, config)
     with _one_thread():
         if spec.estimated is not None:

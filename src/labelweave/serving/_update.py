@@ -1,0 +1,309 @@
+"""A final model fitted again with new labels, and back: versions, handed over where none falls."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelweave._files import locked, write_text
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.evaluation._comparison import Replicates, TestResult
+from labelweave.evaluation._metrics import HIGHER_IS_BETTER
+from labelweave.fitting._methods import Method
+from labelweave.fitting._split import Rows, Split, held_out
+from labelweave.fitting._versions import (
+    VERSIONS,
+    Version,
+    current_version,
+    point_to,
+    version,
+    version_numbers,
+)
+from labelweave.results import read_results
+from labelweave.serving._final import FULL, Expected, load
+from labelweave.serving._finish import all_rows, fit_all, study_at, write_model
+from labelweave.tasks import Task
+
+if TYPE_CHECKING:
+    from labelweave.experiments import Study
+
+Part = Literal["earlier", "new"]
+FOLDS, REPLICATES, LEVEL = 3, 1000, 0.95
+REPORT = "update.json"
+
+
+@dataclass(frozen=True)
+class UpdatedTask:
+    """A task's main metric without and with the new labels, on rows that neither fit has seen.
+
+    Attributes:
+        task: the task.
+        rows: ``earlier`` rows, or those of the ``new`` source.
+        metric: its main metric.
+        before: without the new labels; None = no data.
+        after: with them.
+        low: lower end of the interval of the difference; all intervals hold together.
+        high: upper end.
+        n: labels behind it.
+        falls: the interval lies wholly on the worse side of 0.
+    """
+
+    task: str
+    rows: Part
+    metric: str
+    before: float | None
+    after: float | None
+    low: float | None
+    high: float | None
+    n: int
+    falls: bool
+
+    def __str__(self) -> str:
+        if self.before is None or self.after is None:
+            return f"{self.task}, {self.rows} rows: no labels"
+        ends = "" if self.low is None else f", difference {self.low:+.3f} to {self.high:+.3f}"
+        return (
+            f"{self.task}, {self.rows} rows: {self.metric} {self.before:.3f} -> {self.after:.3f} "
+            f"({self.n:,} labels{ends})"
+        )
+
+
+@dataclass(frozen=True)
+class Update:
+    """What an update found.
+
+    Attributes:
+        handed_over: the new version is in use.
+        version: the version in use.
+        tasks: the comparison, every task on earlier and on new rows.
+        reason: why it was refused; "" = handed over.
+    """
+
+    handed_over: bool
+    version: int
+    tasks: tuple[UpdatedTask, ...]
+    reason: str = ""
+
+
+def update(
+    folder: str | Path,
+    source: str | Path,
+    *,
+    study: "str | Path | Study | None" = None,
+    like: str | None = None,
+    folds: int = FOLDS,
+    progress: bool = False,
+) -> Update:
+    """Fit a final model again with the labels of a new table, and hand it over where none falls.
+
+    Out-of-fold: for every fold of all labelled rows the method is fitted twice without it, with and
+    without the new rows, and predicts it. The two are compared in pairs, task by task, on earlier
+    rows and on new ones. Where a difference lies wholly below 0, the update is refused and the
+    version in use stays. Else the fit on all rows, of all sources, becomes the next version.
+
+    Args:
+        folder: the model's folder.
+        source: the table with new rows, inputs and labels under the names of the study.
+        study: a study file or results folder; None = the results folder that the model lies in.
+        like: the study's source whose reading options the table takes (`rename`, `map`, ...).
+        folds: 2 or more.
+        progress: show what is fitted.
+
+    Raises:
+        LabelweaveError: no model or study there, a table that does not fit, or no label in it.
+    """
+    place, table = Path(folder), Path(source)
+    former = load(place)
+    facts = former.facts
+    if not table.exists():
+        raise LabelweaveError(f"{table}: no such file, expected a table with new labels")
+    if folds < 2:
+        raise LabelweaveError(f"folds: found {folds}, expected 2 or more")
+    given = study_at(study if study is not None else place.resolve().parent)
+    added = [*facts.added, _section(given, table, like)]
+    wider = _with_sources(given, added)
+    _check_classes(former.tasks, wider.data.tasks, table)
+    results = read_results(given.output)
+    spec = wider.config.method(facts.method)
+    with locked(given.output):
+        split = all_rows(wider)
+        is_new = split.source == len(split.source_names) - 1
+        labels = split.train.annotations
+        if not any((labels.labels[task.name][is_new] >= 0).any() for task in labels.tasks):
+            names = [task.name for task in labels.tasks]
+            raise LabelweaveError(f"{table}: found no label, expected labels of {listing(names)}")
+        tasks = _compared(wider, spec, split, is_new, folds, progress)
+        falling = [each for each in tasks if each.falls]
+        current = current_version(place)
+        if falling:
+            reason = "; ".join(str(each) for each in falling)
+            found = Update(False, current.number, tasks, reason)
+            write_text(place / REPORT, json.dumps(asdict(found), indent=1))
+            return found
+        made = fit_all(wider, spec, split, progress)
+        number = max(version_numbers(place)) + 1
+        following = version(place, number)
+        full = (current.folder / FULL).is_dir()
+        (place / VERSIONS).mkdir(exist_ok=True)
+        write_model(
+            following.folder, wider, results, facts.method, made, full,
+            _expected(tasks, split), added,
+        )  # fmt: skip
+        found = Update(True, number, tasks)
+        write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))
+        point_to(place, number)
+    return found
+
+
+def rollback(folder: str | Path, to: int | None = None) -> Version:
+    """Put a former version of a model in use.
+
+    Args:
+        folder: the model's folder.
+        to: the version; None = the one before that in use.
+
+    Returns:
+        The version in use.
+
+    Raises:
+        LabelweaveError: no model there, or no such version; the version in use stays.
+    """
+    place = Path(folder)
+    current, numbers = current_version(place), version_numbers(place)
+    earlier = [number for number in numbers if number < current.number]
+    if to is None and not earlier:
+        raise LabelweaveError(f"{place}: version {current.number} is the first, none before it")
+    number = earlier[-1] if to is None else to
+    if number not in numbers:
+        raise LabelweaveError(
+            f"{place}: no version {number}, expected one of {', '.join(map(str, numbers))}"
+        )
+    chosen = version(place, number)
+    load_version(chosen)
+    point_to(place, number)
+    return chosen
+
+
+def load_version(chosen: Version) -> None:
+    """Check that a version can be read, whatever the pointer names.
+
+    Raises:
+        LabelweaveError: it cannot.
+    """
+    from labelweave.fitting._stack import load_model
+
+    load_model(chosen.folder)
+
+
+def _section(study: "Study", table: Path, like: str | None) -> dict[str, Any]:
+    sources = {str(each.name or Path(each.path or "").stem): each for each in study.config.sources}
+    given: dict[str, Any] = {}
+    if like is not None:
+        if like not in sources:
+            raise LabelweaveError(
+                f"like: found '{like}', expected a source of the study, {listing(sources)}"
+                f"{nearest(like, sources)}"
+            )
+        given = sources[like].model_dump(mode="json", exclude_defaults=True)
+    return given | {"path": str(table.resolve()), "name": f"update {table.stem}"}
+
+
+def _with_sources(study: "Study", added: Sequence[Mapping[str, Any]]) -> "Study":
+    from labelweave.experiments import Study
+    from labelweave.experiments._sections import SourceSection
+
+    names = [f"{each['name']} {place}" for place, each in enumerate(added, start=1)]
+    sections = [
+        SourceSection(**{**each, "name": name}) for each, name in zip(added, names, strict=True)
+    ]
+    changes = {"sources": [*study.config.sources, *sections]}
+    return Study(study.config.model_copy(update=changes), study.folder)
+
+
+def _check_classes(known: Sequence[Task], found: Sequence[Task], table: Path) -> None:
+    classes = {task.name: task.names for task in known}
+    for task in found:
+        new = [name for name in task.names if name not in classes.get(task.name, ())]
+        if new:
+            raise LabelweaveError(
+                f"{table}: task '{task.name}': found the new class '{new[0]}', expected one of "
+                f"{listing(classes.get(task.name, ()))}{nearest(new[0], classes[task.name])}; a "
+                "study with the class must run first"
+            )
+
+
+def _compared(
+    study: "Study",
+    spec: Method,
+    split: Split,
+    is_new: NDArray[np.bool_],
+    folds: int,
+    progress: bool,
+) -> tuple[UpdatedTask, ...]:
+    labels, groups = split.train.annotations, split.train.groups
+    scores = {
+        side: {task.name: np.zeros((len(is_new), task.width)) for task in labels.tasks}
+        for side in ("before", "after")
+    }
+    for fold, out in held_out(split, folds):
+        kept = np.setdiff1d(np.arange(len(is_new)), out)
+        after_fold = replace(fold, relations=split.relations)
+        before_fold = _without(after_fold, is_new[kept])
+        for side, train in (("before", before_fold), ("after", after_fold)):
+            model = fit_all(study, spec, train, progress).model
+            found = model.under_prior(model.probabilities(fold.test.inputs))
+            for name, p in found.items():
+                scores[side][name][out] = p
+    parts: dict[Part, NDArray[np.bool_]] = {"earlier": ~is_new, "new": is_new}
+    tests = len(labels.tasks) * len(parts)
+    rows = []
+    for task in labels.tasks:
+        truth = labels.labels[task.name]
+        for part, chosen in parts.items():
+            if not (truth[chosen] >= 0).any():
+                continue
+            before, after = (
+                Replicates(
+                    task,
+                    [TestResult(scores[side][task.name][chosen], truth[chosen], None,
+                                groups[chosen])],
+                    REPLICATES,
+                )
+                for side in ("before", "after")
+            )  # fmt: skip
+            metric = after.main_metric
+            difference = after.difference(before, LEVEL, tests)[metric]
+            higher = HIGHER_IS_BETTER[metric]
+            end = difference.high if higher else difference.low
+            falls = end is not None and (end < 0 if higher else end > 0)
+            means = before.summary(LEVEL)[metric].mean, after.summary(LEVEL)[metric].mean
+            n = int((truth[chosen] >= 0).sum())
+            rows.append(
+                UpdatedTask(
+                    task.name, part, metric, *means, difference.low, difference.high, n, falls
+                )
+            )
+    return tuple(rows)
+
+
+def _without(split: Split, gone: NDArray[np.bool_]) -> Split:
+    kept, train = np.flatnonzero(~gone), split.train
+    rows = Rows(train.inputs[kept], train.annotations[kept], train.index[kept], train.groups[kept])
+    weight = None if split.sample_weight is None else split.sample_weight[kept]
+    return replace(split, train=rows, source=split.source[kept], sample_weight=weight)
+
+
+def _expected(tasks: Sequence[UpdatedTask], split: Split) -> list[Expected]:
+    """Return the figures of the new version: out-of-fold, of all rows by their number of labels."""
+    found = []
+    for task in split.train.annotations.tasks:
+        rows = [each for each in tasks if each.task == task.name and each.after is not None]
+        n = sum(each.n for each in rows)
+        mean = sum(float(each.after or 0) * each.n for each in rows) / n if n else None
+        metric = rows[0].metric if rows else ""
+        found.append(Expected(task=task.name, metric=metric, mean=mean, n=n))
+    return found

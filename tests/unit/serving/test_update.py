@@ -1,0 +1,145 @@
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import CommandLine
+from starlette.testclient import TestClient
+from study_example import KINDS, tables
+
+import labelweave
+from labelweave.errors import LabelweaveError
+from labelweave.serving import _service as service_module
+from labelweave.serving import finish, rollback, update
+from labelweave.serving._service import make_app
+
+
+@pytest.fixture
+def model(finished_study: Path, tmp_path: Path) -> Path:
+    """Return a final model in a copy of its study, which a test may change."""
+    study = shutil.copytree(finished_study.parent, tmp_path / "study") / finished_study.name
+    return finish(study, "full", replace=True)
+
+
+def new_labels(path: Path, swapped: bool = False) -> Path:
+    frame = tables(100, seed=21)[0]
+    if swapped:
+        frame["kind"] = frame["kind"].map(dict(zip(KINDS, KINDS[1:] + KINDS[:1], strict=True)))
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_good_labels_give_a_new_version_and_rollback_the_old(model: Path, tmp_path: Path) -> None:
+    before = labelweave.load(model)
+    rows = tables(30, seed=9)[0].drop(columns="kind")
+    old = before.predict_proba(rows)["kind"]
+    found = update(model, new_labels(tmp_path / "june.csv"))
+    assert (found.handed_over, found.version, found.reason) == (True, 2, "")
+    parts = [(each.task, each.rows) for each in found.tasks]
+    assert parts == [("kind", "earlier"), ("kind", "new"), ("form", "earlier")]
+    by_part = {(each.task, each.rows): each for each in found.tasks}
+    assert by_part["kind", "new"].n == 100
+    assert by_part["kind", "earlier"].n == before.facts.labels["kind"]
+    after = labelweave.load(model)
+    assert after.facts.labels["kind"] == before.facts.labels["kind"] + 100
+    assert after.facts.rows == before.facts.rows + 100
+    assert not np.array_equal(after.predict_proba(rows)["kind"], old)
+    assert len(after.facts.added) == 1
+    assert rollback(model).number == 1
+    assert np.array_equal(labelweave.load(model).predict_proba(rows)["kind"], old)
+    assert rollback(model, 2).number == 2
+    again = update(model, new_labels(tmp_path / "july.csv"))
+    assert again.version == 3
+    assert labelweave.load(model).facts.rows == before.facts.rows + 200, "with all earlier sources"
+
+
+def test_labels_that_harm_are_refused_and_the_old_version_stays(
+    model: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    rows = tables(30, seed=9)[0].drop(columns="kind")
+    old = labelweave.load(model).predict_proba(rows)["kind"]
+    wrong = new_labels(tmp_path / "wrong.csv", swapped=True)
+    answer = cli("update", model, "--source", wrong, "--folds", 2)
+    assert answer.code == 1
+    assert "falls: kind, earlier rows: accuracy " in answer.out
+    assert answer.err.startswith("Refused, version 1 stays in use: kind, earlier rows: accuracy ")
+    assert np.array_equal(labelweave.load(model).predict_proba(rows)["kind"], old)
+    assert not (model / "versions").exists()
+    assert json.loads((model / "update.json").read_text())["handed_over"] is False
+
+
+def test_what_cannot_be_updated_is_named(model: Path, tmp_path: Path, network: Path) -> None:
+    def refused(*args: object, **options: object) -> str:
+        with pytest.raises(LabelweaveError) as error:
+            update(*args, **options)  # type: ignore[arg-type]
+        return str(error.value)
+
+    new = new_labels(tmp_path / "june.csv")
+    gone = tmp_path / "gone.csv"
+    assert refused(model, gone) == f"{gone}: no such file, expected a table with new labels"
+    assert refused(model, new, folds=1) == "folds: found 1, expected 2 or more"
+    assert refused(model, new, like="c") == (
+        "like: found 'c', expected a source of the study, 'a', 'b'"
+    )
+    assert "results.json" in refused(network, new)
+    frame = pd.read_csv(new).assign(kind=None)
+    frame.to_csv(tmp_path / "none.csv", index=False)
+    assert "none.csv: found no label, expected labels of 'kind', 'form'" in refused(
+        model, tmp_path / "none.csv"
+    )
+    frame = pd.read_csv(new).assign(length="long")
+    frame.to_csv(tmp_path / "text.csv", index=False)
+    said = refused(model, tmp_path / "text.csv")
+    assert said.startswith("input column 'length' holds numbers in ")
+    assert said.endswith(f"text in {tmp_path / 'text.csv'}, expected one kind")
+    frame = pd.read_csv(new).replace({"kind": {"bolt": "blot"}})
+    frame.to_csv(tmp_path / "typo.csv", index=False)
+    assert refused(model, tmp_path / "typo.csv").endswith(
+        "typo.csv: task 'kind': found the new class 'blot', expected one of 'bolt', 'disc', "
+        "'ring'; did you mean 'bolt'?; a study with the class must run first"
+    )
+
+
+def test_versions_that_are_not_there_are_named(model: Path) -> None:
+    with pytest.raises(LabelweaveError, match=r"version 1 is the first, none before it$"):
+        rollback(model)
+    with pytest.raises(LabelweaveError, match=r"no version 7, expected one of 1$"):
+        rollback(model, 7)
+    (model / "current.json").write_text('{"version": 9}')
+    with pytest.raises(LabelweaveError, match=r"names version 9, which is not there"):
+        labelweave.load(model)
+    (model / "current.json").write_text('{"version": "x"}')
+    with pytest.raises(LabelweaveError, match=r"key 'version': found 'x', expected a whole"):
+        labelweave.load(model)
+
+
+def test_a_service_swaps_to_a_new_version_and_back(
+    model: Path, stack: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "POLL", 0.05)
+    shutil.copytree(stack, model / "versions" / "2")
+
+    def waited(client: TestClient, version: int) -> bool:
+        for _ in range(100):
+            if client.get("/health").json()["version"] == version:
+                return True
+            time.sleep(0.05)
+        return False
+
+    row = tables(1, seed=9)[0].drop(columns="kind").to_dict("records")
+    with TestClient(make_app(model, keys=())) as client:
+        first = client.post("/predict", json={"rows": row}).json()
+        (model / "current.json").write_text('{"version": 2}')
+        assert waited(client, 2)
+        second = client.post("/predict", json={"rows": row}).json()
+        assert (first["version"], second["version"]) == (1, 2)
+        assert first["rows"] != second["rows"]
+        rollback(model)
+        assert waited(client, 1)
+        assert client.post("/predict", json={"rows": row}).json() == first
+        (model / "current.json").write_text('{"version": 99}')
+        time.sleep(0.3)
+        assert client.post("/predict", json={"rows": row}).json() == first
