@@ -8,7 +8,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation._metrics import Floats, checked
+from labelweave.evaluation._metrics import BINS, Floats, checked, debiased_error, mass_bins
 from labelweave.tasks import Multiclass, Task
 
 
@@ -46,33 +46,32 @@ def confidences(task: Task, probabilities: ArrayLike, labels: ArrayLike) -> tupl
     return scores[codes >= 0], codes[codes >= 0].astype(np.float64)
 
 
-def reliability(confidence: Floats, outcome: Floats, bins: int = 10) -> Reliability:
+def reliability(confidence: Floats, outcome: Floats, bins: int = BINS) -> Reliability:
     """Return the expected calibration error over bins of equal mass, and the bins.
 
-    ``ECE = sum_b n_b / n |share right_b - mean confidence_b|``
-    (Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks", ICML 2017),
-    with bins of equally many elements (Nguyen and O'Connor, "Posterior calibration and
-    exploratory analysis for NLP models", EMNLP 2015); equal confidences share a bin. Where bins
-    are small it is above 0 by chance alone.
+    The error of Guo, Pleiss, Sun and Weinberger ("On Calibration of Modern Neural Networks", ICML
+    2017) with bins of equally many elements (Nguyen and O'Connor, "Posterior calibration and
+    exploratory analysis for NLP models", EMNLP 2015); equal confidences share a bin. What chance
+    alone adds is taken off (Kumar, Liang and Ma, "Verified uncertainty calibration", NeurIPS 2019).
+    It is the metric ``ece`` of `evaluate`.
 
     Args:
         confidence: probabilities (n,).
         outcome: 1 or 0 for each (n,).
         bins: at most so many.
     """
-    n = len(confidence)
-    if not n:
+    if not len(confidence):
         return Reliability(None, ())
-    order = np.argsort(confidence, kind="stable")
-    ranked, outcomes = confidence[order], outcome[order]
-    last = ranked[np.maximum(np.arange(1, bins + 1) * n // bins, 1) - 1]
-    ends = np.unique(np.searchsorted(ranked, last, side="right"))
+    code = mass_bins(confidence, bins)
+    size, sure, right = (
+        np.bincount(code, weights).astype(np.float64)
+        for weights in (np.ones(len(code)), confidence, outcome)
+    )
     found = [
-        (float(ranked[start:end].mean()), float(outcomes[start:end].mean()), int(end - start))
-        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+        (float(sure[b] / size[b]), float(right[b] / size[b]), int(size[b]))
+        for b in range(len(size))
     ]
-    ece = sum(size * abs(right - sure) for sure, right, size in found) / n
-    return Reliability(ece, tuple(found))
+    return Reliability(float(debiased_error(size, sure, right)), tuple(found))
 
 
 LEAST, MOST = 0.2, 20.0  # rows without an error, or all wrong, would go to 0 or infinity

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
+from scipy.special import ndtr
 
 from labelweave.annotations import Annotations, Codes
 from labelweave.errors import LabelweaveError
@@ -73,7 +74,7 @@ def _check_range(task: Task, what: str, values: Floats) -> None:
         )
 
 
-BINS = 15
+BINS = 10  # of a calibration error
 # the smallest distance to 0 or 1 that float32 outputs of a network can represent
 EPSILON = float(np.finfo(np.float32).eps)
 
@@ -97,7 +98,7 @@ class MulticlassMetrics:
         self.support = _adder(truth, rows, np.ones(len(rows)), shape)
         self.predicted = _adder(predicted, rows, np.ones(len(rows)), shape)
         self.correct = _adder(truth, rows, right, shape)
-        self.gaps = _calibration_gaps(confidence, right, rows, len(labels))
+        self.calibration = _CalibrationError(confidence, right, rows, len(labels))
         loss = -np.log(_clipped(scores[np.arange(len(rows)), truth]))
         self.loss = _adder(np.zeros_like(rows), rows, loss, (1, len(labels)))
 
@@ -112,7 +113,7 @@ class MulticlassMetrics:
             "balanced_accuracy": _mean(_ratio(correct, support)),
             "macro_f1": _mean(_ratio(2 * correct, support + predicted)),
             "log_loss": _ratio(_sums(self.loss, weights)[0], total),
-            "ece": _ratio(np.abs(_sums(self.gaps, weights)).sum(axis=0), total),
+            "ece": self.calibration(weights),
         }
 
 
@@ -134,7 +135,7 @@ class MultilabelMetrics:
         self.on = _adder(columns, rows, truth, shape)
         self.predicted = _adder(columns, rows, predicted, shape)
         self.hits = _adder(columns, rows, truth * predicted, shape)
-        self.gaps = _calibration_gaps(scores, truth, rows, n)
+        self.calibration = _CalibrationError(scores, truth, rows, n)
         loss = -np.log(_clipped(np.where(truth == 1, scores, 1 - scores)))
         self.loss = _adder(np.zeros_like(rows), rows, loss, (1, n))
         self.rankings = [
@@ -157,7 +158,7 @@ class MultilabelMetrics:
             "macro_f1": _mean(_ratio(2 * hits, on + predicted)),
             "mean_average_precision": _mean(precision),
             "log_loss": _ratio(_sums(self.loss, weights)[0], total),
-            "ece": _ratio(np.abs(_sums(self.gaps, weights)).sum(axis=0), total),
+            "ece": self.calibration(weights),
         }
 
 
@@ -200,9 +201,68 @@ def _sums(adder: csr_array, weights: Floats) -> Floats:
     return np.asarray(adder @ weights)
 
 
-def _calibration_gaps(probability: Floats, outcome: Floats, rows: Indices, n: int) -> csr_array:
-    bins = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
-    return _adder(bins, rows, outcome - probability, (BINS, n))
+class _CalibrationError:
+    """The expected calibration error; call it with weights (n, B) to get B values.
+
+    Args:
+        confidence: (m,) probabilities of elements.
+        outcome: (m,) 1 or 0.
+        rows: (m,) the row of each element.
+        n: number of rows.
+    """
+
+    def __init__(self, confidence: Floats, outcome: Floats, rows: Indices, n: int) -> None:
+        bins = mass_bins(confidence)
+        shape = (int(bins.max(initial=-1)) + 1, n)
+        self.size = _adder(bins, rows, np.ones(len(rows)), shape)
+        self.sure = _adder(bins, rows, confidence, shape)
+        self.right = _adder(bins, rows, outcome, shape)
+
+    def __call__(self, weights: Floats) -> Floats:
+        return debiased_error(
+            *(_sums(part, weights) for part in (self.size, self.sure, self.right))
+        )
+
+
+def mass_bins(confidence: Floats, bins: int = BINS) -> Indices:
+    """Return the bin of every element, (m,), from 0: equally many a bin, ties together.
+
+    Args:
+        confidence: (m,) probabilities.
+        bins: at most so many.
+    """
+    m = len(confidence)
+    if not m:
+        return np.zeros(0, np.int64)
+    ranked = np.sort(confidence)
+    ends = np.unique(ranked[np.maximum(np.arange(1, bins + 1) * m // bins, 1) - 1])
+    return np.searchsorted(ends, confidence, side="left")
+
+
+def debiased_error(size: Floats, sure: Floats, right: Floats) -> Floats:
+    """Return the expected calibration error of binned elements, less what chance adds to it.
+
+    The plain error, ``sum_b n_b / n |share right_b - mean confidence_b|``, is above 0 by chance
+    alone. A gap g of a bin is a mean of n_b draws, of variance s^2 = r (1 - r) / (n_b - 1), so
+    drawing again gives about E|N(g, s^2)| and what chance added is E|N(g, s^2)| - |g| (Kumar, Liang
+    and Ma, "Verified uncertainty calibration", NeurIPS 2019, appendix B). Not below 0.
+
+    Args:
+        size: (bins, ...) elements, or their weight.
+        sure: (bins, ...) the sum of their confidences.
+        right: (bins, ...) the sum of their outcomes.
+
+    Returns:
+        The errors (...), in [0, 1]; NaN without elements.
+    """
+    share = np.divide(right, size, out=np.zeros_like(size), where=size > 0)
+    gap = np.abs(np.divide(right - sure, size, out=np.zeros_like(size), where=size > 0))
+    variance = np.maximum(share * (1 - share), 0.0) / np.maximum(size - 1, 1)
+    deviation = np.sqrt(np.where(size > 1, variance, 0.0))
+    ratio = np.divide(gap, deviation, out=np.zeros_like(gap), where=deviation > 0)
+    again = deviation * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + gap * (1 - 2 * ndtr(-ratio))
+    less = np.where(deviation > 0, again - gap, 0.0)
+    return np.clip(_ratio((size * (gap - less)).sum(axis=0), size.sum(axis=0)), 0.0, 1.0)
 
 
 def _clipped(probability: Floats) -> Floats:
@@ -282,8 +342,9 @@ def evaluate(
       sum_k (recall_k - recall_k-1) precision_k, equal scores taken as one step.
     - ``log_loss``: mean -log probability of the truth in nats, clipped at float32's resolution so
       that one saturated output costs at most 15.9.
-    - ``ece``: expected calibration error over 15 equal-width bins: of the highest probability
-      against its being right, or (multilabel) of every element's probability against its label.
+    - ``ece``: expected calibration error over 10 bins of equal mass, less what chance adds
+      (`debiased_error`): of the highest probability against its being right, or (multilabel) of
+      every element's probability against its label.
 
     All but ``log_loss`` lie in [0, 1]; `HIGHER_IS_BETTER` gives their direction.
 

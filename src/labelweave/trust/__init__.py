@@ -1,5 +1,13 @@
 """Trust: sets that cover, calibration, coherence, fairness, explanation, and what a model is."""
 
+from labelweave.trust._calibration import (
+    Calibration,
+    CalibrationFigures,
+    CalibrationMap,
+    calibrated,
+    calibration_figures,
+    fit_calibration,
+)
 from labelweave.trust._forest import model_relations
 from labelweave.trust._joint_sets import (
     JointFigures,
@@ -9,9 +17,15 @@ from labelweave.trust._joint_sets import (
     fit_joint_sets,
 )
 from labelweave.trust._predictions import Predictions, predict_rows
+from labelweave.trust._selection import Abstention, Cut, fit_abstention, risk_coverage
 from labelweave.trust._sets import Promise, SetFigures, SetRule, evaluate_sets, fit_sets
 
 __all__ = [
+    "Abstention",
+    "Calibration",
+    "CalibrationFigures",
+    "CalibrationMap",
+    "Cut",
     "JointFigures",
     "JointRule",
     "JointSets",
@@ -19,10 +33,15 @@ __all__ = [
     "Promise",
     "SetFigures",
     "SetRule",
+    "calibrated",
+    "calibration_figures",
     "evaluate_joint_sets",
     "evaluate_sets",
+    "fit_abstention",
+    "fit_calibration",
     "fit_joint_sets",
     "fit_sets",
     "model_relations",
     "predict_rows",
+    "risk_coverage",
 ]

@@ -79,8 +79,10 @@ PUBLIC = {
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.trust": """
-        JointFigures JointRule JointSets Predictions Promise SetFigures SetRule
-        evaluate_joint_sets evaluate_sets fit_joint_sets fit_sets model_relations predict_rows""",
+        Abstention Calibration CalibrationFigures CalibrationMap Cut JointFigures
+        JointRule JointSets Predictions Promise SetFigures SetRule calibrated
+        calibration_figures evaluate_joint_sets evaluate_sets fit_abstention
+        fit_calibration fit_joint_sets fit_sets model_relations predict_rows risk_coverage""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
 }
 NAMES = [(module, name) for module, names in PUBLIC.items() for name in names.split()]

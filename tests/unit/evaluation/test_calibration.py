@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import foldnorm
 
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import reliability
@@ -11,9 +12,14 @@ MARKS = Multilabel("marks", ("x", "y"))
 
 
 def test_the_error_is_that_of_a_hand_computation():
-    # two bins of two: |0.5 - 0.55| and |1 - 0.85|, each of half the elements
+    # two bins of two: |0.5 - 0.55| and |1 - 0.85|, each of half the elements; in the first, chance
+    # alone (the share right has a deviation of .5) makes more than that, in the second nothing
     found = reliability(np.array([0.9, 0.5, 0.8, 0.6]), np.array([1.0, 1.0, 1.0, 0.0]), bins=2)
-    assert found.ece == pytest.approx(0.5 * 0.05 + 0.5 * 0.15)
+    again = foldnorm(0.05 / 0.5, scale=0.5).mean()
+    assert found.ece == pytest.approx(max(0, 0.5 * (2 * 0.05 - again) + 0.5 * 0.15))
+    assert reliability(np.array([0.9, 0.8]), np.array([1.0, 1.0]), bins=1).ece == pytest.approx(
+        0.15
+    )
     assert [n for *_, n in found.bins] == [2, 2]
     assert found.bins[0][:2] == pytest.approx((0.55, 0.5))
     assert found.bins[1][:2] == pytest.approx((0.85, 1.0))
@@ -23,10 +29,10 @@ def test_one_bin_is_the_distance_of_the_means_and_a_bin_each_that_of_every_eleme
     rng = np.random.default_rng(0)
     sure, right = rng.random(200), (rng.random(200) < 0.7).astype(float)
     one = abs(sure.mean() - right.mean())
-    assert reliability(sure, right, bins=1).ece == pytest.approx(one)
+    # a gap of many deviations owes next to nothing to chance
+    assert reliability(sure, right, bins=1).ece == pytest.approx(one, rel=0.01)
     assert reliability(sure, right, bins=200).ece == pytest.approx(np.abs(sure - right).mean())
     several = reliability(sure, right, bins=10)
-    assert one <= several.ece <= np.abs(sure - right).mean()
     assert sum(n for *_, n in several.bins) == 200
     assert {n for *_, n in several.bins} == {20}
 
@@ -37,6 +43,20 @@ def test_calibrated_predictions_have_a_small_error_and_confident_ones_a_large_on
     right = (rng.random(20_000) < sure).astype(float)
     assert reliability(sure, right).ece < 0.02
     assert reliability(sure**0.3, right).ece > 0.2
+
+
+def test_most_of_what_chance_adds_to_the_error_of_small_test_sets_is_taken_off():
+    rng = np.random.default_rng(3)
+    calibrated, shifted, plain = [], [], []
+    for _ in range(300):
+        sure = rng.uniform(0.6, 0.8, 100)
+        right = (rng.random(100) < sure).astype(float)
+        found = reliability(sure, right)
+        calibrated.append(found.ece)
+        plain.append(sum(n * abs(share - mean) for mean, share, n in found.bins) / 100)
+        shifted.append(reliability(sure + 0.2, right).ece)
+    assert np.mean(calibrated) < 0.6 * np.mean(plain)  # the truth is 0
+    assert np.mean(shifted) == pytest.approx(0.2, abs=0.02)
 
 
 def test_equal_confidences_share_a_bin_in_any_order():
