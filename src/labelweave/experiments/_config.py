@@ -208,7 +208,11 @@ class StudyConfig(FitConfig):
                 ),
             ]
         )
-        wanted |= dict.fromkeys(base for name in list(wanted) if (base := self.method(name).base))
+        waiting = list(wanted)
+        while waiting:
+            if (base := self.method(waiting.pop()).base) and base not in wanted:
+                wanted[base] = None
+                waiting.append(base)
         order = list(METHODS)
         return sorted(
             wanted, key=lambda name: order.index(self.method(name).name.partition(".")[0])

@@ -13,7 +13,7 @@ from labelweave.experiments._executor import derive_runs, train_runs
 from labelweave.experiments._relating import relate_runs
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.fitting._methods import UNCOUPLED, Method
-from labelweave.fitting._relating import RelationQuery, with_relations
+from labelweave.fitting._relating import RelationQuery, with_relations, without_mislabelled
 from labelweave.fitting._split import Split
 from labelweave.relations import Relatedness
 from labelweave.relations._relate import Origin
@@ -60,33 +60,48 @@ def train_methods(
     failures = train_runs(context, plan, first)
     derive_runs(context, plan, splits)
     related = find_related(context, methods, splits, plan)
-    second: dict[str, Sequence[Split]] = {}
-    for method, spec in specs.items():
-        if method in first or not _taught(spec, plan):
-            continue
-        if spec.estimated is None:
-            second[method] = splits
-        elif by_seed := related[spec.estimated]:
-            second[method] = [
-                with_relations(split, found, noise=spec.noise)
-                for split, found in zip(splits, by_seed, strict=True)
+    used = dict(first)
+    waiting = {method: spec for method, spec in specs.items() if method not in first}
+    # a teacher may itself wait for relations: its student is trained in one more round
+    while ready := {m: spec for m, spec in waiting.items() if _taught(spec, plan)}:
+        waiting = {m: spec for m, spec in waiting.items() if m not in ready}
+        found = {
+            method: used.get(spec.teacher or "", splits)
+            if spec.estimated is None
+            else [
+                _adapted(split, each, spec)
+                for split, each in zip(splits, related[spec.estimated], strict=True)
             ]
-    runs = plan_runs(second, config, folder)
-    failures += train_runs(context, runs, second)
-    plan |= runs
+            for method, spec in ready.items()
+            if spec.estimated is None or related[spec.estimated]
+        }
+        runs = plan_runs(found, config, folder)
+        failures += train_runs(context, runs, found)
+        plan |= runs
+        used |= found
     ended = [
         method for method in methods if method in plan and all(run.done for run in plan[method])
     ]
     if not ended:
         raise TrainingError(f"every method failed, the first: {failures[0]['error']}")
-    return Trained(
-        {**first, **second}, {method: plan[method] for method in ended}, related, failures
-    )
+    return Trained(used, {method: plan[method] for method in ended}, related, failures)
 
 
 def _taught(spec: Method, plan: Mapping[str, Sequence[Run]]) -> bool:
     """Return whether the models that teach a method are all there, if it has a teacher."""
-    return spec.teacher is None or all(run.done for run in plan[spec.teacher])
+    if spec.teacher is None:
+        return True
+    return spec.teacher in plan and all(run.done for run in plan[spec.teacher])
+
+
+def _adapted(split: Split, related: Relatedness, spec: Method) -> Split:
+    """Return the split with what was estimated on it: relations, or labels that are likely right.
+
+    A stack weighs relations itself, so it keeps those of the study.
+    """
+    if spec.kind == "stack":
+        return without_mislabelled(split, related)
+    return with_relations(split, related, noise=spec.noise)
 
 
 def plan_runs(

@@ -12,7 +12,7 @@ from labelweave.class_priors import AssumedPrior, assumed_prior, population_prio
 from labelweave.evaluation import best_temperature, best_thresholds
 from labelweave.evaluation._calibration import scores_of
 from labelweave.fitting._config import FitConfig
-from labelweave.fitting._methods import BASELINE, METHODS, Method
+from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
 from labelweave.fitting._networks import Fit, Scores, train_fits
 from labelweave.fitting._split import Split, held_out
 from labelweave.fitting._stack import StackModel, fit_stack, student_targets
@@ -64,7 +64,7 @@ def fit(
         with fit_status(progress) as show:
             return fit_stack(split, labels, config, prior, couple=method.joins, progress=show)
     if method.teacher is not None and teachers is None:
-        teacher = fit(METHODS[method.teacher], split, config, progress=progress)
+        teacher = fit(find_method(method.teacher), split, config, progress=progress)
         teachers = taught_scores(method, teacher, split, config)
     if method.kind == "student":
         return _fit_student(split, config, teachers or {}, prior, folder, progress, watch)

@@ -195,9 +195,11 @@ def find_method(name: str) -> Method:
     """Return a method by name; ``full.predictions`` is ``full`` with relations from predictions.
 
     ``full.predictions.noise`` has in addition the label noise estimated.
+    ``coupled.predictions.noise`` leaves out the labels that are likely wrong by relations from
+    predictions; its own relations are those of ``coupled``. ``student`` goes with it.
 
     Raises:
-        LabelweaveError: no such method, or one without couplings that relations are estimated for.
+        LabelweaveError: no such method, or one that relations are not estimated for.
     """
     base, _, rest = name.partition(".")
     origin, _, noise = rest.partition(".")
@@ -221,9 +223,25 @@ def find_method(name: str) -> Method:
         raise LabelweaveError(
             f"method '{name}': noise is estimated with relations that are checked, found 'given'"
         )
+    if noise and base in ("coupled", "student"):
+        return _without_noise(method, name, said)
+    if base in ("coupled", "student"):
+        raise LabelweaveError(
+            f"method '{name}': '{base}' weighs its relations itself, expected '{base}' or "
+            f"'{base}.{said}.{NOISE}'"
+        )
     if not method.coupled or method.relations != "given":
         raise LabelweaveError(f"method '{name}': '{base}' is not coupled by relations as they are")
     evidence = "all evidence" if said == "all" else said
     how = "as given" if said == "given" else f"from {evidence}, those that hold"
     title = f"{method.title}; relations {how}" + ("; label noise estimated" if noise else "")
     return replace(method, name=name, title=title, noise=bool(noise)).from_origin(said)
+
+
+def _without_noise(method: Method, name: str, origin: MethodOrigin) -> Method:
+    """Return `coupled` or `student` without the labels that are likely wrong."""
+    title = f"{method.title}; without labels that are likely wrong"
+    found = replace(method, name=name, title=title)
+    if method.kind == "student":  # its teacher brings the labels that are left
+        return replace(found, base=f"coupled.{origin}.{NOISE}")
+    return replace(found, noise=True).from_origin(origin)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from study_example import as_json, content, tables, write_study
 
 from labelweave.annotations import Annotations
@@ -193,3 +194,53 @@ def test_noise_without_estimated_relations_is_one_line():
         parse_study(content(methods=given))
     with pytest.raises(LabelweaveError, match=r"found '\.noises', expected '\.noise' or nothing"):
         parse_study(content(methods=["full.predictions.noises"]))
+
+
+def shapes_study(folder, methods):
+    """Twelve kinds on some rows, the shape that follows from it on others, 30 % of them wrong."""
+    rng = np.random.default_rng(0)
+    kind = np.repeat(np.arange(12), 100)
+    X = rng.normal(size=(len(kind), 6)) + 3 * rng.normal(size=(12, 6))[kind]
+    shape = np.array(SHAPE.classes)[kind % 4]
+    wrong = rng.random(len(kind)) < 0.3
+    seen = np.where(
+        wrong, np.array(SHAPE.classes)[(kind + rng.integers(1, 4, len(kind))) % 4], shape
+    )
+    frame = pd.DataFrame(X, columns=list("uvwxyz"))
+    first = np.arange(len(kind)) % 4 == 0
+    frame[first].assign(kind=[f"k{k}" for k in kind[first]]).to_csv(folder / "a.csv", index=False)
+    frame[~first].assign(shape=seen[~first]).to_csv(folder / "b.csv", index=False)
+    study = content(
+        methods=methods, learners=["logistic"], tasks=[{"name": "kind"}, {"name": "shape"}],
+        relations=[{"source": "kind", "targets": ["shape"]}], relatedness=None,
+        training={"steps": 200, "batch_size": 64}, split={"test": 0.1},
+    )  # fmt: skip
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study))
+    return path
+
+
+@pytest.mark.slow
+def test_coupled_and_its_student_leave_out_labels_that_are_likely_wrong(tmp_path):
+    study = Study.from_file(shapes_study(tmp_path, ["coupled", "student.predictions.noise"]))
+    assert study.methods == [
+        "single_task", "multi_task", "coupled", "coupled.predictions.noise",
+        "student.predictions.noise",
+    ]  # fmt: skip
+    results = study.compare(jobs=1, progress=False)
+    assert not results.failures
+    splits = study._trained.splits
+    (related,) = study._trained.related["predictions"]
+    for name in ("coupled.predictions.noise", "student.predictions.noise"):
+        found, given = (splits[m][0].train.annotations.labels for m in (name, "coupled"))
+        lost = {task: int((given[task] != found[task]).sum()) for task in given}
+        assert lost["shape"] == len(related.noise.mislabelled) > 100
+        assert lost["kind"] == 0
+        assert results.score(name, results.tasks[0]).mean is not None
+
+
+def test_coupled_has_no_origin_without_noise():
+    with pytest.raises(LabelweaveError) as error:
+        parse_study(content(methods=["coupled.predictions"]))
+    assert "'coupled' weighs its relations itself, expected 'coupled' or " \
+        "'coupled.predictions.noise'" in str(error.value)  # fmt: skip
