@@ -224,6 +224,7 @@ def _predicted(model: Predictor, split: Split) -> Outcome:
 def _finish(run: Run, partial: Path, outcome: Outcome, split: Split, seconds: float) -> None:
     if outcome.model is not None:
         outcome.model.save(partial / "model")
+    if (partial / "model").is_dir():  # trees keep no model
         # from the key, so that a run repeated is the same to the last byte
         salt = hashlib.blake2b(run.key.encode(), digest_size=SALT).digest()
         write_row_hashes(partial / "model", _labelled_rows(split, salt), salt)
