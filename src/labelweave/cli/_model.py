@@ -36,6 +36,13 @@ def predict(
     labels: Annotated[
         bool, typer.Option(help="Write the predicted labels in addition to the probabilities.")
     ] = True,
+    coherent: Annotated[
+        bool,
+        typer.Option(
+            "--coherent",
+            help="Write labels of related tasks that fit together: the jointly most likely ones.",
+        ),
+    ] = False,
     keep: Annotated[
         list[str] | None,
         typer.Option(help="Column of the table to write next to the predictions; may be repeated."),
@@ -72,6 +79,7 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.csv --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.csv --method single_task --out predicted.parquet`
     - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
+    - `labelweave predict runs/leaves new_leaves.csv --coherent --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.xlsx --keep serial --bom --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
@@ -90,7 +98,9 @@ def predict(
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
     with in_place(table):
         warnings = found.check(given)
-        predicted = prediction_table(found, given, labels=labels, prior=assumed, keep=keep or ())
+        predicted = prediction_table(
+            found, given, labels=labels, prior=assumed, keep=keep or (), coherent=coherent
+        )
     if isinstance(given, Table) and table.is_dir():  # whose rows have no numbers to go by
         predicted.insert(0, "file", given.texts(given.columns[0]))
     say(f"prior: {assumed}", err=True)

@@ -12,6 +12,7 @@ from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.model import EncodedPredictor, probability_columns
 from labelweave.tables import Table
 from labelweave.tasks import Binary, Multiclass
+from labelweave.trust._coherence import decided_together
 
 CHUNK = 1 << 16  # rows predicted at a time
 
@@ -23,15 +24,17 @@ def prediction_table(
     labels: bool = True,
     prior: PriorChoice | None = None,
     keep: Sequence[str] = (),
+    coherent: bool = False,
 ) -> pd.DataFrame:
     """Return one row per input row: a probability per class or label and, with `labels`, the
     predicted label of every task under ``<task> predicted``; `prior` as in `Model.predict_proba`.
+    With `coherent` the labels of related tasks are those that are jointly most likely.
     The columns `keep`, and those that the model's schema calls identifiers, stand in front as they
     are in the inputs; a data frame keeps its index.
     """  # noqa: D205
     kept = _kept(model, inputs, keep)
     probabilities = model.predict_proba(inputs, prior)
-    decided = model.decide(probabilities)
+    decided = decided_together(model, probabilities) if coherent else model.decide(probabilities)
     columns: dict[str, object] = dict(kept)
     for task in model.tasks:
         if labels and isinstance(task, Multiclass | Binary):

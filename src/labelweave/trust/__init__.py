@@ -8,6 +8,7 @@ from labelweave.trust._calibration import (
     calibration_figures,
     fit_calibration,
 )
+from labelweave.trust._coherence import coherent, contradictions, predict_coherent
 from labelweave.trust._forest import model_relations
 from labelweave.trust._joint_sets import (
     JointFigures,
@@ -35,6 +36,8 @@ __all__ = [
     "SetRule",
     "calibrated",
     "calibration_figures",
+    "coherent",
+    "contradictions",
     "evaluate_joint_sets",
     "evaluate_sets",
     "fit_abstention",
@@ -42,6 +45,7 @@ __all__ = [
     "fit_joint_sets",
     "fit_sets",
     "model_relations",
+    "predict_coherent",
     "predict_rows",
     "risk_coverage",
 ]

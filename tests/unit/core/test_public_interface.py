@@ -81,8 +81,9 @@ PUBLIC = {
     "labelweave.trust": """
         Abstention Calibration CalibrationFigures CalibrationMap Cut JointFigures
         JointRule JointSets Predictions Promise SetFigures SetRule calibrated
-        calibration_figures evaluate_joint_sets evaluate_sets fit_abstention
-        fit_calibration fit_joint_sets fit_sets model_relations predict_rows risk_coverage""",
+        calibration_figures coherent contradictions evaluate_joint_sets evaluate_sets
+        fit_abstention fit_calibration fit_joint_sets fit_sets model_relations
+        predict_coherent predict_rows risk_coverage""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
 }
 NAMES = [(module, name) for module, names in PUBLIC.items() for name in names.split()]
