@@ -14,7 +14,7 @@ from labelweave._trust import trust_packages
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
-from labelweave.cli._serving import export, finish, rollback, serve, update
+from labelweave.cli._serving import export, finish, monitor, rollback, serve, update
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
 from labelweave.errors import (
     OUT_OF_MEMORY,
@@ -52,6 +52,7 @@ for command in (
     serve,
     update,
     rollback,
+    monitor,
     schema,
 ):
     app.command()(command)

@@ -1,4 +1,4 @@
-"""The final model in use: ``finish``, ``export``, ``serve``, ``update``, ``rollback``."""
+"""The final model in use: finish, export, serve, update, rollback, monitor."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -211,3 +211,56 @@ def rollback(
 
     found = go_back(model, to)
     say(f"In use: version {found.number} ({found.folder})")
+
+
+def monitor(
+    model: Annotated[Path, typer.Argument(help="Folder of a final model: runs/NAME/model.")],
+    batch: Annotated[Path, typer.Option(help="Table of new rows; labels are not needed.")],
+    page: Annotated[Path | None, typer.Option(help="Page to write, such as june.html.")] = None,
+    json_: Annotated[
+        Path | None, typer.Option("--json", help="JSON file to write, such as june.json.")
+    ] = None,
+    metrics: Annotated[
+        Path | None, typer.Option(help="File for Prometheus to write, such as leaves.prom.")
+    ] = None,
+    false_alarms: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="Share of healthy batches that raise one.")
+    ] = 0.01,
+) -> None:
+    """Compare new rows with those of the fit, without labels; exit code 1 = alarm.
+
+    Inputs: values and missing shares. Tasks: predicted labels, confidence, expected accuracy.
+    Relations: whether the predictions of related tasks contradict each other more than before.
+
+    **Examples**
+
+    - `labelweave monitor runs/leaves/model --batch june.csv`
+    - `labelweave monitor runs/leaves/model --batch june.csv --page june.html --json june.json`
+    - `labelweave monitor runs/leaves/model --batch june.csv --metrics leaves.prom`
+    """
+    from labelweave._files import write_text
+    from labelweave.serving import load
+    from labelweave.serving import monitor as compare_rows
+    from labelweave.serving._monitor_files import write_metrics, write_monitor_page
+
+    final = load(model)
+    found = compare_rows(final, batch, false_alarms=false_alarms)
+    if json_ is not None:
+        write_text(json_, found.to_json())
+    if page is not None:
+        write_monitor_page(found, final.facts.study, page)
+    if metrics is not None:
+        write_metrics(found, final.facts.study, metrics)
+    for task in found.tasks:
+        if task.accuracy is not None and task.accuracy_before is not None:
+            before = f"{task.accuracy_before:.3f} on the fit's rows, out-of-fold"
+            say(f"{task.task}: expected accuracy {task.accuracy:.3f} ({before})")
+    for note in found.notes:
+        say(f"note: {note}")
+    for signal in found.alarms:
+        say(f"ALARM: {signal} (p {signal.p_adjusted:.1g})")
+    count = f"{len(found.signals)} comparisons of {found.rows:,} rows"
+    if found.alarms:
+        say(f"{len(found.alarms)} alarms, {count}")
+        raise typer.Exit(1)
+    say(f"No alarm, {count}")

@@ -9,6 +9,7 @@
 from labelweave.serving._export import Export, Int8Loss, export_model
 from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
 from labelweave.serving._finish import finish
+from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook, monitor
 from labelweave.serving._prediction import prediction_table, prediction_tables
 from labelweave.serving._update import Update, UpdatedTask, rollback, update
 
@@ -18,11 +19,15 @@ __all__ = [
     "FinalFacts",
     "FinalModel",
     "Int8Loss",
+    "Monitoring",
+    "Signal",
+    "TaskOutlook",
     "Update",
     "UpdatedTask",
     "export_model",
     "finish",
     "load",
+    "monitor",
     "prediction_table",
     "prediction_tables",
     "rollback",

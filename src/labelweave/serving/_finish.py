@@ -3,7 +3,7 @@
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -25,11 +25,12 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
 from labelweave.fitting._relating import RelationQuery, relate_split, with_relations
-from labelweave.fitting._split import Split, make_training_split
+from labelweave.fitting._split import Split, held_out, make_training_split
 from labelweave.fitting._stack import StackModel, student_targets
 from labelweave.model import EncodedPredictor, Model
 from labelweave.relations._relatedness import relation_table
 from labelweave.results import CONTROLS, Results, plain, read_results
+from labelweave.serving._contradiction import implications
 from labelweave.serving._final import (
     FORMAT,
     Expected,
@@ -37,10 +38,12 @@ from labelweave.serving._final import (
     load,
     write_final,
 )
+from labelweave.serving._reference import make_reference, write_reference
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
 
+FOLDS = 3  # of the out-of-fold predictions
 FOLDER, NEW, OLD = "model", ".model.new", ".model.old"
 STUDENT, STACKS = "student", ("stack", "student")
 WITHOUT_EFFECT = (  # keys that change no model
@@ -71,8 +74,9 @@ def finish(
 
     Where the method is a stack of learners, the network that it teaches becomes the model. Labels
     that the study hid (``scatter``) are used. Where the study stops its training early, its
-    validation rows still only stop it. Thresholds are those of the study's runs, a mean over the
-    seeds. The folder is written whole or not at all.
+    validation rows still only stop it. Three more fits, each without a third of the rows, show what
+    predictions of unseen rows look like (`labelweave.serving.monitor`). Thresholds are those of the
+    study's runs, a mean over the seeds. The folder is written whole or not at all.
 
     Args:
         study: a study file, the results folder of a study, or a `Study`; it must have run.
@@ -106,9 +110,27 @@ def finish(
             f"{target}: is there already; --replace writes a new one in its place"
         )
     with locked(given.output):
-        made = fit_all(given, spec, all_rows(given), progress)
-        write_model(target, given, results, chosen, made, full)
+        split = all_rows(given)
+        made = fit_all(given, spec, split, progress)
+        held = out_of_fold(given, spec, split, progress)
+        write_model(target, given, results, chosen, made, held, full)
     return target
+
+
+def out_of_fold(
+    study: "Study", spec: Method, split: Split, progress: bool, folds: int = FOLDS
+) -> dict[str, NDArray[np.float64]]:
+    """Return what fits without them predict of the training rows, by task (n, width).
+
+    They are what predictions of new rows look like: `labelweave monitor` compares with them.
+    """
+    tasks, n = split.train.annotations.tasks, len(split.train.index)
+    found = {task.name: np.zeros((n, task.width)) for task in tasks}
+    for fold, out in held_out(split, folds):
+        model = fit_all(study, spec, changed(fold, relations=split.relations), progress).model
+        for name, p in model.under_prior(model.probabilities(fold.test.inputs)).items():
+            found[name][out] = p
+    return found
 
 
 def write_model(
@@ -117,6 +139,7 @@ def write_model(
     results: Results,
     method: str,
     made: Fitted,
+    held: Mapping[str, NDArray[np.float64]],
     full: bool,
     expected: Sequence[Expected] | None = None,
     added: Sequence[dict[str, Any]] = (),
@@ -129,6 +152,7 @@ def write_model(
         results: of the study.
         method: that was fitted.
         made: what the fit gave.
+        held: out-of-fold probabilities of its training rows (`out_of_fold`).
         full: write the stack as well.
         expected: figures to expect; None = those of the study.
         added: sources that updates added.
@@ -143,8 +167,14 @@ def write_model(
     facts = facts.model_copy(update={"added": list(added)})
     if expected is not None:
         facts = facts.model_copy(update={"expected": list(expected), "measured": facts.network})
+    rows = study.data.collection.inputs.iloc[made.split.train.index]
+    reference = make_reference(
+        made.model.encoder.schema, rows, held, made.split.train.annotations,
+        made.model.thresholds, implications(facts, made.model.tasks),
+    )  # fmt: skip
     with _replacing_folder(target) as new:
         write_final(new, made.model, facts, hashes, made.stack if full else None)
+        write_reference(new, reference)
         load(new, full=full)  # what cannot be read again must not take the name
 
 

@@ -136,7 +136,7 @@ def update(
         if not any((labels.labels[task.name][is_new] >= 0).any() for task in labels.tasks):
             names = [task.name for task in labels.tasks]
             raise LabelweaveError(f"{table}: found no label, expected labels of {listing(names)}")
-        tasks = _compared(wider, spec, split, is_new, folds, progress)
+        tasks, held = _compared(wider, spec, split, is_new, folds, progress)
         falling = [each for each in tasks if each.falls]
         current = current_version(place)
         if falling:
@@ -150,7 +150,7 @@ def update(
         full = (current.folder / FULL).is_dir()
         (place / VERSIONS).mkdir(exist_ok=True)
         write_model(
-            following.folder, wider, results, facts.method, made, full,
+            following.folder, wider, results, facts.method, made, held, full,
             _expected(tasks, split), added,
         )  # fmt: skip
         found = Update(True, number, tasks)
@@ -243,7 +243,8 @@ def _compared(
     is_new: NDArray[np.bool_],
     folds: int,
     progress: bool,
-) -> tuple[UpdatedTask, ...]:
+) -> tuple[tuple[UpdatedTask, ...], dict[str, NDArray[np.float64]]]:
+    """Return the comparison, and the out-of-fold probabilities of the fits with the new labels."""
     labels, groups = split.train.annotations, split.train.groups
     scores = {
         side: {task.name: np.zeros((len(is_new), task.width)) for task in labels.tasks}
@@ -287,7 +288,7 @@ def _compared(
                     task.name, part, metric, *means, difference.low, difference.high, n, falls
                 )
             )
-    return tuple(rows)
+    return tuple(rows), scores["after"]
 
 
 def _without(split: Split, gone: NDArray[np.bool_]) -> Split:

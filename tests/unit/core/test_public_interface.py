@@ -71,8 +71,9 @@ PUBLIC = {
         cell plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.serving": """
-        Expected Export FinalFacts FinalModel Int8Loss Update UpdatedTask export_model finish load
-        prediction_table prediction_tables rollback update""",
+        Expected Export FinalFacts FinalModel Int8Loss Monitoring Signal TaskOutlook Update
+        UpdatedTask export_model finish load monitor prediction_table prediction_tables rollback
+        update""",
     "labelweave.tables": """
         Column DataFinding ReadOptions Roles Schema SourceTable Table inspect_tables read_cells
         read_folder read_table""",

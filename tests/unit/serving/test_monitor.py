@@ -1,0 +1,171 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import CommandLine
+from scipy import stats
+from study_example import tables
+
+import labelweave
+from labelweave.errors import LabelweaveError
+from labelweave.serving import _monitor as monitor_module
+from labelweave.serving import monitor
+from labelweave.serving._contradiction import Implication
+from labelweave.serving._monitor import Signal
+
+
+def rows(count: int = 300, seed: int = 9) -> pd.DataFrame:
+    return tables(count, seed=seed)[0].drop(columns="kind")
+
+
+def alarms(model: Path, batch: pd.DataFrame) -> set[tuple[str, str]]:
+    return {(signal.kind, signal.name) for signal in monitor(model, batch).alarms}
+
+
+def test_healthy_batches_raise_few_alarms(network: Path) -> None:
+    model = labelweave.load(network)
+    raised = sum(bool(monitor(model, rows(60, seed)).alarms) for seed in range(100, 150))
+    assert raised <= 3, "1 in 100 at most, and 3 of 50 with a probability of 0.998"
+
+
+def test_each_fault_raises_the_alarm_that_names_it(network: Path) -> None:
+    offset = rows().assign(weight=lambda frame: frame["weight"] + 3)
+    assert ("values", "weight") in alarms(network, offset)
+    units = rows().assign(length=lambda frame: frame["length"] * 1000)
+    assert ("values", "length") in alarms(network, units)
+    assert any("1000 times as large" in note for note in monitor(network, units).notes)
+    gaps = rows()
+    gaps.loc[gaps.index % 5 == 0, "width"] = np.nan
+    assert alarms(network, gaps) == {("missing", "width")}
+    colours = rows().assign(colour="green")
+    assert ("values", "colour") in alarms(network, colours)
+    bolts = tables(900, seed=9)[0].query("kind == 'bolt'").drop(columns="kind")
+    assert {("labels", "kind"), ("labels", "form=hole")} <= alarms(network, bolts)
+
+
+def test_a_fault_of_one_task_is_seen_as_contradiction(network: Path, tmp_path: Path) -> None:
+    model = labelweave.load(network)
+    before = monitor(model, rows())
+    assert not before.alarms
+    proba = type(model.model).typed_proba
+
+    def swapped(self: object, typed: pd.DataFrame, *args: object) -> object:
+        found = proba(self, typed, *args)  # type: ignore[arg-type]
+        return found | {"kind": found["kind"][:, [2, 0, 1]]}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model.model), "typed_proba", swapped)
+        found = monitor(model, rows())
+    assert ("contradiction", "kind->form") in {(each.kind, each.name) for each in found.alarms}
+    assert not {each.kind for each in found.alarms} & {"values", "missing"}
+
+
+def test_contradiction_by_hand() -> None:
+    table = np.array([[0.0, 1.0], [0.5, np.nan]])
+    labels = Implication("a->b", "a", "b", exclusive=False, table=table)
+    p = {
+        "a": np.array([[1.0, 0], [0.2, 0.8], [0, 1.0]]),
+        "b": np.array([[0.25, 1], [0.4, 0.1], [0.1, 0.9]]),
+    }
+    assert labels.contradictions(p) == pytest.approx([0.25, 0.0, 0.4])
+    classes = Implication("a->b", "a", "b", exclusive=True, table=np.eye(2))
+    p = {"a": np.array([[1.0, 0], [0.5, 0.5]]), "b": np.array([[0.0, 1], [0.5, 0.5]])}
+    assert classes.contradictions(p) == pytest.approx([1, 0])
+
+
+def test_expected_accuracy_is_near_the_true_one_without_labels(network: Path) -> None:
+    labelled = tables(3000, seed=77)[0]
+    batch = labelled.drop(columns="kind")
+    found = {task.task: task for task in monitor(network, batch).tasks}
+    truth = (labelweave.load(network).predict(batch)["kind"] == labelled["kind"]).mean()
+    assert found["kind"].accuracy == pytest.approx(truth, abs=0.1)
+    noisy = batch.assign(length=0.0, width=0.0)
+    again = {task.task: task for task in monitor(network, noisy).tasks}
+    fallen = (labelweave.load(network).predict(noisy)["kind"] == labelled["kind"]).mean()
+    assert fallen < truth - 0.1
+    assert (again["kind"].accuracy or 1) < (found["kind"].accuracy or 0) - 0.03
+
+
+def test_label_shift_is_estimated(network: Path) -> None:
+    frame = tables(3000, seed=5)[0]
+    shifted = pd.concat([frame.query("kind == 'ring'"), frame.query("kind != 'ring'")[:200]])
+    found = {task.task: task for task in monitor(network, shifted.drop(columns="kind")).tasks}
+    true = (shifted["kind"] == "ring").mean()
+    assert found["kind"].shares["ring"] == pytest.approx(true, abs=0.1)
+    assert found["kind"].shares_before["ring"] == pytest.approx(1 / 3, abs=0.12)
+    assert sum(found["kind"].shares.values()) == pytest.approx(1)
+
+
+def test_the_distance_of_distributions_equals_scipys() -> None:
+    rng = np.random.default_rng(3)
+    before, now = rng.normal(size=20_000), rng.normal(0.3, 1, 500)
+    points = np.quantile(before, np.linspace(0, 1, 101))
+    distance, p = monitor_module._ks(points, len(before), now)
+    wanted = stats.ks_2samp(before, now)
+    assert distance == pytest.approx(wanted.statistic, abs=0.01)
+    assert np.log10(p) == pytest.approx(np.log10(wanted.pvalue), rel=0.15)
+
+
+@pytest.mark.parametrize("many", [30, 4000])
+def test_counts_are_compared_as_scipy_does(many: int) -> None:
+    counts = np.array([[many, 2 * many], [many, many]])
+    wanted = (
+        stats.fisher_exact(counts).pvalue
+        if many < 50
+        else stats.chi2_contingency(counts, correction=False).pvalue
+    )
+    assert monitor_module._independence(counts) == pytest.approx(wanted)
+    assert monitor_module._independence(np.array([[5, 0], [9, 0]])) == 1
+
+
+def test_p_values_are_corrected_for_all_comparisons_and_small_changes_pass() -> None:
+    signal = Signal("values", "x", "KS", 0.3, 0.0, 0.1, 0.002)
+    assert monitor_module._judged(signal, 1, 0.01).alarm
+    many = monitor_module._judged(signal, 10, 0.01)
+    assert (many.p_adjusted, many.alarm) == (pytest.approx(0.02), False)
+    small = Signal("values", "x", "KS", 0.05, 0.0, 0.1, 1e-30)
+    assert not monitor_module._judged(small, 1, 0.01).alarm
+
+
+def test_the_command_writes_page_json_and_metrics_and_its_exit_code_is_for_cron(
+    network: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    healthy, faulty = tmp_path / "healthy.csv", tmp_path / "faulty.csv"
+    rows().to_csv(healthy, index=False)
+    rows().assign(weight=9.0).to_csv(faulty, index=False)
+    answer = cli("monitor", network, "--batch", healthy)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.splitlines()[-1].startswith("No alarm, ")
+    files = [tmp_path / name for name in ("june.html", "june.json", "june.prom")]
+    page, written, metrics = files
+    answer = cli(
+        "monitor", network, "--batch", faulty, "--page", page, "--json", written,
+        "--metrics", metrics,
+    )  # fmt: skip
+    assert answer.code == 1
+    assert "ALARM: values of weight: KS " in answer.out
+    content = json.loads(written.read_text())
+    assert content["alarm"] is True
+    assert content["signals"][0]["alarm"] is True
+    assert "weight" in page.read_text()
+    assert not re.search(r"(src|href)=", page.read_text())
+    lines = metrics.read_text().splitlines()
+    assert 'labelweave_monitor_alarm{model="parts",kind="values",name="weight"} 1' in lines
+    assert all(re.fullmatch(r"#.*|\w+\{.*\} [-+.e\d]+", line) for line in lines)
+
+
+def test_what_cannot_be_monitored_is_named(network: Path, tmp_path: Path) -> None:
+    with pytest.raises(LabelweaveError, match=r"^batch: found 19 rows, expected 20 or more$"):
+        monitor(network, rows(19))
+    with pytest.raises(LabelweaveError, match=r"^false_alarms: found 0, expected above 0 and"):
+        monitor(network, rows(), false_alarms=0)
+    with pytest.raises(LabelweaveError, match="length"):
+        monitor(network, rows().assign(length="long"))
+    copy = shutil.copytree(network, tmp_path / "model")
+    (copy / "reference.json").unlink()
+    with pytest.raises(LabelweaveError, match=r"found no reference\.json, expected the final"):
+        monitor(copy, rows())
