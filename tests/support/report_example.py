@@ -10,7 +10,6 @@ from labelweave.evaluation import recommend
 from labelweave.results import (
     FORMAT,
     AddedTask,
-    Calibration,
     Cell,
     CurvePoint,
     Failure,
@@ -30,6 +29,7 @@ from labelweave.results import (
     Results,
     RunningCosts,
     RunningMoney,
+    TaskCalibration,
     TaskFacts,
     TaskLabelCurve,
     TaskLearning,
@@ -253,7 +253,9 @@ def with_value(results: Results) -> Results:
             for t, task in enumerate(results.tasks)
         },
         calibration={
-            name: {task: Calibration(Cell(0.05, 0.04, 0.06, seeds=3), _bins(k)) for task in names}
+            name: {
+                task: TaskCalibration(Cell(0.05, 0.04, 0.06, seeds=3), _bins(k)) for task in names
+            }
             for k, name in enumerate(dict.fromkeys([baseline, "multi_task", method]))
         },
         running=RunningCosts(

@@ -36,7 +36,6 @@ from labelweave.relations._relate import Origin
 from labelweave.relations._relatedness import relation_table
 from labelweave.results import (
     AddedTask,
-    Calibration,
     Cell,
     Cells,
     Failure,
@@ -47,6 +46,7 @@ from labelweave.results import (
     ReliabilityBin,
     Results,
     RunFacts,
+    TaskCalibration,
     TaskFacts,
     TaskLearning,
     TaskOrder,
@@ -60,7 +60,7 @@ def calibration(
     runs: Mapping[str, Sequence[Run]],
     splits: Sequence[Split],
     level: float,
-) -> dict[str, dict[str, Calibration]]:
+) -> dict[str, dict[str, TaskCalibration]]:
     """Return per method and task the expected calibration error, and the bins of its diagram.
 
     The error is the mean of the seeds' errors with Student's t interval over them (null for one
@@ -72,7 +72,7 @@ def calibration(
         splits: one split a seed.
         level: coverage of the intervals.
     """
-    found: dict[str, dict[str, Calibration]] = {}
+    found: dict[str, dict[str, TaskCalibration]] = {}
     for method, of_method in runs.items():
         predictions = [run.predictions() for run in of_method]
         for task in tasks:
@@ -85,7 +85,7 @@ def calibration(
                 confidence, right = (np.concatenate(part) for part in zip(*by_seed, strict=True))
                 pooled = reliability(confidence, right)
                 bins = tuple(ReliabilityBin(*each) for each in pooled.bins)
-                found.setdefault(method, {})[task.name] = Calibration(_ece(errors, level), bins)
+                found.setdefault(method, {})[task.name] = TaskCalibration(_ece(errors, level), bins)
     return found
 
 

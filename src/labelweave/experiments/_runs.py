@@ -116,7 +116,7 @@ class Run:
 
 
 @dataclass
-class Outcome:
+class TestPredictions:
     """What a run leaves behind.
 
     Attributes:
@@ -193,7 +193,9 @@ def derive(run: Run, base: Run, split: Split) -> None:
     combined = multiply_in(base.predictions(), split.relations)
     probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
     record = base.record()
-    outcome = Outcome(probabilities, {n: np.asarray(c) for n, c in record["thresholds"].items()})
+    outcome = TestPredictions(
+        probabilities, {n: np.asarray(c) for n, c in record["thresholds"].items()}
+    )
     outcome.record = TrainingRecord(parameters=record["parameters"], networks=record["networks"])
     seconds = time.perf_counter() - started + record["seconds"]
     _finish(run, partial, outcome, split, seconds)
@@ -216,12 +218,14 @@ def borrow(run: Run, trained: Run, split: Split) -> None:
     _finish(run, partial, _predicted(model, split), split, record["seconds"])
 
 
-def _predicted(model: Predictor, split: Split) -> Outcome:
+def _predicted(model: Predictor, split: Split) -> TestPredictions:
     given = model.under_prior(model.probabilities(split.test.inputs))
-    return Outcome(given, model.thresholds, model.record, model)
+    return TestPredictions(given, model.thresholds, model.record, model)
 
 
-def _finish(run: Run, partial: Path, outcome: Outcome, split: Split, seconds: float) -> None:
+def _finish(
+    run: Run, partial: Path, outcome: TestPredictions, split: Split, seconds: float
+) -> None:
     if outcome.model is not None:
         outcome.model.save(partial / "model")
     if (partial / "model").is_dir():  # trees keep no model

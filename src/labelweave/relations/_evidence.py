@@ -31,7 +31,7 @@ from labelweave.results import LabelLift, MeanInterval, RelationEvidence
 from labelweave.tasks import Multiclass
 
 EvidenceVerdict = Literal[
-    "related", "stands", "not related", "contradicted by the data", "not enough data"
+    "related", "not contradicted", "not related", "contradicted by the data", "not enough data"
 ]
 
 
@@ -99,7 +99,7 @@ class Evidence:
         verdict: what follows.
         reason: the verdict's figures in one sentence.
         trust: factor for the relation's strength, 0 to 1: low / lift, the share of the lift that
-            is sure; .65 where the verdict is "stands", else 0 unless it is "related".
+            is sure; .65 where the verdict is "not contradicted", else 0 unless it is "related".
         promise: mean lift that the relation would have if it and the predictions were right: the
             mutual information of source and target in the predictions, nats per element.
     """
@@ -124,8 +124,8 @@ class Evidence:
 
     @property
     def holds(self) -> bool:
-        """Whether the relation may couple tasks: "related", or an expert's that "stands"."""
-        return self.verdict in ("related", "stands")
+        """Whether the relation may couple tasks: "related", or an expert's "not contradicted"."""
+        return self.verdict in ("related", "not contradicted")
 
     @property
     def left_out(self) -> tuple[LabelEvidence, ...]:
@@ -273,7 +273,7 @@ def judged_labels(
 
     A label is kept when the relation is and the label's own interval lies above 0. One with fewer
     than 20 labelled elements, or 10 on or off, cannot be judged and follows the relation; so do all
-    labels of an expert's table that stands.
+    labels of an expert's table that is not contradicted.
 
     Args:
         elements: the labels.
@@ -287,10 +287,10 @@ def judged_labels(
     for j in np.flatnonzero(covered):
         n = int(counts[j])
         mean, low, high = (float(part[j]) for part in lifts) if lifts and n else (None, None, None)
-        if verdict not in ("related", "stands"):
+        if verdict not in ("related", "not contradicted"):
             keep, reason = False, Message("message.label_left_out")
-        elif verdict == "stands":
-            keep, reason = True, Message("message.label_stands")
+        elif verdict == "not contradicted":
+            keep, reason = True, Message("message.label_not_contradicted")
         elif elements.exclusive:
             keep, reason = True, Message("message.label_as_whole")
         elif n < MIN_ELEMENTS or min(on[j], n - on[j]) < MIN_SIDE:
@@ -330,8 +330,9 @@ def evaluate_relation(
     whose interval lies above 0 and two permutation nulls rejected (labels exchanged between rows,
     table rows between classes); "contradicted by the data" means that the estimated table has
     a lift and the given one clearly loses against it: before recalibration, and after it more than
-    a fifth of that lift. An expert's table is not refused for want of labels: it "stands" where
-    there are too few, and where the intervals of its lift still reach half of its promise.
+    a fifth of that lift. An expert's table is not refused for want of labels: it is "not
+    contradicted" where there are too few, and where the intervals of its lift still reach half of
+    its promise.
 
     Args:
         relation: the relation; its table must not stem from these rows' target labels.
@@ -343,7 +344,7 @@ def evaluate_relation(
             relation adds to what the network knows. It must then save 2 % of their log loss.
         groups: (n,) rows with equal values (person, plant) are held out, drawn and exchanged
             together.
-        expert: whether an expert gave the table; without evidence against it, it stands.
+        expert: whether an expert gave the table; without evidence against it, it is used.
         without_fold: the table estimated without fold 0, 1, ...: each row is predicted by the table
             of its fold, so that `relation` may know all labels.
         fold: (n,) the rows' folds.
@@ -408,7 +409,7 @@ def evaluate_noisy_or(
         target_labels: codes (n, L_t), -1 = missing.
         target_probabilities: (n, L_t) held-out predictions of the target's own head.
         groups: see `evaluate_relation`, as the rest.
-        expert: whether an expert gave it; it stands where there are too few labels to judge it.
+        expert: whether an expert gave it; it is used where labels are too few.
         seed: decides folds, resamplings and permutations.
         replicates: bootstrap resamplings, at least 1.
         permutations: of the null, at least 1.
@@ -505,7 +506,10 @@ class _Judge:
         if self.expert and self.own is None and verdict == "not related":
             most = max(lift.high, _interval(draw, raw - base, counts).high)
             if promise > LEAST_PROMISE and most >= PROMISED * promise:
-                verdict, reason = "stands", Message("message.stands", {"reason": reason})
+                verdict, reason = (
+                    "not contradicted",
+                    Message("message.not_contradicted", {"reason": reason}),
+                )
         gains = column_likelihood(found, held) - column_likelihood(benchmark, held)
         lifts = draw.mean(gains, held.seen.astype(np.float64))
         return Evidence(
@@ -527,7 +531,7 @@ class _Judge:
             trust=(
                 float(np.clip(lift.low / lift.mean, 0, 1))
                 if verdict == "related"
-                else TRUST_STANDING * (verdict == "stands")
+                else TRUST_STANDING * (verdict == "not contradicted")
             ),
             promise=promise,
         )
@@ -535,7 +539,10 @@ class _Judge:
     def _undecided(self, reason: Text, promise: float) -> Evidence:
         verdict: EvidenceVerdict = "not enough data"
         if self.expert:
-            verdict, reason = "stands", Message("message.stands", {"reason": reason})
+            verdict, reason = (
+                "not contradicted",
+                Message("message.not_contradicted", {"reason": reason}),
+            )
         return Evidence(
             name=self.relation.name,
             relation=self.relation,

@@ -14,7 +14,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.relations._em import BlockColumns, Floats, Matrix, Problem, Rows, newton_step
 from labelweave.relations._estimation import checked_predictions, checked_sources
 from labelweave.relations._relation import Relation
-from labelweave.results import LabelNoise, TaskNoise
+from labelweave.results import LabelNoiseSummary, TaskNoise
 from labelweave.tasks import Multiclass, Task
 
 TOLERANCE = 1e-6
@@ -460,9 +460,9 @@ class NoiseReport:
     relations: tuple[Relation, ...]
     mislabelled: tuple[Mislabelled, ...]
 
-    def summary(self) -> LabelNoise:
+    def summary(self) -> LabelNoiseSummary:
         """Return the figures without single labels, as results hold them."""
-        return LabelNoise(
+        return LabelNoiseSummary(
             tuple(noise.summary() for noise in self.examined),
             {noise.task.name: tuple(noise.noisy) for noise in self.found},
             len(self.mislabelled),

@@ -6,7 +6,7 @@ from labelweave.report._decision import print_decision
 from labelweave.report._page import write_html, write_markdown, write_report
 from labelweave.report._relatedness import print_relatedness, write_heat_map
 from labelweave.report._summary import write_summary
-from labelweave.report._tables import write_csv
+from labelweave.report._tables import write_results_csv
 from labelweave.report._terminal import print_compared, print_results, print_tuning
 from labelweave.results import read_results
 
@@ -20,10 +20,10 @@ __all__ = [
     "print_tuning",
     "read_results",
     "write_ablation",
-    "write_csv",
     "write_heat_map",
     "write_html",
     "write_markdown",
     "write_report",
+    "write_results_csv",
     "write_summary",
 ]

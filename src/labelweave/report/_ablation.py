@@ -18,7 +18,7 @@ from rich.text import Text
 
 from labelweave._files import harmless, write_text
 from labelweave.errors import LabelweaveError
-from labelweave.report._tables import MARKS, escaped, main_metrics, printable, tabular
+from labelweave.report._tables import MARKS, clean, escaped, main_metrics, tabular
 from labelweave.report._terminal import fits
 from labelweave.results import Results, TaskFacts
 
@@ -75,7 +75,7 @@ def print_ablation(results: Results, console: Console) -> None:
             break
     for table in tables:
         console.print(table)
-    console.print(Text(printable(_legend(results)), style="dim"))
+    console.print(Text(clean(_legend(results)), style="dim"))
 
 
 def write_ablation(results: Results, folder: str | Path) -> list[Path]:
@@ -142,7 +142,7 @@ def _table(results: Results, shown: Sequence[int]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
     for i in shown:
-        name = printable(results.tasks[i].name)
+        name = clean(results.tasks[i].name)
         table.add_column(Text(name), justify="right", no_wrap=True)
     for title, rows in _groups(results).items():
         if title:

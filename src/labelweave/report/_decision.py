@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from labelweave.report._recommendation import first_screen
-from labelweave.report._tables import MARKS, printable
+from labelweave.report._tables import MARKS, clean
 from labelweave.report._terminal import STYLES, fits
 from labelweave.results import Results, TaskFacts
 
@@ -43,7 +43,7 @@ def print_decision(results: Results, console: Console) -> None:
         interval = f" ({figure.interval})" if figure.interval else ""
         lines.append(f"{figure.title}: {figure.value}{interval}")
     for number, line in enumerate(lines):
-        text = printable(line)
+        text = clean(line)
         console.print(Text(text, style="" if number else "bold"), no_wrap=True, overflow="ellipsis")
     console.print(_widest(results, console))
     marks = " ".join(f"{mark} {word}" for word, mark in MARKS.items())
@@ -72,11 +72,11 @@ def _table(results: Results, methods: Sequence[str], width: int) -> Table:
     table.add_column("task, in percent"[:width], max_width=width, no_wrap=True, overflow="ellipsis")
     for method in methods:
         head = ALONE.get(method, method)
-        table.add_column(Text(printable(head)), justify="right", no_wrap=True)
+        table.add_column(Text(clean(head)), justify="right", no_wrap=True)
     tasks = _largest_changes(results)
     for task in tasks:
         cells = (_cell(results, method, task) for method in methods)
-        table.add_row(Text(printable(task.name)), *cells)
+        table.add_row(Text(clean(task.name)), *cells)
     if len(tasks) < len(results.tasks):
         table.add_row(Text(f"{len(results.tasks) - len(tasks)} more", style="dim"))
     return table

@@ -18,7 +18,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from labelweave.report._tables import printable
+from labelweave.report._tables import clean
 
 PIXELS = 96  # CSS pixels an inch
 NAME_LENGTH = 24
@@ -82,7 +82,7 @@ def name_ticks(axes: Axes, axis: Literal["x", "y"], names: Sequence[object]) -> 
 
 def cut(name: object) -> str:
     """Return a name fit for a picture: printable, of at most 24 characters (12 wide ones)."""
-    text = printable(name)
+    text = clean(name)
     if width(text) <= NAME_LENGTH:
         return text
     while width(text) >= NAME_LENGTH:

@@ -64,9 +64,9 @@ def interval_plot(
         figure, axes = new_figure(WIDTH, 56 + 22 * len(rows))
         for y, (_, found, word) in enumerate(rows):
             if found.mean is None:
-                beside_axis = axes.get_yaxis_transform()
+                by_row = axes.get_yaxis_transform()
                 missing = say("word.no_data")
-                axes.text(0.02, y, missing, transform=beside_axis, va="center", color=GREY)
+                axes.text(0.02, y, missing, transform=by_row, va="center", color=GREY)
                 continue
             colour, marker, face = MARKERS[word or ""]
             if found.low is not None and found.high is not None:
@@ -206,7 +206,7 @@ def label_curve(task: str, curve: TaskLabelCurve, baseline: str, key: str, say: 
         return inline_svg(figure, alt)
 
 
-def reliability(
+def reliability_diagram(
     task: str, methods: Mapping[str, Sequence[ReliabilityBin]], key: str, say: Messages
 ) -> str:
     """Draw how often predictions are right by how sure they are; the diagonal is calibrated.
@@ -392,10 +392,10 @@ def cosine_map(found: MethodLearning, key: str, say: Messages) -> str:
                 text = say.short(value)
                 axes.text(j, i, text, ha="center", va="center", fontsize=7, color=ink)
         figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.1f}")
-        return inline_svg(figure, _told(names, cosines, say))
+        return inline_svg(figure, _cosines_alt(names, cosines, say))
 
 
-def _told(names: Sequence[str], cosines: Any, say: Messages) -> str:
+def _cosines_alt(names: Sequence[str], cosines: Any, say: Messages) -> str:
     pairs = [
         (float(cosines[i, j]), names[i], names[j])
         for i in range(len(names))

@@ -13,9 +13,8 @@ from labelweave.report._recommendation import first_screen, headline
 from labelweave.report._relatedness import noise_rows, transfer_rows
 from labelweave.report._sections import money_lines
 from labelweave.report._summary import write_summary
-from labelweave.report._tables import MARKS, interval_level, write_csv
+from labelweave.report._tables import MARKS, interval_level, write_results_csv
 from labelweave.results import (
-    Calibration,
     Cell,
     LabelCounts,
     LossTerms,
@@ -23,6 +22,7 @@ from labelweave.results import (
     ReliabilityBin,
     Results,
     RunningCosts,
+    TaskCalibration,
     TaskFacts,
     cell,
 )
@@ -93,7 +93,7 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
         interval_plot,
         label_curve,
         loss_curves,
-        reliability,
+        reliability_diagram,
     )
 
     methods, terms = results.method_names, _largest_terms(results.curves)
@@ -132,7 +132,7 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
             for i, (task, curve) in enumerate(results.label_curves.items())
         },
         "reliability": {
-            task: Picture(reliability, (task, bins, f"reliability-{i}", say))
+            task: Picture(reliability_diagram, (task, bins, f"reliability-{i}", say))
             for i, task in enumerate(task.name for task in results.tasks)
             if (bins := _bins(results.calibration, task))
         },
@@ -160,7 +160,7 @@ def _behind(results: Results, say: Messages) -> dict[str, Any] | None:
 
 
 def _bins(
-    calibration: Mapping[str, Mapping[str, Calibration]], task: str
+    calibration: Mapping[str, Mapping[str, TaskCalibration]], task: str
 ) -> dict[str, tuple[ReliabilityBin, ...]]:
     """Return the bins of every method that has some."""
     found = {method: of[task].bins for method, of in calibration.items() if task in of}
@@ -404,5 +404,5 @@ def write_report(
     write_html(results, page, language, draw)
     write_markdown(results, short, language)
     write_summary(results, slide, language)
-    write_csv(results, table)
+    write_results_csv(results, table)
     return paths

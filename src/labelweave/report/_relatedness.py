@@ -11,8 +11,8 @@ from rich.text import Text
 from labelweave._files import replacing
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
-from labelweave.report._tables import fixed, printable
-from labelweave.results import EstimatedTable, LabelNoise, RelatednessSummary, RelationTable
+from labelweave.report._tables import clean, fixed
+from labelweave.results import EstimatedTable, LabelNoiseSummary, RelatednessSummary, RelationTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,29 +44,25 @@ def print_relatedness(
         console.print(Text(f"(shades: '{SHADES}' = 0 to 1, ? = unknown)\n"))
     console.print(_evidence(found))
     for name, reason in found.left_out.items():
-        console.print(Text(f"left out: {printable(name)}: {printable(say.render(reason))}"))
+        console.print(Text(f"left out: {clean(name)}: {clean(say.render(reason))}"))
     for evidence in found.evidence:
         dropped = [label.name for label in evidence.per_label if not label.keep]
         if evidence.name in found.used and dropped:
-            names = ", ".join(map(printable, dropped))
-            console.print(Text(f"{printable(evidence.name)}: labels left out: {names}"))
+            names = ", ".join(map(clean, dropped))
+            console.print(Text(f"{clean(evidence.name)}: labels left out: {names}"))
     for estimate in found.estimates:
         _print_disagreements(estimate, console)
-    learns = [
-        f"{printable(task)} {share}" for task, share, _ in transfer_rows(found.transfer_weights)
-    ]
+    learns = [f"{clean(task)} {share}" for task, share, _ in transfer_rows(found.transfer_weights)]
     if learns:
         console.print(Text(f"to learn from the other tasks: {', '.join(learns)}"))
     if found.noise and found.noise.examined:
         console.print(_noise(found.noise, sources))
     proposal = found.proposal
     start = f"Start with {', '.join(proposal.tasks)}: " if proposal.tasks else ""
-    console.print(Text(f"\n{printable(start + say.render(proposal.reason))}", style="bold"))
+    console.print(Text(f"\n{clean(start + say.render(proposal.reason))}", style="bold"))
     for apart in proposal.apart:
         tasks = " and ".join(apart.tasks)
-        console.print(
-            Text(f"do not join {printable(tasks)}: {printable(say.render(apart.reason))}")
-        )
+        console.print(Text(f"do not join {clean(tasks)}: {clean(say.render(apart.reason))}"))
 
 
 def write_heat_map(table: "pd.DataFrame", path: str | Path) -> Path:
@@ -106,9 +102,9 @@ def _print_table(estimate: RelationTable, console: Console) -> None:
     kind = "noisy-OR, " if estimate.kind == "noisy-OR" else ""
     origin = Messages().render(estimate.origin)
     head = f"{estimate.source} -> {estimate.target}: {kind}{origin}"
-    console.print(Text(printable(head), style="bold"))
+    console.print(Text(clean(head), style="bold"))
     rows, columns = estimate.rows, estimate.columns
-    width = max(len(printable(row)) for row in rows)
+    width = max(len(clean(row)) for row in rows)
     for row, values, known in list(zip(rows, estimate.table, estimate.known, strict=True))[
         :MOST_CELLS
     ]:
@@ -116,8 +112,8 @@ def _print_table(estimate: RelationTable, console: Console) -> None:
             2 * SHADES[min(4, int(5 * (value or 0)))] if seen else "??"
             for value, seen in list(zip(values, known, strict=True))[:MOST_CELLS]
         )
-        console.print(Text(f"  {printable(row):<{width}} |{cells}|", no_wrap=True))
-    names = ", ".join(printable(column) for column in columns[:MOST_CELLS])
+        console.print(Text(f"  {clean(row):<{width}} |{cells}|", no_wrap=True))
+    names = ", ".join(clean(column) for column in columns[:MOST_CELLS])
     console.print(Text(f"  columns: {names}"))
     if max(len(rows), len(columns)) > MOST_CELLS:
         console.print(
@@ -138,7 +134,7 @@ def _evidence(found: RelatednessSummary) -> Table:
         if evidence.lift is not None:
             lift = f"{fixed(evidence.lift)} ({fixed(evidence.low)} to {fixed(evidence.high)})"
         table.add_row(
-            printable(evidence.name),
+            clean(evidence.name),
             evidence.verdict,
             lift,
             fixed(evidence.p_value),
@@ -148,19 +144,19 @@ def _evidence(found: RelatednessSummary) -> Table:
     return table
 
 
-def _noise(noise: LabelNoise, sources: Sequence[str]) -> Table:
+def _noise(noise: LabelNoiseSummary, sources: Sequence[str]) -> Table:
     table = Table(title="Wrong labels, estimated")
     for title in ("task", "label", "data source"):
         table.add_column(title, overflow="fold")
     table.add_column("share wrong", justify="right")
     table.add_column("verdict")
     for row in noise_rows(noise, sources):
-        table.add_row(*(printable(cell) for cell in row))
+        table.add_row(*(clean(cell) for cell in row))
     return table
 
 
 def noise_rows(
-    noise: LabelNoise, sources: Sequence[str], say: Messages | None = None
+    noise: LabelNoiseSummary, sources: Sequence[str], say: Messages | None = None
 ) -> list[tuple[str, ...]]:
     """Return task, label, data source, share of wrong labels and verdict, where there is data."""
     say = say or Messages()
@@ -201,14 +197,14 @@ def transfer_rows(
 
 
 def _print_disagreements(estimate: EstimatedTable, console: Console) -> None:
-    name = printable(estimate.name)
+    name = clean(estimate.name)
     if estimate.wrong_rows:
-        rows = ", ".join(map(printable, estimate.wrong_rows))
+        rows = ", ".join(map(clean, estimate.wrong_rows))
         console.print(Text(f"{name}: the data contradict the expert's rows {rows}"))
     for entry in estimate.surprising[:MOST_SURPRISES]:
         console.print(
             Text(
-                f"{name}: {printable(entry.class_name)}, {printable(entry.label)}: "
+                f"{name}: {clean(entry.class_name)}, {clean(entry.label)}: "
                 f"the expert says {fixed(entry.expert, 2)}, the data {fixed(entry.data, 2)} "
                 f"({fixed(entry.low, 2)} to {fixed(entry.high, 2)})"
             )

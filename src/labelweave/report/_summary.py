@@ -8,7 +8,7 @@ from typing import Any
 from labelweave._files import replacing
 from labelweave._messages import Messages
 from labelweave.report._recommendation import FirstScreen, first_screen, headline
-from labelweave.report._tables import interval_level, printable
+from labelweave.report._tables import clean, interval_level
 from labelweave.results import Cell, Results
 
 SIZE, DPI = (1600, 900), 100
@@ -64,7 +64,7 @@ def legible(results: Results, language: str) -> tuple[Messages, list[str], str]:
 def _write(figure: Any, results: Results, decision: FirstScreen, say: Messages, note: str) -> None:
     from matplotlib import rcParams
 
-    figure.text(0.04, 0.93, printable(results.study), size=15, color=SOFT)
+    figure.text(0.04, 0.93, clean(results.study), size=15, color=SOFT)
     # a machine's font for other scripts seldom has a bold face: mixed weights look broken
     weight = "bold" if len(rcParams["font.family"]) == 1 else "normal"
     figure.text(0.04, 0.855, decision.verdict, size=26, weight=weight, color=INK)
@@ -98,9 +98,9 @@ def _draw_changes(figure: Any, results: Results, say: Messages) -> None:
     axes = figure.add_axes((0.56, 0.16, 0.4, 0.46))
     for y, (_, found, word) in enumerate(rows):
         if found.mean is None:
-            beside_axis = axes.get_yaxis_transform()
+            by_row = axes.get_yaxis_transform()
             missing = say("word.no_data")
-            axes.text(0.02, y, missing, transform=beside_axis, va="center", color=GREY, size=12)
+            axes.text(0.02, y, missing, transform=by_row, va="center", color=GREY, size=12)
             continue
         colour, marker, face = MARKERS[word or ""]
         if found.low is not None and found.high is not None:
@@ -129,7 +129,7 @@ def _lines(text: str, length: int, most: int) -> list[str]:
     from labelweave.report._drawing import width
 
     lines, line, word = [], "", ""
-    for character in [*printable(text), " "]:
+    for character in [*clean(text), " "]:
         word += character
         if character != " " and width(character) == 1:
             continue

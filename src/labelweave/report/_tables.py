@@ -44,7 +44,7 @@ def fixed(value: float | None, digits: int = 3, sign: str = "") -> str:
     return "no data" if value is None else f"{value:{sign}z.{digits}f}"
 
 
-def printable(text: object) -> str:
+def clean(text: object) -> str:
     """Return a name with every control character replaced, fit for a terminal or a picture."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
@@ -58,7 +58,7 @@ SPECIAL = {
 
 def escaped(text: object) -> str:
     """Return a text that LaTeX prints as it is."""
-    return "".join(SPECIAL.get(character, character) for character in printable(text))
+    return "".join(SPECIAL.get(character, character) for character in clean(text))
 
 
 def tabular(
@@ -102,7 +102,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_csv(results: Results, path: str | Path) -> None:
+def write_results_csv(results: Results, path: str | Path) -> None:
     """Write one row for every method, task and metric; an empty field is "no data".
 
     Values are in the metric's own unit and unrounded; `difference` is the paired difference to

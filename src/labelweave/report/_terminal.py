@@ -11,7 +11,7 @@ from rich.text import Text
 
 from labelweave.report._recommendation import blind_spot, headline
 from labelweave.report._sections import value_lines
-from labelweave.report._tables import MARKS, interval_level, main_metrics, printable
+from labelweave.report._tables import MARKS, clean, interval_level, main_metrics
 from labelweave.results import Results, TaskFacts
 
 CODES = {
@@ -53,16 +53,16 @@ def print_results(results: Results, console: Console) -> None:
     roomy = [_methods_as_rows(results, methods), _tasks_as_rows(results, methods, plain, " ")]
     dense = [_tasks_as_rows(results, methods, codes, "\n", padding) for padding in (1, 0)]
     table = next((table for table in [*roomy, *dense] if fits(table, console)), None)
-    console.print(Text(printable(headline(results)), style="bold"))
+    console.print(Text(clean(headline(results)), style="bold"))
     for block in _blocks(results, methods, codes, console) if table is None else [table]:
         console.print(block)
     if table not in roomy:
         legend = ", ".join(f"{code} = {method}" for method, code in codes.items() if code != method)
-        console.print(Text(printable(legend)))
+        console.print(Text(clean(legend)))
     for line in [*filter(None, [blind_spot(results)]), *_legend(results)]:
-        console.print(Text(printable(line), style="dim"))
+        console.print(Text(clean(line), style="dim"))
     for number, line in enumerate(value_lines(results)):
-        console.print(Text(("" if number else "\n") + printable(line)))
+        console.print(Text(("" if number else "\n") + clean(line)))
 
 
 def _code(method: str) -> str | None:
@@ -120,7 +120,7 @@ def fits(table: Table, console: Console) -> bool:
 
 
 def _name(text: str) -> Text:
-    return Text(printable(text))
+    return Text(clean(text))
 
 
 def _cell(results: Results, method: str, task: TaskFacts, gap: str) -> Text:
@@ -173,9 +173,9 @@ def print_compared(
             row["task"], row["metric"], _points(row["a"].mean), _points(row["b"].mean), moved,
             p_text, row["verdict"],
         )  # fmt: skip
-        table.add_row(*(Text(printable(cell)) for cell in cells))
+        table.add_row(*(Text(clean(cell)) for cell in cells))
     for letter, name in zip("AB", names, strict=True):
-        console.print(Text(printable(f"{letter} = {name}")), soft_wrap=True)
+        console.print(Text(clean(f"{letter} = {name}")), soft_wrap=True)
     console.print(table)
     seeds = rows[0]["difference"].seeds
     console.print(
@@ -207,7 +207,7 @@ def print_tuning(results: Mapping[str, Any], console: Console) -> None:
     for trial in results["trials"]:
         count[trial["state"]] += 1
     console.print(
-        f"{len(results['trials'])} trials of {printable(results['method'])}: "
+        f"{len(results['trials'])} trials of {clean(results['method'])}: "
         f"{count['complete']} to their end, {count['pruned']} given up early, "
         f"{count['fail']} failed; "
         f"seeds: {', '.join(map(str, results['seeds']))}",
@@ -222,7 +222,7 @@ def print_tuning(results: Mapping[str, Any], console: Console) -> None:
     for name, before in results["baseline"].items():
         cells = [f"{100 * before:.1f}"]
         cells += [f"{100 * by_number[n]['gains'][name]:+.1f}" for n in shown]
-        table.add_row(Text(printable(name)), *cells)
+        table.add_row(Text(clean(name)), *cells)
     table.add_row("objective", "", *(f"{100 * by_number[n]['objective']:+.1f}" for n in shown))
     console.print(table, highlight=False)
     if len(front) > len(shown):
@@ -237,4 +237,4 @@ def print_tuning(results: Mapping[str, Any], console: Console) -> None:
 
 def setting(value: Any) -> str:
     """Return a setting as it is read: numbers in three digits."""
-    return f"{value:.3g}" if isinstance(value, float) else printable(value)
+    return f"{value:.3g}" if isinstance(value, float) else clean(value)

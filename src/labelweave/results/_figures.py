@@ -177,7 +177,7 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class TaskCalibration:
     """Expected calibration error over the seeds, and the bins of the reliability diagram."""
 
     ece: Cell

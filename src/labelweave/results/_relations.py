@@ -171,7 +171,7 @@ class TaskNoise:
 
 
 @dataclass(frozen=True)
-class LabelNoise:
+class LabelNoiseSummary:
     """The label noise of the tasks that relations cover.
 
     Attributes:
@@ -237,7 +237,7 @@ class RelatednessSummary:
     evidence: tuple[RelationEvidence, ...]
     used: tuple[str, ...]
     left_out: Mapping[str, Text]
-    noise: LabelNoise | None
+    noise: LabelNoiseSummary | None
     transfer_weights: Mapping[str, tuple[float, ...]]
     ranking: tuple[PairGain, ...]
     proposal: StartProposal

@@ -12,7 +12,6 @@ from labelweave._parsing import parse_json
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.results._figures import (
     AblationRow,
-    Calibration,
     Cell,
     Cells,
     Failure,
@@ -24,6 +23,7 @@ from labelweave.results._figures import (
     Money,
     RunFacts,
     RunningCosts,
+    TaskCalibration,
     TaskFacts,
     TaskLabelCurve,
 )
@@ -100,7 +100,7 @@ class Results:
     task_order: TaskOrder | None = None
     curves: Mapping[str, LossTerms] = field(default_factory=dict)
     learning: Mapping[str, MethodLearning] = field(default_factory=dict)
-    calibration: Mapping[str, Mapping[str, Calibration]] = field(default_factory=dict)
+    calibration: Mapping[str, Mapping[str, TaskCalibration]] = field(default_factory=dict)
     label_curves: Mapping[str, TaskLabelCurve] = field(default_factory=dict)
     label_plan: LabelPlan = field(default_factory=LabelPlan)
     costs: Mapping[str, MethodCosts] = field(default_factory=dict)

@@ -56,19 +56,18 @@ PUBLIC = {
         known_table known_tables load_relatedness propose rank_pairs read_knowledge
         read_relations relate reverse save_relatedness source_posterior""",
     "labelweave.report": """
-        languages print_ablation print_compared print_decision print_relatedness print_results
-        print_tuning
-        read_results write_ablation write_csv write_heat_map write_html write_markdown
-        write_report write_summary""",
+        languages print_ablation print_compared print_decision print_relatedness
+        print_results print_tuning read_results write_ablation write_heat_map write_html
+        write_markdown write_report write_results_csv write_summary""",
     "labelweave.results": """
-        CONTROLS COUPLED FORMAT AblationRow AddedTask ApartPair BlindSpot Calibration
-        Cell Cells ControlAhead CurvePoint Disagreement EstimatedTable Failure Finding
-        Joining KeyFigure LabelCounts LabelLift LabelMoney LabelNoise LabelPlan Latency
-        LossTerms MeanInterval MethodCosts MethodLearning ModelCosts Money Outcome
-        PairGain PlannedTask Recommendation RelatednessSummary RelationEvidence
+        AblationRow AddedTask ApartPair BlindSpot CONTROLS COUPLED Cell Cells
+        ControlAhead CurvePoint Disagreement EstimatedTable FORMAT Failure Finding
+        Joining KeyFigure LabelCounts LabelLift LabelMoney LabelNoiseSummary LabelPlan
+        Latency LossTerms MeanInterval MethodCosts MethodLearning ModelCosts Money
+        Outcome PairGain PlannedTask Recommendation RelatednessSummary RelationEvidence
         RelationTable ReliabilityBin Results RunFacts RunningCosts RunningMoney
-        StartProposal TaskFacts TaskLabelCurve TaskLearning TaskNoise TaskOrder Word
-        cell plain read_results typed""",
+        StartProposal TaskCalibration TaskFacts TaskLabelCurve TaskLearning TaskNoise
+        TaskOrder Word cell plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.serving": """
         Expected Export FinalFacts FinalModel Int8Loss Monitoring Signal TaskOutlook Update

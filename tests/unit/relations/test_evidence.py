@@ -308,7 +308,7 @@ def test_an_experts_table_stands_without_evidence_against_it(n):
     assert 0 < used.strength <= relation.strength
     assert found.information > 0
     if n <= 3:
-        assert found.verdict == "stands"
+        assert found.verdict == "not contradicted"
         assert str(found.reason).startswith("no evidence against the given table: ")
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from labelweave._messages import Messages
 from labelweave.errors import LabelweaveError
-from labelweave.report import print_results, write_csv, write_html
+from labelweave.report import print_results, write_html, write_results_csv
 from labelweave.report._figures import heat_map, interval_plot, loss_curves
 from labelweave.report._recommendation import blind_spot, headline, reasons, risks
 from labelweave.results import FORMAT, Cell, LossTerms, RelationTable, Results
@@ -479,7 +479,7 @@ def test_terminal_takes_names_as_plain_text():
 
 def test_csv_round_trip(tmp_path):
     results, path = example_results(large_table=False), tmp_path / "results.csv"
-    write_csv(results, path)
+    write_results_csv(results, path)
     table = pd.read_csv(path)
     assert list(table.columns) == [
         "method", "task", "metric", "mean", "low", "high", "n", "seeds",
@@ -522,7 +522,7 @@ def test_files_are_replaced_whole_or_left_alone(tmp_path, monkeypatch):
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     path = tmp_path / "missing" / "results.csv"
     with pytest.raises(LabelweaveError, match="No such file") as error:
-        write_csv(small({"single_task": [0.5]}), path)
+        write_results_csv(small({"single_task": [0.5]}), path)
     assert str(error.value) == f"{path}: cannot be written (No such file or directory)"
 
 
