@@ -98,7 +98,7 @@ class MulticlassMetrics:
         self.support = _adder(truth, rows, np.ones(len(rows)), shape)
         self.predicted = _adder(predicted, rows, np.ones(len(rows)), shape)
         self.correct = _adder(truth, rows, right, shape)
-        self.calibration = _CalibrationError(confidence, right, rows, len(labels))
+        self.calibration = CalibrationError(confidence, right, rows, len(labels))
         loss = -np.log(_clipped(scores[np.arange(len(rows)), truth]))
         self.loss = _adder(np.zeros_like(rows), rows, loss, (1, len(labels)))
 
@@ -135,7 +135,7 @@ class MultilabelMetrics:
         self.on = _adder(columns, rows, truth, shape)
         self.predicted = _adder(columns, rows, predicted, shape)
         self.hits = _adder(columns, rows, truth * predicted, shape)
-        self.calibration = _CalibrationError(scores, truth, rows, n)
+        self.calibration = CalibrationError(scores, truth, rows, n)
         loss = -np.log(_clipped(np.where(truth == 1, scores, 1 - scores)))
         self.loss = _adder(np.zeros_like(rows), rows, loss, (1, n))
         self.rankings = [
@@ -201,7 +201,7 @@ def _sums(adder: csr_array, weights: Floats) -> Floats:
     return np.asarray(adder @ weights)
 
 
-class _CalibrationError:
+class CalibrationError:
     """The expected calibration error; call it with weights (n, B) to get B values.
 
     Args:

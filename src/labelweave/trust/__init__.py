@@ -9,6 +9,13 @@ from labelweave.trust._calibration import (
     fit_calibration,
 )
 from labelweave.trust._coherence import coherent, contradictions, predict_coherent
+from labelweave.trust._fairness import (
+    FairnessReport,
+    GroupThresholds,
+    compare_groups,
+    fairness,
+    fit_group_thresholds,
+)
 from labelweave.trust._forest import model_relations
 from labelweave.trust._joint_sets import (
     JointFigures,
@@ -27,6 +34,8 @@ __all__ = [
     "CalibrationFigures",
     "CalibrationMap",
     "Cut",
+    "FairnessReport",
+    "GroupThresholds",
     "JointFigures",
     "JointRule",
     "JointSets",
@@ -37,11 +46,14 @@ __all__ = [
     "calibrated",
     "calibration_figures",
     "coherent",
+    "compare_groups",
     "contradictions",
     "evaluate_joint_sets",
     "evaluate_sets",
+    "fairness",
     "fit_abstention",
     "fit_calibration",
+    "fit_group_thresholds",
     "fit_joint_sets",
     "fit_sets",
     "model_relations",

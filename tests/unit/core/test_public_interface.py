@@ -79,11 +79,12 @@ PUBLIC = {
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.trust": """
-        Abstention Calibration CalibrationFigures CalibrationMap Cut JointFigures
-        JointRule JointSets Predictions Promise SetFigures SetRule calibrated
-        calibration_figures coherent contradictions evaluate_joint_sets evaluate_sets
-        fit_abstention fit_calibration fit_joint_sets fit_sets model_relations
-        predict_coherent predict_rows risk_coverage""",
+        Abstention Calibration CalibrationFigures CalibrationMap Cut FairnessReport
+        GroupThresholds JointFigures JointRule JointSets Predictions Promise SetFigures
+        SetRule calibrated calibration_figures coherent compare_groups contradictions
+        evaluate_joint_sets evaluate_sets fairness fit_abstention fit_calibration
+        fit_group_thresholds fit_joint_sets fit_sets model_relations predict_coherent
+        predict_rows risk_coverage""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
 }
 NAMES = [(module, name) for module, names in PUBLIC.items() for name in names.split()]

@@ -68,7 +68,7 @@ def test_a_fitted_classifier_answers_coherently_and_one_without_relations_refuse
     assert fits >= (apart["shape"] == np.array(SHAPE.names)[
         OF_SHAPE[KIND.encode(apart["kind"])].argmax(axis=1)]).mean()  # fmt: skip
     assert not model_relations(classifier("best_single_task").model_)
-    with pytest.raises(LabelweaveError, match="^the model keeps no relations, expected one of"):
+    with pytest.raises(LabelweaveError, match=r"^the model keeps no relations, expected one of"):
         predict_coherent(classifier("best_single_task").model_, X)
     with pytest.raises(LabelweaveError, match=r"^relation kind->shape: found no probabilities of"):
         contradictions({"kind": np.ones((1, 6)) / 6}, model_relations(classifier()))

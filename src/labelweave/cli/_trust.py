@@ -1,0 +1,153 @@
+"""``labelweave fairness``, ``explain`` and ``audit``."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labelweave.cli._output import say
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from labelweave.experiments import Study
+    from labelweave.trust import Predictions
+    from labelweave.trust._reading import Texts
+
+STUDY_ENDINGS = (".yaml", ".yml")
+
+
+def fairness(
+    model: Annotated[
+        Path,
+        typer.Argument(help="Folder of a model, with a table of labelled rows; or a study file."),
+    ],
+    table: Annotated[
+        Path | None,
+        typer.Argument(help="Of a model: labelled rows that it was not trained on."),
+    ] = None,
+    by: Annotated[str, typer.Option(help="The column whose values are the groups.")] = "",
+    group: Annotated[
+        str | None,
+        typer.Option(help="Of a table: the column that ties rows together, such as a person."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write in addition.")] = None,
+) -> None:
+    """Show what a model does to each group: accuracy, selection, recall, false alarms, calibration.
+
+    Intervals come from a bootstrap over groups of rows. Cells of fewer than 10 labels are not
+    shown. For a study: the recommended method on the test rows of all seeds, and, for each group,
+    whether joining helped or hurt it against single tasks. Check before use whether you may
+    process the column, and whether it is what people say of themselves.
+
+    **Examples**
+
+    - `labelweave fairness study.yaml --by sex`
+    - `labelweave fairness model test_rows.csv --by site --group patient`
+    - `labelweave fairness model test_rows.csv --by sex --out fairness.json`
+    """
+    from labelweave._files import write_text
+    from labelweave.errors import LabelweaveError
+    from labelweave.trust import compare_groups
+    from labelweave.trust import fairness as measure
+
+    if not by:
+        raise LabelweaveError("--by: found none, expected the name of a column")
+    joined = methods = None
+    if model.suffix in STUDY_ENDINGS:
+        if table is not None:
+            raise LabelweaveError(f"found the table '{table}' with a study file, expected none")
+        rows, single, names, methods = _of_study(model, by)
+        say(f"method {methods[0]}, test rows of all seeds")
+        joined = compare_groups(rows, single, names)
+    else:
+        if table is None:
+            raise LabelweaveError("found a model without a table, expected a table of rows, too")
+        rows, names = _of_table(model, table, by, group)
+    report = measure(rows, names, column=by)
+    say(f"groups of '{by}': " + ", ".join(_sizes(report.sizes)))
+    say(_shown(report.groups.dropna(subset="value")))
+    hidden = int(report.groups["value"].isna().sum())
+    if hidden:
+        say(f"{hidden} cells with fewer than 10 labels are not shown")
+    say("\ngaps between the lowest and the highest group:")
+    say(_shown(report.gaps))
+    content = report.to_dict()
+    if joined is not None and methods is not None:
+        say(f"\naccuracy of {methods[0]} against {methods[1]}, each group:")
+        say(_shown(joined))
+        content["joined"] = json.loads(joined.to_json(orient="records"))
+    if out is not None:
+        write_text(out, json.dumps(content, indent=1))
+
+
+def _sizes(sizes: "Mapping[str, int]") -> list[str]:
+    return [f"{name} {size if size >= 10 else 'fewer than 10'}" for name, size in sizes.items()]
+
+
+def _shown(table: "pd.DataFrame") -> str:
+    return table.to_string(index=False, float_format=lambda x: f"{x:.3f}", na_rep="")
+
+
+def _of_table(
+    model: Path, table: Path, by: str, group: str | None
+) -> tuple["Predictions", "Texts"]:
+    from labelweave.errors import in_place
+    from labelweave.fitting._opening import find_model
+    from labelweave.trust._reading import column_texts, read_labelled
+
+    rows, given = read_labelled(table, find_model(model), group)
+    with in_place(table):
+        return rows, column_texts(given, by)
+
+
+def _of_study(path: Path, by: str) -> tuple["Predictions", "Predictions", "Texts", tuple[str, str]]:
+    """Return the recommended and the single-task predictions of a study's test rows."""
+    from labelweave.errors import LabelweaveError
+    from labelweave.experiments import Study
+    from labelweave.results import read_results
+    from labelweave.trust._reading import column_texts
+
+    study = Study.from_file(path)
+    results = read_results(study.output)
+    done = {run.method for run in results.runs}
+    single = "best_single_task" if "best_single_task" in done else results.baseline
+    method = results.recommended.method
+    if method in (single, results.baseline):
+        # nothing is joined: the groups are those of the first joint method
+        method = next(iter(results.coupled_methods), method)
+    for name in (method, single):
+        if name not in done:
+            raise LabelweaveError(f"{study.output}: no run of '{name}'; labelweave run {path.name}")
+    joint_rows, single_rows = (_test_rows(study, name) for name in (method, single))
+    rows = joint_rows[1]
+    names = column_texts(study.data.collection.inputs.iloc[rows], by)
+    return joint_rows[0], single_rows[0], names, (method, single)
+
+
+def _test_rows(study: "Study", method: str) -> tuple["Predictions", list[int]]:
+    """Return what a method predicts for the test rows of all seeds, and their numbers."""
+    import numpy as np
+
+    from labelweave.experiments._runs import Run
+    from labelweave.results import read_results
+    from labelweave.trust import Predictions
+
+    collection = study.data.collection
+    runs = [
+        Run(each.method, each.seed, each.key, study.output / "runs" / each.folder)
+        for each in read_results(study.output).runs
+        if each.method == method
+    ]
+    index = np.concatenate([run.rows() for run in runs])
+    given = [run.predictions() for run in runs]
+    probabilities = {name: np.concatenate([p[name] for p in given]) for name in given[0]}
+    cuts = [run.record()["thresholds"] for run in runs]
+    thresholds = {n: np.mean([c[n] for c in cuts], axis=0) for n in cuts[0]}
+    rows = Predictions(
+        collection.annotations[index], probabilities, collection.groups[index], thresholds
+    )
+    return rows, index.tolist()

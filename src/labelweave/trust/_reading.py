@@ -1,0 +1,71 @@
+"""A table of labelled rows, as what a saved model gives for it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from labelweave._targets import annotations_of
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
+from labelweave.fitting._opening import read_inputs
+from labelweave.model import EncodedPredictor
+from labelweave.tables import Table
+from labelweave.tasks import Binary, Multilabel
+from labelweave.trust._predictions import Predictions
+
+Texts = NDArray[Any]
+
+
+def read_labelled(
+    path: Path, model: EncodedPredictor, group: str | None = None
+) -> tuple[Predictions, pd.DataFrame | Table]:
+    """Return what a model gives for the rows of a table that also has label columns, and the table.
+
+    Args:
+        path: the table.
+        model: what predicts.
+        group: the column that ties rows together; None = every row by itself.
+
+    Raises:
+        LabelweaveError: no label column of any task, an unknown label, or inputs that do not fit.
+    """
+    table = read_inputs(path, model)
+    with in_place(path):
+        columns, wanted = [str(name) for name in table.columns], []
+        for task in model.tasks:
+            several = isinstance(task, Multilabel) and not isinstance(task, Binary)
+            names = [n for n in (task.names if several else (task.name,)) if n in columns]
+            wanted += names
+        if not wanted:
+            raise LabelweaveError(
+                f"found no label column, expected one named as a task: "
+                f"{listing(task.name for task in model.tasks)}"
+            )
+        labels = {str(name): column_texts(table, str(name)) for name in wanted}
+        annotations = annotations_of(labels, model.tasks, ())
+        groups = None if group is None else column_texts(table, group)
+        return (
+            Predictions(annotations, model.predict_proba(table), groups, dict(model.thresholds)),
+            table,
+        )
+
+
+def column_texts(table: pd.DataFrame | Table, name: str) -> Texts:
+    """Return a column's values as texts; missing ones are None.
+
+    Raises:
+        LabelweaveError: there is no such column.
+    """
+    columns = [str(column) for column in table.columns]
+    if name not in columns:
+        raise LabelweaveError(
+            f"no column '{name}', found {listing(columns)}{nearest(name, columns)}"
+        )
+    if isinstance(table, Table):
+        missing = {"", *table.read.missing}
+        given = table.texts(name).to_numpy(object)
+        return np.array([None if v is None or v in missing else v for v in given], dtype=object)
+    values = table.set_axis(columns, axis=1)[name]
+    return np.array([None if pd.isna(v) else str(v) for v in values], dtype=object)
