@@ -41,7 +41,7 @@ def fairness(
     Intervals come from a bootstrap over groups of rows. Cells of fewer than 10 labels are not
     shown. For a study: the recommended method on the test rows of all seeds, and, for each group,
     whether joining helped or hurt it against single tasks. Check before use whether you may
-    process the column, and whether it is what people say of themselves.
+    process the column, and whether people chose its value themselves.
 
     **Examples**
 

@@ -33,8 +33,8 @@ class FairnessReport:
     Attributes:
         column: the name of the column that the groups come from.
         groups: a line for each question, class, metric and group: ``question``, ``class`` (empty
-            where the metric is of all classes), ``metric``, ``group``, ``value``,
-            ``low`` and ``high``, ``n`` (labelled elements behind it); value and interval are None where n is below 10.
+            where the metric is of all classes), ``metric``, ``group``, ``value``, ``low``, ``high``
+            and ``n``, the labelled elements; value and interval are None where n is below 10.
         gaps: a line for each question, class and metric: the ``lowest`` and the ``highest`` group,
             their ``gap`` and its interval ``low``, ``high``.
         sizes: rows of each group.
