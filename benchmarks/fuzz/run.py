@@ -29,6 +29,8 @@ from benchmarks.fuzz.inputs import KINDS, METHOD, MODEL, RESULTS, RUN, Input, in
 HANG = 10  # seconds; a right answer takes about one
 MEMORY = 12 << 30  # bytes of addresses; torch alone takes some
 LONGEST = 3000
+PYTHON = "python"
+ALL = (*KINDS, PYTHON)
 
 
 def example(folder: Path) -> None:
@@ -148,13 +150,43 @@ def tried(given: Sequence[Input], base: Path, until: float) -> Iterator[tuple[In
             yield each, failure(each, folder)
 
 
+def commands(
+    kind: str, seed: int, scale: float, base: Path, until: float
+) -> Iterator[tuple[str, str | None]]:
+    """Give each command's name with its failure."""
+    for each, what in tried(inputs(kind, seed, scale, base), base, until):
+        yield each.name, what
+
+
+def python_calls(
+    kind: str, seed: int, scale: float, base: Path, until: float
+) -> Iterator[tuple[str, str | None]]:
+    """Give each wrong call's name with its failure; a call that hangs is interrupted."""
+    from benchmarks.fuzz.misuses import failure as failed
+    from benchmarks.fuzz.misuses import misuses
+
+    def stop(*_: object) -> None:
+        raise TimeoutError("hang")
+
+    signal.signal(signal.SIGALRM, stop)
+    with contextlib.chdir(base):
+        for each in misuses(seed, min(1.0, scale)):
+            if time.monotonic() > until:
+                return
+            signal.alarm(3 * HANG)
+            try:
+                yield each.name, failed(each)
+            finally:
+                signal.alarm(0)
+
+
 def main() -> None:
     """Print a table of inputs tried and failed, by class, and exit with 1 where some failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=600, help="stop after this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on random inputs")
-    parser.add_argument("--classes", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--classes", nargs="+", choices=ALL, default=ALL)
     parser.add_argument("--out", type=Path, help="JSON file of the failures")
     chosen = parser.parse_args()
     os.environ |= {"NO_COLOR": "1", "TERM": "dumb", "OMP_NUM_THREADS": "1"}
@@ -164,15 +196,15 @@ def main() -> None:
         base = Path(scratch)
         example(base)
         for i, kind in enumerate(chosen.classes):
-            given = inputs(kind, chosen.seed, chosen.scale, base)
             share = time.monotonic() + (until - time.monotonic()) / (len(chosen.classes) - i)
             found: Counter[str] = Counter()
             number = 0
-            for each, what in tried(given, base, share):
+            outcomes = python_calls if kind == PYTHON else commands
+            for name, what in outcomes(kind, chosen.seed, chosen.scale, base, share):
                 number += 1
                 if what is not None:
                     found[what.split(":")[0]] += 1
-                    failures.append({"class": kind, "input": each.name, "failure": what})
+                    failures.append({"class": kind, "input": name, "failure": what})
             kinds = ", ".join(f"{count} {what}" for what, count in found.most_common())
             lines.append(f"{kind:10s} {number:7d} {found.total():7d}  {kinds}")
             print(lines[-1], file=sys.stderr, flush=True)

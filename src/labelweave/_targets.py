@@ -9,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from labelweave._arguments import labels_of_rows
 from labelweave.annotations import Annotations
 from labelweave.data import Source
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, in_place
 from labelweave.relations import AnyRelation, read_relations
+from labelweave.tables._table import column_names
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task, factorize, key
 
 Table = pd.DataFrame | NDArray[Any] | Sequence[Sequence[Any]] | Any
@@ -76,8 +78,13 @@ def input_frame(X: Table) -> pd.DataFrame:
     """
     if isinstance(X, pd.DataFrame):
         return X
+    if isinstance(X, pd.Series):
+        raise LabelweaveError("X: found one column, expected a table: call to_frame() on it")
     if hasattr(X, "__arrow_c_stream__"):
-        frame: pd.DataFrame = pa.table(X).to_pandas(integer_object_nulls=True)
+        try:
+            frame: pd.DataFrame = pa.table(X).to_pandas(integer_object_nulls=True)
+        except pa.ArrowException:
+            raise LabelweaveError("X: found one column, expected a table") from None
         return frame
     if hasattr(X, "collect"):
         raise LabelweaveError("X: found a lazy table, expected its rows: call collect() first")
@@ -172,9 +179,15 @@ def annotations_of(
             f"y: found {type(y).__name__}, expected labels by task: a dictionary, a data frame or "
             "Annotations"
         )
+    if isinstance(y, pd.DataFrame):
+        column_names("y", y)
     # a mapping may hold blocks of two dimensions, a data frame may not
     columns = {str(name): _values(str(name), y[name], X) for name in y.keys()}  # noqa: SIM118
-    tasks = [_task(name, values) for name, values in columns.items()] if tasks is None else tasks
+    if tasks is None:
+        tasks = []
+        for name, values in columns.items():
+            with in_place(f"y, task '{name}'"):
+                tasks.append(_task(name, values))
     if missing is None:
         _refuse_ambiguous(tasks, columns)
     return Annotations.from_columns(tasks, columns, missing=missing or ())
@@ -182,6 +195,8 @@ def annotations_of(
 
 def _values(name: str, values: Any, X: Any) -> Any:
     """Return the labels of one task: by index, without masks, of any library."""
+    if not hasattr(values, "__arrow_c_stream__") and not hasattr(values, "__arrow_c_array__"):
+        values = labels_of_rows(f"y, task '{name}'", values)
     values = by_index(f"y, task '{name}'", values, X)
     if isinstance(values, pd.DataFrame | pd.Series):
         return values
@@ -227,7 +242,8 @@ def _task(name: str, values: Any) -> Task:
     if np.ndim(values) == 2:
         columns = getattr(values, "columns", [f"{name}{j}" for j in range(np.shape(values)[1])])
         return Multilabel(name, tuple(map(str, columns)))
-    if pd.api.types.is_bool_dtype(pd.Series(values).dropna().infer_objects()):
+    found = factorize(values)[1]
+    if found and all(isinstance(value, bool) for value in found):
         return Binary(name)
     return Multiclass(name)
 
@@ -237,7 +253,10 @@ def _refuse_ambiguous(tasks: Sequence[Task], columns: Mapping[str, Any]) -> None
     for task in tasks:
         if task.name not in columns or (isinstance(task, Multiclass) and task.classes is not None):
             continue
-        uniques = factorize(np.asarray(columns[task.name], dtype=object).ravel())[1]
+        values = columns[task.name]
+        flat = np.asarray(values, dtype=object).ravel() if np.ndim(values) == 2 else values
+        with in_place(f"y, task '{task.name}'"):
+            uniques = factorize(flat)[1]
         if any(key(value) == "-1" for value in uniques):
             raise LabelweaveError(
                 f"y, task '{task.name}': found -1, which may be a class or mean 'no label'; "

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from labelweave._arguments import a_list, a_mapping, kind_of, labels_of_rows
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tasks import Multiclass, Multilabel, Task, check_distinct, factorize, key
 
@@ -35,7 +36,8 @@ class Annotations:
     rows: int | None = None
 
     def __post_init__(self) -> None:
-        check_distinct(self.tasks)
+        check_distinct(a_list("tasks", self.tasks, "a list of tasks"))
+        a_mapping("labels", self.labels, "a dictionary by task")
         names = [task.name for task in self.tasks]
         for name in self.labels:
             if name not in names:
@@ -43,7 +45,7 @@ class Annotations:
                     f"labels of '{name}': no such task, expected {listing(names)}"
                     f"{nearest(name, names)}"
                 )
-        lengths = {name: len(codes) for name, codes in self.labels.items()}
+        lengths = {n: len(labels_of_rows(f"labels of '{n}'", c)) for n, c in self.labels.items()}
         if self.rows is not None:
             lengths["rows"] = self.rows
         if len(set(lengths.values())) > 1:
@@ -72,6 +74,11 @@ class Annotations:
         Raises:
             LabelweaveError: an unknown label, with row (from 1), column, value and nearest name.
         """
+        if not isinstance(columns, pd.DataFrame):
+            a_mapping("labels", columns, "a dictionary by task, or a data frame")
+            columns = {
+                name: labels_of_rows(f"column '{name}'", value) for name, value in columns.items()
+            }
         n = len(columns) if isinstance(columns, pd.DataFrame) else _length(columns)
         read = _Columns(columns, missing)
         fitted: list[Task] = []
@@ -80,6 +87,10 @@ class Annotations:
             known = task
             if isinstance(task, Multiclass):
                 values = read(task.name)
+                if getattr(values, "ndim", 1) != 1:
+                    raise LabelweaveError(
+                        f"task '{task.name}': found labels of several columns, expected one a row"
+                    )
                 if task.classes is None:
                     if values is None:
                         raise LabelweaveError(
@@ -101,8 +112,14 @@ class Annotations:
 
     def __getitem__(self, rows: Any) -> "Annotations":
         """Return the annotations of some rows: indices, a slice or a boolean mask."""
-        labels = {name: codes[rows] for name, codes in self.labels.items()}
-        return Annotations(self.tasks, labels)
+        try:
+            labels = {name: np.asarray(codes[rows]) for name, codes in self.labels.items()}
+            return Annotations(self.tasks, labels)
+        except (IndexError, TypeError, OverflowError):
+            raise LabelweaveError(
+                f"rows: found {kind_of(rows)}, expected a slice, a mask or numbers below "
+                f"{len(self)}"
+            ) from None
 
     def task(self, name: str) -> Task:
         """Return the task of that name, or raise `LabelweaveError` naming the nearest one."""

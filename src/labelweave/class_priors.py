@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave._arguments import a_path
 from labelweave._messages import Message, some
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -337,9 +338,9 @@ def assumed_prior(choice: PriorChoice, tasks: Sequence[Task], place: str = "prio
         return choice
     if isinstance(choice, Mapping):
         return _given(choice, tasks, place)
-    if str(choice) in NAMES:
-        return AssumedPrior(str(choice))
-    path = Path(choice)
+    if isinstance(choice, str) and choice in NAMES:
+        return AssumedPrior(choice)
+    path = a_path(place, choice, f"{listing(NAMES)}, shares by task, or a CSV file")
     if path.suffix != ".csv":
         raise LabelweaveError(
             f"{place}: found '{choice}', expected {listing(NAMES)} or a CSV file"

@@ -51,6 +51,7 @@ from labelweave.fitting._relating import mislabelled_table, without_mislabelled
 from labelweave.fitting._stack import StackModel, describe
 from labelweave.model import EncodedPredictor, Model, Predictor, probability_columns
 from labelweave.relations import Relatedness
+from labelweave.tables._table import column_names
 from labelweave.tasks import Binary, Multilabel, Task
 
 __all__ = ["MultiTaskClassifier", "likely_mislabelled"]
@@ -137,7 +138,8 @@ class PredictorMixin:
         return self.model_
 
     def _inputs(self, X: Table) -> pd.DataFrame:
-        frame = input_frame(X).rename(columns=str)
+        frame = input_frame(X)
+        frame = frame.set_axis(column_names("X", frame), axis=1)
         if is_named(X):
             return frame
         # by position a column too many would go unnoticed; data frames are matched by name
@@ -234,6 +236,10 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         validation: share or number of rows to set aside for early stopping.
         patience: evaluations without improvement before training stops; needs `validation`.
         categorical: numeric columns that are categories.
+        dates: by column with dates the numbers to make of them: ``elapsed`` (days since the first
+            training date), ``month``, ``weekday``, ``hour``. Other dates are no inputs.
+        hashed: columns whose categories a model keeps as hashes, see `inputs.hashed` of a study
+            file.
         scale: ``each`` numeric column by itself, or all ``together``, which pixels want.
         image: the column with the paths of images and what they become, as the key
             ``inputs.image`` of a study file: ``{"column": "file", "size": 96}``. Needs a
@@ -298,6 +304,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         validation: float | int = 0,
         patience: int | None = None,
         categorical: Sequence[str] = (),
+        dates: Mapping[str, Sequence[str]] | None = None,
+        hashed: Sequence[str] = (),
         scale: Scale = "each",
         image: Mapping[str, Any] | None = None,
         text: Mapping[str, Any] | None = None,
@@ -334,6 +342,8 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         self.validation = validation
         self.patience = patience
         self.categorical = categorical
+        self.dates = dates
+        self.hashed = hashed
         self.scale = scale
         self.image = image
         self.text = text
@@ -377,7 +387,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         sources = sources_of(X, y, self.tasks, self.missing, groups)
         by_pattern = not are_sources(X)
         with tempfile.TemporaryDirectory() as temporary:
-            cache = Path(self.cache or temporary)
+            cache = Path(self.cache or temporary)  # its kind is checked with the settings
             return self._train(sources, config, cache, weight, by_pattern=by_pattern)
 
     def _train(
@@ -395,7 +405,7 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
         collection = Collection(sources, schema)
         source = label_patterns(collection.annotations) if by_pattern else collection.source
         self._learn_names(collection.tasks)
-        self.relations_ = relations_of(self.relations, self.tasks_)
+        self.relations_ = relations_of(self.relations or (), self.tasks_)
         self.feature_names_in_ = np.array(list(schema.columns), dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
         seed = int(self.random_state)

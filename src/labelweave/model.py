@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 import labelweave
+from labelweave._arguments import a_path
 from labelweave._files import write_text
 from labelweave._saved import SavedModel, SavedNetworks, arrays, described, tasks_of
 from labelweave._shapes import Shape
@@ -326,7 +327,7 @@ class Model(EncodedPredictor):
         Raises:
             LabelweaveError: the backbone is a module of the user's own, which has no name.
         """
-        path = Path(folder)
+        path = a_path("save", folder, "a folder to write to")
         description = {
             "format": FORMAT,
             "labelweave": labelweave.__version__,

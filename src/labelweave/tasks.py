@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from labelweave._arguments import kind_of
 from labelweave.errors import LabelweaveError, listing, nearest
 
 __all__ = ["Binary", "Label", "Multiclass", "Multilabel", "Task", "task_from_dict", "task_to_dict"]
@@ -38,8 +39,14 @@ def factorize(values: Any) -> tuple[NDArray[np.int64], list[Any]]:
 
     `values` is anything of one dimension: a list, array, pandas series or categorical. ``None``,
     NaN and ``""`` are missing. Linear in the number of values.
+
+    Raises:
+        LabelweaveError: a cell that holds several values, or more than one dimension.
     """
-    codes, distinct = pd.factorize(values if hasattr(values, "dtype") else _column(values))
+    try:
+        codes, distinct = pd.factorize(values if hasattr(values, "dtype") else _column(values))
+    except (TypeError, ValueError):  # lists, dictionaries or blocks in the place of values
+        raise LabelweaveError("found several values in a row, expected one") from None
     uniques = [value.item() if isinstance(value, np.generic) else value for value in list(distinct)]
     codes = codes.astype(np.int64, copy=False)
     if "" in uniques:
@@ -158,7 +165,7 @@ def listed(values: Any, place: str) -> tuple[Any, ...]:
     # a text is a sequence too and would be split into letters
     if isinstance(values, str):
         raise LabelweaveError(f"{place}: found the text '{values}', expected a list")
-    if not isinstance(values, Iterable):
+    if not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
         raise LabelweaveError(f"{place}: found {values!r}, expected a list")
     return tuple(value.item() if isinstance(value, np.generic) else value for value in values)
 
@@ -174,8 +181,9 @@ def check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
     Raises:
         LabelweaveError: an empty name, one given twice, or too few of them.
     """
-    if not name:
-        raise LabelweaveError("a task needs a name, found an empty one")
+    if not isinstance(name, str) or not name:
+        found = "an empty one" if isinstance(name, str) else kind_of(name)
+        raise LabelweaveError(f"a task needs a name, found {found}")
     if names is None:
         return
     keys = [key(value) for value in names]
@@ -363,6 +371,11 @@ def check_distinct(tasks: Sequence[Task]) -> None:
     """Raise `LabelweaveError` when two tasks share a name or there is no task."""
     if not tasks:
         raise LabelweaveError("found no task, expected at least one")
+    for task in tasks:
+        if not isinstance(task, Multiclass | Multilabel):
+            raise LabelweaveError(
+                f"tasks: found {kind_of(task)}, expected Multiclass, Multilabel or Binary"
+            )
     names = [task.name for task in tasks]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
@@ -391,10 +404,11 @@ def task_from_dict(description: Mapping[str, Any]) -> Task:
     """
     values = {name: value for name, value in description.items() if name != "kind"}
     kind = description.get("kind", "multiclass")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         name = description.get("name")
         raise LabelweaveError(
-            f"task '{name}': unknown kind '{kind}', expected {listing(KINDS)}{nearest(kind, KINDS)}"
+            f"task '{name}': unknown kind {kind_of(kind)}, expected {listing(KINDS)}"
+            f"{nearest(kind, KINDS)}"
         )
     place = f"task '{description.get('name')}' ({kind})"
     known = KEYS[kind]

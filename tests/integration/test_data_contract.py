@@ -175,3 +175,25 @@ def test_long_numbers_of_an_arrow_table_keep_their_gaps_and_digits() -> None:
     assert input_frame(table)["lot"].tolist() == numbers
     found = annotations_of({"lot": table["lot"]}, None, None)
     assert found.tasks[0].names == tuple(str(n) for n in numbers[:2])
+
+
+def test_python_makes_numbers_of_dates_and_hashes_of_categories(tmp_path: Path) -> None:
+    rows = 60
+    days = pd.date_range("2024-01-01", periods=rows, freq="D")
+    customer = np.resize(["Kaiser", "Meier", "Otto"], rows)
+    X = pd.DataFrame({"day": days.strftime("%d.%m.%Y"), "customer": customer, "u": range(rows)})
+    y = pd.DataFrame({"kind": np.resize(["a", "b"], rows)})
+    quick = {"method": "multi_task", "hidden": (8,), "steps": 5}
+    asked = MultiTaskClassifier(dates={"day": ["elapsed", "weekday"]}, hashed=["customer"], **quick)
+    model = asked.fit(X, y)
+    assert {"day (elapsed)", "day (weekday)", "u"} < set(model.model_.encoder.names_)
+    model.save(tmp_path / "model")
+    for file in (tmp_path / "model").rglob("*"):
+        assert not file.is_file() or b"Kaiser" not in file.read_bytes()
+    again = MultiTaskClassifier.load(tmp_path / "model")
+    first = again.predict_proba(X[:3])["kind"]
+    np.testing.assert_allclose(first, model.predict_proba(X)["kind"][:3], rtol=1e-5)
+    other = again.predict_proba(X[:3].assign(customer="Otto"))["kind"]
+    assert not np.allclose(first, other), "a hash is still a category"
+    with pytest.raises(LabelweaveError, match=r"parameter 'dates\.day\.0': should be 'elapsed'"):
+        MultiTaskClassifier(dates={"day": ["year"]}, **quick).fit(X, y)

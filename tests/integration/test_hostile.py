@@ -9,10 +9,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from benchmarks.fuzz.inputs import KINDS, MODEL, RESULTS, inputs
+from benchmarks.fuzz.misuses import failure, misuses
 from benchmarks.fuzz.run import example, tried
 from command_line import CommandLine
 from study_example import write_study
 
+FEW = 6  # hostile inputs of a class, in the quick tests
 COMMAND = [sys.executable, "-m", "labelweave"]
 
 
@@ -28,6 +30,29 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_small_corpus_of_hostile_inputs(kind: str, hostile: Path) -> None:
     given = inputs(kind, 0, 0.1, hostile)[:40]
     failed = {each.name: what for each, what in tried(given, hostile, float("inf")) if what}
+    assert failed == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_few_hostile_inputs_of_each_class(kind: str, hostile: Path) -> None:
+    every = inputs(kind, 1, 0.05, hostile)
+    given = every[:: max(1, len(every) // FEW)][:FEW]
+    failed = {each.name: what for each, what in tried(given, hostile, float("inf")) if what}
+    assert failed == {}
+
+
+def test_wrong_calls_from_python_are_one_line_of_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed = {each.name: what for each in misuses(0, 0.1) if (what := failure(each)) is not None}
+    assert failed == {}
+
+
+@pytest.mark.slow
+def test_all_wrong_calls_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed = {each.name: what for each in misuses() if (what := failure(each)) is not None}
     assert failed == {}
 
 
@@ -143,27 +168,63 @@ def test_a_model_that_is_half_written_is_refused(
             assert str(part) in cli.refused("predict", part, table)
 
 
-def test_personal_data_left_among_the_inputs_reaches_no_file_and_no_log(
-    tmp_path: Path, cli: CommandLine
-) -> None:
-    path = write_study(tmp_path, methods=["single_task"], label_next=0)
-    planted = []
+SERIAL, OWNER = "SN-7", "Owner-Ohm"
+
+
+def planted_study(folder: Path) -> Path:
+    """Write a study with personal data in columns of every kind; return its file."""
+    path = write_study(
+        folder, methods=["multi_task"], label_next=5, inputs={"hashed": ["customer"]},
+        sources=[
+            {"path": f"{name}.csv", "exclude": ["operator"], "identifier": ["serial"],
+             "group": "owner"}
+            for name in "ab"
+        ],
+    )  # fmt: skip
     for name in ("a", "b"):
-        table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
-        rows = [f"{name}{i:03d}" for i in range(len(table))]
+        table = pd.read_csv(folder / f"{name}.csv", dtype=str)
+        rows = [f"{name}{i:03d}x" for i in range(len(table))]
         table["contact"] = [f"anna.{row}@example.org" for row in rows]
         table["person"] = [f"Erika Musterfrau-{row}" for row in rows]
         table["remark"] = [f"the customer {row} was not at home today" for row in rows]
-        table.to_csv(tmp_path / f"{name}.csv", index=False)
-        planted += rows
-    said = cli("check", path)
-    answers = [said, cli("run", path, "--jobs", 1), cli("report", tmp_path / "runs" / "parts")]
-    assert [each.code for each in answers] == [0, 0, 0], answers
-    assert "left out" in said.out
-    written = {file: file.read_bytes() for file in (tmp_path / "runs").rglob("*") if file.is_file()}
-    assert any(file.name == "model.json" for file in written)
-    for word in ("anna.", "Musterfrau", "was not at home", *planted):
-        holding = [file.name for file, data in written.items() if word.encode() in data]
-        assert holding == [], word
+        table["phone"] = [f"+49 30 {i:03d} {i + 1000}" for i in range(len(table))]
+        table["operator"] = [f"Operator-Otto-{i % 3}" for i in range(len(table))]
+        table["customer"] = [f"Customer-Kaiser-{i % 3}" for i in range(len(table))]
+        table["owner"] = [f"{OWNER}-{row}" for row in rows]
+        table["serial"] = [f"{SERIAL}-{row}" for row in rows]
+        table.to_csv(folder / f"{name}.csv", index=False)
+    return path
+
+
+@pytest.mark.slow
+def test_personal_data_of_any_column_reach_no_file_and_no_log(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    path = planted_study(tmp_path)
+    results, new = tmp_path / "runs" / "parts", tmp_path / "new.csv"
+    table = pd.read_csv(tmp_path / "a.csv", dtype=str)
+    table["customer"] = "Customer-Unknown"
+    table.to_csv(new, index=False)
+    tables = [tmp_path / f"{name}.csv" for name in "ab"]
+    answers = [
+        cli("init", *tables, "--out", tmp_path / "own.yaml"),
+        cli("check", path), cli("check", path, "--json"), cli("check", tmp_path / "own.yaml"),
+        cli("relate", path, "--save", tmp_path / "tables"),
+        cli("run", path, "--jobs", 1), cli("report", results), cli("compare", results, results),
+        cli("predict", results, new, "--out", tmp_path / "predicted.csv"),
+    ]  # fmt: skip
+    assert [each.code for each in answers] == [0] * len(answers), answers
+    assert "left out" in answers[1].out
+    given = {*tables, new}
+    files = {file for file in tmp_path.rglob("*") if file.is_file()} - given
+    assert any(file.name == "model.json" for file in files)
+    words = [
+        "anna.", "Musterfrau", "was not at home", "+49 30", "Operator-Otto", "Customer-Kaiser",
+        "Customer-Unknown", OWNER, SERIAL,
+    ]  # fmt: skip
+    for word in words:
+        holding = {file.name for file in files if word.encode() in file.read_bytes()}
+        # identifiers are kept next to predictions: that is what they are for
+        assert holding == ({"predicted.csv"} if word == SERIAL else set()), word
         shown = [line for each in answers for line in (each.out + each.err).splitlines()]
         assert [line for line in shown if word in line] == []

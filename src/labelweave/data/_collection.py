@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.table import Table as TextTable
 
+from labelweave._arguments import kind_of
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables import Roles, Schema, Table
-from labelweave.tables._table import check_columns
+from labelweave.tables._table import column_names
 from labelweave.tasks import Multiclass, Task, factorize, key
 
 Side = Literal["train", "validation", "test"]
@@ -71,9 +72,9 @@ class Source:
             raise LabelweaveError(
                 f"{place}: found groups of shape {members.shape}, expected ({len(frame)},)"
             )
-        if split is not None and split not in SIDES:
+        if split is not None and not (isinstance(split, str) and split in SIDES):
             raise LabelweaveError(
-                f"{place}: unknown split '{split}', expected {listing(SIDES)}"
+                f"{place}: unknown split {kind_of(split)}, expected {listing(SIDES)}"
                 f"{nearest(split, SIDES)}"
             )
         for task in annotations.tasks:
@@ -112,9 +113,7 @@ def _members(place: str, groups: ArrayLike) -> NDArray[Any]:
 
 def _frame(place: str, inputs: pd.DataFrame | NDArray[Any]) -> pd.DataFrame:
     if isinstance(inputs, pd.DataFrame):
-        frame = inputs.rename(columns=str)
-        check_columns(place, frame.columns)
-        return frame
+        return inputs.set_axis(column_names(place, inputs), axis=1)
     array = np.asarray(inputs)
     if array.ndim != 2:
         raise LabelweaveError(

@@ -41,7 +41,8 @@ class Inspection:
         sources = read_sources(config, folder)
         declared = config.tasks or brought_tasks(sources)
         tasks = [task_from_dict(section.description()) for section in declared]
-        media = [part.column for part in config.inputs.media()]
+        # texts of hashed columns are not to be shown
+        media = [*(part.column for part in config.inputs.media()), *config.inputs.hashed]
         found = inspect_tables(source_tables(sources, tasks), tasks, media)
         self.error: LabelweaveError | None = None
         self.described: list[Any] = []

@@ -171,6 +171,9 @@ class InputsSection(Section):
         categorical: numeric columns that are categories.
         dates: numbers to make of dates, by column: ``elapsed`` (days since the first training
             date), ``month``, ``weekday``, ``hour``. Other columns with dates are no inputs.
+        hashed: columns whose categories stand in a model's files as hashes and not as texts, for
+            example customer numbers; they are inputs whatever they look like. A hash hides a text
+            from whoever opens the file, not from whoever guesses it.
         clip: standardised values beyond this many standard deviations are cut.
         max_categories: rarer categories of a column share the "unknown" input.
         scale: ``each`` numeric column has its own mean and deviation; or ``together``: all columns
@@ -183,6 +186,7 @@ class InputsSection(Section):
     text: TextSection | None = None
     categorical: list[str] = Field(default=[])
     dates: dict[str, Annotated[list[DatePart], Field(min_length=1)]] = Field(default={})
+    hashed: list[str] = Field(default=[])
     clip: float = Field(default=10.0, gt=0, le=1e6)
     max_categories: int = Field(default=50, ge=1, le=100_000)
     scale: Scale = "each"
@@ -201,6 +205,7 @@ class InputsSection(Section):
         return Roles(
             labels or {},
             categorical=self.categorical,
+            hashed=self.hashed,
             text=[] if self.text is None else [self.text.column],
             image=[] if self.image is None else [self.image.column],
             dates={name: tuple(parts) for name, parts in self.dates.items()},

@@ -192,7 +192,7 @@ def fitted_encoder(
 ) -> tuple[Encoder, Callable[[NDArray[np.int64]], Inputs]]:
     """Return the encoder, fitted on some rows, and what encodes rows by their numbers."""
     table = TableEncoder(
-        categorical=section.categorical,
+        categorical=[*section.categorical, *section.hashed],
         clip=section.clip,
         max_categories=section.max_categories,
         scale=section.scale,

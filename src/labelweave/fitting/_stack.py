@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import labelweave
+from labelweave._arguments import a_path
 from labelweave._files import write_text
 from labelweave._parsing import read_json_object
 from labelweave._saved import SavedModel, arrays, described
@@ -78,7 +79,7 @@ class StackModel(EncodedPredictor):
 
     def save(self, folder: str | Path) -> None:
         """Write ``model.json``, ``schema.yaml`` and the folder ``stack``: skops files and JSON."""
-        path = Path(folder)
+        path = a_path("save", folder, "a folder to write to")
         self.stack.save(path / STACK)
         description = {
             "format": FORMAT,
@@ -124,6 +125,7 @@ def load_model(folder: str | Path) -> Model | StackModel:
     Raises:
         LabelweaveError: the folder holds no model, a damaged one, or one of a newer format.
     """
+    folder = a_path("load", folder, "the folder of a model")
     try:
         # a folder that once held the other kind may still have its files
         kind = read_json_object(Path(folder) / "model.json").get("kind")

@@ -6,6 +6,7 @@ from typing import Any
 
 from sklearn.base import clone, is_classifier
 
+from labelweave._arguments import a_mapping
 from labelweave._trust import MODULE, trusted_attribute
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.learners._learner import Learner, Size
@@ -148,6 +149,7 @@ def _named(choice: LearnerChoice) -> tuple[Any, Mapping[str, Any]]:
 
 
 def _resolved(choice: Any, options: Mapping[str, Any]) -> Learner:
+    options = a_mapping(f"learner '{choice}': options", options)
     if isinstance(choice, Learner):
         return choice
     if isinstance(choice, str) and choice.startswith(MODULE):

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave._arguments import a_list, kind_of
 from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -296,6 +297,14 @@ def relate(
     )
 
 
+def _pair(found: object) -> Pair:
+    names = found if isinstance(found, tuple | list) else ()
+    if len(names) != 2 or not all(isinstance(name, str) for name in names):
+        shown = f"{len(names)} values" if names else kind_of(found)
+        raise LabelweaveError(f"pairs: found {shown}, expected a source and a target task")
+    return names[0], names[1]
+
+
 def _pairs(
     annotations: Annotations,
     knowledge: Sequence[AnyRelation],
@@ -308,7 +317,7 @@ def _pairs(
             raise LabelweaveError("relations from knowledge: found no table, expected one")
         return given
     if pairs is not None:
-        return list(dict.fromkeys([*given, *pairs]))
+        return list(dict.fromkeys([*given, *map(_pair, a_list("pairs", pairs, "a list of pairs"))]))
     tasks = annotations.tasks
     every = [
         (s.name, t.name)

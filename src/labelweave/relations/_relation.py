@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelweave._arguments import a_number
 from labelweave._messages import Message, Text
 from labelweave.errors import LabelweaveError
 from labelweave.relations._arrays import flags, real_numbers
@@ -46,10 +47,7 @@ class Relation:
             )
         if self.source.name == self.target.name:
             raise LabelweaveError(f"relation {self.name}: source and target are the same task")
-        if not 0 <= self.strength < np.inf:
-            raise LabelweaveError(
-                f"relation {self.name}: strength {self.strength}, expected a number of 0 or more"
-            )
+        a_number(f"relation {self.name}: strength", self.strength, low=0)
         table, known = self._checked(
             real_numbers(self.table, f"relation {self.name}: table"), self.known
         )

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
+from labelweave._arguments import a_path
 from labelweave._files import check_regular
 from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -37,20 +38,26 @@ def read_cells(path: str | Path, read: ReadOptions | None = None) -> Table:
         LabelweaveError: no such file, unknown suffix, no header or rows, columns without a name or
             named twice, a row of another length or a quote that is not closed (with its line).
     """
-    path, read = Path(path), read or ReadOptions()
-    if any(mark in path.name for mark in "*?[") and not path.exists():
+    path, read = a_path("path", path, "the path of a table"), read or ReadOptions()
+    if any(mark in path.name for mark in "*?[") and not _exists(path):
         paths = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
         if not paths:
             raise LabelweaveError(f"{path}: no file fits this pattern")
         return stacked([read_cells(each, read) for each in paths], str(path))
-    reader = READERS[_suffix(path)]
     try:
-        table = reader(path, read)
+        table = READERS[_suffix(path)](path, read)
     except OSError as error:
         raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not len(table):
         raise LabelweaveError(f"{path}: found no data rows, expected at least one")
     return table
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _suffix(path: Path) -> str:

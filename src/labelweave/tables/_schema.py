@@ -1,5 +1,6 @@
 """The schema: what every column is, decided once from all training files, kept with the model."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -64,6 +65,7 @@ class Column(_Part):
         flag: numbers that are 0 and 1 only; true and false are read as these.
         whole: whole numbers as text: 3.0 is 3.
         categories: the values seen; None = not listed.
+        hashed: categories stand as hashes, here and in the model.
         low: the smallest number seen.
         high: the largest.
         optional: a training table lacked the column, so new rows may lack it.
@@ -81,6 +83,7 @@ class Column(_Part):
     flag: bool = False
     whole: bool = False
     categories: tuple[str, ...] | None = Field(default=None, max_length=MOST_CATEGORIES)
+    hashed: bool = False
     low: float | None = None
     high: float | None = None
     optional: bool = False
@@ -104,6 +107,7 @@ class Roles:
         identifiers: columns to be kept with predictions.
         excluded: columns that are no inputs.
         categorical: inputs that are categories whatever they hold.
+        hashed: inputs whose categories become hashes.
         text: inputs that are texts to be read.
         image: inputs that are paths of images.
         dates: by input column the numbers to make of its dates.
@@ -115,6 +119,7 @@ class Roles:
     identifiers: Iterable[str] = ()
     excluded: Iterable[str] = ()
     categorical: Iterable[str] = ()
+    hashed: Iterable[str] = ()
     text: Iterable[str] = ()
     image: Iterable[str] = ()
     dates: Mapping[str, Sequence[Part]] = field(default_factory=dict)
@@ -130,10 +135,11 @@ class Roles:
             if name in names:
                 return {"role": role}
         for kind, names in (
-            ("text", self.text), ("image", self.image), ("category", self.categorical),
+            ("text", self.text), ("image", self.image),
+            ("category", (*self.categorical, *self.hashed)),
         ):  # fmt: skip
             if name in names:
-                return {"type": kind}
+                return {"type": kind} | ({"hashed": True} if name in self.hashed else {})
         return {}
 
 
@@ -390,6 +396,8 @@ def _categories(known: dict[str, Any], cells: Sequence[pa.ChunkedArray], *, list
         texts = distinct.to_pylist()
         texts = [text.removesuffix(".0") for text in texts] if is_whole else texts
         values = sorted(set(texts) - {""})
+        if known.get("hashed"):
+            values = sorted(map(hash_of, values))
     return Column(
         **{"type": "category"} | known,
         whole=bool(is_whole),
@@ -569,7 +577,25 @@ def _applied(name: str, column: Column, table: Table, missing: Sequence[str]) ->
         pointed = pc.match_substring_regex(text, POINT_ZERO)
         if pc.any(pointed).as_py():
             text = pc.if_else(pointed, pc.utf8_slice_codeunits(text, 0, -2), text)
-    return text.to_pandas()
+    return _hashes(text).to_pandas() if column.hashed else text.to_pandas()
+
+
+def hash_of(text: str) -> str:
+    """Return what stands for a category that is not to be read: 16 letters of its hash.
+
+    It hides the text from whoever opens a model, not from whoever guesses it and compares.
+    """
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def _hashes(text: pa.ChunkedArray) -> pa.ChunkedArray:
+    codes = pc.dictionary_encode(text).unify_dictionaries()
+    made = [
+        pa.array([None if v is None else hash_of(v) for v in c.dictionary.to_pylist()], pa.string())
+        .take(c.indices)
+        for c in codes.chunks
+    ]  # fmt: skip
+    return pa.chunked_array(made, pa.string())
 
 
 def _applied_number(

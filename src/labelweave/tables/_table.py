@@ -63,8 +63,7 @@ class Table:
             LabelweaveError: a column without a name, named twice, or of more than one value a row.
         """
         read = read or ReadOptions()
-        names = [str(name) for name in frame.columns]
-        check_columns(place, names)
+        names = column_names(place, frame)
         given: list[Any] = [values for _, values in frame.items()]
         if len(frame) <= FEW and all(dtype == np.float64 for dtype in frame.dtypes):
             given = list(frame.to_numpy().T)  # a column of pandas costs more than its few values
@@ -196,6 +195,22 @@ def stacked(tables: Sequence[Table], place: str) -> Table:
     return Table(place, pa.concat_tables(parts), first.read, notes)
 
 
+def column_names(place: str, frame: pd.DataFrame) -> list[str]:
+    """Return the names of a data frame's columns as texts.
+
+    Raises:
+        LabelweaveError: names of several levels, no name, or one given twice.
+    """
+    if frame.columns.nlevels > 1:
+        raise LabelweaveError(
+            f"{place}: found columns with names of {frame.columns.nlevels} levels, expected one "
+            "name each"
+        )
+    names = [str(name) for name in frame.columns]
+    check_columns(place, names)
+    return names
+
+
 def check_columns(place: str, names: Iterable[str]) -> None:
     """Raise `LabelweaveError`, naming `place`, for a column without a name or named twice."""
     seen: set[str] = set()
@@ -214,14 +229,13 @@ def _series_cells(
 ) -> pa.ChunkedArray:
     try:
         made = pa.array(column, from_pandas=True)
-    except TO_ARROW:  # values of several types, or beyond 64 bits
-        made = pa.array(
-            [None if _is_missing(value) else _printable(key(value)) for value in column],
-            pa.string(),
-        )
-    return plain_cells(
-        made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made]), place, name
-    )
+        whole = made if isinstance(made, pa.ChunkedArray) else pa.chunked_array([made])
+        return plain_cells(whole, place, name)
+    except LabelweaveError:
+        raise
+    except TO_ARROW:  # values of several types, beyond 64 bits, or of a type such as intervals
+        texts = [None if _is_missing(value) else _printable(key(value)) for value in column]
+        return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def _printable(text: str) -> str:

@@ -289,8 +289,8 @@ def test_without_fit_there_is_nothing_to_predict() -> None:
         ({"tasks": ["kind"]}, "'tasks': found 'kind', expected Multiclass, Multilabel or Binary"),
         (
             {"relations": "k.csv"},
-            "'relations': found 'k', expected Relation or NoisyOr objects, or a mapping from a "
-            "task to its knowledge table",
+            "'relations': found 'k.csv', expected a list of relations, or a dictionary from a "
+            "task to its table",
         ),
     ],
 )

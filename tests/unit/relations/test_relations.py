@@ -75,15 +75,15 @@ def test_a_relation_is_checked_and_frozen():
         ),
         (
             (EMOTION, UNITS, multilabel_table(), None, -1),
-            "relation emotion->units: strength -1, expected a number of 0 or more",
+            "relation emotion->units: strength: found -1, expected a number from 0",
         ),
         (
             (EMOTION, UNITS, multilabel_table(), None, float("inf")),
-            "relation emotion->units: strength inf, expected a number of 0 or more",
+            "relation emotion->units: strength: found inf, expected a number from 0",
         ),
         (
             (EMOTION, UNITS, multilabel_table(), None, float("nan")),
-            "relation emotion->units: strength nan, expected a number of 0 or more",
+            "relation emotion->units: strength: found nan, expected a number from 0",
         ),
     ],
 )
