@@ -425,8 +425,5 @@ def test_the_settings_in_the_results_are_those_of_the_study(tmp_path) -> None:
         "annotators": "majority",
         "multiple": [],
         "options": {},
-        "unticked": "missing",
-        "annotators": "majority",
-        "multiple": [],
     }
     assert parse_study(settings).method_list(related=True) == ["single_task", "co_annotation"]

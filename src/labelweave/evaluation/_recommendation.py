@@ -71,7 +71,7 @@ def recommend(
         method=chosen,
         shown=shown,
         best=best,
-        verdict=joining(results, shown),
+        verdict=decision(results, shown, separate=separate),
         compared=bool(results.mean_scores([baseline])),
         means=means,
         of_best=None if best is None else outcome(results, best),
@@ -125,18 +125,29 @@ def _highest(means: dict[str, float]) -> str | None:
     return max(means, key=means.__getitem__, default=None)
 
 
-def joining(results: Results, method: str) -> Joining:
-    """Return whether to join the tasks, by the verdicts on a joint method.
+def decision(results: Results, method: str, *, separate: bool) -> Joining:
+    """Return whether to join the tasks: what follows from the recommended method.
 
-    join: a gain on some task and negative transfer on none; join some: both; cannot tell: no change
-    is shown, and on some task there is not enough data, or no comparison at all; do not join: all
-    else.
+    Where no change is shown, and on some task there is not enough data or no comparison at all, the
+    answer is "cannot tell". Else, for a joint method: "join", a gain on some task and negative
+    transfer on none; "join some", both; "contradictory", negative transfer only; "no gain shown",
+    no task differs. For the tasks alone: "contradictory" where the joint method has gains only,
+    else "do not join".
+
+    Args:
+        results: the study's results.
+        method: the joint method: the recommended one, or the best.
+        separate: whether the tasks alone are recommended.
     """
-    words = [results.verdict(method, task) for task in results.tasks]
-    if "gain" in words:
-        return "join some" if "negative transfer" in words else "join"
-    unclear = {None, "not enough data"} & {*words}
-    return "cannot tell" if unclear and "negative transfer" not in words else "do not join"
+    words = {results.verdict(method, task) for task in results.tasks}
+    gain, harm = "gain" in words, "negative transfer" in words
+    if not gain and not harm and words & {None, "not enough data"}:
+        return "cannot tell"
+    if gain and not harm:
+        return "contradictory" if separate else "join"
+    if separate:
+        return "do not join"
+    return "join some" if gain else "contradictory" if harm else "no gain shown"
 
 
 def outcome(results: Results, method: str) -> Outcome:

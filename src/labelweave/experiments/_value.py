@@ -24,7 +24,7 @@ from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import interval, mean_draws
-from labelweave.evaluation._recommendation import joining
+from labelweave.evaluation._recommendation import decision
 from labelweave.experiments._active_learning import (
     ROWS_FILE,
     rows_to_label,
@@ -315,10 +315,13 @@ def with_value(
     guessed = [name for name, curve in curves.items() if curve.needed[0] > curve.points[-1].labels]
     risks = [Finding("not_enough_data", {"tasks": list(unclear)})] if unclear else []
     risks += [Finding("extrapolated", {"tasks": guessed})] if guessed else []
+    found = results.recommended
     return replace(
-        results.recommended,
+        found,
         shown=method,
-        verdict=joining(results, method),
+        verdict=found.verdict
+        if method == found.shown
+        else decision(results, method, separate=False),
         figures=(_accuracy(pairs, level), _labels(curves, level), _cost(results)),
         reasons=tuple(_labels_saved(curves, level)),
         risks=tuple(risks),
@@ -359,13 +362,13 @@ def _cost(results: Results) -> KeyFigure:
     money = results.money
     ratio = results.running.ratio.get("throughput") if results.running else None
     if results.running and (ratio is None or ratio.mean is None):
-        return KeyFigure("cost", assumption=Message("assumption.cost_unclear"))
+        return _figure("cost", SPEED, None, Message("assumption.cost_unclear"))
     if money and money.running:
         unit = f"{money.currency} {money.running.unit}"
         return KeyFigure("cost", unit, money.running.saved, assumption=money.running.assumption)
     if ratio is None:
         return KeyFigure("cost")
-    return _figure("cost", "times the rows per second", ratio, Message("assumption.cost_speed"))
+    return _figure("cost", SPEED, ratio, Message("assumption.cost_speed"))
 
 
 def _labels_saved(curves: Mapping[str, TaskCurve], level: float) -> list[Finding]:
@@ -383,6 +386,7 @@ def _labels_saved(curves: Mapping[str, TaskCurve], level: float) -> list[Finding
 
 
 COSTS_FILE = "costs.json"
+SPEED = "times the rows per second"  # the unit of the running cost
 Runs = Mapping[str, Sequence[Run]]
 
 

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from labelweave._messages import Text
 
-Joining = Literal["join", "join some", "do not join", "cannot tell"]
+Joining = Literal[
+    "join", "join some", "no gain shown", "do not join", "contradictory", "cannot tell"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

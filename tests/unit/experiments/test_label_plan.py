@@ -129,9 +129,9 @@ def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
     [
         (["gain", "no difference"], "join"),
         (["gain", "not enough data"], "join"),
-        (["gain", "negative transfer"], "join some"),
+        (["gain", "negative transfer"], "do not join"),
         (["negative transfer", "not enough data"], "do not join"),
-        (["no difference", "no difference"], "do not join"),
+        (["no difference", "no difference"], "no gain shown"),
         (["no difference", "not enough data"], "cannot tell"),
     ],
 )

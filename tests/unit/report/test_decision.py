@@ -5,7 +5,7 @@ from report_example import recommended
 from test_report import small
 
 from labelweave._messages import Messages
-from labelweave.evaluation._recommendation import joining
+from labelweave.evaluation._recommendation import decision
 from labelweave.report._recommendation import first_screen
 from labelweave.results import (
     Finding,
@@ -31,14 +31,33 @@ def study(full, **more):
         ([GAIN, SAME], "join"),
         ([GAIN, UNCLEAR], "join"),
         ([GAIN, HARM], "join some"),
+        ([SAME, SAME], "no gain shown"),
+        ([HARM, UNCLEAR], "contradictory"),
+        ([SAME, UNCLEAR], "cannot tell"),
+    ],
+)
+def test_the_verdict_follows_from_the_recommended_method(verdicts, key):
+    assert decision(study(verdicts), "full", separate=False) == key
+    results = study(verdicts)
+    if results.recommended.method == "full":
+        assert first_screen(results).verdict == Messages()(f"decision.{key}")
+    else:
+        assert HARM in verdicts
+        assert results.recommended.verdict == "do not join"
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "key"),
+    [
+        ([GAIN, SAME], "contradictory"),
+        ([GAIN, HARM], "do not join"),
         ([SAME, SAME], "do not join"),
         ([HARM, UNCLEAR], "do not join"),
         ([SAME, UNCLEAR], "cannot tell"),
     ],
 )
-def test_the_verdict_follows_from_the_tasks(verdicts, key):
-    assert joining(study(verdicts), "full") == key
-    assert first_screen(study(verdicts)).verdict == Messages()(f"decision.{key}")
+def test_where_the_tasks_alone_are_recommended_the_verdict_is_not_to_join(verdicts, key):
+    assert decision(study(verdicts), "full", separate=True) == key
 
 
 def test_without_a_joint_method_or_a_baseline_nothing_can_be_concluded():
