@@ -16,7 +16,7 @@ from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
 from labelweave.cli._serving import export, finish, monitor, rollback, serve, update
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
-from labelweave.cli._trust import fairness
+from labelweave.cli._trust import explain, fairness
 from labelweave.errors import (
     OUT_OF_MEMORY,
     LabelweaveError,
@@ -48,6 +48,7 @@ for command in (
     report,
     ablate,
     predict,
+    explain,
     fairness,
     finish,
     export,

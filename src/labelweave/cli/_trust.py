@@ -84,6 +84,71 @@ def fairness(
         write_text(out, json.dumps(content, indent=1))
 
 
+def explain(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or results folder of a study.")],
+    table: Annotated[
+        Path,
+        typer.Argument(
+            help="Table of rows to explain. Where it has label columns, the page also shows which "
+            "inputs matter to each task, and what each part of a coupled model brought."
+        ),
+    ],
+    labelled: Annotated[
+        Path | None,
+        typer.Option(help="Table of labelled rows; the nearest ones are named for each row."),
+    ] = None,
+    rows: Annotated[int, typer.Option(min=1, max=1000, help="Explain the first rows only.")] = 20,
+    out: Annotated[
+        Path, typer.Option(help="Folder for explain.html and explain.json; made where needed.")
+    ] = Path("explained"),
+) -> None:
+    """Show why rows got their answers, as a page and as JSON.
+
+    For each row and task: the answer, its probability by the task's own learners, how far it falls
+    without each relation and without the value of a column, and the nearest labelled rows.
+
+    **Examples**
+
+    - `labelweave explain model rows.csv`
+    - `labelweave explain model rows.csv --labelled train.csv --rows 50 --out explained`
+    """
+    from labelweave._files import make_folder, write_text
+    from labelweave.errors import in_place
+    from labelweave.fitting._opening import find_model, read_inputs
+    from labelweave.fitting._stack import StackModel
+    from labelweave.trust import explain_rows, gain_sources, input_importance
+    from labelweave.trust._explanation_page import explanation_page
+    from labelweave.trust._reading import label_columns, labels_of, read_labelled
+
+    found = find_model(model)
+    given = read_inputs(table, found)
+    with in_place(table):
+        frame = found.typed(given)
+        known = None
+        if labelled is not None:
+            other = read_labelled(labelled, found)
+            known = (found.typed(other[1]), other[0].annotations)
+        explained = explain_rows(found, frame.iloc[:rows], known)
+        importance = gains = None
+        if label_columns(given, found.tasks):
+            labels = labels_of(given, found.tasks)
+            importance = input_importance(found, frame, labels)
+            gains = gain_sources(found, frame, labels) if isinstance(found, StackModel) else None
+    make_folder(out)
+    tables = {"importance": importance, "gains": gains}
+    content = {
+        "rows": [each.to_dict() for each in explained],
+        **{
+            name: None if made is None else json.loads(made.to_json(orient="records"))
+            for name, made in tables.items()
+        },
+    }
+    write_text(out / "explain.json", json.dumps(content, indent=1))
+    write_text(out / "explain.html", explanation_page(table.name, explained, importance, gains))
+    say(f"{min(rows, len(frame))} of {len(frame)} rows explained")
+    say(f"Page: {out / 'explain.html'}")
+
+
 def _sizes(sizes: "Mapping[str, int]") -> list[str]:
     return [f"{name} {size if size >= 10 else 'fewer than 10'}" for name, size in sizes.items()]
 

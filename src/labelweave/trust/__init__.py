@@ -17,6 +17,8 @@ from labelweave.trust._fairness import (
     fit_group_thresholds,
 )
 from labelweave.trust._forest import model_relations
+from labelweave.trust._gains import gain_sources
+from labelweave.trust._importance import input_importance
 from labelweave.trust._joint_sets import (
     JointFigures,
     JointRule,
@@ -25,6 +27,7 @@ from labelweave.trust._joint_sets import (
     fit_joint_sets,
 )
 from labelweave.trust._predictions import Predictions, predict_rows
+from labelweave.trust._row_explanations import RowExplanation, explain_rows
 from labelweave.trust._selection import Abstention, Cut, fit_abstention, risk_coverage
 from labelweave.trust._sets import Promise, SetFigures, SetRule, evaluate_sets, fit_sets
 
@@ -41,6 +44,7 @@ __all__ = [
     "JointSets",
     "Predictions",
     "Promise",
+    "RowExplanation",
     "SetFigures",
     "SetRule",
     "calibrated",
@@ -50,12 +54,15 @@ __all__ = [
     "contradictions",
     "evaluate_joint_sets",
     "evaluate_sets",
+    "explain_rows",
     "fairness",
     "fit_abstention",
     "fit_calibration",
     "fit_group_thresholds",
     "fit_joint_sets",
     "fit_sets",
+    "gain_sources",
+    "input_importance",
     "model_relations",
     "predict_coherent",
     "predict_rows",

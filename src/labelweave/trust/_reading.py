@@ -1,5 +1,6 @@
 """A table of labelled rows, as what a saved model gives for it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._targets import annotations_of
+from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.fitting._opening import read_inputs
 from labelweave.model import EncodedPredictor
 from labelweave.tables import Table
-from labelweave.tasks import Binary, Multilabel
+from labelweave.tasks import Binary, Multilabel, Task
 from labelweave.trust._predictions import Predictions
 
 Texts = NDArray[Any]
@@ -33,23 +35,36 @@ def read_labelled(
     """
     table = read_inputs(path, model)
     with in_place(path):
-        columns, wanted = [str(name) for name in table.columns], []
-        for task in model.tasks:
-            several = isinstance(task, Multilabel) and not isinstance(task, Binary)
-            names = [n for n in (task.names if several else (task.name,)) if n in columns]
-            wanted += names
-        if not wanted:
-            raise LabelweaveError(
-                f"found no label column, expected one named as a task: "
-                f"{listing(task.name for task in model.tasks)}"
-            )
-        labels = {str(name): column_texts(table, str(name)) for name in wanted}
-        annotations = annotations_of(labels, model.tasks, ())
+        annotations = labels_of(table, model.tasks)
         groups = None if group is None else column_texts(table, group)
         return (
             Predictions(annotations, model.predict_proba(table), groups, dict(model.thresholds)),
             table,
         )
+
+
+def labels_of(table: pd.DataFrame | Table, tasks: Sequence[Task]) -> Annotations:
+    """Return the labels in the columns of a table that are named as tasks or their labels.
+
+    Raises:
+        LabelweaveError: no such column, or an unknown label.
+    """
+    wanted = label_columns(table, tasks)
+    if not wanted:
+        raise LabelweaveError(
+            f"found no label column, expected one named as a task: "
+            f"{listing(task.name for task in tasks)}"
+        )
+    return annotations_of({name: column_texts(table, name) for name in wanted}, tasks, ())
+
+
+def label_columns(table: pd.DataFrame | Table, tasks: Sequence[Task]) -> list[str]:
+    """Return the columns of a table that hold labels of tasks, by their names."""
+    columns, found = {str(name) for name in table.columns}, []
+    for task in tasks:
+        several = isinstance(task, Multilabel) and not isinstance(task, Binary)
+        found += [n for n in (task.names if several else (task.name,)) if n in columns]
+    return found
 
 
 def column_texts(table: pd.DataFrame | Table, name: str) -> Texts:

@@ -80,10 +80,11 @@ PUBLIC = {
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.trust": """
         Abstention Calibration CalibrationFigures CalibrationMap Cut FairnessReport
-        GroupThresholds JointFigures JointRule JointSets Predictions Promise SetFigures
-        SetRule calibrated calibration_figures coherent compare_groups contradictions
-        evaluate_joint_sets evaluate_sets fairness fit_abstention fit_calibration
-        fit_group_thresholds fit_joint_sets fit_sets model_relations predict_coherent
+        GroupThresholds JointFigures JointRule JointSets Predictions Promise
+        RowExplanation SetFigures SetRule calibrated calibration_figures coherent
+        compare_groups contradictions evaluate_joint_sets evaluate_sets explain_rows
+        fairness fit_abstention fit_calibration fit_group_thresholds fit_joint_sets
+        fit_sets gain_sources input_importance model_relations predict_coherent
         predict_rows risk_coverage""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
 }

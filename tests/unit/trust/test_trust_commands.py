@@ -9,6 +9,9 @@ from command_line import CommandLine
 from study_example import write_study
 from trust_example import classifier, rows
 
+from labelweave.trust import RowExplanation
+from labelweave.trust._explanation_page import explanation_page
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,3 +72,41 @@ def test_fairness_of_a_study_compares_joint_with_single_in_each_group(
     assert {line["group"] for line in shown["joined"]} == {"red", "blue"}
     assert {line["question"] for line in shown["joined"]} == {"kind", "form=round", "form=hole"}
     assert sum(shown["sizes"].values()) == 120  # 60 test rows in each of two seeds
+
+
+def test_explain_writes_a_page_and_json(model: Path, cli: CommandLine):
+    out = model / "explained"
+    answer = cli("explain", model / "model", model / "rows.csv", "--rows", 4, "--out", out,
+                 "--labelled", model / "rows.csv")  # fmt: skip
+    assert "4 of 300 rows explained" in answer.out
+    shown = json.loads((out / "explain.json").read_text())
+    assert len(shown["rows"]) == 4 * 3
+    assert shown["rows"][0]["nearest"][0]["row"] == 0
+    assert {line["task"] for line in shown["importance"]} == {"kind", "shape", "hot"}
+    assert "relation kind->shape" in {line["part"] for line in shown["gains"]}
+    page = (out / "explain.html").read_text()
+    assert "kind-&gt;shape" in page
+    assert "Not measured" not in page
+
+
+def test_explain_without_labels_says_what_is_not_measured(model: Path, cli: CommandLine):
+    out = model / "plain"
+    cli("explain", model / "model", model / "unlabelled.csv", "--rows", 2, "--out", out)
+    assert json.loads((out / "explain.json").read_text())["importance"] is None
+    assert (out / "explain.html").read_text().count("Not measured") == 2
+
+
+def test_names_of_a_page_are_no_html():
+    shown = RowExplanation(0, "<b>task", "<script>", 0.5, None, {"<i>": 0.1}, {}, ())
+    page = explanation_page("<x>.csv", [shown], None, None)
+    assert "<script>" not in page
+    assert "<b>" not in page
+    assert "&lt;x&gt;.csv" in page
+
+
+def test_a_label_that_a_task_does_not_know_is_refused(model: Path, cli: CommandLine):
+    pd.read_csv(model / "rows.csv").assign(shape="square").to_csv(model / "odd.csv", index=False)
+    found = cli.refused("explain", model / "model", model / "odd.csv", "--out", model / "odd")
+    assert "shape" in found
+    assert "square" in found
+    assert not (model / "odd").exists()
