@@ -13,8 +13,14 @@ from labelweave.model import EncodedPredictor
 from labelweave.serving._contradiction import Implication
 from labelweave.serving._final import FinalModel
 from labelweave.serving._graph import PREDICTED
-from labelweave.serving._rows import RowsError, TooManyRowsError, row_error
-from labelweave.tables import ReadOptions, Table
+from labelweave.serving._rows import (
+    ReadRows,
+    RowsError,
+    TooManyRowsError,
+    row_error,
+    schema_of,
+    typed_columns,
+)
 from labelweave.tasks import Binary, Multiclass, Task
 
 NUMBERS = ("FP64", "FP32", "INT64", "INT32", "INT16", "INT8", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -25,17 +31,14 @@ def answered(
     model: EncodedPredictor,
     implied: Sequence[Implication],
     found: Probabilities,
-    table: Table,
+    read: ReadRows,
 ) -> list[dict[str, Any]]:
     """Return for each row every task's label, probabilities, and contradictions of relations."""
     decided = model.decide(found)
-    schema = model.encoder.schema
-    known = () if schema is None else schema.named("identifier")
-    kept = {name: table.cells[name].to_pylist() for name in known if name in table.columns}
     gaps = {each.name: each.contradictions(found) for each in implied}
     rows = []
-    for i in range(len(table)):
-        row: dict[str, Any] = {name: values[i] for name, values in kept.items()}
+    for i in range(len(read.typed)):
+        row: dict[str, Any] = {name: values[i] for name, values in read.identifiers.items()}
         answer: dict[str, Any] = {"identifiers": row} if row else {}
         answer["tasks"] = {
             task.name: _task_answer(task, found[task.name][i], decided[task.name][i])
@@ -69,8 +72,7 @@ def _plain(value: Any) -> Any:
 
 def model_metadata(name: str, version: int, final: FinalModel) -> dict[str, Any]:
     """Return inputs and outputs with their types, classes, and what the study measured."""
-    schema = final.model.encoder.schema
-    assert schema is not None
+    schema = schema_of(final.model)
     inputs = []
     for column_name in schema.named("input"):
         column = schema.columns[column_name]
@@ -114,7 +116,9 @@ def _label_shape(task: Task) -> dict[str, Any]:
     return {"datatype": "INT64", "shape": [-1, task.width]}
 
 
-def infer_rows(content: bytes, model: EncodedPredictor, most: int) -> tuple[dict[str, Any], Table]:
+def infer_rows(
+    content: bytes, model: EncodedPredictor, most: int
+) -> tuple[dict[str, Any], ReadRows]:
     """Return a request of the protocol and its rows.
 
     Raises:
@@ -126,8 +130,7 @@ def infer_rows(content: bytes, model: EncodedPredictor, most: int) -> tuple[dict
     inputs = given.get("inputs") if isinstance(given, dict) else None
     if not isinstance(inputs, list) or not inputs:
         raise RowsError([row_error(None, None, "no inputs", '{"inputs": [...]}')])
-    schema = model.encoder.schema
-    assert schema is not None
+    schema = schema_of(model)
     columns: dict[str, Any] = {}
     count = None
     for each in inputs:
@@ -147,8 +150,7 @@ def infer_rows(content: bytes, model: EncodedPredictor, most: int) -> tuple[dict
             raise RowsError([row_error(None, name, f"shape {each.get('shape')}", f"[{count}]")])
         columns[name] = _values(name, each.get("datatype"), data, schema.columns[name].type)
     _check_outputs(given, model)
-    frame = pd.DataFrame(columns)
-    return given, Table.of_frame(frame, "rows", ReadOptions(missing=("", *schema.missing)))
+    return given, ReadRows(typed_columns(model, columns))
 
 
 def _check_outputs(given: Mapping[str, Any], model: EncodedPredictor) -> None:

@@ -5,6 +5,8 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,19 @@ from labelweave.tables._schema import Column
 
 MOST_ERRORS = 20  # that an answer names
 FOUND = re.compile(r"(?:.*: )?row (\d+), column '(.*?)': found '(.*)', expected (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, eq=False)
+class ReadRows:
+    """Rows of a request.
+
+    Attributes:
+        typed: the inputs, read by the schema.
+        identifiers: by identifier column its values.
+    """
+
+    typed: pd.DataFrame
+    identifiers: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 class RowsError(LabelweaveError):
@@ -46,7 +61,7 @@ def row_error(row: int | None, column: str | None, found: object, expected: str)
     return {"row": row, "column": column, "found": printable(found), "expected": expected}
 
 
-def json_rows(content: bytes, schema: Schema, most: int) -> Table:
+def json_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
     """Return the rows of ``{"rows": [{column: value}]}``.
 
     Raises:
@@ -54,6 +69,7 @@ def json_rows(content: bytes, schema: Schema, most: int) -> Table:
         TooManyRowsError: more than `most`.
         LabelweaveError: no such JSON.
     """
+    schema = schema_of(model)
     given = parse_json(content, "body", finite=True)
     rows = given.get("rows") if isinstance(given, dict) else given
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
@@ -86,7 +102,57 @@ def json_rows(content: bytes, schema: Schema, most: int) -> Table:
             break
     if errors:
         raise RowsError(sorted(errors, key=lambda error: error["row"]))
-    return Table.of_frame(pd.DataFrame(columns), "rows", ReadOptions(missing=schema.missing))
+    kept = {
+        name: columns.pop(name).tolist() for name in schema.named("identifier") if name in columns
+    }
+    return ReadRows(typed_columns(model, columns), kept)
+
+
+def schema_of(model: EncodedPredictor) -> Schema:
+    """Return a model's schema, which every model that is served has."""
+    schema = model.encoder.schema
+    assert schema is not None
+    return schema
+
+
+def typed_columns(model: EncodedPredictor, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """Return what `EncodedPredictor.typed` makes of columns whose numbers are float64 already.
+
+    Numbers stay one array, for a service reads few rows at a time, and often.
+
+    Raises:
+        RowsError: a column that lacks, or a value that does not fit.
+    """
+    schema = schema_of(model)
+    numbers = [
+        name
+        for name, values in columns.items()
+        if isinstance(values, np.ndarray) and schema.columns[name].type == "number"
+    ]
+    others = {name: values for name, values in columns.items() if name not in numbers}
+    made: pd.DataFrame | None = None
+    if numbers:
+        values = np.stack([columns[name] for name in numbers], axis=1)
+        gone = np.isin(values, _as_floats(schema.missing))
+        made = pd.DataFrame(np.where(gone, np.nan, values), columns=numbers)
+    try:
+        lacking = schema.require_inputs(list(columns))
+        if others:
+            read = ReadOptions(missing=("", *schema.missing))
+            rest = schema.apply(Table.of_frame(pd.DataFrame(others), "rows", read))
+            made = rest if made is None else pd.concat([made, rest], axis=1)
+    except LabelweaveError as error:
+        raise _named(error) from None
+    assert made is not None
+    return made.assign(**dict.fromkeys(lacking, np.nan)) if lacking else made
+
+
+def _as_floats(words: Sequence[str]) -> list[float]:
+    found = []
+    for word in words:
+        with suppress(ValueError):
+            found.append(float(word))
+    return [number for number in found if math.isfinite(number)]
 
 
 def _column(
@@ -132,7 +198,7 @@ def _kind(value: object) -> str:
     return f"'{printable(value)}'"
 
 
-def csv_rows(content: bytes, schema: Schema, most: int) -> Table:
+def csv_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
     """Return the rows of a CSV text in UTF-8: a header, then a line a row.
 
     Raises:
@@ -161,7 +227,14 @@ def csv_rows(content: bytes, schema: Schema, most: int) -> Table:
             )
     given = [pd.Series(values, dtype=object) for values in zip(*rest, strict=True)]
     frame = pd.concat(given, axis=1).set_axis(header, axis=1)
-    return Table.of_frame(frame, "rows", ReadOptions(missing=("", *schema.missing)))
+    schema = schema_of(model)
+    try:
+        table = Table.of_frame(frame, "rows", ReadOptions(missing=("", *schema.missing)))
+        typed = model.typed(table)
+    except LabelweaveError as error:
+        raise _named(error) from None
+    known = [name for name in schema.named("identifier") if name in table.columns]
+    return ReadRows(typed, {name: table.cells[name].to_pylist() for name in known})
 
 
 def _check_count(rows: int, most: int) -> None:
@@ -171,19 +244,12 @@ def _check_count(rows: int, most: int) -> None:
         )
 
 
-def typed_rows(model: EncodedPredictor, table: Table) -> pd.DataFrame:
-    """Return rows read by the model's schema.
-
-    Raises:
-        RowsError: a value or a column that does not fit.
-    """
-    try:
-        return model.typed(table)
-    except LabelweaveError as error:
-        if (found := FOUND.fullmatch(str(error))) is not None:
-            row, column, value, expected = found.groups()
-            raise RowsError([row_error(int(row), column, value, expected)]) from None
-        raise RowsError([row_error(None, None, error, "rows that fit the schema")]) from None
+def _named(error: LabelweaveError) -> RowsError:
+    """Return the schema's error with its row and column apart."""
+    if (found := FOUND.fullmatch(str(error))) is not None:
+        row, column, value, expected = found.groups()
+        return RowsError([row_error(int(row), column, value, expected)])
+    return RowsError([row_error(None, None, error, "rows that fit the schema")])
 
 
 def example_row(schema: Schema) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pandas as pd
 import prometheus_client as prometheus
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -21,6 +22,7 @@ import labelweave
 from labelweave.data._input_encoder import InputEncoder
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._versions import current_version
+from labelweave.model import EncodedPredictor
 from labelweave.serving._answers import answered, infer_answer, infer_rows, model_metadata
 from labelweave.serving._batching import Batcher
 from labelweave.serving._contradiction import Implication, implications
@@ -31,15 +33,16 @@ from labelweave.serving._rows import (
     csv_rows,
     example_row,
     json_rows,
-    typed_rows,
+    schema_of,
 )
 from labelweave.serving._service_limits import KEYS, LONGEST_KEY, LOOPBACK, Limits, checked_name
-from labelweave.tables import Table
 
 PAGE = Path(__file__).with_name("page.html")
 OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # answered without a key
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+SMALL = 16_384  # bytes of a body that is read faster than a thread is asked to
 POLL = 1.0  # seconds between looks at the pointer
+T = TypeVar("T")
 log = logging.getLogger("labelweave.service")
 
 
@@ -137,10 +140,8 @@ class Service:
             except (LabelweaveError, OSError) as error:
                 log.error("version %d stays in use: %s", self.served.version, error)
 
-    async def predicted(self, table: Table) -> tuple[Served, dict[str, Any]]:
-        """Return the version that predicted and the probabilities of n rows."""
-        served = self.served
-        rows = await asyncio.to_thread(typed_rows, served.model.model, table)
+    async def predicted(self, served: Served, rows: pd.DataFrame) -> dict[str, Any]:
+        """Return the probabilities of n rows by the version that has read them."""
         found = await self.batcher.probabilities(served, rows)
         self.meters.rows.inc(len(rows))
         for task in served.model.tasks:
@@ -157,7 +158,19 @@ class Service:
             for value in each.contradictions(found):
                 if value == value:
                     self.meters.contradiction.labels(each.name).observe(float(value))
-        return served, found
+        return found
+
+
+async def small(
+    reader: Callable[[bytes, EncodedPredictor, int], T],
+    content: bytes,
+    model: EncodedPredictor,
+    most: int,
+) -> T:
+    """Return what a reader makes of a body: at once where it is small, else in a thread."""
+    if len(content) <= SMALL:
+        return reader(content, model, most)
+    return await asyncio.to_thread(reader, content, model, most)
 
 
 def _counts(codes: Any, width: int) -> list[int]:
@@ -347,8 +360,7 @@ def _add_errors(app: FastAPI) -> None:
 
 
 def _add_service_paths(app: FastAPI, service: Service) -> None:
-    schema = service.served.model.model.encoder.schema
-    assert schema is not None
+    schema = schema_of(service.served.model.model)
     row = example_row(schema)
     text = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
     body = {
@@ -373,17 +385,15 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
     @app.post("/predict", openapi_extra=body, responses=ERRORS, summary="Predict rows")
     async def predict(request: Request) -> dict[str, Any]:
         served = service.served
-        known = served.model.model.encoder.schema
-        assert known is not None
         content = await request.body()
         is_csv = request.headers.get("content-type", "").startswith("text/csv")
         reader = csv_rows if is_csv else json_rows
-        table = await asyncio.to_thread(reader, content, known, service.limits.rows)
-        served, found = await service.predicted(table)
+        read = await small(reader, content, served.model.model, service.limits.rows)
+        found = await service.predicted(served, read.typed)
         return {
             "model": service.name,
             "version": served.version,
-            "rows": answered(served.model.model, served.implications, found, table),
+            "rows": answered(served.model.model, served.implications, found, read),
         }
 
     @app.get("/health", summary="Whether the service answers")
@@ -444,10 +454,8 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
         if isinstance(served, JSONResponse):
             return served
         content = await request.body()
-        asked, table = await asyncio.to_thread(
-            infer_rows, content, served.model.model, service.limits.rows
-        )
-        served, found = await service.predicted(table)
+        asked, read = await small(infer_rows, content, served.model.model, service.limits.rows)
+        found = await service.predicted(served, read.typed)
         return infer_answer(service.name, served.version, served.model.model, asked, found)
 
     example = _infer_example(service)
@@ -462,8 +470,7 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
 
 
 def _infer_example(service: Service) -> dict[str, Any]:
-    schema = service.served.model.model.encoder.schema
-    assert schema is not None
+    schema = schema_of(service.served.model.model)
     inputs = [
         {
             "name": name,

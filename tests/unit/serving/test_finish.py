@@ -1,5 +1,8 @@
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -175,3 +178,23 @@ def test_a_folder_without_a_final_model_is_named(network: Path, tmp_path: Path) 
         labelweave.load(tmp_path)
     with pytest.raises(LabelweaveError, match=r"found no folder 'full', expected one with"):
         labelweave.load(network, full=True)
+
+
+def test_predicting_loads_no_pictures_pages_studies_or_servers(
+    network: Path, tmp_path: Path
+) -> None:
+    rows(3).to_csv(tmp_path / "rows.csv", index=False)
+    code = (
+        "import sys, labelweave\n"
+        f"model = labelweave.load({str(network)!r})\n"
+        f"model.predict_proba(labelweave.read_table({str(tmp_path / 'rows.csv')!r}))\n"
+        "print(*sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(found.stdout.split())
+    assert "labelweave.serving" in loaded
+    unwanted = "matplotlib jinja2 mlflow tensorboard optuna fastapi uvicorn onnx onnxruntime"
+    assert loaded & set(unwanted.split()) == set()
+    assert not [
+        name for name in loaded if re.match(r"labelweave\.(experiments|report|track)", name)
+    ]
