@@ -16,7 +16,7 @@ from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
 from labelweave.cli._serving import export, finish, monitor, rollback, serve, update
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
-from labelweave.cli._trust import explain, fairness
+from labelweave.cli._trust import audit, card, explain, fairness
 from labelweave.errors import (
     OUT_OF_MEMORY,
     LabelweaveError,
@@ -50,6 +50,8 @@ for command in (
     predict,
     explain,
     fairness,
+    audit,
+    card,
     finish,
     export,
     serve,

@@ -1,4 +1,4 @@
-"""``labelweave fairness``, ``explain`` and ``audit``."""
+"""``labelweave fairness``, ``explain``, ``audit`` and ``card``."""
 
 import json
 from pathlib import Path
@@ -147,6 +147,102 @@ def explain(
     write_text(out / "explain.html", explanation_page(table.name, explained, importance, gains))
     say(f"{min(rows, len(frame))} of {len(frame)} rows explained")
     say(f"Page: {out / 'explain.html'}")
+
+
+def audit(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Write manifest.json, the hash of every file, to compare with later."
+        ),
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
+) -> None:
+    """Show what a model is, how old, what it was made of, and whether a file changed since.
+
+    The model is opened, which checks its files. Exits with 1 where a file differs from the
+    manifest.
+
+    **Examples**
+
+    - `labelweave audit model --write` : when the model is approved
+    - `labelweave audit model` : later, or on the machine where it is used
+    - `labelweave audit model --json`
+    """
+    from labelweave.trust import audit_model, write_manifest
+
+    if write:
+        write_manifest(model)
+    found = audit_model(model)
+    if json_:
+        say(json.dumps(found.to_dict(), indent=1))
+    else:
+        unknown = "not recorded"
+        say(f"{found.folder}: {found.kind}, labelweave {found.labelweave or unknown}")
+        age = "" if found.age_days is None else f" ({found.age_days} days ago)"
+        say(f"created: {found.created or unknown}{age}")
+        for key in ("study", "method", "network", "seed", "sources", "rows", "labels"):
+            say(f"{key}: {found.lineage.get(key, unknown)}")
+        say("licences: not recorded")
+        for word in ("changed", "added", "missing"):
+            for name in getattr(found, word):
+                say(f"{word}: {name}")
+        if found.intact:
+            say(f"{len(found.files)} files are as the manifest says")
+        elif not found.manifest:
+            say(f"{len(found.files)} files; no manifest to compare with (--write)")
+    if found.manifest and not found.intact:
+        raise typer.Exit(1)
+
+
+def card(
+    model: Annotated[Path, typer.Argument(help="Folder of a model, or results folder of a study.")],
+    table: Annotated[
+        Path | None, typer.Argument(help="Labelled test rows, new to the model; default: none.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Markdown file to write.")] = Path("README.md"),
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; default: its folder's.")
+    ] = None,
+    license_: Annotated[
+        str | None, typer.Option("--license", help="Licence of the model, such as apache-2.0.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Column of groups to show gaps of.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column that ties rows together, such as a person.")
+    ] = None,
+) -> None:
+    """Write a model card: tasks, test results with intervals, calibration, groups.
+
+    What was not measured is named. The head is what the Hugging Face Hub reads.
+
+    **Examples**
+
+    - `labelweave card model test_rows.csv --license apache-2.0 --out README.md`
+    - `labelweave card model test_rows.csv --by site --group patient`
+    """
+    from labelweave._files import write_text
+    from labelweave.errors import LabelweaveError, in_place
+    from labelweave.fitting._opening import find_model
+    from labelweave.trust import fairness as measure
+    from labelweave.trust import model_card
+    from labelweave.trust._reading import column_texts, read_labelled
+
+    if table is None and (by or group):
+        raise LabelweaveError("found --by or --group without a table of rows, expected one")
+    found = find_model(model)
+    rows = report = None
+    if table is not None:
+        rows, given = read_labelled(table, found, group)
+        if by is not None:
+            with in_place(table):
+                report = measure(rows, column_texts(given, by), column=by)
+    shown = model_card(
+        found, rows, name=name or model.resolve().name, license=license_, groups=report
+    )
+    write_text(out, shown)
+    say(f"Card: {out}")
 
 
 def _sizes(sizes: "Mapping[str, int]") -> list[str]:

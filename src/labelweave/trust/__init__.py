@@ -1,5 +1,6 @@
 """Trust: sets that cover, calibration, coherence, fairness, explanation, and what a model is."""
 
+from labelweave.trust._audit import Audit, audit_model, label_provenance, write_manifest
 from labelweave.trust._calibration import (
     Calibration,
     CalibrationFigures,
@@ -8,6 +9,7 @@ from labelweave.trust._calibration import (
     calibration_figures,
     fit_calibration,
 )
+from labelweave.trust._card import model_card
 from labelweave.trust._coherence import coherent, contradictions, predict_coherent
 from labelweave.trust._fairness import (
     FairnessReport,
@@ -26,6 +28,7 @@ from labelweave.trust._joint_sets import (
     evaluate_joint_sets,
     fit_joint_sets,
 )
+from labelweave.trust._membership import membership_advantage
 from labelweave.trust._predictions import Predictions, predict_rows
 from labelweave.trust._row_explanations import RowExplanation, explain_rows
 from labelweave.trust._selection import Abstention, Cut, fit_abstention, risk_coverage
@@ -33,6 +36,7 @@ from labelweave.trust._sets import Promise, SetFigures, SetRule, evaluate_sets, 
 
 __all__ = [
     "Abstention",
+    "Audit",
     "Calibration",
     "CalibrationFigures",
     "CalibrationMap",
@@ -47,6 +51,7 @@ __all__ = [
     "RowExplanation",
     "SetFigures",
     "SetRule",
+    "audit_model",
     "calibrated",
     "calibration_figures",
     "coherent",
@@ -63,8 +68,12 @@ __all__ = [
     "fit_sets",
     "gain_sources",
     "input_importance",
+    "label_provenance",
+    "membership_advantage",
+    "model_card",
     "model_relations",
     "predict_coherent",
     "predict_rows",
     "risk_coverage",
+    "write_manifest",
 ]

@@ -37,8 +37,8 @@ def explanation_page(
     parts = [
         f"<h1>Why {_text(name)} got these answers</h1>",
         "<p>Own learners: the answer's probability by the task's learners alone. Without a "
-        "relation or a column's value: by how much the answer's probability falls. Columns that carry the "
-        "same information hide each other.</p>",
+        "relation or a column's value: by how much the answer's probability falls. Columns that "
+        "carry the same information hide each other.</p>",
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>",
         "<h2>Which inputs matter to each task</h2>", _frame(importance),
         "<h2>What each part of the model brought</h2>", _frame(gains),
