@@ -39,13 +39,14 @@ def gaps(rows: pd.DataFrame, column: str, rng: np.random.Generator) -> pd.DataFr
 
 
 def swapped(rows: pd.DataFrame, column: str, rng: np.random.Generator) -> pd.DataFrame:
-    names = list(rows)
+    names = [str(name) for name in rows]
     other = names[(names.index(column) + len(names) // 2) % len(names)]
     return rows.assign(**{column: rows[other], other: rows[column]})
 
 
 def noise(rows: pd.DataFrame, column: str, rng: np.random.Generator) -> pd.DataFrame:
-    return rows + rng.normal(size=rows.shape) * rows.std().to_numpy()
+    noisy: pd.DataFrame = rows + rng.normal(size=rows.shape) * rows.std().to_numpy()
+    return noisy
 
 
 FAULTS: dict[str, Fault] = {
