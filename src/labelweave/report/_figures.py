@@ -84,6 +84,64 @@ def interval_plot(
         return inline_svg(figure, say("alt.intervals", metric=metric, task=task, values=listed))
 
 
+MOST_GAINS = 4  # methods of the gain chart
+
+
+def gain_methods(results: Results) -> list[str]:
+    """Return the methods of the gain chart: the recommended one, and the best alone and joint."""
+    wanted = (results.recommended.shown, "best_single_task", "coupled", "student")
+    return [name for name in dict.fromkeys(wanted) if name in results.differences][:MOST_GAINS]
+
+
+def gain_chart(
+    results: Results, methods: Sequence[str], key: str, say: Messages | None = None
+) -> str:
+    """Draw the change of the main metric against the baseline, tasks x methods, with intervals.
+
+    The intervals hold for all tasks together, the markers show the verdicts.
+
+    Args:
+        results: of a study.
+        methods: to draw, at least one, in order.
+        key: a name that no other picture of the page has.
+        say: the language; default English.
+
+    Returns:
+        An SVG element.
+    """
+    say = say or Messages()
+    tasks = list(results.tasks)
+    words: dict[str, list[str]] = {method: [] for method in methods}
+    with style(key):
+        step = 0.8 / len(methods)
+        lines = -(-len(methods) // 2)
+        height = 70 + 18 * lines + (10 + 14 * len(methods)) * len(tasks)
+        figure, axes = new_figure(WIDTH, height)
+        for number, method in enumerate(methods):
+            colour = PALETTE[number]
+            axes.plot([], [], color=colour, label=cut(method))
+            for row, task in enumerate(tasks):
+                found, y = results.difference(method, task), row - 0.4 + step * (number + 0.5)
+                if found.mean is None:
+                    continue
+                _, marker, face = MARKERS[results.verdict(method, task) or ""]
+                if found.low is not None and found.high is not None:
+                    axes.plot([found.low, found.high], [y, y], color=colour, lw=1.6)
+                face = face if face == "white" else colour
+                axes.plot(found.mean, y, color=colour, marker=marker, markerfacecolor=face)
+                words[method].append(f"{task.name} {interval_text(found, say)}")
+        axes.axvline(0, color=BLACK, lw=0.9, ls=(0, (4, 3)), zorder=1)
+        name_ticks(axes, "y", [task.name for task in tasks])
+        axes.set_ylim(len(tasks) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.locator_params(axis="x", nbins=5)
+        axes.grid(axis="x")
+        axes.set_xlabel(say("axis.gain", baseline=cut(results.baseline)))
+        figure.legend(loc="outside lower left", ncols=2)
+        values = "; ".join(f"{method}: {say.list(texts)}" for method, texts in words.items())
+        return inline_svg(figure, say("alt.gains", baseline=results.baseline, values=values))
+
+
 def loss_curves(
     method: str,
     curve: LossTerms,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelweave._files import write_text
 from labelweave._messages import Messages, known_language
-from labelweave.report._recommendation import first_screen, headline
+from labelweave.report._recommendation import first_screen, headline, next_steps
 from labelweave.report._relatedness import noise_rows, transfer_rows
 from labelweave.report._sections import money_lines
 from labelweave.report._summary import write_summary
@@ -89,6 +89,8 @@ def _replaced(part: Any, drawn: Mapping[int, str]) -> Any:
 def _wanted(results: Results, say: Messages) -> dict[str, Any]:
     """Return what `pictures` does, each picture still to be drawn."""
     from labelweave.report._figures import (
+        gain_chart,
+        gain_methods,
         heat_map,
         interval_plot,
         label_curve,
@@ -97,8 +99,9 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
     )
 
     methods, terms = results.method_names, _largest_terms(results.curves)
-    baseline = results.baseline
+    baseline, compared = results.baseline, gain_methods(results)
     return {
+        "gains": Picture(gain_chart, (results, compared, "gains", say)) if compared else None,
         "intervals": [
             Picture(
                 interval_plot,
@@ -185,8 +188,8 @@ def _largest_terms(curves: Mapping[str, LossTerms]) -> list[str]:
 
 
 SECTIONS = (
-    "verdict", "coverage", "relations", "results", "label_curves", "calibration", "costs",
-    "learning", "left_behind", "left_out", "reproduce",
+    "verdict", "results", "label_curves", "relations", "calibration", "costs", "left_behind",
+    "learning", "coverage", "left_out", "reproduce",
 )  # fmt: skip
 RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
@@ -196,9 +199,10 @@ def write_html(
 ) -> None:
     """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
 
-    First the decision: verdict, three figures, recommendation, reasons and risks. Then coverage,
-    relations, the results of every task, label curves, calibration, costs, loss curves, which task
-    is left behind, what was left out, and the settings. A part without data is one line.
+    First the decision: verdict, three figures, gain chart, recommendation, what to do next, reasons
+    and risks. Then the results of every task, label curves, relations, calibration, costs, which
+    task is left behind, loss curves, coverage, what was left out, and the settings. A part without
+    data is one line.
     The same results give the same bytes.
 
     Args:
@@ -265,6 +269,7 @@ def common(results: Results, say: Messages) -> dict[str, Any]:
         "headline": headline(results, say),
         "recommended": results.recommended.method,
         "decision": first_screen(results, say),
+        "steps": next_steps(results, say),
         "money_lines": money_lines(results.money, say),
         "level": interval_level(results),
         "marks": MARKS,

@@ -139,6 +139,24 @@ def risks(results: Results, say: Messages | None = None) -> list[str]:
     return lines + _said("risk", found.risks, say)
 
 
+def next_steps(results: Results, say: Messages | None = None) -> list[str]:
+    """Return what to do next, one sentence a step."""
+    say, found = say or Messages(), results.recommended
+    lines = []
+    if results.failures:
+        lines.append(say("next.failures", n=len(results.failures)))
+    if 0 < len(results.seeds) < FEW_SEEDS:
+        lines.append(say("next.seeds", n=FEW_SEEDS))
+    if found.blind_spot is not None and found.verdict == "cannot tell":
+        lines.append(say("next.test_labels", task=found.blind_spot.task))
+    if results.label_plan.tasks:
+        best = results.label_plan.tasks[0]
+        lines.append(say("next.label", task=best.task, reason=say.render(best.reason)))
+    if found.verdict in ("join", "join some", "no gain shown"):
+        lines.append(say("next.finish", method=found.method))
+    return lines
+
+
 def blind_spot(results: Results, say: Messages | None = None) -> str | None:
     """Return which changes the study could not have detected; None where that is not known."""
     say, found = say or Messages(), results.recommended.blind_spot

@@ -6,8 +6,9 @@ from test_report import small
 
 from labelweave._messages import Messages
 from labelweave.evaluation._recommendation import decision
-from labelweave.report._recommendation import first_screen
+from labelweave.report._recommendation import first_screen, next_steps
 from labelweave.results import (
+    Failure,
     Finding,
     KeyFigure,
     MeanInterval,
@@ -58,6 +59,23 @@ def test_the_verdict_follows_from_the_recommended_method(verdicts, key):
 )
 def test_where_the_tasks_alone_are_recommended_the_verdict_is_not_to_join(verdicts, key):
     assert decision(study(verdicts), "full", separate=True) == key
+
+
+def test_the_next_steps_follow_from_the_results():
+    results = study([GAIN, SAME])
+    assert next_steps(results) == [
+        "Fit the final model, full, on all labelled rows: labelweave finish."
+    ]
+    undecided = replace(
+        study([SAME, UNCLEAR], seeds=[0, 1]), failures=(Failure("full", 1, "no number"),)
+    )
+    assert next_steps(undecided)[:2] == [
+        "Repair the 1 run that failed, and run the study again.",
+        "Run the study with 5 seeds or more.",
+    ]
+    alone = study([HARM, HARM])
+    assert alone.recommended.method == "single_task"
+    assert next_steps(alone) == []
 
 
 def test_without_a_joint_method_or_a_baseline_nothing_can_be_concluded():

@@ -135,10 +135,17 @@ def test_html_holds_every_part(page):
         assert part in read.text
     assert headline(results) in read.text
     assert all(part in read.text for part in [*reasons(results), *risks(results)])
+    heads = [
+        "<h3>Change by task and method", "<h3>Recommendation", "<h3>What to do next", "<h3>Risks",
+        '<section id="results"', '<section id="relations"', '<section id="costs"',
+        '<section id="coverage"', '<section id="reproduce"',
+    ]  # fmt: skip
+    order = [page.index(head) for head in heads]
+    assert order == sorted(order)
     for part in (results.notes[0], results.command, "loss is no longer finite", "2.13.0+cpu"):
         assert part in read.text
     assert "learning_rate: 0.001" in read.text
-    pictures = len(results.tasks) + len(results.relations) + len(results.curves)
+    pictures = 1 + len(results.tasks) + len(results.relations) + len(results.curves)
     assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
 
 
