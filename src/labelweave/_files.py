@@ -213,6 +213,33 @@ def make_folder(path: Path) -> None:
         raise unwritable(path, error) from error
 
 
+def check_makeable(folder: Path) -> None:
+    """Find before any work whether a folder can be made, or written to; makes nothing.
+
+    Raises:
+        WriteError: it cannot: a file stands in its way, a name that no folder can have, or no right
+            to write.
+    """
+    try:
+        place = folder
+        while not place.exists() and place != place.parent:
+            if place.is_symlink():
+                raise FileExistsError(errno.EEXIST, "a link that leads nowhere stands in its place")
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"'{place}' is no folder")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"no right to write to '{place}'")
+        longest = os.pathconf(place, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+        for name in folder.relative_to(place).parts:
+            if len(os.fsencode(name)) > longest:
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+    except ValueError:  # a zero byte, or half a surrogate pair
+        raise WriteError(f"{folder}: no folder can have this name") from None
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed process left half-written by `replacing` in a folder."""
     for path in folder.glob(".*.partial"):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from labelweave._files import check_makeable
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
@@ -48,6 +49,7 @@ class Inspection:
         self.described: list[Any] = []
         try:
             study = Study(config, folder, data=load(config, folder, sources))
+            check_makeable(study.output)
             splits = study.splits()
             self.described = description(config, study.data.tasks, study.methods, splits)
             found += [*power_findings(config, splits), *method_findings(study)]

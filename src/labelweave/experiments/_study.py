@@ -9,7 +9,14 @@ from typing import Any
 
 import pandas as pd
 
-from labelweave._files import check_free, locked, make_folder, remove_unfinished, write_text
+from labelweave._files import (
+    check_free,
+    check_makeable,
+    locked,
+    make_folder,
+    remove_unfinished,
+    write_text,
+)
 from labelweave.data._batches import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
@@ -147,6 +154,7 @@ class Study:
             WriteError: a file cannot be written.
             TrainingError: every method failed on some seed.
         """
+        check_makeable(self.output)
         check_free(self.output)
         checked = self.splits()
         with self._working(jobs, progress) as context:

@@ -152,3 +152,26 @@ def test_lines_name_where_to_paste() -> None:
         "         paste in the study:  seeds: 5",
         "NOTE     tasks: seen",
     ]
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("a.csv", "a.csv' is no folder"), ("a.csv/x", "a.csv' is no folder"),
+        ("nul\x00", "expected no control characters"), ("x" * 300, "File name too long"),
+        ("\ud800", "expected no control characters"), ("link", "a link that leads nowhere"),
+    ],
+)  # fmt: skip
+def test_an_output_that_run_refuses_is_refused_by_check(
+    output: str, expected: str, tmp_path: Path, cli: CommandLine
+) -> None:
+    path = write_study(tmp_path)
+    content = yaml.safe_load(path.read_text("utf-8")) | {"output": output}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "link").symlink_to("nowhere")
+    before = sorted(each.name for each in tmp_path.iterdir())
+    for command in ("check", "run"):
+        answer = cli(command, path)
+        assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
+        assert expected in answer.err
+    assert sorted(each.name for each in tmp_path.iterdir()) == before
