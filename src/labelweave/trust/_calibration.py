@@ -1,6 +1,6 @@
 """Calibration: maps from a model's probabilities to ones that mean what they say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from labelweave.evaluation._metrics import EPSILON
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._predictions import Floats, Predictions, Probabilities, states
 
+KINDS = ("none", "temperature", "vector", "isotonic")
 LEAST = 10  # labels from which a temperature is fitted
 VECTOR = 20  # labels for each of the two numbers a class that vector scaling has
 ISOTONIC, ISOTONIC_CLASS = 1_000, 100  # labels in all, and of each class
@@ -112,6 +113,44 @@ class Calibration:
             }
             for name, each in self.maps.items()
         }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, tasks: Sequence[Task], saved: Mapping[str, Any]) -> "Calibration":
+        """Return the calibration that `to_dict` described.
+
+        Args:
+            tasks: its tasks.
+            saved: by question the map.
+
+        Raises:
+            LabelweaveError: a question without a map, or a map that makes no sense.
+        """
+        maps = {}
+        for task in tasks:
+            width = task.width if isinstance(task, Multiclass) else 2
+            blank = np.zeros((0, task.width))
+            codes = np.zeros(0 if isinstance(task, Multiclass) else (0, task.width), np.int64)
+            for name, _, _ in states(task, blank, codes):
+                maps[name] = _map_of(name, saved.get(name), width)
+        return cls(tuple(tasks), maps)
+
+
+def _map_of(name: str, saved: Any, width: int) -> CalibrationMap:
+    try:
+        kind = str(saved["kind"])
+        scale, shift = (np.asarray(saved[key], np.float64) for key in ("scale", "shift"))
+        curves = tuple(np.asarray(curve, np.float64) for curve in saved["curves"])
+    except (TypeError, KeyError, ValueError):
+        raise LabelweaveError(f"calibration of '{name}': found no map of it") from None
+    sound = scale.shape == shift.shape == (width,) and len(curves) in (0, width)
+    sound = sound and all(np.isfinite(each).all() for each in (scale, shift, *curves))
+    sound = sound and all(c.ndim == 2 and len(c) == 2 and c.shape[1] for c in curves)
+    if kind not in KINDS or not sound or (kind == "isotonic") != bool(curves):
+        raise LabelweaveError(
+            f"calibration of '{name}': makes no sense, expected {listing(KINDS)}, of {width} "
+            "classes"
+        )
+    return CalibrationMap(kind, scale, shift, curves)
 
 
 def fit_calibration(rows: Predictions) -> Calibration:

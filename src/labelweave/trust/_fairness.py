@@ -13,10 +13,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from labelweave.errors import LabelweaveError, listing
-from labelweave.evaluation._comparison import group_weights
 from labelweave.evaluation._metrics import CalibrationError
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._predictions import Floats, Predictions, Probabilities
+from labelweave.trust._resampling import Resampling, ends
 from labelweave.trust._sets import segment_names
 
 LEAST_CELL = 10  # labelled elements below which no figure is shown
@@ -91,8 +91,7 @@ def fairness(
     groups = sorted({name for name in names if name is not None})
     if not groups:
         raise LabelweaveError(f"column '{column}': found no group, expected at least one")
-    weights = _row_weights(rows, replicates, seed)
-    tails = (1 - level) / 2, (1 + level) / 2
+    draws = Resampling(rows.group_codes, replicates, seed)
     cells: list[dict[str, object]] = []
     gaps: list[dict[str, object]] = []
     for question in _questions(rows):
@@ -106,9 +105,9 @@ def fairness(
                     cells.append(line | {"value": None, "low": None, "high": None, "n": n})
                     continue
                 values[name] = float((hit * inside).sum() / n)
-                drawn[name] = _ratio(weights, hit * inside, inside)
-                cells.append(line | _interval(values[name], drawn[name], tails) | {"n": n})
-            gaps += _gap(_head(question.name, word, metric), values, drawn, tails)
+                drawn[name] = draws.means(hit, inside)
+                cells.append(line | _interval(values[name], drawn[name], level) | {"n": n})
+            gaps += _gap(_head(question.name, word, metric), values, drawn, level)
         drawn, values = {}, {}
         for name in groups:
             seen = np.flatnonzero((question.codes >= 0) & (names == name))
@@ -120,9 +119,9 @@ def fairness(
                 question.sure[seen], question.right[seen], np.arange(len(seen)), len(seen)
             )
             values[name] = float(error(np.ones((len(seen), 1)))[0])
-            drawn[name] = error(np.ascontiguousarray(weights[:, seen].T, np.float64))
-            cells.append(line | _interval(values[name], drawn[name], tails) | {"n": len(seen)})
-        gaps += _gap(_head(question.name, "", "ece"), values, drawn, tails)
+            drawn[name] = draws.errors(error, seen)
+            cells.append(line | _interval(values[name], drawn[name], level) | {"n": len(seen)})
+        gaps += _gap(_head(question.name, "", "ece"), values, drawn, level)
     sizes = {name: int((names == name).sum()) for name in groups}
     return FairnessReport(column, _frame(cells, CELLS), _frame(gaps, GAPS), sizes)
 
@@ -173,38 +172,25 @@ def _questions(rows: Predictions) -> list[_Question]:
     return found
 
 
-def _row_weights(rows: Predictions, replicates: int, seed: int) -> NDArray[np.uint16]:
-    codes = rows.group_codes
-    return group_weights(int(codes.max(initial=-1)) + 1, replicates, seed)[:, codes]
-
-
-def _ratio(weights: NDArray[np.uint16], hit: Floats, base: Floats) -> Floats:
-    used = np.flatnonzero(base)
-    part = weights[:, used].astype(np.float64)
-    total = part @ base[used]
-    empty = np.full(len(part), np.nan)
-    return np.asarray(np.divide(part @ hit[used], total, out=empty, where=total > 0))
-
-
 def _head(question: str, word: str, metric: str) -> dict[str, object]:
     return {"question": question, "class": word, "metric": metric}
 
 
-def _interval(value: float, drawn: Floats, tails: tuple[float, float]) -> dict[str, object]:
-    low, high = np.nanquantile(drawn, tails)
-    return {"value": value, "low": float(low), "high": float(high)}
+def _interval(value: float, drawn: Floats, level: float) -> dict[str, object]:
+    low, high = ends(drawn, level)
+    return {"value": value, "low": low, "high": high}
 
 
 def _gap(
     head: dict[str, object],
     values: Mapping[str, float],
     drawn: Mapping[str, Floats],
-    tails: tuple[float, float],
+    level: float,
 ) -> list[dict[str, object]]:
     if len(values) < 2:
         return []
     lowest, highest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
-    low, high = np.nanquantile(drawn[highest] - drawn[lowest], tails)
+    low, high = ends(drawn[highest] - drawn[lowest], level)
     gap = values[highest] - values[lowest]
     return [
         head | {"lowest": lowest, "highest": highest, "gap": gap, "low": float(low),
@@ -263,8 +249,8 @@ def compare_groups(
         a.name != b.name or not np.array_equal(a.codes, b.codes) for a, b in pairs
     ):
         raise LabelweaveError("single: found other rows or labels than in joint, expected the same")
-    weights = _row_weights(joint, replicates, seed)
-    tail = (1 - level) / 2 / max(1, len(groups) * len(pairs))
+    draws = Resampling(joint.group_codes, replicates, seed)
+    each = 1 - (1 - level) / max(1, len(groups) * len(pairs))
     lines: list[dict[str, object]] = []
     for after, before in pairs:
         for name in groups:
@@ -276,8 +262,7 @@ def compare_groups(
                 continue
             hits = [(q.predicted == q.codes).astype(np.float64) for q in (before, after)]
             shares = [float((hit * base).sum() / n) for hit in hits]
-            drawn = _ratio(weights, (hits[1] - hits[0]) * base, base)
-            low, high = (float(x) for x in np.nanquantile(drawn, (tail, 1 - tail)))
+            low, high = draws.interval(hits[1] - hits[0], base, each)
             word = "no difference" if low <= 0 <= high else ""
             word = word or ("gain" if low > 0 else "negative transfer")
             lines.append(

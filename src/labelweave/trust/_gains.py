@@ -13,11 +13,11 @@ from labelweave._targets import Table, Targets, input_frame
 from labelweave.coupling import Candidate, CoupledStack
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
-from labelweave.evaluation._comparison import group_weights
 from labelweave.fitting._stack import StackModel
 from labelweave.learners import TaskStack
-from labelweave.trust._importance import REPLICATES, interval, row_scores
+from labelweave.trust._importance import REPLICATES, row_scores
 from labelweave.trust._predictions import AnyModel, Predictions, predict_rows, predictor_of
+from labelweave.trust._resampling import Resampling
 
 COLUMNS = ("task", "part", "log_loss", "low", "high", "accuracy", "n")
 SELF_TRAINED = ("self_trained", "self_trained_coupled")
@@ -63,8 +63,7 @@ def gain_sources(
     frame = model._inputs(X) if isinstance(model, MultiTaskClassifier) else input_frame(X)
     rows = predict_rows(model, X, y, groups)
     encoded = np.asarray(found.encoder.transform(found.typed(frame)), np.float64)
-    codes = rows.group_codes
-    weights = group_weights(int(codes.max(initial=-1)) + 1, REPLICATES, seed)[:, codes]
+    drawn = Resampling(rows.group_codes, REPLICATES, seed)
     full = row_scores(_given(found, found.stack, encoded, rows))
     lines = []
     for part, only, stack in _variants(found.stack):
@@ -75,7 +74,7 @@ def gain_sources(
             (loss, right, seen), (worse, fewer, _) = full[task.name], less[task.name]
             if not seen.any():
                 continue
-            low, high = interval(worse - loss, seen, weights, level)
+            low, high = drawn.interval(worse - loss, seen, level)
             lines.append(
                 {"task": task.name, "part": part, "log_loss": (worse - loss)[seen].mean(),
                  "low": low, "high": high, "accuracy": (right - fewer)[seen].mean(),

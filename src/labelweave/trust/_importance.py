@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelweave._targets import Table, Targets, input_frame
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.estimator import MultiTaskClassifier
-from labelweave.evaluation._comparison import group_weights
 from labelweave.evaluation._metrics import EPSILON
 from labelweave.tasks import Multiclass
 from labelweave.trust._predictions import (
@@ -21,6 +20,7 @@ from labelweave.trust._predictions import (
     predictor_of,
     probabilities_of,
 )
+from labelweave.trust._resampling import Resampling
 
 REPLICATES = 1_000
 
@@ -73,8 +73,7 @@ def input_importance(
     before = row_scores(rows)
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(frame)) for _ in range(repeats)]
-    codes = rows.group_codes
-    weights = group_weights(int(codes.max(initial=-1)) + 1, REPLICATES, seed)[:, codes]
+    drawn = Resampling(rows.group_codes, REPLICATES, seed)
     lines = []
     for column in columns or known:
         loss = {name: np.zeros(len(rows)) for name in before}
@@ -91,7 +90,7 @@ def input_importance(
         for name, (_, _, seen) in before.items():
             if not seen.any():
                 continue
-            low, high = interval(loss[name], seen, weights, level)
+            low, high = drawn.interval(loss[name], seen, level)
             lines.append(
                 {"task": name, "column": column, "log_loss": loss[name][seen].mean(), "low": low,
                  "high": high, "accuracy": hits[name][seen].mean()}
@@ -133,14 +132,3 @@ def row_scores(rows: Predictions) -> dict[str, tuple[Floats, Floats, NDArray[np.
         share = np.where(known, right, False).sum(axis=1) / count
         found[task.name] = (loss, share, np.asarray(known.any(axis=1)))
     return found
-
-
-def interval(
-    values: Floats, seen: NDArray[np.bool_], weights: NDArray[np.uint16], level: float
-) -> tuple[float, float]:
-    """Return the bootstrap interval of the mean of some rows' values."""
-    part = weights[:, seen].astype(np.float64)
-    total = part.sum(axis=1)
-    drawn = np.divide(part @ values[seen], total, out=np.full(len(part), np.nan), where=total > 0)
-    low, high = np.nanquantile(drawn, ((1 - level) / 2, (1 + level) / 2))
-    return float(low), float(high)

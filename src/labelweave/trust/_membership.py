@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from labelweave.errors import LabelweaveError, listing
-from labelweave.evaluation._comparison import group_weights
 from labelweave.tasks import Multiclass
 from labelweave.trust._importance import REPLICATES, row_scores
 from labelweave.trust._predictions import Floats, Predictions
+from labelweave.trust._resampling import Resampling, ends
 
 LEAST = 10  # labelled rows on either side
 COLUMNS = ("task", "part", "advantage", "low", "high", "auc", "members", "others")
@@ -85,21 +85,17 @@ def _attacked(sides: _Sides, level: float, seed: int) -> dict[str, object]:
     cut = sides.members.mean()
     found = [(losses <= cut).astype(np.float64) for losses in (sides.members, sides.others)]
     drawn = [
-        _drawn(hits, groups, seed + i)
+        Resampling(np.unique(groups, return_inverse=True)[1], REPLICATES, seed + i).means(
+            hits, np.ones(len(hits))
+        )
         for i, (hits, groups) in enumerate(
             zip(found, (sides.member_groups, sides.other_groups), strict=True)
         )
     ]
-    low, high = np.quantile(drawn[0] - drawn[1], ((1 - level) / 2, (1 + level) / 2))
+    low, high = ends(drawn[0] - drawn[1], level)
     truth = np.r_[np.ones(len(sides.members)), np.zeros(len(sides.others))]
     auc = roc_auc_score(truth, -np.r_[sides.members, sides.others])
     return {
-        "advantage": float(found[0].mean() - found[1].mean()), "low": float(low),
-        "high": float(high), "auc": float(auc),
+        "advantage": float(found[0].mean() - found[1].mean()), "low": low,
+        "high": high, "auc": float(auc),
     }  # fmt: skip
-
-
-def _drawn(hits: Floats, groups: NDArray[np.int64], seed: int) -> Floats:
-    codes = np.unique(groups, return_inverse=True)[1]
-    weights = group_weights(int(codes.max()) + 1, REPLICATES, seed)[:, codes].astype(np.float64)
-    return np.asarray(weights @ hits / weights.sum(axis=1))

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from labelweave import Annotations, Binary, LabelweaveError, Multiclass, Multilabel
 from labelweave.evaluation import best_temperature, evaluate
 from labelweave.trust import (
+    Calibration,
     Predictions,
     calibrated,
     calibration_figures,
@@ -58,7 +59,10 @@ def test_the_number_of_labels_decides_the_map_and_every_map_helps(n: int, kind: 
         for figure in ("ece", "brier", "log_loss"):
             assert getattr(after[name], figure) < getattr(before[name], figure), (name, figure)
         assert after[name].ece < before[name].ece / 2
-    json.dumps(calibration.to_dict())
+    saved = json.loads(json.dumps(calibration.to_dict()))
+    again = Calibration.from_dict((KIND, SIGNS), saved).apply(new.probabilities)
+    for name, p in calibration.apply(new.probabilities).items():
+        np.testing.assert_array_equal(again[name], p)
 
 
 def test_a_temperature_is_that_of_the_evaluation_and_of_the_distortion():
@@ -154,3 +158,17 @@ def test_the_curve_of_risk_and_coverage_is_that_of_counting():
 def test_an_error_rate_outside_0_and_1_is_refused(error: float):
     with pytest.raises(LabelweaveError, match=f"^error: found {error}, expected a number between"):
         fit_abstention(drawn(20, 0), error)
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "magic"}, {"scale": [1.0]}, {"shift": [0, 0, float("nan")]},
+               {"kind": "isotonic"}, {"curves": [[[0.1, 1.0]]]}],
+)  # fmt: skip
+def test_a_saved_map_that_makes_no_sense_is_refused(change: dict):
+    saved = fit_calibration(drawn(60, 0)).to_dict()
+    saved["kind"] |= change
+    with pytest.raises(LabelweaveError, match=r"^calibration of 'kind': makes no sense, expected"):
+        Calibration.from_dict((KIND, SIGNS), saved)
+    del saved["kind"]
+    with pytest.raises(LabelweaveError, match=r"^calibration of 'kind': found no map of it$"):
+        Calibration.from_dict((KIND, SIGNS), saved)
