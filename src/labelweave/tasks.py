@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._arguments import kind_of
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, is_printable, listing, nearest
 
 __all__ = ["Binary", "Label", "Multiclass", "Multilabel", "Task", "task_from_dict", "task_to_dict"]
 
@@ -179,11 +179,13 @@ def check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
         names: their names; None = not known yet.
 
     Raises:
-        LabelweaveError: an empty name, one given twice, or too few of them.
+        LabelweaveError: an empty name, one given twice, one with control characters, or too few.
     """
     if not isinstance(name, str) or not name:
         found = "an empty one" if isinstance(name, str) else kind_of(name)
         raise LabelweaveError(f"a task needs a name, found {found}")
+    if not is_printable(name):
+        raise LabelweaveError(f"task '{name}': expected a name without control characters")
     if names is None:
         return
     keys = [key(value) for value in names]
@@ -192,6 +194,11 @@ def check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
         raise LabelweaveError(f"task '{name}': found {len(keys)} {kind}, expected at least {least}")
     if "" in keys or None in names:
         raise LabelweaveError(f"task '{name}': {kind} without a name, expected no empty one")
+    for text in keys:
+        if not is_printable(text):
+            raise LabelweaveError(
+                f"task '{name}': {kind}: found '{text}', expected no control characters"
+            )
     repeated = sorted(k for k, count in Counter(keys).items() if count > 1)
     if repeated:
         raise LabelweaveError(f"task '{name}': {kind} named twice: {listing(repeated)}")

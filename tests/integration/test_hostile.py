@@ -66,6 +66,39 @@ def test_an_escape_never_reaches_the_terminal(tmp_path: Path, cli: CommandLine) 
     assert "\x1b" not in cli.refused("check", tmp_path / "\x1b[31m\n.yaml")
 
 
+def test_control_characters_in_the_classes_of_a_table_are_refused(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    path = write_study(tmp_path, relations=[], methods=["single_task", "multi_task"])
+    texts = {name: (tmp_path / f"{name}.csv").read_text("utf-8") for name in "ab"}
+    for name, text in texts.items():
+        (tmp_path / f"{name}.csv").write_text(text.replace("bolt", "bo\x1b[31mlt"), "utf-8")
+    for command in ("check", "run"):
+        answer = cli(command, path)
+        assert answer.code == 2
+        assert "classes: found 'bo\\x1b[31mlt', expected no control characters" in answer.err
+        assert "\x1b" not in answer.out + answer.err
+
+
+@pytest.mark.slow
+def test_control_characters_in_categories_are_escaped_wherever_they_are_shown(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    path = write_study(tmp_path, relations=[], methods=["single_task", "multi_task"])
+    for name in "ab":
+        text = (tmp_path / f"{name}.csv").read_text("utf-8")
+        (tmp_path / f"{name}.csv").write_text(text.replace("red", "r\x1b[31m\u202eed"), "utf-8")
+    answers = [
+        cli("check", path), cli("run", path, "--jobs", 1),
+        cli("predict", tmp_path / "runs" / "parts", tmp_path / "a.csv"),
+    ]  # fmt: skip
+    assert [each.code for each in answers] == [0, 0, 0]
+    assert not any("\x1b" in each.out + each.err for each in answers)
+    for file in (tmp_path / "runs" / "parts").iterdir():
+        if file.is_file() and file.suffix != ".png":
+            assert b"\x1b" not in file.read_bytes(), file.name
+
+
 @pytest.mark.parametrize("place", ["study.yaml", "a.csv", "knowledge.csv"])
 def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(
     place: str, tmp_path: Path, cli: CommandLine

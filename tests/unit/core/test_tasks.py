@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, is_printable
 from labelweave.tasks import (
     Binary,
     Multiclass,
@@ -22,7 +22,8 @@ from labelweave.tasks import (
 SPECIES = Multiclass("species", ("oak", "elm", "ash"))
 MISSING = [None, float("nan"), np.nan, "", pd.NA, pd.NaT]
 
-labels = st.one_of(st.booleans(), st.integers(-(10**6), 10**6), st.text(min_size=1, max_size=4))
+texts = st.text(min_size=1, max_size=4).filter(is_printable)
+labels = st.one_of(st.booleans(), st.integers(-(10**6), 10**6), texts)
 # in Python True == 1, so that one column cannot hold both apart
 class_lists = st.lists(labels, min_size=2, max_size=6, unique_by=(key, lambda value: value))
 
@@ -217,6 +218,14 @@ def test_multilabel_columns_and_block_agree(rows):
         ),
         (lambda: Multiclass("t").width, "task 't': its classes are not known yet"),
         (lambda: Multiclass(""), "a task needs a name, found an empty one"),
+        (
+            lambda: Multiclass("a\x1bb"),
+            r"task 'a\x1bb': expected a name without control characters",
+        ),
+        (
+            lambda: Multiclass("t", ("a", "b\nc")),
+            r"task 't': classes: found 'b\nc', expected no control characters",
+        ),
         (lambda: Binary(""), "a task needs a name, found an empty one"),
         (lambda: Multiclass("t", ["a"]), "task 't': found 1 classes, expected at least 2"),
         (lambda: Multiclass("t", [1, "1", 1.0]), "task 't': classes named twice: '1'"),
