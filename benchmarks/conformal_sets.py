@@ -1,6 +1,6 @@
 """Coverage and size of conformal sets on real data: separate sets, and joint ones over tables.
 
-Run: python -m benchmarks.conformal_sets [--sets leaves,gapminder,loans] [--seeds 3]
+Run: python -m benchmarks.conformal_sets [--sets loans,pitches,rodents] [--seeds 4]
 
 The models are `coupled` with the library's two logistic regressions and extra trees, on the suite's
 first scattering of each set. Half of the test rows, whole groups, set the thresholds; the other
@@ -86,8 +86,8 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", default="leaves,gapminder,loans")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sets", default="loans,pitches,rodents,ames,olive,leaves")
+    parser.add_argument("--seeds", type=int, default=4)
     asked = parser.parse_args()
     found = [
         line
