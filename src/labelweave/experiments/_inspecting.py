@@ -8,13 +8,13 @@ from labelweave._files import check_makeable
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._loading import load
+from labelweave.experiments._loading import known_roles, load
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._sections import SourceSection
 from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, METHODS
-from labelweave.tables import DataFinding, SourceTable, inspect_tables
+from labelweave.tables import DataFinding, Schema, SourceTable, inspect_tables
 from labelweave.tables._findings import SEVERITIES, yaml_line
 from labelweave.tables._label_findings import tasks_by_column
 from labelweave.tables._typed import own_frame
@@ -44,7 +44,12 @@ class Inspection:
         tasks = [task_from_dict(section.description()) for section in declared]
         # texts of hashed columns are not to be shown
         media = [*(part.column for part in config.inputs.media()), *config.inputs.hashed]
-        found = inspect_tables(source_tables(sources, tasks), tasks, media)
+        try:
+            roles = known_roles(config, sources, tasks)
+            schema = Schema.infer([each.table for each in sources], roles)
+        except LabelweaveError:  # `load` says it below; each table can still be looked at alone
+            schema = None
+        found = inspect_tables(source_tables(sources, tasks, schema), tasks, media)
         self.error: LabelweaveError | None = None
         self.described: list[Any] = []
         try:
@@ -72,14 +77,26 @@ class Inspection:
         return f"Found: {', '.join(parts)}." if parts else "Nothing wrong found."
 
 
-def source_tables(sources: Sequence[ReadSource], tasks: Sequence[Task]) -> list[SourceTable]:
-    """Return the sources of a study as they are inspected, their inputs as the study has them."""
+def source_tables(
+    sources: Sequence[ReadSource], tasks: Sequence[Task], schema: Schema | None = None
+) -> list[SourceTable]:
+    """Return the sources of a study as they are inspected, their inputs as the study has them.
+
+    Args:
+        sources: the sources.
+        tasks: the tasks.
+        schema: what all their columns are; None, and columns that it leaves out, such as dates:
+            the types are decided by each table alone.
+    """
     labels = tasks_by_column(tasks)
     found = []
     for source in sources:
         section = source.section
         apart = {*labels, *section.exclude, *section.identifier, section.group}
         frame = own_frame(source.table, [c for c in source.table.columns if c in apart])
+        if schema is not None:
+            read = schema.apply(source.table)
+            frame = frame.assign(**{c: read[c] for c in frame.columns if c in read.columns})
         inputs = [
             column
             for column in source.table.columns

@@ -167,7 +167,7 @@ def load(
     if not declared:
         raise LabelweaveError("key 'tasks': found none, expected at least one")
     wanted = [task_from_dict(section.description()) for section in declared]
-    schema = Schema.infer([each.table for each in sources], _roles(config, sources, wanted))
+    schema = Schema.infer([each.table for each in sources], known_roles(config, sources, wanted))
     applied = []
     for each in sources:
         with in_place(each.section.place):
@@ -216,7 +216,7 @@ def load(
     )  # fmt: skip
 
 
-def _roles(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Roles:
+def known_roles(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Roles:
     """Return the columns' roles in the study file; what no source takes as an input is excluded."""
     sections = [each.section for each in sources]
     labels = {column: task.name for task in tasks for column in label_columns(task)}

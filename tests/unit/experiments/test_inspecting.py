@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from study_example import tables, write_study
 
-from labelweave.experiments import Inspection, parse_study
+from labelweave.experiments import Inspection, parse_study, read_study_file
 from labelweave.experiments._inspecting import finding_lines
 from labelweave.experiments._power import detectable, labels_for
 from labelweave.tables import DataFinding
@@ -175,3 +175,28 @@ def test_an_output_that_run_refuses_is_refused_by_check(
         assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
         assert expected in answer.err
     assert sorted(each.name for each in tmp_path.iterdir()) == before
+
+
+def test_codes_are_looked_at_as_the_study_reads_them(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    for name, codes in (("a", ["1", "2", "3"]), ("b", ["A1", "2", "a1", "A1"])):
+        table = pd.read_csv(tmp_path / f"{name}.csv", dtype=str)
+        table["code"] = [codes[i % len(codes)] for i in range(len(table))]
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    seen = Inspection(read_study_file(path), tmp_path)
+    found = [f for f in seen.findings if f.code == "similar_categories"]
+    assert [(f.place, f.paste) for f in found] == [("b, column 'code'", "map: {code: {a1: A1}}")]
+
+
+def test_a_class_with_one_label_is_found(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    table = pd.read_csv(tmp_path / "a.csv", dtype=str)
+    table.loc[0, "kind"] = "washer"
+    table.to_csv(tmp_path / "a.csv", index=False)
+    knowledge = pd.read_csv(tmp_path / "knowledge.csv")
+    knowledge.loc[len(knowledge)] = ["washer", 1, 1]
+    knowledge.to_csv(tmp_path / "knowledge.csv", index=False)
+    found = Inspection(read_study_file(path), tmp_path).findings
+    rare = [f for f in found if f.code == "rare_class"]
+    assert [f.place for f in rare] == ["task 'kind'"]
+    assert "'washer'" in rare[0].evidence
