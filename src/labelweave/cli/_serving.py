@@ -33,6 +33,14 @@ def finish(
     replace: Annotated[
         bool, typer.Option("--replace", help="Write over a model that is there already.")
     ] = False,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TASK=WISH",
+            help="When labels count as on: f1, precision:0.9, recall:0.95 or cost:5 (a miss costs "
+            "5 false alarms); may be repeated.",
+        ),
+    ] = None,
 ) -> None:
     """Fit the recommended method on all labelled rows and write the final model.
 
@@ -45,12 +53,20 @@ def finish(
     - `labelweave finish study.yaml` : writes `runs/NAME/model`
     - `labelweave finish study.yaml --full`
     - `labelweave finish runs/leaves --method multi_task --replace`
+    - `labelweave finish study.yaml --threshold faults=recall:0.95`
     - `labelweave predict runs/leaves/model new.csv --out predicted.csv` : uses it
     """
+    from labelweave.errors import LabelweaveError
     from labelweave.serving import finish as fit_all
     from labelweave.serving import load
 
-    folder = fit_all(study, method, full=full, replace=replace, progress=True)
+    wishes = {}
+    for each in threshold or ():
+        task, equals, wish = each.rpartition("=")
+        if not equals:
+            raise LabelweaveError(f"--threshold: found '{each}', expected TASK=WISH, as in a=f1")
+        wishes[task] = wish
+    folder = fit_all(study, method, full=full, replace=replace, thresholds=wishes, progress=True)
     facts = load(folder).facts
     counts = ", ".join(f"{name} {count:,}" for name, count in facts.labels.items())
     taught = f", taught by '{facts.method}'" if facts.network != facts.method else ""

@@ -79,6 +79,7 @@ class FinalFacts(Saved):
         versions: of Python and packages.
         salt: what the hashes of the rows begin with, hexadecimal.
         added: sources that `update` added to those of the study.
+        rules: by task what its thresholds are to reach (`finish`).
     """
 
     format: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -99,6 +100,7 @@ class FinalFacts(Saved):
     versions: dict[str, str]
     salt: Annotated[str, Field(pattern=r"^[0-9a-f]{2,128}$")]
     added: list[dict[str, Any]] = Field(default=[])
+    rules: dict[str, str] = Field(default={})
 
 
 @dataclass(frozen=True, eq=False)

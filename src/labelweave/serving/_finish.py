@@ -39,6 +39,7 @@ from labelweave.serving._final import (
     write_final,
 )
 from labelweave.serving._reference import make_reference, write_reference
+from labelweave.serving._thresholds import chosen_thresholds, parse_rules
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
@@ -68,6 +69,7 @@ def finish(
     *,
     full: bool = False,
     replace: bool = False,
+    thresholds: Mapping[str, str] | None = None,
     progress: bool = False,
 ) -> Path:
     """Fit a study's method on all labelled rows, test rows included, and write the final model.
@@ -83,6 +85,9 @@ def finish(
         method: the method; None = the one that the study recommends.
         full: keep the stack as well.
         replace: put the model in the place of one that is there.
+        thresholds: by task of labels what is wanted of it: ``f1``, ``precision:0.9``,
+            ``recall:0.95``, or ``cost:5`` where a miss costs five false alarms; chosen on
+            out-of-fold labels, for each label.
         progress: show what is fitted, when on a terminal.
 
     Returns:
@@ -104,6 +109,8 @@ def finish(
             f"--full: found the method '{chosen}', which is a network already, expected a stack "
             "('coupled')"
         )
+    rules = dict(thresholds or {})
+    parse_rules(rules, given.data.tasks)
     target = given.output / FOLDER
     if target.exists() and not replace:
         raise LabelweaveError(
@@ -113,7 +120,7 @@ def finish(
         split = all_rows(given)
         made = fit_all(given, spec, split, progress)
         held = out_of_fold(given, spec, split, progress)
-        write_model(target, given, results, chosen, made, held, full)
+        write_model(target, given, results, chosen, made, held, full, rules=rules)
     return target
 
 
@@ -143,6 +150,7 @@ def write_model(
     full: bool,
     expected: Sequence[Expected] | None = None,
     added: Sequence[dict[str, Any]] = (),
+    rules: Mapping[str, str] | None = None,
 ) -> None:
     """Write a final model to a folder, whole or not at all.
 
@@ -156,7 +164,13 @@ def write_model(
         full: write the stack as well.
         expected: figures to expect; None = those of the study.
         added: sources that updates added.
+        rules: by task what its thresholds are to reach (`finish`).
     """
+    labels = made.split.train.annotations
+    cuts = chosen_thresholds(parse_rules(rules or {}, labels.tasks), held, labels)
+    for model in (made.model, made.stack):
+        if model is not None:
+            model.thresholds.update(cuts)
     taught = made.stack is not None and STUDENT in results.methods
     measured = STUDENT if taught else method
     _add_thresholds(made.model, study.output, results, measured)
@@ -164,7 +178,7 @@ def write_model(
     sides = (made.split.train, made.split.validation)
     hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
     facts = _facts(study, results, method, measured, made, salt)
-    facts = facts.model_copy(update={"added": list(added)})
+    facts = facts.model_copy(update={"added": list(added), "rules": dict(rules or {})})
     if expected is not None:
         facts = facts.model_copy(update={"expected": list(expected), "measured": facts.network})
     rows = study.data.collection.inputs.iloc[made.split.train.index]

@@ -151,7 +151,7 @@ def update(
         (place / VERSIONS).mkdir(exist_ok=True)
         write_model(
             following.folder, wider, results, facts.method, made, held, full,
-            _expected(tasks, split), added,
+            _expected(tasks, split), added, facts.rules,
         )  # fmt: skip
         found = Update(True, number, tasks)
         write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))
