@@ -44,7 +44,7 @@ def check_regular(path: str | Path, largest: int | None = None) -> None:
     try:
         found = Path(path).stat()
     except ValueError:  # a zero byte, or half a surrogate pair
-        raise LabelweaveError(f"{path}: no file can have this name") from None
+        raise LabelweaveError("no file can have this name", place=path) from None
     _check_kind(path, found, largest)
 
 
@@ -102,14 +102,14 @@ def _check_kind(path: str | Path, found: os.stat_result, largest: int | None) ->
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(found.st_mode):
         kind = KINDS.get(stat.S_IFMT(found.st_mode), "something else")
-        raise LabelweaveError(f"{path}: found {kind}, expected a regular file")
+        raise LabelweaveError(f"found {kind}, expected a regular file", place=path)
     if largest is not None and found.st_size > largest:
         raise _too_large(path, found.st_size, largest)
 
 
 def _too_large(path: str | Path, size: int, largest: int) -> LabelweaveError:
     return LabelweaveError(
-        f"{path}: found {size / 2**20:,.1f} MB, expected at most {largest / 2**20:,.0f} MB"
+        f"found {size / 2**20:,.1f} MB, expected at most {largest / 2**20:,.0f} MB", place=path
     )
 
 

@@ -66,10 +66,18 @@ class LabelweaveError(ValueError):
 
     The command line prints the message and exits with code 2, without a traceback. Found values
     in quotes are cut to 80 characters, and what cannot be printed is escaped.
+
+    Args:
+        message: what was found and what was expected.
+        place: where, in front of the message; "" = the message names it, or there is none.
+
+    Attributes:
+        reason: the message without the place, for who shows another place.
     """
 
-    def __init__(self, message: object = "") -> None:
-        super().__init__(_one_line(message))
+    def __init__(self, message: object = "", *, place: object = "") -> None:
+        super().__init__(_one_line(f"{place}: {message}" if str(place) else message))
+        self.reason = _one_line(message)
 
 
 class WriteError(LabelweaveError):

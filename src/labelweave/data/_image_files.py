@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from labelweave._files import read_regular
 from labelweave._progress import items_bar
 from labelweave.data._row_store import FileIndex, RowStore
-from labelweave.errors import LabelweaveError, printable
+from labelweave.errors import LabelweaveError
 
 Mode = Literal["rgb", "grey"]
 Resizing = Literal["stretch", "crop", "pad"]
@@ -77,7 +77,7 @@ def read_bytes(path: str) -> bytes:
     except FileNotFoundError:
         raise UnreadableImageError("no such file") from None
     except LabelweaveError as error:  # a pipe, a device, or too large
-        raise UnreadableImageError(str(error).removeprefix(f"{printable(path, None)}: ")) from None
+        raise UnreadableImageError(error.reason) from None
     except OSError as error:
         raise UnreadableImageError(f"cannot be read ({error.strerror})") from None
 

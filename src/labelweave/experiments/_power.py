@@ -29,16 +29,19 @@ def power_findings(config: StudyConfig, splits: Sequence[Split]) -> list[DataFin
     does not vary. It is a lower bound.
     """
     annotations = [split.test.annotations for split in splits]
-    by_size: dict[tuple[int, float], list[str]] = {}
-    for task in annotations[0].tasks:
-        labels = round(float(np.mean([each.labelled(task.name).sum() for each in annotations])))
-        by_size.setdefault((labels, largest_gain(task)), []).append(task.name)
-    tests = max(1, sum(len(names) for (labels, _), names in by_size.items() if labels))
+    level = config.statistics.level
+    sizes = {
+        task: round(float(np.mean([each.labelled(task.name).sum() for each in annotations])))
+        for task in annotations[0].tasks
+    }
+    tests = max(1, sum(labels > 0 for labels in sizes.values()))
+    alike: dict[tuple[int, float, float], list[str]] = {}
+    for task, labels in sizes.items():
+        now, room = detectable(labels, len(splits), level, tests), largest_gain(task)
+        if now > WANTED:
+            alike.setdefault((labels, now, room if now >= room else 1.0), []).append(task.name)
     found = []
-    for (labels, room), names in sorted(by_size.items()):
-        now = detectable(labels, len(splits), config.statistics.level, tests)
-        if now <= WANTED:
-            continue
+    for (labels, now, room), names in sorted(alike.items()):
         place = f"{'task' if len(names) == 1 else 'tasks'} {listing(names, 4)}"
         helps, paste = _helps(config, len(splits), labels, tests, min(now, room))
         seeds = f"{len(splits)} seed{'s' * (len(splits) != 1)}"

@@ -61,7 +61,7 @@ class FitConfig(Section):
             try:
                 choose_learners(learners)
             except LabelweaveError as error:
-                raise ValueError(str(error).removeprefix("learners: ")) from None
+                raise ValueError(error.reason) from None
         return learners
 
     @field_validator("couplings")

@@ -19,6 +19,7 @@ from labelweave.learners._library import (
     Svm,
 )
 
+PLACE = "learners"  # of errors
 LEARNERS: dict[str, Learner] = {
     learner.key: learner
     for learner in (
@@ -94,7 +95,8 @@ def resolve_learners(choice: Sequence[LearnerChoice] | None) -> tuple[Learner, .
     found = choose_learners(choice)
     if found.networks:
         raise LabelweaveError(
-            f"learners: '{next(iter(found.networks))}' is a network, expected learners of one task"
+            f"'{next(iter(found.networks))}' is a network, expected learners of one task",
+            place=PLACE,
         )
     return found.learners
 
@@ -109,7 +111,7 @@ def choose_learners(choice: Sequence[LearnerChoice] | None) -> ChosenLearners:
         return ChosenLearners(tuple(LEARNERS.values()))
     if isinstance(choice, str) or not isinstance(choice, Sequence):
         kind = f"the text '{choice}'" if isinstance(choice, str) else type(choice).__name__
-        raise LabelweaveError(f"learners: found {kind}, expected a list")
+        raise LabelweaveError(f"found {kind}, expected a list", place=PLACE)
     learners: list[Learner] = []
     networks: dict[str, Mapping[str, Any]] = {}
     keys: list[str] = []
@@ -124,9 +126,11 @@ def choose_learners(choice: Sequence[LearnerChoice] | None) -> ChosenLearners:
         keys.append(learner.key)
     for key in keys:
         if keys.count(key) > 1:
-            raise LabelweaveError(f"learners: found '{key}' {keys.count(key)} times, expected once")
+            raise LabelweaveError(
+                f"found '{key}' {keys.count(key)} times, expected once", place=PLACE
+            )
     if not keys:
-        raise LabelweaveError(f"learners: found none, expected at least one of {_known()}")
+        raise LabelweaveError(f"found none, expected at least one of {_known()}", place=PLACE)
     return ChosenLearners(tuple(learners), networks)
 
 
@@ -136,8 +140,8 @@ def _named(choice: LearnerChoice) -> tuple[Any, Mapping[str, Any]]:
         return choice, {}
     if len(choice) != 1:
         raise LabelweaveError(
-            f"learners: found {len(choice)} names ({listing(list(choice))}), expected one with its "
-            "options"
+            f"found {len(choice)} names ({listing(list(choice))}), expected one with its options",
+            place=PLACE,
         )
     ((name, options),) = choice.items()
     options = {} if options is None else options
@@ -158,8 +162,9 @@ def _resolved(choice: Any, options: Mapping[str, Any]) -> Learner:
     if isinstance(choice, str):
         if choice not in LEARNERS:
             raise LabelweaveError(
-                f"learners: no learner '{choice}', expected {_known()}, a scikit-learn "
-                f"classifier or '{MODULE}package.Class'{nearest(choice, [*LEARNERS, *NETWORKS])}"
+                f"no learner '{choice}', expected {_known()}, a scikit-learn "
+                f"classifier or '{MODULE}package.Class'{nearest(choice, [*LEARNERS, *NETWORKS])}",
+                place=PLACE,
             )
         learner = LEARNERS[choice]
         return learner.with_options(**options) if options else learner
@@ -189,8 +194,9 @@ def _of_user(classifier: Any, label: str) -> Learner:
     usable = hasattr(classifier, "fit") and hasattr(classifier, "get_params") and scores
     if isinstance(classifier, type) or not usable or not is_classifier(classifier):
         raise LabelweaveError(
-            f"learners: '{label}' is no scikit-learn classifier, expected an object with fit and "
-            "predict_proba or decision_function"
+            f"'{label}' is no scikit-learn classifier, expected an object with fit and "
+            "predict_proba or decision_function",
+            place=PLACE,
         )
     return UserLearner(classifier, label)
 
