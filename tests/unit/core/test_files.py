@@ -1,6 +1,6 @@
 import pytest
 
-from labelweave._files import replacing, write_text
+from labelweave._files import check_regular, replacing, write_text
 from labelweave.errors import LabelweaveError
 
 
@@ -38,3 +38,14 @@ def _half(path) -> None:
     with replacing(path) as temporary:
         temporary.write_text("half")
         raise KeyError
+
+
+def test_an_error_keeps_its_reason_apart_from_the_place(tmp_path) -> None:
+    error = LabelweaveError("found x, expected y", place="key 'a'")
+    assert (str(error), error.reason) == ("key 'a': found x, expected y", "found x, expected y")
+    assert LabelweaveError("so").reason == "so"
+    large = tmp_path / "a.csv"
+    large.write_bytes(b"x" * 100)
+    with pytest.raises(LabelweaveError) as caught:
+        check_regular(large, 10)
+    assert str(caught.value) == f"{large}: {caught.value.reason}"
