@@ -59,6 +59,7 @@ def test_fairness_refuses(model: Path, cli: CommandLine, arguments: list, messag
     assert found == message.format(folder=model)
 
 
+@pytest.mark.slow
 def test_fairness_of_a_study_compares_joint_with_single_in_each_group(
     tmp_path: Path, cli: CommandLine
 ):
