@@ -1,5 +1,6 @@
 """What a study file may say."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -95,6 +96,16 @@ class StudyConfig(FitConfig):
     output: str = "runs"
     language: str = "en"
     tracking: Trackers = Field(default=[])
+
+    @field_validator("name")
+    @classmethod
+    def _a_folder_anywhere(cls, name: str) -> str:
+        reserved = re.fullmatch(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", name)
+        if reserved or name.endswith("."):
+            raise ValueError(
+                f"found '{name}', expected a name that a folder can have on Windows too"
+            )
+        return name
 
     @field_validator("language")
     @classmethod

@@ -302,3 +302,9 @@ def test_labels_of_the_wrong_kind_are_named_with_their_row(tmp_path: Path) -> No
         "b.csv: row 5, column 'round': found 'yess', expected one of "
         "'1', 'true', 'yes', '0', 'false', 'no'; did you mean 'yes'?"
     )
+
+
+@pytest.mark.parametrize("name", ["con", "NUL", "aux.parts", "com1", "parts."])
+def test_a_name_that_no_folder_can_have_somewhere_is_refused(name: str) -> None:
+    assert refused(name=name).endswith("expected a name that a folder can have on Windows too")
+    assert parse_study({"name": "console"}).name == "console"
