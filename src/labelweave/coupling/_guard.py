@@ -121,10 +121,10 @@ def judging_rows(
 ) -> Judged:
     """Return what judges predictions of a task: its own held-out labels, and related labels.
 
-    A row with labels of related tasks judges through the expert's tables, at the strength that the
-    labels allow them: M(s) = prod_o (T[s, y_o] / pi_o)^lambda. All such rows together count as much
-    as three own labels a class, at least 20. Estimated tables do not judge: they come from the very
-    predictions that would be judged.
+    A row with labels of related tasks judges through the expert's tables as they are, at the
+    strength that the labels allow them: M(s) = prod_o (T[s, y_o] / pi_o)^lambda. All such rows
+    together count as much as three own labels a class, at least 20. Estimated tables and revisions
+    do not judge: they come from the very predictions that would be judged.
 
     Args:
         annotations: labels of n rows.
@@ -156,8 +156,8 @@ def related_evidence(
     """Return what the related labels of rows say about a task's classes: (r, K) or (r, L, 2)."""
     found = None
     for strength in strengths:
-        link = strength.version.whole
-        if task.name not in link.ends() or strength.as_given < 0.5:
+        link = strength.expert
+        if link is None or task.name not in link.ends() or strength.as_given < 0.5:
             continue
         to_source = link.source.name == task.name
         on, off = link.log_ratio(task.name)

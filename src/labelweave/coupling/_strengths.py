@@ -62,6 +62,7 @@ class Strength:
         as_given: share of the expert's table as it is in the table used; 0 without an expert.
         shares: of all versions of the table in the one used.
         version: the tables used, with these strengths.
+        expert: the expert's table as it is, with these strengths; None = there is none.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Strength:
     as_given: float
     shares: tuple[float, ...]
     version: Version
+    expert: Link | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Return the figures, JSON-able."""
@@ -121,7 +123,10 @@ def fit_strengths(
         means = float(back @ GRID), float(forth @ GRID)
         version = _with(versions[source.name], *means)
         name = source.name
-        found.append(Strength(name, *means, back, forth, as_given[name], shares[name], version))
+        expert = source.any.whole.with_strengths(*means) if source.given else None
+        found.append(
+            Strength(name, *means, back, forth, as_given[name], shares[name], version, expert)
+        )
     return found
 
 

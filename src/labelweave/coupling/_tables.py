@@ -30,6 +30,9 @@ Folds = NDArray[np.int64]
 Pair = tuple[str, str]
 
 PSEUDO_ROWS = 5.0  # behind each row of an expert's table
+# labels a class of both tasks, for the data to revise an expert's table: a learner of fewer labels
+# predicts what the inputs have in common with them, and a table made of that is about the inputs
+REVISED_FROM = 5
 LEAST_ROWS = 10  # with labels of both tasks, for a noisy-OR to be fitted
 GIVEN_FIRST = 1e6  # an expert's table comes before any estimated one
 
@@ -141,6 +144,9 @@ def build_sources(
         if name in by_name:
             link = make_link(by_name[name], rates)
             versions.append(Version(link, (link,) * count))
+            if not _can_revise(annotations, pair):
+                found.append(RelationVersions(name, True, tuple(versions)))
+                continue
         for number in range(len(every[0].get(name, ()))):
             whole = make_link(every[0][name][number], rates)
             # a fold that leaves nothing to estimate from leaves a table that says nothing
@@ -150,6 +156,15 @@ def build_sources(
         if versions:
             found.append(RelationVersions(name, name in by_name, tuple(versions)))
     return found
+
+
+def _can_revise(annotations: Annotations, pair: Pair) -> bool:
+    return all(
+        annotations.labelled(name).sum() >= REVISED_FROM * max(2, annotations.task(name).width)
+        if isinstance(annotations.task(name), Multiclass)
+        else annotations.labelled(name).sum() >= 2 * REVISED_FROM
+        for name in pair
+    )
 
 
 def choose_forest(

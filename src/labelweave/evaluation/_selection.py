@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 HARM = 0.05  # chance of ruling a method out by noise, over all tasks
 NEAR = 0.02  # in the score; less is no reason for the more complex method
-SPREAD = 0.1  # of a row's difference before any was seen, weighing one row
+SPREAD = 1.0  # of one more row, not seen: n rows alike leave room for an error in every n + 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def choose(
     default one, unless the mean of another is more than one standard error of their paired
     difference above it. A method is shown equal to the best where its mean lies within one standard
     error, and on every task the upper end of the shortfall (mean and one standard error, with one
-    more row of spread .1) is at most .02. Few rows thus show nothing equal, and the default stands.
+    more row of spread 1) is at most .02. Fewer than 50 rows thus show nothing equal, however alike
+    they are, and the default stands.
     Noise in the last digits, of another machine say, cannot move the choice between equals. The
     first of `order` is the baseline; a method that clearly scores below it on some task (5 % over
     all tasks) is ruled out.

@@ -1,5 +1,7 @@
 """The guard: what hurts goes, what is equal is averaged, few rows do not decide."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from labelweave.annotations import Annotations
@@ -76,7 +78,7 @@ def strength(as_given: float, power: float) -> Strength:
     flat = np.full(5, 0.2)
     return Strength(
         link.name, power, power, flat, flat, as_given, (as_given, 1 - as_given),
-        Version(link, (link,)),
+        Version(link, (link,)), link,
     )  # fmt: skip
 
 
@@ -119,3 +121,15 @@ def test_an_estimated_table_is_trusted_by_how_far_its_strength_was_raised() -> N
     np.testing.assert_allclose(trust_in("kind", [strength(0.0, 0.25)]), 0.0)
     np.testing.assert_allclose(trust_in("kind", [strength(0.0, 1.0)]), 1.0)
     assert trust_in("signs", [strength(1.0, 0.8)]) == 0.0
+
+
+def test_a_revision_of_an_experts_table_does_not_judge() -> None:
+    labels = {"kind": np.array([-1, -1, -1]), "shape": np.array([0, 1, -1])}
+    rows = Annotations((KIND, SHAPE), labels)
+    given = strength(0.6, 1.0)
+    turned = Relation(KIND, SHAPE, TABLE[::-1].copy())
+    link = make_link(turned, {"kind": np.full(3, 1 / 3), "shape": np.full(2, 0.5)})
+    revised = replace(given, version=Version(link, (link,)))
+    both = [related_evidence(rows, KIND, np.arange(3), [s]) for s in (given, revised)]
+    np.testing.assert_array_equal(*both)
+    assert related_evidence(rows, KIND, np.arange(3), [replace(given, expert=None)]) is None
