@@ -20,9 +20,9 @@ def print_decision(results: Results, console: Console) -> None:
     """Print the decision, the three figures and a table of the tasks, in at most 13 lines.
 
     A row holds a task's main metric in percent: of the tasks alone, of the best learners alone, and
-    of the recommended method, `coupled` and `student` as far as they fit, with the simultaneous
-    interval of their change against the baseline and its mark. Of many tasks, those with the
-    largest changes are shown.
+    of the recommended method, `coupled` and `student` as far as they fit, with the mark of their
+    change against the baseline and its simultaneous interval: of all, or of the recommended method
+    where the console is narrow. Of many tasks, those with the largest changes are shown.
 
     Args:
         results: of a study.
@@ -61,13 +61,14 @@ def _widest(results: Results, console: Console) -> Table:
     ]
     for kept in range(len(methods), 1, -1):
         for width in (28, NAME):
-            table = _table(results, methods[:kept], width)
-            if fits(table, console):
-                return table
-    return _table(results, methods[:1], NAME)
+            for measured in (methods, [found.shown]):
+                table = _table(results, methods[:kept], width, measured)
+                if fits(table, console):
+                    return table
+    return _table(results, methods[:1], NAME, methods)
 
 
-def _table(results: Results, methods: Sequence[str], width: int) -> Table:
+def _table(results: Results, methods: Sequence[str], width: int, measured: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("task, in percent"[:width], max_width=width, no_wrap=True, overflow="ellipsis")
     for method in methods:
@@ -75,7 +76,7 @@ def _table(results: Results, methods: Sequence[str], width: int) -> Table:
         table.add_column(Text(clean(head)), justify="right", no_wrap=True)
     tasks = _largest_changes(results)
     for task in tasks:
-        cells = (_cell(results, method, task) for method in methods)
+        cells = (_cell(results, method, task, method in measured) for method in methods)
         table.add_row(Text(clean(task.name)), *cells)
     if len(tasks) < len(results.tasks):
         table.add_row(Text(f"{len(results.tasks) - len(tasks)} more", style="dim"))
@@ -95,7 +96,7 @@ def _largest_changes(results: Results) -> list[TaskFacts]:
     return [task for task in results.tasks if task in kept]
 
 
-def _cell(results: Results, method: str, task: TaskFacts) -> Text:
+def _cell(results: Results, method: str, task: TaskFacts, measured: bool) -> Text:
     found, word = results.score(method, task), results.verdict(method, task)
     if found.mean is None:
         return Text("no data", style="dim")
@@ -104,6 +105,6 @@ def _cell(results: Results, method: str, task: TaskFacts) -> Text:
         return cell
     cell.append(MARKS[word] if word else " ", style=STYLES.get(word or "", ""))
     change = results.difference(method, task)
-    if change.low is not None and change.high is not None:
+    if measured and change.low is not None and change.high is not None:
         cell.append(f" {100 * change.low:+.1f} to {100 * change.high:+.1f}", style="dim")
     return cell
