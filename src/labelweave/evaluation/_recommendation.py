@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave._messages import Message
-from labelweave.evaluation._selection import Choice, choose
+from labelweave.evaluation._selection import MethodChoice, choose
 from labelweave.results import (
     BlindSpot,
     ControlAhead,
@@ -92,7 +92,7 @@ def _simplicity(method: str) -> tuple[int, str]:
     return SIMPLICITY.index(name) if name in SIMPLICITY else len(SIMPLICITY), origin
 
 
-def _chosen_on_test(results: Results, order: Sequence[str], default: str | None) -> Choice:
+def _chosen_on_test(results: Results, order: Sequence[str], default: str | None) -> MethodChoice:
     """Return the default where the test rows show no harm, else the choice by their means."""
     baseline, names = order[0], [task.name for task in results.tasks]
     harmed = {
@@ -102,13 +102,13 @@ def _chosen_on_test(results: Results, order: Sequence[str], default: str | None)
     }
     means = results.mean_scores([method for method in order if method not in harmed])
     if not means:
-        return Choice(baseline, baseline, (), harmed, 0)
+        return MethodChoice(baseline, baseline, (), harmed, 0)
     if default in means:
-        return Choice(default, default, (), harmed, 0)
+        return MethodChoice(default, default, (), harmed, 0)
     best = max(means, key=lambda method: (means[method], -order.index(method)))
     error = _error_of_mean(results, best)
     equal = [m for m in order if m in means and means[best] - means[m] <= error + 1e-9]
-    return Choice(equal[0], best, tuple(equal[1:]), harmed, 0)
+    return MethodChoice(equal[0], best, tuple(equal[1:]), harmed, 0)
 
 
 def _error_of_mean(results: Results, method: str) -> float:

@@ -17,7 +17,7 @@ SPREAD = 1.0  # of one more row, not seen: n rows alike leave room for an error 
 
 
 @dataclass(frozen=True)
-class Choice:
+class MethodChoice:
     """The method to use, and what it rests on.
 
     Attributes:
@@ -37,7 +37,7 @@ class Choice:
 
 def choose(
     scores: Mapping[str, Floats], order: Sequence[str], default: str | None = None
-) -> Choice:
+) -> MethodChoice:
     """Return the simplest method that is shown equal to the best, by scores of held-out rows.
 
     A task's score is the mean of its rows, a method's the mean of its tasks. The best method is the
@@ -74,7 +74,9 @@ def choose(
         best = default
     equal = [m for m in safe if m == best or shown_equal(scores[best] - scores[m])]
     others = tuple(method for method in equal if method != equal[0])
-    return Choice(equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum()))
+    return MethodChoice(
+        equal[0], best, others, harmed, int((~np.isnan(baseline)).any(axis=1).sum())
+    )
 
 
 def shown_equal(behind: Floats) -> bool:
