@@ -143,7 +143,7 @@ def case(
     ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds: repeated splits and trainings.")
-    ] = 3,
+    ] = 5,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the study file; default: labelweave-cases/NAME."),

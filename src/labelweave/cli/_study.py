@@ -324,7 +324,7 @@ def demo(
     ),
     seeds: Annotated[
         int, typer.Option(min=1, help="Number of seeds: repeated splits and trainings.")
-    ] = 3,
+    ] = 5,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
     ] = None,
@@ -337,7 +337,7 @@ def demo(
     **Examples**
 
     - `labelweave demo` : 32 leaf species and 8 attributes, no leaf labelled with both
-    - `labelweave demo digits --seeds 5`
+    - `labelweave demo digits --seeds 3`
     """
     from labelweave.datasets import write_named
     from labelweave.experiments import Study

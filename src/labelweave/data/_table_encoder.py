@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from labelweave._messages import Message, Text, some
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.tables import Schema
 from labelweave.tables._column_kinds import identifying
 from labelweave.tasks import factorize, key
@@ -309,7 +309,8 @@ class TableEncoder:
         if len(inputs) == 0:
             raise LabelweaveError("table encoder: found no training rows")
         for name in self.categorical:
-            _require(name, inputs)
+            with in_place("inputs 'categorical' or 'hashed'"):
+                _require(name, inputs)
 
 
 def _require(name: str, inputs: pd.DataFrame) -> None:

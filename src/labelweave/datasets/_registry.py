@@ -256,7 +256,7 @@ class Wanted:
 def write_data_sets(
     folder: Path,
     wanted: Sequence[Wanted],
-    seeds: int = 3,
+    seeds: int = 5,
     k: int | None = None,
     rows: int | None = None,
     others: int | None = None,
@@ -296,7 +296,7 @@ def described_cases() -> dict[str, str]:
 def write_named(
     name: str,
     folder: Path,
-    seeds: int = 3,
+    seeds: int = 5,
     k: int | None = None,
     root: Path | None = None,
     rows: int | None = None,

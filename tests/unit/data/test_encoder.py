@@ -205,7 +205,11 @@ def test_bad_input_of_transform():
     [
         ({"clip": 0}, {"a": [1, 2]}, "clip: found 0, expected a number above 0"),
         ({"max_categories": 0}, {"a": [1, 2]}, "max_categories: found 0, expected 1 or more"),
-        ({"categorical": ["b"]}, {"a": [1, 2]}, "no input column 'b', found 'a'"),
+        (
+            {"categorical": ["b"]},
+            {"a": [1, 2]},
+            "inputs 'categorical' or 'hashed': no input column 'b', found 'a'",
+        ),
         ({}, {"a": []}, "table encoder: found no training rows"),
         ({}, {"a": [1, 1], "b": ["x", "x"]}, "no input column varies, found 'a', 'b'"),
     ],
