@@ -215,6 +215,32 @@ def _revised(p: Floats, log_odds: Floats) -> Floats:
 Probabilities = Mapping[str, NDArray[np.floating]]
 
 
+def contradiction(
+    table: Floats, known: NDArray[np.bool_], source: Floats, target: Floats, *, exclusive: bool
+) -> Floats:
+    """Return how far what a table implies is from a target's probabilities, 0 to 1, (n,).
+
+    The table, weighted by P(source), gives the target's distribution that the source implies. The
+    figure is its total variation distance from P(target) where the target's classes exclude each
+    other, else the largest distance of a label. Entries count where at least half of P(source) is
+    on known ones; NaN where none does.
+
+    Args:
+        table: P(target | source), (K, m).
+        known: which entries are known, (K, m).
+        source: P(source), (n, K).
+        target: P(target), (n, m).
+        exclusive: whether the target's classes exclude each other.
+    """
+    weight = source @ known
+    with np.errstate(invalid="ignore", divide="ignore"):
+        implied = (source @ np.where(known, table, 0.0)) / weight
+    seen = weight >= 0.5
+    gaps = np.where(seen, np.abs(target - np.where(seen, implied, 0.0)), 0.0)
+    apart = gaps.sum(axis=1) / 2 if exclusive else gaps.max(axis=1)
+    return np.where(seen.any(axis=1), apart, np.nan)
+
+
 def multiply_in(
     probabilities: Probabilities, relations: Sequence[AnyRelation], smoothing: float = 0.01
 ) -> dict[str, NDArray[np.float64]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave.relations._operations import contradiction
 from labelweave.results import RelationTable, typed
 from labelweave.serving._final import FinalFacts
 from labelweave.tasks import Multiclass, Task
@@ -31,23 +32,12 @@ class Implication:
     table: NDArray[np.float64]
 
     def contradictions(self, probabilities: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        """Return a number from 0 to 1 for every row, (n,).
-
-        The table, weighted by P(source), gives the target's distribution that the source implies.
-        For classes it is the total variation distance to P(target), for labels the largest
-        difference. Unknown entries count for nothing; a row that is mostly unknown has NaN.
-        """
-        p = np.asarray(probabilities[self.source], np.float64)
+        """Return a number from 0 to 1 for every row, (n,), see `contradiction`."""
+        source, target = (
+            np.asarray(probabilities[name], np.float64) for name in (self.source, self.target)
+        )
         known = np.isfinite(self.table)
-        weight = p @ known
-        with np.errstate(invalid="ignore", divide="ignore"):
-            implied = (p @ np.where(known, self.table, 0)) / weight
-        implied = np.where(weight >= 0.5, implied, np.nan)
-        gaps = np.abs(np.asarray(probabilities[self.target], np.float64) - implied)
-        if self.exclusive:
-            return np.asarray(gaps.sum(axis=1) / 2)
-        all_unknown = np.isnan(gaps).all(axis=1)
-        return np.where(all_unknown, np.nan, np.nan_to_num(gaps).max(axis=1))
+        return contradiction(self.table, known, source, target, exclusive=self.exclusive)
 
 
 def implications(facts: FinalFacts, tasks: Sequence[Task]) -> list[Implication]:

@@ -13,7 +13,7 @@ from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation._calibration import MOST, Reliability, reliability
 from labelweave.evaluation._metrics import EPSILON
 from labelweave.tasks import Multiclass, Task
-from labelweave.trust._predictions import Floats, Predictions, Probabilities, states
+from labelweave.trust._predictions import Floats, Predictions, Probabilities, questions, states
 
 KINDS = ("none", "temperature", "vector", "isotonic")
 LEAST = 10  # labels from which a temperature is fitted
@@ -92,14 +92,8 @@ class Calibration:
             LabelweaveError: no probabilities of a task.
         """
         result = {}
-        for task in self.tasks:
-            if task.name not in probabilities:
-                raise LabelweaveError(
-                    f"probabilities: found {listing(probabilities)}, expected '{task.name}', too"
-                )
-            p = np.asarray(probabilities[task.name], np.float64)
-            blank = np.full(p.shape[:1] if isinstance(task, Multiclass) else p.shape, -1)
-            found = [self.maps[name].apply(given) for name, given, _ in states(task, p, blank)]
+        for task, asked in questions(self.tasks, probabilities):
+            found = [self.maps[name].apply(given) for name, given in asked]
             single = isinstance(task, Multiclass)
             result[task.name] = found[0] if single else np.stack([f[:, 1] for f in found], axis=1)
         return result

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from labelweave._targets import Table
 from labelweave.coupling._posterior import Link, combinations
 from labelweave.errors import LabelweaveError
+from labelweave.relations._operations import contradiction
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._forest import RelationTree, States, model_relations, relation_trees
 from labelweave.trust._predictions import (
@@ -55,14 +56,9 @@ def _distance(link: Link, probabilities: Probabilities) -> Floats:
         # the causes of a noisy-OR: all combinations
         states = combinations(link.source.width)
         p = np.prod(np.where(states[None] == 1, p[:, None, :], 1 - p[:, None, :]), axis=2)
-    weight = p @ link.known
-    with np.errstate(invalid="ignore", divide="ignore"):
-        implied = (p @ np.where(link.known, link.table, 0.0)) / weight
-    known = weight >= 0.5
-    given = np.asarray(probabilities[link.target.name], np.float64)
-    gaps = np.where(known, np.abs(given - np.where(known, implied, 0.0)), 0.0)
-    apart = gaps.sum(axis=1) / 2 if isinstance(link.target, Multiclass) else gaps.max(axis=1)
-    return np.where(known.any(axis=1), apart, np.nan)
+    target = np.asarray(probabilities[link.target.name], np.float64)
+    exclusive = isinstance(link.target, Multiclass)
+    return contradiction(link.table, link.known, p, target, exclusive=exclusive)
 
 
 def coherent(

@@ -1,6 +1,6 @@
 """Predictions with labels: what everything that measures or sets a threshold starts from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,3 +152,21 @@ def states(task: Task, p: Floats, codes: NDArray[Any]) -> list[tuple[str, Floats
         )
         for j, name in enumerate(names)
     ]
+
+
+def questions(
+    tasks: Sequence[Task], probabilities: Probabilities
+) -> Iterator[tuple[Task, list[tuple[str, Floats]]]]:
+    """Yield every task with its questions: names and probabilities (n, S), see `states`.
+
+    Raises:
+        LabelweaveError: no probabilities of a task.
+    """
+    for task in tasks:
+        if task.name not in probabilities:
+            raise LabelweaveError(
+                f"probabilities: found {listing(probabilities)}, expected '{task.name}', too"
+            )
+        p = np.asarray(probabilities[task.name], np.float64)
+        blank = np.full(p.shape[:1] if isinstance(task, Multiclass) else p.shape, -1)
+        yield task, [(name, given) for name, given, _ in states(task, p, blank)]

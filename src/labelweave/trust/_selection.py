@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from labelweave.errors import LabelweaveError, listing
+from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Task
-from labelweave.trust._predictions import Floats, Predictions, Probabilities, states
+from labelweave.trust._predictions import Floats, Predictions, Probabilities, questions, states
 
 CONFIDENCE = 0.95
 
@@ -59,17 +59,8 @@ class Abstention:
             LabelweaveError: no probabilities of a task.
         """
         result = {}
-        for task in self.tasks:
-            if task.name not in probabilities:
-                raise LabelweaveError(
-                    f"probabilities: found {listing(probabilities)}, expected '{task.name}', too"
-                )
-            p = np.asarray(probabilities[task.name], np.float64)
-            blank = np.full(p.shape[:1] if isinstance(task, Multiclass) else p.shape, -1)
-            found = [
-                given.max(axis=1) >= self.cuts[name].confidence
-                for name, given, _ in states(task, p, blank)
-            ]
+        for task, asked in questions(self.tasks, probabilities):
+            found = [given.max(axis=1) >= self.cuts[name].confidence for name, given in asked]
             result[task.name] = (
                 found[0] if isinstance(task, Multiclass) else np.stack(found, axis=1)
             )
