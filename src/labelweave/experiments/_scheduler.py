@@ -13,7 +13,7 @@ from labelweave.experiments._executor import derive_runs, train_runs
 from labelweave.experiments._relating import relate_runs
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.fitting._methods import UNCOUPLED, Method
-from labelweave.fitting._relating import RelationQuery, with_relations, without_mislabelled
+from labelweave.fitting._relating import RelationQuery, with_findings
 from labelweave.fitting._split import Split
 from labelweave.relations import Relatedness
 from labelweave.relations._relate import Origin
@@ -69,7 +69,7 @@ def train_methods(
             method: used.get(spec.teacher or "", splits)
             if spec.estimated is None
             else [
-                _adapted(split, each, spec)
+                with_findings(split, each, spec)
                 for split, each in zip(splits, related[spec.estimated], strict=True)
             ]
             for method, spec in ready.items()
@@ -92,16 +92,6 @@ def _taught(spec: Method, plan: Mapping[str, Sequence[Run]]) -> bool:
     if spec.teacher is None:
         return True
     return spec.teacher in plan and all(run.done for run in plan[spec.teacher])
-
-
-def _adapted(split: Split, related: Relatedness, spec: Method) -> Split:
-    """Return the split with what was estimated on it: relations, or labels that are likely right.
-
-    A stack weighs relations itself, so it keeps those of the study.
-    """
-    if spec.kind == "stack":
-        return without_mislabelled(split, related)
-    return with_relations(split, related, noise=spec.noise)
 
 
 def plan_runs(

@@ -25,7 +25,7 @@ from labelweave.experiments._scheduler import find_related, plan_runs
 from labelweave.experiments._study import Study
 from labelweave.experiments._tuning_space import named, with_settings
 from labelweave.fitting._methods import BASELINE, UNCOUPLED, Method
-from labelweave.fitting._relating import with_relations
+from labelweave.fitting._relating import with_findings
 from labelweave.fitting._split import Split
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ class ValidationStudy(Study):
         if self.tuned.estimated is not None:
             by_seed = find_related(context, self.methods, splits, plan)[self.tuned.estimated]
             splits = [
-                with_relations(split, found, noise=self.tuned.noise)
+                with_findings(split, found, self.tuned)
                 for split, found in zip(splits, by_seed, strict=True)
             ]
         return TrialData(splits, plan[BASELINE])

@@ -11,7 +11,7 @@ from labelweave.annotations import Annotations
 from labelweave.data import Collection
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import fit
-from labelweave.fitting._methods import METHODS, UNCOUPLED
+from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
 from labelweave.fitting._split import Split, held_out
 from labelweave.model import Model
 from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Relatedness, relate
@@ -119,6 +119,16 @@ def with_relations(split: Split, related: Relatedness, *, noise: bool = False) -
             transfer_weights=related.transfer_weights,
         )
     return replace(split, relations=related.relations, transfer_weights=related.transfer_weights)
+
+
+def with_findings(split: Split, related: Relatedness, method: Method) -> Split:
+    """Return the split as a method uses what was found on it.
+
+    A stack weighs relations itself: it keeps those given, without labels that are likely wrong.
+    """
+    if method.kind == "stack":
+        return without_mislabelled(split, related)
+    return with_relations(split, related, noise=method.noise)
 
 
 def without_mislabelled(split: Split, related: Relatedness) -> Split:

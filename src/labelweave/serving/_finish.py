@@ -24,7 +24,7 @@ from labelweave.data._row_hashes import SALT, row_hashes
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
-from labelweave.fitting._relating import RelationQuery, relate_split, with_relations
+from labelweave.fitting._relating import RelationQuery, relate_split, with_findings
 from labelweave.fitting._split import Split, held_out, make_training_split
 from labelweave.fitting._stack import StackModel, student_targets
 from labelweave.model import EncodedPredictor, Model
@@ -271,20 +271,18 @@ def fit_all(study: "Study", spec: Method, split: Split, progress: bool) -> Fitte
     config, evidence = study.config, {}
     check_split(split, config)
     with _one_thread():
-        if spec.estimated is not None:
-            query = RelationQuery(study.data.pairs, study.data.known, spec.noise)
+        # a student uses what its teacher does
+        teacher = config.method(str(spec.teacher)) if spec.kind == STUDENT else spec
+        if (origin := teacher.estimated) is not None:
+            query = RelationQuery(study.data.pairs, study.data.known, teacher.noise)
             base = fit(METHODS[UNCOUPLED], split, config, progress=progress)
             assert isinstance(base, Model)  # a joint network
-            related = relate_split(split, base, config, [spec.estimated], query)[spec.estimated]
-            split, evidence = (
-                with_relations(split, related, noise=spec.noise),
-                plain(related.summary()),
-            )
+            related = relate_split(split, base, config, [origin], query)[origin]
+            split, evidence = with_findings(split, related, teacher), plain(related.summary())
         if spec.kind not in STACKS:
             model = fit(spec, split, config, progress=progress)
             assert isinstance(model, Model)
             return Fitted(model, None, split, evidence)
-        teacher = config.method(str(spec.teacher)) if spec.kind == STUDENT else spec
         stack = fit(teacher, split, config, progress=progress)
         assert isinstance(stack, StackModel)
         with fit_status(progress) as show:

@@ -15,6 +15,7 @@ from labelweave.relations import Relation, estimate_noise, relate
 from labelweave.relations._label_noise import symmetric, unmix
 from labelweave.report import write_report
 from labelweave.results import plain
+from labelweave.serving._finish import fit_all
 from labelweave.tasks import Multiclass, Multilabel
 
 KIND = Multiclass("kind", tuple(range(12)))
@@ -237,6 +238,13 @@ def test_coupled_and_its_student_leave_out_labels_that_are_likely_wrong(tmp_path
         assert lost["shape"] == len(related.noise.mislabelled) > 100
         assert lost["kind"] == 0
         assert results.score(name, results.tasks[0]).mean is not None
+    # the final model leaves them out as well, whichever of the two it is
+    split = study.first_split()
+    for name in ("coupled.predictions.noise", "student.predictions.noise"):
+        made = fit_all(study, study.config.method(name), split, progress=False)
+        kept, given = made.split.train.annotations.labels, split.train.annotations.labels
+        assert (kept["shape"] != given["shape"]).sum() > 100
+        assert made.split.relations == split.relations
 
 
 def test_coupled_has_no_origin_without_noise():
