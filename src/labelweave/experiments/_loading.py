@@ -65,7 +65,12 @@ def written_relations(
             labels = [name for task in tasks if task is not speaker for name in task.names]
             table, origin = known.restricted(speaker.names, labels), section.known
     relations = read_relations(
-        table, section.source, tasks, targets=section.targets, strength=section.strength
+        table,
+        section.source,
+        tasks,
+        targets=section.targets,
+        strength=section.strength,
+        read=section.read.options(),
     )
     return [replace(each, origin=origin or each.origin) for each in relations]
 

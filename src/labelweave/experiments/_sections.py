@@ -72,6 +72,33 @@ class TaskSection(Section):
         return self.model_dump(exclude_none=True, exclude={"loss"})
 
 
+class ReadSection(Section):
+    """How a file is read; keys that are left out are detected from the file, and reported.
+
+    Attributes:
+        sep: what separates the columns of a text file.
+        decimal: the decimal mark of its numbers, ``.`` or ``,``.
+        thousands: the mark between groups of three digits.
+        encoding: its encoding, such as utf-8, cp932 or latin-1.
+        sheet: of a workbook, the sheet's name or its number from 1; of a zip file, the file in it.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    sheet: str | Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        self.options()
+        return self
+
+    def options(self, missing: Sequence[str] = MISSING) -> ReadOptions:
+        """Return the section with the words that mean missing."""
+        return ReadOptions(**self.model_dump(), missing=tuple(missing))
+
+
 class RelationSection(Section):
     """Where relations come from: an expert's table, or rows that carry both labels.
 
@@ -81,7 +108,8 @@ class RelationSection(Section):
 
     Attributes:
         source: the task to predict from: its classes, or its labels, are the rows.
-        table: CSV file, relative to the study file; for a noisy-OR it may have a row ``leak``.
+        table: a table file, relative to the study file; for a noisy-OR it may have a row ``leak``.
+        read: how the table is read: ``sep``, ``encoding``, ``sheet``; default: found out.
         known: instead of ``table``, a published table that labelweave includes, for example
             ``du-tao-martinez-2014``.
         vocabulary: the data set whose labels a known table is restricted to, for example ``disfa``;
@@ -93,6 +121,7 @@ class RelationSection(Section):
 
     source: str
     table: str | None = None
+    read: ReadSection = ReadSection()
     known: str | None = None
     vocabulary: str | None = None
     targets: list[str] | None = None
@@ -153,33 +182,6 @@ OF_TABLES = (
     "join", "format", "unticked", "annotators", "multiple",
 )  # fmt: skip
 OF_EXPORTS = ("unticked", "annotators", "multiple")
-
-
-class ReadSection(Section):
-    """How a file is read; keys that are left out are detected from the file, and reported.
-
-    Attributes:
-        sep: what separates the columns of a text file.
-        decimal: the decimal mark of its numbers, ``.`` or ``,``.
-        thousands: the mark between groups of three digits.
-        encoding: its encoding, such as utf-8, cp932 or latin-1.
-        sheet: of a workbook, the sheet's name or its number from 1; of a zip file, the file in it.
-    """
-
-    sep: str | None = None
-    decimal: str | None = None
-    thousands: str | None = None
-    encoding: str | None = None
-    sheet: str | Annotated[int, Field(ge=1, le=10_000)] | None = None
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        self.options()
-        return self
-
-    def options(self, missing: Sequence[str] = MISSING) -> ReadOptions:
-        """Return the section with the words that mean missing."""
-        return ReadOptions(**self.model_dump(), missing=tuple(missing))
 
 
 class JoinSection(Section):

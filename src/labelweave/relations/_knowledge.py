@@ -1,9 +1,10 @@
-"""Relations written down by an expert: a CSV table, one row a class of the source task."""
+"""Relations written down by an expert: a table, one row a class of the source task."""
 
-import io
 import json
+import re
+import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,38 +13,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._files import LARGEST, read_text, without_mark
+from labelweave._arguments import a_path
+from labelweave._files import without_mark
 from labelweave._messages import Message, Text
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, LabelweaveWarning, listing, nearest
 from labelweave.relations._noisy_or import LEAK, AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
+from labelweave.tables import ReadOptions, read_cells
 from labelweave.tasks import Multiclass, Multilabel, Task, key
 
+DECIMAL_COMMA = re.compile(r"^([0-9]*),([0-9]+)$")  # no probability has thousands
 T = TypeVar("T", Multiclass, Multilabel)
 
 
-def read_frame(table: str | Path | pd.DataFrame) -> tuple[str, pd.DataFrame]:
+def read_frame(
+    table: str | Path | pd.DataFrame, read: ReadOptions | None = None
+) -> tuple[str, pd.DataFrame]:
     """Return a table's name for errors, and its cells as text without blanks around it.
 
     Raises:
-        LabelweaveError: no such file, no CSV, nothing in it, or a column named twice.
+        LabelweaveError: see `labelweave.tables.read_cells`; or a column named twice.
     """
     if isinstance(table, pd.DataFrame):
         place, frame = "table", table.astype(object).where(table.notna(), "").map(key)
     else:
-        path = Path(table)
+        path = a_path("table", table, "the path of a table, or a data frame")
         place = path.name
-        try:
-            text = io.StringIO(read_text(path, LARGEST))
-            frame = pd.read_csv(text, dtype=str, keep_default_na=False)
-        except FileNotFoundError:
-            raise LabelweaveError(f"{path}: no such file, expected a table of relations") from None
-        except OSError as error:
-            raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
-        except LabelweaveError:
-            raise
-        except ValueError as error:
-            raise LabelweaveError(f"{path}: cannot be read as CSV: {error}".strip()) from None
+        cells = read_cells(path, replace(read or ReadOptions(), missing=("",), handwritten=True))
+        for note in cells.notes:
+            warnings.warn(str(note), LabelweaveWarning, stacklevel=3)
+        frame = pd.DataFrame({name: cells.texts(name) for name in cells.columns})
     if frame.shape[1] < 2 or frame.empty:
         raise LabelweaveError(
             f"{place}: found {frame.shape[0]} rows and {frame.shape[1]} columns, expected a column "
@@ -137,7 +136,7 @@ def probability(where: str, cell: str) -> float:
         LabelweaveError: no probability from 0 to 1; names the place.
     """
     try:
-        weight = float(cell)
+        weight = float(DECIMAL_COMMA.sub(r"\1.\2", cell))
     except ValueError:
         weight = np.nan
     if not 0 <= weight <= 1:
@@ -152,6 +151,7 @@ def read_knowledge(
     *,
     targets: Sequence[str] | None = None,
     strength: float = 1.0,
+    read: ReadOptions | None = None,
 ) -> list[Relation]:
     """Read an expert's table and return one relation for every task that it covers.
 
@@ -165,17 +165,19 @@ def read_knowledge(
     An empty cell is unknown. A row of classes of a multiclass target must sum to one.
 
     Args:
-        table: a CSV file or a data frame.
+        table: a file that `labelweave.tables.read_cells` reads, such as CSV or a workbook, with any
+            separator, decimal mark and encoding; or a data frame. Short lines end in unknown cells.
         source: the name of the multiclass task whose classes are the rows.
         tasks: all tasks, classes known.
         targets: only these target tasks; None = all that the table covers.
         strength: factor on the coupling terms of these relations.
+        read: how the file is read; None = found out from it.
 
     Raises:
         LabelweaveError: unknown class, task or label (nearest name given), a class named twice, a
             cell that is no probability or class; names file, row and column.
     """
-    place, frame = read_frame(table)
+    place, frame = read_frame(table, read)
     speaker = source_task(place, source, tasks, Multiclass)
     rows = _rows(place, frame, speaker)
     entries: dict[str, NDArray[np.float64]] = {}
@@ -271,23 +273,25 @@ def read_relations(
     *,
     targets: Sequence[str] | None = None,
     strength: float = 1.0,
+    read: ReadOptions | None = None,
 ) -> list[AnyRelation]:
     """Read an expert's table by what its source task is: classes or labels.
 
     Args:
-        table: a CSV file or a data frame, as for `read_knowledge`. With a multilabel source a row
+        table: a file or a data frame, as for `read_knowledge`. With a multilabel source a row
             is a label that may be on together with others, its cells weights of a `NoisyOr`.
         source: the name of the task whose classes or labels are the rows.
         tasks: all tasks, classes known.
         targets: only these target tasks; None = all that the table covers.
         strength: factor on the coupling terms of these relations.
+        read: how the file is read; None = found out from it.
 
     Raises:
         LabelweaveError: as `read_knowledge`; names file, row and column.
     """
     multilabel = any(task.name == source and isinstance(task, Multilabel) for task in tasks)
-    read = read_noisy_or if multilabel else read_knowledge
-    return [*read(table, source, tasks, targets=targets, strength=strength)]
+    reader = read_noisy_or if multilabel else read_knowledge
+    return [*reader(table, source, tasks, targets=targets, strength=strength, read=read)]
 
 
 def read_noisy_or(
@@ -297,6 +301,7 @@ def read_noisy_or(
     *,
     targets: Sequence[str] | None = None,
     strength: float = 1.0,
+    read: ReadOptions | None = None,
 ) -> list[NoisyOr]:
     """Read an expert's table of causes and return one noisy-OR for every task it covers.
 
@@ -307,17 +312,19 @@ def read_noisy_or(
     anything else does; left out or empty = 0.
 
     Args:
-        table: a CSV file or a data frame.
+        table: a file that `labelweave.tables.read_cells` reads, such as CSV or a workbook, with any
+            separator, decimal mark and encoding; or a data frame. Short lines end in unknown cells.
         source: the name of the multilabel task whose labels are the rows.
         tasks: all tasks.
         targets: only these target tasks; None = all that the table covers.
         strength: factor on the coupling terms of these relations.
+        read: how the file is read; None = found out from it.
 
     Raises:
         LabelweaveError: unknown or repeated label, a column that is no label, a cell that is no
             probability; names file, row and column.
     """
-    place, frame = read_frame(table)
+    place, frame = read_frame(table, read)
     speaker = source_task(place, source, tasks, Multilabel)
     rows = _noisy_or_rows(place, frame, speaker)
     entries: dict[str, tuple[Multilabel, NDArray[np.float64]]] = {}

@@ -25,6 +25,8 @@ class ReadOptions:
         sheet: of a workbook: the sheet's name, or its number from 1. Of a zip file: the file in it.
         missing: the texts that stand for a missing value.
         fallback: the encoding of a file that is not UTF-8, where `encoding` is None.
+        handwritten: a small table that a person wrote: a line may be shorter than the header, and
+            the first column may lack a name.
 
     Raises:
         LabelweaveError: a value that makes no sense.
@@ -37,6 +39,7 @@ class ReadOptions:
     sheet: str | int | None = None
     missing: tuple[str, ...] = MISSING
     fallback: str | None = None
+    handwritten: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "missing", tuple(self.missing))

@@ -15,11 +15,19 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 from labelweave._arguments import a_path
+from labelweave._files import LARGEST as LARGEST_HANDWRITTEN
 from labelweave._files import check_regular
 from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables._options import ReadOptions
-from labelweave.tables._table import Table, check_columns, plain_cells, stacked, without_missing
+from labelweave.tables._table import (
+    Table,
+    check_columns,
+    plain_cells,
+    stacked,
+    with_first,
+    without_missing,
+)
 from labelweave.tables._text_files import LARGEST, opened, read_text_table
 
 PACKED = (".gz", ".zip")
@@ -45,7 +53,9 @@ def read_cells(path: str | Path, read: ReadOptions | None = None) -> Table:
             raise LabelweaveError(f"{path}: no file fits this pattern")
         return stacked([read_cells(each, read) for each in paths], str(path))
     try:
-        table = READERS[_suffix(path)](path, read)
+        reader = READERS[_suffix(path)]
+        check_regular(path, LARGEST_HANDWRITTEN if read.handwritten else None)
+        table = reader(path, read)
     except OSError as error:
         raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not len(table):
@@ -67,7 +77,6 @@ def _suffix(path: Path) -> str:
         folder = path.parent
         others = sorted(other.name for other in folder.iterdir()) if folder.is_dir() else []
         raise LabelweaveError(f"{path}: no such file{nearest(path.name, others)}")
-    check_regular(path)
     suffix = path.suffix.lower()
     inner = Path(path.stem).suffix.lower() if suffix in PACKED else suffix
     if suffix in PACKED and inner not in TEXTS:
@@ -175,6 +184,7 @@ def _read_workbook(path: Path, read: ReadOptions) -> Table:
         columns=range(len(filled[0])),
     )
     header = ["" if cell == "" else str(_moment(cell)).strip() for cell in filled[0]]
+    header = with_first(read, header)
     kept = [i for i, title in enumerate(header) if title or frame[i].notna().any()]
     check_columns(str(path), [header[i] for i in kept])
     table = Table.of_frame(frame[kept].set_axis([header[i] for i in kept], axis=1), str(path), read)

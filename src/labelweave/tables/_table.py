@@ -18,6 +18,7 @@ from labelweave.tables._options import ReadOptions
 from labelweave.tasks import key
 
 FEW = 1000  # rows of which a table of many columns is read at once
+FIRST = "(first column)"  # of a handwritten table, where it has no name
 TO_ARROW = (pa.ArrowException, OverflowError, TypeError, UnicodeError, ValueError)
 
 
@@ -222,6 +223,13 @@ def check_columns(place: str, names: Iterable[str]) -> None:
         if name in seen:
             raise LabelweaveError(f"{place}: two columns are named '{name}'")
         seen.add(name)
+
+
+def with_first(read: ReadOptions, names: list[str]) -> list[str]:
+    """Return the names of a table's columns; the first of a handwritten one may lack its name."""
+    if read.handwritten and names and not names[0]:
+        return [FIRST, *names[1:]]
+    return names
 
 
 def _series_cells(

@@ -6,7 +6,7 @@ import io
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from labelweave._files import LARGEST as LARGEST_HANDWRITTEN
 from labelweave._messages import Message, Text, some
 from labelweave.errors import LabelweaveError, listing
 from labelweave.tables._numbers import holds
 from labelweave.tables._options import ReadOptions
-from labelweave.tables._table import Table, check_columns
+from labelweave.tables._table import Table, check_columns, with_first
 
 HEAD = 1 << 18  # bytes that decide on encoding and separator
 LARGEST = 1 << 36  # bytes of a file once unpacked; what claims more is an archive bomb
@@ -79,14 +80,15 @@ def read_text_table(path: Path, read: ReadOptions) -> Table:
         LabelweaveError: no header, a row of another length, a quote that is not closed, or an
             encoding that does not fit; names the line.
     """
+    largest = LARGEST_HANDWRITTEN if read.handwritten else LARGEST
     with opened(path, read.sheet) as file:
         head = file.read(HEAD)
         quotes, size = head.count(b'"'), len(head)
         while block := file.read(1 << 24):
             quotes += block.count(b'"')
             size += len(block)
-            if size > LARGEST:
-                raise LabelweaveError(f"{path}: unpacks to more than {LARGEST:,} bytes")
+            if size > largest:
+                raise LabelweaveError(f"{path}: unpacks to more than {largest:,} bytes")
     encoding = read.encoding or _encoding(head, read.fallback)
     try:
         return _read(path, read, head, encoding, quotes)
@@ -111,30 +113,59 @@ def _read(path: Path, read: ReadOptions, head: bytes, encoding: str, quotes: int
     raw = _header(path, start, sep)
     several = quotes > 0 or encoding.startswith("utf-16")
     try:
-        with opened(path, read.sheet) as file:
-            cells = pyarrow.csv.read_csv(
-                file if encoding != "utf-8" or path.suffix.lower() in {".gz", ".zip"} else path,
-                read_options=pyarrow.csv.ReadOptions(
-                    encoding=encoding, skip_rows=skipped, block_size=1 << 23
-                ),
-                parse_options=pyarrow.csv.ParseOptions(delimiter=sep, newlines_in_values=several),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    null_values=list(read.missing),
-                    strings_can_be_null=True,
-                    column_types=dict.fromkeys(raw, pa.string()),
-                ),
-            )
+        if read.handwritten:
+            filled = _filled(path, read, sep, encoding, skipped, len(raw))
+            cells = _parsed(filled, "utf-8", 0, sep, raw, read, several=True)
+        else:
+            with opened(path, read.sheet) as file:
+                packed = path.suffix.lower() in {".gz", ".zip"}
+                content = file if packed or encoding != "utf-8" else path
+                cells = _parsed(content, encoding, skipped, sep, raw, read, several=several)
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error) or "UTF-8" in str(error):
             raise UnicodeDecodeError("utf-8", b"", 0, 1, str(error)) from None
         raise _unreadable(path, read, sep, encoding, skipped, len(raw), str(error)) from None
     if several and (quotes % 2 or _has_lines(cells)):
         _check_quotes(path, read, sep, encoding, skipped, len(raw))
-    cells, notes = _named(path, cells, raw)
+    cells, notes = _named(path, read, cells, raw)
     cells = _without_marks(cells)
     said = _said(path, read, sep, encoding, head)
     known = replace(read, sep=sep, encoding=encoding)
     return Table(str(path), cells, known, (*said, *notes))
+
+
+def _parsed(
+    content: Path | IO[bytes], encoding: str, skipped: int, sep: str, names: Sequence[str],
+    read: ReadOptions, *, several: bool,
+) -> pa.Table:  # fmt: skip
+    return pyarrow.csv.read_csv(
+        content,
+        read_options=pyarrow.csv.ReadOptions(
+            encoding=encoding, skip_rows=skipped, block_size=1 << 23
+        ),
+        parse_options=pyarrow.csv.ParseOptions(delimiter=sep, newlines_in_values=several),
+        convert_options=pyarrow.csv.ConvertOptions(
+            null_values=list(read.missing),
+            strings_can_be_null=True,
+            column_types=dict.fromkeys(names, pa.string()),
+        ),
+    )
+
+
+def _filled(
+    path: Path, read: ReadOptions, sep: str, encoding: str, skipped: int, width: int
+) -> io.BytesIO:
+    """Return a text table as UTF-8 with empty cells at the ends of short lines."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=sep)
+    try:
+        with _rows(path, read, sep, encoding, skipped) as reader:
+            for row in reader:
+                if row:
+                    writer.writerow([*row, *[""] * (width - len(row))])
+    except csv.Error as error:
+        raise pa.ArrowInvalid(str(error)) from None  # looked into by `_unreadable`
+    return io.BytesIO(text.getvalue().encode())
 
 
 def _without_marks(cells: pa.Table) -> pa.Table:
@@ -262,11 +293,13 @@ def _header(path: Path, start: str, sep: str) -> list[str]:
     return names
 
 
-def _named(path: Path, cells: pa.Table, raw: list[str]) -> tuple[pa.Table, list[Text]]:
+def _named(
+    path: Path, read: ReadOptions, cells: pa.Table, raw: list[str]
+) -> tuple[pa.Table, list[Text]]:
     """Return the columns by their names without blanks; empty ones without a name are left out."""
     notes: list[Text] = []
     names = [re.sub(f"({FORMULA_MARK})", lambda found: found[0][1:], name) for name in raw]
-    names = [name.strip() for name in names]
+    names = with_first(read, [name.strip() for name in names])
     kept = [
         i
         for i, name in enumerate(names)
@@ -346,7 +379,8 @@ def _unreadable(
         with _rows(path, read, sep, encoding, skipped) as reader:
             try:
                 for row in reader:
-                    if row and len(row) != width:
+                    short = read.handwritten and len(row) < width
+                    if row and len(row) != width and not short:
                         if first is None:
                             first = (line + skipped, len(row))
                         others += 1

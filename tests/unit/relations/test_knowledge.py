@@ -1,11 +1,13 @@
 import re
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, LabelweaveWarning
 from labelweave.relations import read_knowledge
+from labelweave.tables import ReadOptions
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
 EMOTION = Multiclass("emotion", ("joy", "fear", "calm"))
@@ -105,11 +107,11 @@ def test_a_data_frame_of_numbers():
         ),
         (
             "emotion,AU1,AU1\njoy,1,1\n",
-            "table.csv: column 'AU1.1' is no task, class or label; did you mean 'AU1'?",
+            "{path}: two columns are named 'AU1'",
         ),
         (
             "emotion,AU1, AU1\njoy,1,1\n",
-            "table.csv: column 'AU1' appears twice, expected once",
+            "{path}: two columns are named 'AU1'",
         ),
         (
             "emotion,AU1,units=AU1\njoy,1,1\n",
@@ -153,27 +155,82 @@ def test_a_data_frame_of_numbers():
         ),
         (
             "emotion,AU1\n",
-            "table.csv: found 0 rows and 2 columns, expected a column of classes and at least one "
-            "column about them",
+            "{path}: found no data rows, expected at least one",
         ),
     ],
 )
 def test_bad_tables(write, text, error):
-    with pytest.raises(LabelweaveError, match=message(error)):
-        read_knowledge(write(text), "emotion", TASKS)
+    path = write(text)
+    with pytest.raises(LabelweaveError, match=message(error.replace("{path}", str(path)))):
+        read_knowledge(path, "emotion", TASKS)
 
 
 def test_files_that_are_no_table(write, tmp_path):
-    with pytest.raises(LabelweaveError, match=r"no\.csv: no such file, expected a table of rel"):
-        read_knowledge(tmp_path / "no.csv", "emotion", TASKS)
-    with pytest.raises(LabelweaveError, match=r"table\.csv: cannot be read as CSV: No columns to"):
+    with pytest.raises(LabelweaveError, match=r"table\.csv: the file is empty, expected a header"):
         read_knowledge(write(""), "emotion", TASKS)
-    with pytest.raises(LabelweaveError, match=r"cannot be read: Is a directory"):
+    with pytest.raises(
+        LabelweaveError, match=r"tabel\.csv: no such file; did you mean 'table\.csv"
+    ):
+        read_knowledge(tmp_path / "tabel.csv", "emotion", TASKS)
+    with pytest.raises(LabelweaveError, match=r"found a folder, expected a table"):
         read_knowledge(tmp_path, "emotion", TASKS)
+    with pytest.raises(LabelweaveError, match=r"table: found 3, expected the path of a table, or"):
+        read_knowledge(3, "emotion", TASKS)
+    with pytest.raises(LabelweaveError, match=r"line 3 has 4 values, expected 3 as in the header"):
+        read_knowledge(write("emotion,AU1,AU4\njoy,1\nfear,1,0,0\n"), "emotion", TASKS)
+    with pytest.raises(LabelweaveError, match=r'line 2: a quote \("\) opens that no quote closes'):
+        read_knowledge(write('emotion,AU1,AU4\n"joy,1\nfear,1,0\n'), "emotion", TASKS)
     binary = tmp_path / "photo.csv"
     binary.write_bytes(bytes(range(256)))
-    with pytest.raises(LabelweaveError, match=r"photo\.csv: not a text file in UTF-8"):
+    with pytest.raises(LabelweaveError, match=r"photo\.csv"):
         read_knowledge(binary, "emotion", TASKS)
+
+
+FILLED = pd.DataFrame({"emotion": ["joy", "fear"], "AU1": [0.25, 0.0], "mask": [0.5, None]})
+EXPORTS = {
+    "semicolons.csv": lambda path: FILLED.to_csv(path, sep=";", decimal=",", index=False),
+    "tabs.tsv": lambda path: FILLED.to_csv(path, sep="\t", index=False),
+    "packed.csv.gz": lambda path: FILLED.to_csv(path, index=False),
+    "excel.csv": lambda path: path.write_text(
+        "sep=;\nemotion;AU1;mask\njoy;,25;0,5\nfear;0\n", encoding="utf-16"
+    ),
+    "book.xlsx": lambda path: FILLED.to_excel(path, index=False),
+    "rows.parquet": lambda path: FILLED.to_parquet(path),
+    "rows.feather": lambda path: FILLED.to_feather(path),
+    "rows.jsonl": lambda path: FILLED.to_json(path, orient="records", lines=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore::labelweave.errors.LabelweaveWarning")
+@pytest.mark.parametrize("name", EXPORTS)
+def test_tables_of_every_kind_give_the_same_relations(name, tmp_path):
+    EXPORTS[name](tmp_path / name)
+    units, mask = read_knowledge(tmp_path / name, "emotion", TASKS)
+    assert units.table[:, 0].tolist() == [0.25, 0, 0]
+    assert units.mask[:, 0].tolist() == [True, True, False]
+    assert mask.table[:, 0].tolist() == [0.5, 0, 0]
+    assert mask.mask[:, 0].tolist() == [True, False, False]
+    assert str(mask.origin) == f"knowledge table {name}"
+
+
+def test_a_table_in_japanese_encoding_is_read_and_reported(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("感情;笑顔\n喜び;0,75\n恐れ;0\n", encoding="cp932")
+    tasks = (Multiclass("感情", ("喜び", "恐れ")), Binary("笑顔"))
+    with pytest.warns(LabelweaveWarning, match=r"';'.*cp932"):
+        (smile,) = read_knowledge(path, "感情", tasks)
+    assert smile.table[:, 0].tolist() == [0.75, 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_knowledge(path, "感情", tasks, read=ReadOptions(sep=";", encoding="cp932"))
+
+
+def test_the_first_column_needs_no_name(write, tmp_path):
+    by_csv = read_knowledge(write(",AU1\njoy,1\n"), "emotion", TASKS)
+    pd.DataFrame({"AU1": [1]}, index=["joy"]).to_excel(tmp_path / "book.xlsx")
+    by_excel = read_knowledge(tmp_path / "book.xlsx", "emotion", TASKS)
+    for (units,) in (by_csv, by_excel):
+        assert units.table.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize(
