@@ -1,6 +1,7 @@
 """What docs/explanation/architecture.md promises of imports, counted by tools/house.py."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 from tools.house import circles, edges, modules, repeated
@@ -10,17 +11,22 @@ PATHS = modules(ROOT / "src")
 ABOVE = {"experiments", "cli", "report", "tracking", "serving"}  # what training does not know
 
 
+@cache
+def imports(anywhere: bool = True) -> frozenset[tuple[str, str]]:
+    return frozenset(edges(PATHS, anywhere=anywhere))
+
+
 def room(module: str) -> str:
     return [*module.split("."), ""][1]
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    assert circles(edges(PATHS)) == []
-    assert circles(edges(PATHS, anywhere=True)) == []
+    assert circles(imports(anywhere=False)) == []
+    assert circles(imports()) == []
 
 
 def test_no_packages_import_each_other_in_a_circle() -> None:
-    rooms = {(room(name), room(target)) for name, target in edges(PATHS, anywhere=True)}
+    rooms = {(room(name), room(target)) for name, target in imports()}
     assert circles({(name, target) for name, target in rooms if name != target}) == []
 
 
@@ -29,7 +35,7 @@ def test_the_architecture_names_every_package_and_in_their_order() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", page, re.M)
     order = {name: place for place, row in enumerate(rows) for name in re.findall(r"\w+", row)}
     assert set(order) == {room(name) for name in PATHS} - {"", "__main__"}
-    for name, target in edges(PATHS, anywhere=True):
+    for name, target in imports():
         if room(name) in order and room(target) in order:
             assert order[room(target)] <= order[room(name)], (name, target)
 
@@ -37,18 +43,16 @@ def test_the_architecture_names_every_package_and_in_their_order() -> None:
 def test_nothing_below_the_experiments_imports_them_or_the_report() -> None:
     assert not {
         (name, target)
-        for name, target in edges(PATHS, anywhere=True)
+        for name, target in imports()
         if room(name) not in ABOVE and room(target) in ABOVE and name != "labelweave.__main__"
     }
 
 
 def test_the_report_only_renders_and_only_the_command_line_asks_for_it() -> None:
-    rooms = {(room(name), room(target)) for name, target in edges(PATHS, anywhere=True)}
+    rooms = {(room(name), room(target)) for name, target in imports()}
     known = {target for name, target in rooms if name == "report"}
     assert known <= {"report", "results", "errors", "_files", "_messages", "evaluation"}
-    asking = {
-        room(name) for name, target in edges(PATHS, anywhere=True) if room(target) == "report"
-    }
+    asking = {room(name) for name, target in imports() if room(target) == "report"}
     assert asking == {"report", "cli"}
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from command_line import CommandLine
-from study_example import as_json, content, tables, write_study
+from study_example import as_json, content, draw_nothing, tables, write_study
 
 from labelweave.annotations import Annotations
 from labelweave.class_priors import AssumedPrior, labelled_prior, log_odds, source_priors
@@ -148,7 +148,7 @@ def test_a_study_says_and_sets_the_prior_of_its_predictions(
     methods = ["single_task", "full"]
     study = Study.from_file(write_study(tmp_path, label_shift=shift, methods=methods))
     found = study.run(jobs=1, progress=False)
-    write_report(found, study.output)
+    write_report(found, study.output, draw=draw_nothing)
     results = as_json(found)
     said = "as given for 'kind', else training (the shares among the labelled training rows)"
     assert results["prior"]["text"] == said

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from scipy import stats
-from study_example import as_json, content, tables, write_study
+from study_example import as_json, content, draw_nothing, tables, write_study
 
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
@@ -30,7 +30,7 @@ SCATTER = [
 def run(path: Path) -> Results:
     study = Study.from_file(path)
     results = study.run(jobs=1, progress=False)
-    write_report(results, study.output)
+    write_report(results, study.output, draw=draw_nothing)
     return as_json(results)
 
 

@@ -52,17 +52,24 @@ def accuracy(stack: CoupledStack, X: np.ndarray, y: np.ndarray) -> float:
     return float((stack.predict_proba(X)["kind"].argmax(axis=1) == y).mean())
 
 
+@cache
 def fitted(
-    relations: Sequence[AnyRelation] = TABLES, per_class: int = 2, seed: int = 0
+    relations: tuple[AnyRelation, ...] = TABLES, per_class: int = 2, seed: int = 0
 ) -> CoupledStack:
     X, annotations, _, _ = drawn(per_class)
     return fit_coupled(X, annotations, relations, learners=LEARNERS, seed=seed)
 
 
+@cache
+def fitted_alone(per_class: int = 2) -> CoupledStack:
+    X, annotations, _, _ = drawn(per_class)
+    return fit_best_single(X, annotations, learners=LEARNERS)
+
+
 @pytest.mark.parametrize("per_class", [1, 2])
 def test_an_exact_table_helps_the_rare_task(per_class: int) -> None:
-    X, annotations, X_test, y_test = drawn(per_class)
-    alone = fit_best_single(X, annotations, learners=LEARNERS)
+    _, _, X_test, y_test = drawn(per_class)
+    alone = fitted_alone(per_class)
     coupled = fitted(per_class=per_class)
     assert accuracy(coupled, X_test, y_test) > accuracy(alone, X_test, y_test) + 0.05
     assert coupled.guard["kind"]["alone"] < 0.2
@@ -77,10 +84,10 @@ def test_at_one_label_a_class_related_labels_judge_the_candidates() -> None:
 
 
 def test_a_wrong_table_gets_next_to_no_weight() -> None:
-    wrong = [TABLES[0].permuted(1), TABLES[1].permuted(2)]
-    X, annotations, X_test, y_test = drawn(8)
+    wrong = (TABLES[0].permuted(1), TABLES[1].permuted(2))
+    _, _, X_test, y_test = drawn(8)
     stack = fitted(wrong, per_class=8)
-    alone = fit_best_single(X, annotations, learners=LEARNERS)
+    alone = fitted_alone(8)
     assert accuracy(stack, X_test, y_test) > accuracy(alone, X_test, y_test) - 0.02
     for strength in stack.strengths:
         assert strength["as_given"] < 0.05
@@ -118,15 +125,14 @@ def test_estimated_tables_that_held_out_labels_reject_do_not_couple() -> None:
 def test_an_estimated_table_helps() -> None:
     X, annotations, X_test, y_test = drawn(8)
     stack = fit_coupled(X, annotations, estimate="all", learners=LEARNERS)
-    alone = fit_best_single(X, annotations, learners=LEARNERS)
+    alone = fitted_alone(8)
     assert accuracy(stack, X_test, y_test) > accuracy(alone, X_test, y_test)
     assert all(strength["as_given"] == 0 for strength in stack.strengths)
 
 
 def test_without_relations_every_task_is_alone() -> None:
-    X, annotations, X_test, _ = drawn()
-    coupled = fitted(())
-    alone = fit_best_single(X, annotations, learners=LEARNERS)
+    X_test = drawn()[2]
+    coupled, alone = fitted(()), fitted_alone()
     assert coupled.guard["kind"] == {"alone": 1.0}
     for name, p in alone.predict_proba(X_test).items():
         assert (p == coupled.predict_proba(X_test)[name]).all()
@@ -134,7 +140,7 @@ def test_without_relations_every_task_is_alone() -> None:
 
 def test_the_same_seed_gives_the_same_figures() -> None:
     X_test = drawn()[2]
-    first, second = fitted().predict_proba(X_test), fitted().predict_proba(X_test)
+    first, second = (fit().predict_proba(X_test) for fit in (fitted, fitted.__wrapped__))
     for name in first:
         assert (first[name] == second[name]).all()
         assert np.isfinite(first[name]).all()

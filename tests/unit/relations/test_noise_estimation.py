@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from study_example import as_json, content, tables, write_study
+from study_example import as_json, content, draw_nothing, tables, write_study
 
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
@@ -165,7 +165,7 @@ def test_a_study_estimates_noise_and_names_rows(tmp_path, cli):
     path = noisy_study(tmp_path)
     study = Study.from_file(path)
     found = study.run(jobs=1, progress=False)
-    write_report(found, study.output)
+    write_report(found, study.output, draw=draw_nothing)
     results = as_json(found)
     assert list(results["methods"]) == ["single_task", "multi_task", "full.predictions.noise"]
     assert not results["failures"]
