@@ -116,12 +116,6 @@ def settings_of(parameters: Mapping[str, Any]) -> FitConfig:
         budget=given["budget"],
         label_shift=dict(given["label_shift"] or {}),
     )
-    if method in STACKED and (config.inputs.pixels or config.inputs.tokens):
-        raise _wrong(
-            "method",
-            f"found '{method}', which takes columns, or images and texts with an 'encoder'; "
-            "expected a method that trains a network alone, such as 'full'",
-        )
     return config.located(Path())
 
 

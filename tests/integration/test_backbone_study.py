@@ -18,6 +18,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.experiments import Study, parse_study
 from labelweave.experiments._runs import plan_run
+from labelweave.fitting._stack import load_model
 from labelweave.model import Model
 
 pytest.importorskip("transformers")
@@ -99,6 +100,22 @@ def test_texts_are_tokenised_once_and_a_model_learns_what_they_say(texts):
     assert len(again.data.stores["remark"]) == len(store) < 120
     shorter = text_content(inputs={"text": {"column": "remark", "length": 6}})
     assert Study(shorter, folder).data.stores["remark"].folder != store.folder
+
+
+@pytest.mark.slow
+def test_a_stack_reads_texts_by_the_backbone_before_and_after_its_training(texts):
+    content = text_content(
+        methods=["coupled"], learners=["logistic", {"shared_network": {"steps": 40}}]
+    )
+    study = Study(content, texts[0])
+    results = as_json(study.compare(jobs=1, progress=False))
+    assert results["failures"] == []
+    assert results["methods"]["coupled"]["round"]["accuracy"]["mean"] > 0.8
+    run = study._trained.runs["coupled"][0]
+    model, test = load_model(run.folder / "model"), study.first_split().test
+    given = model.probabilities(test.inputs)
+    for name, expected in run.predictions().items():
+        np.testing.assert_allclose(given[name], expected, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -77,6 +77,7 @@ def fit_coupled(
     estimate: Sequence[Pair] | Literal["all"] = (),
     learners: Sequence[LearnerChoice] | None = None,
     joint_learners: Sequence[JointLearner] = (),
+    joint_inputs: Any = None,
     groups: NDArray[Any] | None = None,
     sample_weight: Floats | None = None,
     priors: Mapping[str, Floats] | None = None,
@@ -97,6 +98,8 @@ def fit_coupled(
             all pairs with a multiclass source.
         learners: see `resolve_learners`; None = the library.
         joint_learners: models of all tasks at once.
+        joint_inputs: what these read of the n rows, such as images, where that is not `X`; rows
+            are picked by ``joint_inputs[rows]``.
         groups: (n,) rows of one group are never on both sides of a fold.
         sample_weight: (n,) how much each row counts, 0 or more.
         priors: per task (n, K) or (n, L), the shares of its classes or labels in each row's source;
@@ -110,8 +113,8 @@ def fit_coupled(
         LabelweaveError: inputs that do not fit each other, or no label at all.
     """
     work = _Fitting(
-        X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress,
-        priors,
+        X, annotations, learners, joint_learners, joint_inputs, groups, sample_weight, seed, budget,
+        progress, priors,
     )  # fmt: skip
     pairs = _pairs(annotations, relations, estimate)
     if estimate == "all" and pairs:
@@ -125,6 +128,7 @@ def fit_best_single(
     *,
     learners: Sequence[LearnerChoice] | None = None,
     joint_learners: Sequence[JointLearner] = (),
+    joint_inputs: Any = None,
     groups: NDArray[Any] | None = None,
     sample_weight: Floats | None = None,
     seed: int = 0,
@@ -141,6 +145,7 @@ def fit_best_single(
         annotations: labels of n rows, -1 = missing, per element.
         learners: see `resolve_learners`; None = the library.
         joint_learners: models of all tasks at once that couple nothing.
+        joint_inputs: what these read of the n rows, such as images, where that is not `X`.
         groups: (n,) rows of one group are never on both sides of a fold.
         sample_weight: (n,) how much each row counts, 0 or more.
         seed: decides everything.
@@ -152,8 +157,9 @@ def fit_best_single(
         LabelweaveError: inputs that do not fit each other, or no label at all.
     """
     work = _Fitting(
-        X, annotations, learners, joint_learners, groups, sample_weight, seed, budget, progress
-    )
+        X, annotations, learners, joint_learners, joint_inputs, groups, sample_weight, seed, budget,
+        progress,
+    )  # fmt: skip
     return work.alone()
 
 
@@ -189,6 +195,7 @@ class _Fitting:
         annotations: Annotations,
         learners: Sequence[LearnerChoice] | None,
         joint_learners: Sequence[JointLearner],
+        joint_inputs: Any,
         groups: NDArray[Any] | None,
         sample_weight: Floats | None,
         seed: int,
@@ -206,6 +213,9 @@ class _Fitting:
         deviation = X.std(axis=0)
         self.scale = np.where(deviation > 1e-12 * (1 + np.abs(self.centre)), deviation, 1.0)
         self.X = standardised(X, self.centre, self.scale)
+        self.joint_inputs = self.X if joint_inputs is None else joint_inputs
+        if len(self.joint_inputs) != n:
+            raise LabelweaveError(f"joint_inputs: found {len(joint_inputs)} rows, expected {n}")
         self.all, self.tasks, self.seed = annotations, annotations.tasks, seed
         self.joint_learners = list(joint_learners)
         alone = learners is not None and not len(learners) and self.joint_learners
@@ -538,13 +548,15 @@ class _Fitting:
         tables = self._joint_tables(strengths, relations, p, parts)
         for learner in chosen:
             self.progress(f"all tasks: {learner.name}")
-            models[learner.name] = learner.fit(self.X, self.all, tables[-1], self.seed)
-            given = models[learner.name].predict(self.X[self.rows])
+            models[learner.name] = learner.fit(self.joint_inputs, self.all, tables[-1], self.seed)
+            given = models[learner.name].predict(self.joint_inputs[self.rows])
             found = {name: np.array(q, np.float64) for name, q in given.items()}
             for fold in range(JOINT_FOLDS):
                 self.progress(f"all tasks: {learner.name} (part {fold + 1} of {JOINT_FOLDS})")
-                part = learner.fit(self.X, hidden(self.all, parts, fold), tables[fold], self.seed)
-                given = part.predict(self.X[self.rows])
+                part = learner.fit(
+                    self.joint_inputs, hidden(self.all, parts, fold), tables[fold], self.seed
+                )
+                given = part.predict(self.joint_inputs[self.rows])
                 for name, q in given.items():
                     inside = parts[name][self.rows] == fold
                     found[name][inside] = q[inside]

@@ -71,22 +71,29 @@ class CoupledStack:
         """Per task the weight of each candidate."""
         return {name: {c.name: c.weight for c in found} for name, found in self.guards.items()}
 
-    def predict_proba(self, X: Floats) -> dict[str, Floats]:
+    def predict_proba(self, X: Floats, joint_inputs: Any = None) -> dict[str, Floats]:
         """Return per task class (n, K) or label-on (n, L) probabilities.
 
         Args:
             X: (n, d) encoded inputs.
+            joint_inputs: what joint learners read of the n rows, as in the fit; None = `X`.
 
         Raises:
             LabelweaveError: another number of columns, or values that are not finite.
         """
         X = self._checked(X)
-        parts = [self._predict(X[i : i + CHUNK]) for i in range(0, max(1, len(X)), CHUNK)]
+        joint = X if joint_inputs is None else joint_inputs
+        parts = [
+            self._predict(X[i : i + CHUNK], joint[i : i + CHUNK])
+            for i in range(0, max(1, len(X)), CHUNK)
+        ]
         return {t.name: np.concatenate([p[t.name] for p in parts]) for t in self.tasks}
 
-    def candidates(self, X: Floats) -> dict[str, dict[str, Floats]]:
+    def candidates(self, X: Floats, joint_inputs: Any = None) -> dict[str, dict[str, Floats]]:
         """Return per task each candidate's probabilities, tempered; what `guard` averages."""
-        return self._candidates(self._checked(X), everything=True)
+        X = self._checked(X)
+        joint = X if joint_inputs is None else joint_inputs
+        return self._candidates(X, joint, everything=True)
 
     def _checked(self, X: Floats) -> Floats:
         X = np.asarray(X, np.float64)
@@ -94,8 +101,8 @@ class CoupledStack:
             raise LabelweaveError(f"X: found shape {X.shape}, expected (rows, {len(self.centre)})")
         return standardised(X, self.centre, self.scale)
 
-    def _predict(self, X: Floats) -> dict[str, Floats]:
-        found = self._candidates(X, everything=False)
+    def _predict(self, X: Floats, joint_inputs: Any) -> dict[str, Floats]:
+        found = self._candidates(X, joint_inputs, everything=False)
         result = {}
         for task in self.tasks:
             weights = self.guard[task.name]
@@ -103,11 +110,13 @@ class CoupledStack:
             result[task.name] = np.asarray(p)
         return result
 
-    def _candidates(self, X: Floats, *, everything: bool) -> dict[str, dict[str, Floats]]:
+    def _candidates(
+        self, X: Floats, joint_inputs: Any, *, everything: bool
+    ) -> dict[str, dict[str, Floats]]:
         wanted = {
             c.name for found in self.guards.values() for c in found if everything or c.weight > 0
         }
-        joint = {name: dict(model.predict(X)) for name, model in self.joint.items()}
+        joint = {name: dict(model.predict(joint_inputs)) for name, model in self.joint.items()}
         by_task = {t.name: {name: p[t.name] for name, p in joint.items()} for t in self.tasks}
         alone = {n: stack.predict(X, by_task[n]) for n, stack in self.alone.items()}
         made: dict[str, Mapping[str, Floats]] = {"alone": alone}
@@ -223,7 +232,11 @@ class CoupledStack:
 
 
 def soft_targets(
-    stack: CoupledStack, X: Floats, annotations: Annotations, own_share: float = OWN_SHARE
+    stack: CoupledStack,
+    X: Floats,
+    annotations: Annotations,
+    own_share: float = OWN_SHARE,
+    joint_inputs: Any = None,
 ) -> dict[str, Floats]:
     """Return what a student learns from: the stack's predictions, own labels weighing `own_share`.
 
@@ -232,11 +245,12 @@ def soft_targets(
         X: (n, d) encoded inputs.
         annotations: labels of the same rows; a missing element leaves the prediction as it is.
         own_share: weight of a known label, from 0 to 1.
+        joint_inputs: what joint learners read of the rows, as in the fit; None = `X`.
 
     Returns:
         Per task (n, K) class or (n, L) label-on probabilities.
     """
-    found = stack.predict_proba(X)
+    found = stack.predict_proba(X, joint_inputs)
     for task in stack.tasks:
         codes, p = annotations.labels[task.name], found[task.name]
         if codes.ndim == 1:

@@ -115,7 +115,7 @@ class Method:
             return "relations"
         if self.all_labels and not hidden_labels:
             return "hidden labels (a 'scatter' section)"
-        if self.kind in ("trees", "stack", "student") and not columns:
+        if self.kind == "trees" and not columns:
             return "inputs that are columns, or images with an 'encoder'"
         return None
 

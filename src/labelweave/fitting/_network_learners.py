@@ -12,6 +12,8 @@ from pydantic import ValidationError
 
 from labelweave._validation import one_line
 from labelweave.annotations import Annotations
+from labelweave.data import Inputs
+from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import METHODS
@@ -33,7 +35,7 @@ STEP, WORK = 3.5e-3, 4e-11  # seconds of a step, and of a multiplication in it, 
 
 @dataclass(frozen=True)
 class NetworkModel:
-    """Trained networks that predict standardised inputs.
+    """Trained networks that predict standardised columns, images or tokens.
 
     Attributes:
         model: the networks, with the encoder of the raw inputs.
@@ -41,9 +43,9 @@ class NetworkModel:
 
     model: Model
 
-    def predict(self, X: Floats) -> dict[str, Floats]:
+    def predict(self, X: Floats | Inputs) -> dict[str, Floats]:
         """Return per task (n, K) class or (n, L) label-on probabilities."""
-        given = joint_probabilities(self.model.networks, np.asarray(X, np.float32))
+        given = joint_probabilities(self.model.networks, _as_inputs(X))
         return {name: np.asarray(p, np.float64) for name, p in given.items()}
 
     def save(self, folder: Path) -> None:
@@ -60,7 +62,8 @@ class NetworkLearner:
             distribution matching and co-annotation.
         split: what is trained on; None = only to `load`.
         config: network, training, couplings and class priors.
-        wanted: the user named it: it is never left out for its time or for few labels.
+        wanted: the user named it, or nothing else reads the images or tokens as they are: it is
+            never left out for its time or for few labels.
     """
 
     name: str
@@ -98,11 +101,15 @@ class NetworkLearner:
         return steps * (STEP * calls + WORK * networks * weights * rows)
 
     def fit(
-        self, X: Floats, annotations: Annotations, relations: Sequence[AnyRelation], seed: int
+        self,
+        X: Floats | Inputs,
+        annotations: Annotations,
+        relations: Sequence[AnyRelation],
+        seed: int,
     ) -> NetworkModel:
         """Train on the labels given; see `labelweave.learners.JointLearner.fit`."""
         assert self.split is not None
-        train = replace(self.split.train, inputs=np.asarray(X, np.float32), annotations=annotations)
+        train = replace(self.split.train, inputs=_as_inputs(X), annotations=annotations)
         none = Rows(train.inputs[:0], annotations[:0], np.zeros(0, np.int64), np.zeros(0, np.int64))
         split = replace(
             self.split, seed=seed, train=train, validation=none, test=none, everything=None,
@@ -135,23 +142,21 @@ def network_learners(
     """Return the networks that are to join a stack.
 
     Args:
-        split: what is trained on; its inputs are columns.
+        split: what is trained on.
         config: the settings.
-        chosen: by name of `TRAINED_AS` the options given; None = both, as far as they pay their
-            time.
+        chosen: by name of `TRAINED_AS` the options given; None = both, of columns as far as they
+            pay their time.
 
     Raises:
         LabelweaveError: an unknown option, or a value that makes no sense.
     """
+    raw = config.inputs.pixels or config.inputs.tokens
     found = []
     named: Mapping[str, Mapping[str, Any]] = {name: {} for name in TRAINED_AS}
     for name, options in (named if chosen is None else chosen).items():
-        training = _training(name, config.training, options)
-        found.append(
-            NetworkLearner(
-                name, split, config.model_copy(update={"training": training}), chosen is not None
-            )
-        )
+        training = _training(name, config.training, options, augment=config.inputs.pixels)
+        own = config.model_copy(update={"training": training})
+        found.append(NetworkLearner(name, split, own, raw or chosen is not None))
     return found
 
 
@@ -160,9 +165,17 @@ def of_one_task(learners: Sequence[NetworkLearner]) -> list[NetworkLearner]:
     return [learner for learner in learners if METHODS[TRAINED_AS[learner.name]].kind == "single"]
 
 
-def _training(name: str, general: TrainingConfig, options: Mapping[str, Any]) -> TrainingConfig:
-    # no validation rows are set aside, and pixels are features by now
-    plain: dict[str, Any] = {"patience": None, "augment": None, "weighting": "sum"}
+def _as_inputs(X: Floats | Inputs) -> Inputs:
+    """Return columns as float32; images and tokens as they are."""
+    return X if isinstance(X, StoredInputs) else np.asarray(X, np.float32)
+
+
+def _training(
+    name: str, general: TrainingConfig, options: Mapping[str, Any], *, augment: bool
+) -> TrainingConfig:
+    plain: dict[str, Any] = {"patience": None, "weighting": "sum"}  # no validation rows set aside
+    if not augment:  # pixels are features by now
+        plain["augment"] = None
     kept = general.model_dump(exclude_unset=True) | plain
     if "steps" in options:
         kept["epochs"] = None

@@ -33,6 +33,7 @@ from labelweave.fitting._network_learners import (
     of_one_task,
 )
 from labelweave.fitting._split import Split
+from labelweave.fitting._views import CHUNK, View, columns_of, view_of
 from labelweave.model import EncodedPredictor, Model, TrainingRecord, encoder_of
 from labelweave.tasks import Task
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:  # scikit-learn takes seconds: loaded where learners are fitte
     from labelweave.coupling import CoupledStack
 
 FORMAT = 1
-STACK = "stack"  # its folder in the model's
+STACK, VIEW = "stack", "view"  # folders in the model's
 
 
 @dataclass
@@ -50,6 +51,7 @@ class StackModel(EncodedPredictor):
     Attributes:
         encoder: turns raw columns into the learners' inputs.
         stack: the learners, coupled and guarded.
+        view: makes the library's columns of images or tokens; None = the inputs are columns.
         thresholds: per multilabel task the probability from which a label counts as on.
         priors: per task the class prior in ``training`` and in the ``population``.
         prior: the class prior that predictions assume.
@@ -58,6 +60,7 @@ class StackModel(EncodedPredictor):
 
     encoder: Encoder
     stack: "CoupledStack"
+    view: View | None = None
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     prior: AssumedPrior = field(default_factory=AssumedPrior)
@@ -70,17 +73,34 @@ class StackModel(EncodedPredictor):
 
     def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
         """Return P(class) or P(label on) under the training prior, of encoded inputs."""
-        given = self.stack.predict_proba(np.asarray(encoded, np.float64))
-        return {name: p.astype(np.float32) for name, p in given.items()}
+        parts = [
+            self.stack.predict_proba(columns_of(self.view, rows), self.joint_inputs(rows))
+            for rows in self._chunks(encoded)
+        ]
+        return {
+            name: np.concatenate([part[name] for part in parts]).astype(np.float32)
+            for name in parts[0]
+        }
 
     def features(self, encoded: Inputs) -> NDArray[np.float32]:
-        """Return the encoded inputs, (n, d)."""
-        return np.asarray(encoded, np.float32)
+        """Return the columns that the library reads, (n, d)."""
+        return columns_of(self.view, encoded).astype(np.float32)
+
+    def joint_inputs(self, encoded: Inputs) -> Inputs | None:
+        """Return what the networks of the stack read where that is not the library's columns."""
+        return None if self.view is None else encoded
+
+    def _chunks(self, encoded: Inputs) -> list[Inputs]:
+        if self.view is None:
+            return [encoded]
+        return [encoded[i : i + CHUNK] for i in range(0, max(1, len(encoded)), CHUNK)]
 
     def save(self, folder: str | Path) -> None:
         """Write ``model.json``, ``schema.yaml`` and the folder ``stack``: skops files and JSON."""
         path = a_path("save", folder, "a folder to write to")
         self.stack.save(path / STACK)
+        if self.view is not None:
+            self.view.save(path / VIEW)
         description = {
             "format": FORMAT,
             "labelweave": labelweave.__version__,
@@ -109,14 +129,15 @@ class StackModel(EncodedPredictor):
         stack = CoupledStack.load(Path(folder) / STACK, [NetworkLearner(n) for n in TRAINED_AS])
         with in_place(path):
             found.check(stack.tasks)
-            if encoder.shape_ != len(stack.centre):
+            view = None if isinstance(encoder.shape_, int) else View.load(path.parent / VIEW)
+            if view is None and encoder.shape_ != len(stack.centre):
                 raise LabelweaveError(
                     f"the encoder gives {encoder.shape_} inputs, the stack takes "
                     f"{len(stack.centre)}"
                 )
         prior = AssumedPrior.from_dict(dict(found.prior))
         priors = {str(kind): arrays(by_task) for kind, by_task in found.priors.items()}
-        return cls(encoder, stack, arrays(found.thresholds), priors, prior)
+        return cls(encoder, stack, view, arrays(found.thresholds), priors, prior)
 
 
 def load_model(folder: str | Path) -> Model | StackModel:
@@ -146,7 +167,8 @@ def fit_stack(
     """Fit the library of learners on a split.
 
     Args:
-        split: the data; its inputs must be columns.
+        split: the data; of images and tokens the library reads the columns of a `View`, the
+            networks read them as they are.
         labels: of its training rows.
         config: its learners and their budget; without relations `relatedness` says whether to look
             for them.
@@ -158,7 +180,9 @@ def fit_stack(
     from labelweave.coupling import fit_best_single, fit_coupled
     from labelweave.learners._registry import choose_learners
 
-    X, groups = np.asarray(split.train.inputs, np.float64), split.train.groups
+    inputs, groups = split.train.inputs, split.train.groups
+    view = view_of(split, labels, config)
+    X, joint_inputs = columns_of(view, inputs), None if view is None else inputs
     choice = choose_learners(config.learners)
     learners, networks = choice.learners, network_learners(split, config, choice.networks)
     training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
@@ -168,26 +192,31 @@ def fit_stack(
         looks = not split.relations and config.relatedness.origin != "given"
         stack = fit_coupled(
             X, labels, split.relations, estimate="all" if looks else (), learners=learners,
-            joint_learners=networks, groups=groups, sample_weight=split.sample_weight,
+            joint_learners=networks, joint_inputs=joint_inputs, groups=groups,
+            sample_weight=split.sample_weight,
             priors={name: p[split.source] for name, p in own.items()} if shifts else None,
             seed=split.seed, budget=config.budget, progress=progress,
         )  # fmt: skip
     else:
         stack = fit_best_single(
-            X, labels, learners=learners, joint_learners=of_one_task(networks), groups=groups,
+            X, labels, learners=learners, joint_learners=of_one_task(networks),
+            joint_inputs=joint_inputs, groups=groups,
             sample_weight=split.sample_weight, seed=split.seed, budget=config.budget,
             progress=progress,
         )  # fmt: skip
     priors = {"training": training, "population": population_prior(own, split.source)}
-    return StackModel(split.encoder, stack, prior=prior, priors=priors)
+    return StackModel(split.encoder, stack, view, prior=prior, priors=priors)
 
 
 def student_targets(model: StackModel, split: Split) -> dict[str, NDArray[np.float32]]:
     """Return the scores that a student learns from, by task (n, width): own labels weigh .9."""
     from labelweave.coupling import soft_targets
 
-    X = np.asarray(split.train.inputs, np.float64)
-    targets = soft_targets(model.stack, X, split.train.annotations)
+    inputs = split.train.inputs
+    targets = soft_targets(
+        model.stack, columns_of(model.view, inputs), split.train.annotations,
+        joint_inputs=model.joint_inputs(inputs),
+    )  # fmt: skip
     return {
         task.name: np.asarray(scores_of(task, targets[task.name]), np.float32)
         for task in model.tasks

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,12 @@ Floats = NDArray[np.float64]
 class JointModel(Protocol):
     """A fitted joint learner: it predicts all tasks, and saves itself without pickle."""
 
-    def predict(self, X: Floats) -> Mapping[str, Floats]:
-        """Return per task (n, K) class or (n, L) label-on probabilities."""
+    def predict(self, X: Any) -> Mapping[str, Floats]:
+        """Return per task (n, K) class or (n, L) label-on probabilities.
+
+        Args:
+            X: n inputs of the kind that it was fitted on.
+        """
 
     def save(self, folder: Path) -> None:
         """Write everything into an existing, empty folder, without pickle."""
@@ -40,12 +44,12 @@ class JointLearner(Protocol):
     def name(self) -> str: ...
 
     def fit(
-        self, X: Floats, annotations: Annotations, relations: Sequence[AnyRelation], seed: int
+        self, X: Any, annotations: Annotations, relations: Sequence[AnyRelation], seed: int
     ) -> JointModel:
         """Return a model of all tasks.
 
         Args:
-            X: (n, d) inputs.
+            X: (n, d) standardised inputs, or the rows that the fit's ``joint_inputs`` gave.
             annotations: labels of n rows, -1 = missing.
             relations: the tables in use, estimated without any label that is hidden here.
             seed: decides everything.

@@ -98,9 +98,15 @@ def test_a_study_trains_them_where_it_names_them(tmp_path):
     assert len(teachers) == 1
 
 
-def test_inputs_must_be_columns():
-    for name in ("coupled", "student", "best_single_task"):
+def test_only_trees_need_columns():
+    for name, what in (
+        ("coupled", None), ("student", None), ("best_single_task", None),
+        ("strong_single_task", "inputs that are columns, or images with an 'encoder'"),
+    ):  # fmt: skip
         lacking = METHODS[name].lacks(relations=False, hidden_labels=False, columns=False)
-        assert lacking == "inputs that are columns, or images with an 'encoder'"
+        assert lacking == what
+
+
+def test_a_folder_without_a_model_is_named():
     with pytest.raises(LabelweaveError, match="no model here"):
         load_model("nowhere")
