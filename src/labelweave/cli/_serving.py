@@ -30,8 +30,11 @@ def finish(
             "--full", help="Keep the stack of learners, too, in model/full; needs more space."
         ),
     ] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Write over a model that is there already.")
+    new_version: Annotated[
+        bool,
+        typer.Option(
+            "--new-version", help="Keep a model that is there; make this its next version."
+        ),
     ] = False,
     threshold: Annotated[
         list[str] | None,
@@ -44,15 +47,16 @@ def finish(
 ) -> None:
     """Fit the recommended method on all labelled rows and write the final model.
 
-    The study must have run. Test rows are used for the fit, too. The figures that the study
-    measured on them are kept with the model: they are what to expect of it. The folder `model`
-    predicts without the training data.
+    The study must have run. Test rows are used for the fit, too. What to expect on new rows is kept
+    with the model: the figures that the study measured, or for a network that it did not train,
+    those of three fits on the rows that each left out. The folder `model` predicts without the
+    training data.
 
     **Examples**
 
     - `labelweave finish study.yaml` : writes `runs/NAME/model`
     - `labelweave finish study.yaml --full`
-    - `labelweave finish runs/leaves --method multi_task --replace`
+    - `labelweave finish runs/leaves --method multi_task --new-version`
     - `labelweave finish study.yaml --threshold faults=recall:0.95`
     - `labelweave predict runs/leaves/model new.csv --out predicted.csv` : uses it
     """
@@ -66,13 +70,15 @@ def finish(
         if not equals:
             raise LabelweaveError(f"--threshold: found '{each}', expected TASK=WISH, as in a=f1")
         wishes[task] = wish
-    folder = fit_all(study, method, full=full, replace=replace, thresholds=wishes, progress=True)
+    folder = fit_all(
+        study, method, full=full, new_version=new_version, thresholds=wishes, progress=True
+    )
     facts = load(folder).facts
     counts = ", ".join(f"{name} {count:,}" for name, count in facts.labels.items())
     taught = f", taught by '{facts.method}'" if facts.network != facts.method else ""
     say(f"Model: {folder}")
     say(f"Network: '{facts.network}'{taught}; fitted on {facts.rows:,} rows; labels: {counts}")
-    say(f"To expect, measured by '{facts.measured}' on the test rows:")
+    say(f"To expect, measured by '{facts.measured}' on {facts.measured_on}:")
     for figure in facts.expected:
         say(f"  {figure}")
     say(f"Next: labelweave predict {folder} NEW.csv --out predicted.csv")

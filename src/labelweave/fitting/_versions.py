@@ -53,6 +53,11 @@ def version_numbers(folder: Path) -> list[int]:
     return [FIRST, *sorted(int(name) for name in names if name.isdecimal())]
 
 
+def next_version(folder: Path) -> int:
+    """Return the number that a new version of a model gets."""
+    return max(version_numbers(folder)) + 1
+
+
 def point_to(folder: Path, number: int) -> None:
     """Let the pointer name a version; it is written whole or not at all."""
     write_text(folder / POINTER, json.dumps({"version": number}))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class Expected(Saved):
-    """What the study measured on its test rows: a task's main metric and its calibration error.
+    """What was measured on rows that the fit had not seen: a task's main metric and calibration.
 
     Attributes:
         task: the task.
@@ -38,7 +38,7 @@ class Expected(Saved):
         mean: mean over the seeds; None = no data.
         low: lower end of its interval.
         high: upper end.
-        n: test elements behind it.
+        n: labels behind it.
         calibration_error: the expected calibration error; None = not measured.
     """
 
@@ -73,7 +73,8 @@ class FinalFacts(Saved):
         labels: by task the number of labels.
         sources: the names of the data sets.
         measured: the method whose figures `expected` are.
-        expected: a figure a task, from the study's test rows.
+        measured_on: the ``test rows`` of the study, or ``out-of-fold rows``.
+        expected: a figure a task.
         relations: the tables that coupled the tasks, as in ``results.json``.
         evidence: what supports them, as ``relatedness`` in ``results.json``.
         versions: of Python and packages.
@@ -94,6 +95,7 @@ class FinalFacts(Saved):
     labels: dict[str, Count]
     sources: list[str]
     measured: str
+    measured_on: Literal["test rows", "out-of-fold rows"] = "test rows"
     expected: list[Expected]
     relations: list[dict[str, Any]]
     evidence: dict[str, Any]

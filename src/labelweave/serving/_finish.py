@@ -27,13 +27,14 @@ from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
 from labelweave.fitting._relating import RelationQuery, relate_split, with_findings
 from labelweave.fitting._split import Split, held_out, make_training_split
 from labelweave.fitting._stack import StackModel, student_targets
+from labelweave.fitting._versions import FIRST, next_version, point_to, version
 from labelweave.model import EncodedPredictor, Model
 from labelweave.relations._relatedness import relation_table
 from labelweave.results import CONTROLS, Results, plain, read_results
 from labelweave.serving._contradiction import implications
+from labelweave.serving._expectations import expected_of_study, expected_out_of_fold
 from labelweave.serving._final import (
     FORMAT,
-    Expected,
     FinalFacts,
     load,
     write_final,
@@ -68,7 +69,7 @@ def finish(
     method: str | None = None,
     *,
     full: bool = False,
-    replace: bool = False,
+    new_version: bool = False,
     thresholds: Mapping[str, str] | None = None,
     progress: bool = False,
 ) -> Path:
@@ -77,21 +78,23 @@ def finish(
     Where the method is a stack of learners, the network that it teaches becomes the model. Labels
     that the study hid (``scatter``) are used. Where the study stops its training early, its
     validation rows still only stop it. Three more fits, each without a third of the rows, show what
-    predictions of unseen rows look like (`labelweave.serving.monitor`). Thresholds are those of the
-    study's runs, a mean over the seeds. The folder is written whole or not at all.
+    predictions of unseen rows look like (`labelweave.serving.monitor`); they also measure the
+    network that a stack teaches where the study has no method ``student`` that did. Thresholds are
+    those of the study's runs, a mean over the seeds. The folder is written whole or not at all.
 
     Args:
         study: a study file, the results folder of a study, or a `Study`; it must have run.
         method: the method; None = the one that the study recommends.
         full: keep the stack as well.
-        replace: put the model in the place of one that is there.
+        new_version: where there is a model, keep its versions and make this the next one, in use
+            from then on; `rollback` goes back.
         thresholds: by task of labels what is wanted of it: ``f1``, ``precision:0.9``,
             ``recall:0.95``, or ``cost:5`` where a miss costs five false alarms; chosen on
             out-of-fold labels, for each label.
         progress: show what is fitted, when on a terminal.
 
     Returns:
-        The folder ``model`` in the study's results folder; `load` reads it.
+        The folder ``model`` in the study's results folder; `load` reads its version in use.
 
     Raises:
         LabelweaveError: no results, settings that changed since, a method without a model, or a
@@ -112,15 +115,20 @@ def finish(
     rules = dict(thresholds or {})
     parse_rules(rules, given.data.tasks)
     target = given.output / FOLDER
-    if target.exists() and not replace:
+    if target.exists() and not new_version:
         raise LabelweaveError(
-            f"{target}: is there already; --replace writes a new one in its place"
+            f"{target}: is there already; --new-version keeps it and makes the next version"
         )
     with locked(given.output):
+        number = next_version(target) if target.exists() else FIRST
         split = all_rows(given)
         made = fit_all(given, spec, split, progress)
         held = out_of_fold(given, spec, split, progress)
-        write_model(target, given, results, chosen, made, held, full, rules=rules)
+        write_model(
+            version(target, number).folder, given, results, chosen, made, held, full, rules=rules
+        )
+        if number != FIRST:
+            point_to(target, number)
     return target
 
 
@@ -148,7 +156,6 @@ def write_model(
     made: Fitted,
     held: Mapping[str, NDArray[np.float64]],
     full: bool,
-    expected: Sequence[Expected] | None = None,
     added: Sequence[dict[str, Any]] = (),
     rules: Mapping[str, str] | None = None,
 ) -> None:
@@ -162,8 +169,7 @@ def write_model(
         made: what the fit gave.
         held: out-of-fold probabilities of its training rows (`out_of_fold`).
         full: write the stack as well.
-        expected: figures to expect; None = those of the study.
-        added: sources that updates added.
+        added: sources that updates added; the study's figures are then not those of this fit.
         rules: by task what its thresholds are to reach (`finish`).
     """
     labels = made.split.train.annotations
@@ -177,10 +183,19 @@ def write_model(
     salt = secrets.token_bytes(SALT)
     sides = (made.split.train, made.split.validation)
     hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
-    facts = _facts(study, results, method, measured, made, salt)
-    facts = facts.model_copy(update={"added": list(added), "rules": dict(rules or {})})
-    if expected is not None:
-        facts = facts.model_copy(update={"expected": list(expected), "measured": facts.network})
+    facts = _facts(study, results, method, made, salt)
+    by_study = not added and (made.stack is None or taught)
+    facts = facts.model_copy(
+        update={
+            "added": list(added),
+            "rules": dict(rules or {}),
+            "measured": measured if by_study else facts.network,
+            "measured_on": "test rows" if by_study else "out-of-fold rows",
+            "expected": expected_of_study(results, measured)
+            if by_study
+            else expected_out_of_fold(made.split.train, held, made.model.thresholds),
+        }
+    )
     rows = study.data.collection.inputs.iloc[made.split.train.index]
     reference = make_reference(
         made.model.encoder.schema, rows, held, made.split.train.annotations,
@@ -307,28 +322,11 @@ def _add_thresholds(model: EncodedPredictor, output: Path, results: Results, met
             model.thresholds[task.name] = np.clip(np.mean(values, axis=0), 0, 1)
 
 
-def _facts(
-    study: "Study", results: Results, method: str, measured: str, made: Fitted, salt: bytes
-) -> FinalFacts:
+def _facts(study: "Study", results: Results, method: str, made: Fitted, salt: bytes) -> FinalFacts:
     from labelweave.experiments._results import environment
 
-    split, calibration = made.split, results.calibration.get(measured, {})
+    split = made.split
     given = [split.train.annotations, split.validation.annotations]
-    expected = []
-    for task in results.tasks:
-        cell = results.score(measured, task)
-        error = calibration.get(task.name)
-        expected.append(
-            Expected(
-                task=task.name,
-                metric=task.main_metric,
-                mean=cell.mean,
-                low=cell.low,
-                high=cell.high,
-                n=cell.n,
-                calibration_error=None if error is None else error.ece.mean,
-            )
-        )
     return FinalFacts(
         format=FORMAT,
         labelweave=labelweave.__version__,
@@ -344,8 +342,8 @@ def _facts(
             for task in given[0].tasks
         },
         sources=list(study.data.collection.names),
-        measured=measured,
-        expected=expected,
+        measured=method,
+        expected=[],
         relations=[plain(relation_table(relation)) for relation in split.relations],
         evidence=made.evidence or plain(results.relatedness),
         versions=environment(),

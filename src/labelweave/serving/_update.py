@@ -16,15 +16,15 @@ from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.fitting._methods import Method
 from labelweave.fitting._split import Rows, Split, held_out
 from labelweave.fitting._versions import (
-    VERSIONS,
     Version,
     current_version,
+    next_version,
     point_to,
     version,
     version_numbers,
 )
 from labelweave.results import read_results
-from labelweave.serving._final import FULL, Expected, load
+from labelweave.serving._final import FULL, load
 from labelweave.serving._finish import all_rows, fit_all, study_at, write_model
 from labelweave.tasks import Task
 
@@ -145,13 +145,12 @@ def update(
             write_text(place / REPORT, json.dumps(asdict(found), indent=1))
             return found
         made = fit_all(wider, spec, split, progress)
-        number = max(version_numbers(place)) + 1
+        number = next_version(place)
         following = version(place, number)
         full = (current.folder / FULL).is_dir()
-        (place / VERSIONS).mkdir(exist_ok=True)
         write_model(
             following.folder, wider, results, facts.method, made, held, full,
-            _expected(tasks, split), added, facts.rules,
+            added, facts.rules,
         )  # fmt: skip
         found = Update(True, number, tasks)
         write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))
@@ -296,15 +295,3 @@ def _without(split: Split, gone: NDArray[np.bool_]) -> Split:
     rows = Rows(train.inputs[kept], train.annotations[kept], train.index[kept], train.groups[kept])
     weight = None if split.sample_weight is None else split.sample_weight[kept]
     return replace(split, train=rows, source=split.source[kept], sample_weight=weight)
-
-
-def _expected(tasks: Sequence[UpdatedTask], split: Split) -> list[Expected]:
-    """Return the figures of the new version: out-of-fold, of all rows by their number of labels."""
-    found = []
-    for task in split.train.annotations.tasks:
-        rows = [each for each in tasks if each.task == task.name and each.after is not None]
-        n = sum(each.n for each in rows)
-        mean = sum(float(each.after or 0) * each.n for each in rows) / n if n else None
-        metric = rows[0].metric if rows else ""
-        found.append(Expected(task=task.name, metric=metric, mean=mean, n=n))
-    return found

@@ -7,6 +7,7 @@ import pytest
 from study_example import write_study
 
 from labelweave.experiments import Study
+from labelweave.fitting._versions import current_version
 from labelweave.serving import finish
 
 TRAINING = {"steps": 150, "batch_size": 32, "learning_rate": 0.02}
@@ -28,12 +29,18 @@ def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def network(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the final model of the method 'full', apart from its study and data."""
-    made = finish(finished_study, "full", replace=True)
-    return shutil.copytree(made, tmp_path_factory.mktemp("network") / "model")
+    made = finish(finished_study, "full", new_version=True)
+    return copied(made, tmp_path_factory.mktemp("network") / "model")
 
 
 @pytest.fixture(scope="package")
 def stack(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the final model of 'coupled': its student, with the stack."""
-    made = finish(finished_study, "coupled", full=True, replace=True)
-    return shutil.copytree(made, tmp_path_factory.mktemp("stack") / "model")
+    made = finish(finished_study, "coupled", full=True, new_version=True)
+    return copied(made, tmp_path_factory.mktemp("stack") / "model")
+
+
+def copied(model: Path, to: Path) -> Path:
+    """Copy the version in use; it is the only one of the copy."""
+    other = shutil.ignore_patterns("versions", "current.json")
+    return shutil.copytree(current_version(model).folder, to, ignore=other)

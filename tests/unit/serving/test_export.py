@@ -168,14 +168,15 @@ def test_what_cannot_be_exported_is_named(network: Path, stack: Path, tmp_path: 
 
 
 def test_the_commands_finish_and_export(finished_study: Path, cli: CommandLine) -> None:
-    answer = cli("finish", finished_study, "--method", "coupled", "--replace")
+    answer = cli("finish", finished_study, "--method", "coupled", "--new-version")
     assert (answer.code, answer.err) == (0, "")
     folder = finished_study.parent / "runs/parts/model"
     lines = answer.out.splitlines()
     assert lines[0] == f"Model: {folder}"
     assert lines[1].startswith("Network: 'student', taught by 'coupled'; fitted on 240 rows;")
+    assert lines[2] == "To expect, measured by 'student' on out-of-fold rows:"
     assert lines[-1].startswith("Next: labelweave ")
     answer = cli("export", folder, "--format", "torch")
     assert answer.code == 0
     assert answer.out.startswith(f"Written: {folder / 'model.pt2'}\nLargest difference")
-    assert cli.refused("finish", finished_study).endswith("in its place")
+    assert cli.refused("finish", finished_study).endswith("makes the next version")

@@ -15,8 +15,11 @@ import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.fitting._stack import StackModel
+from labelweave.fitting._versions import version, version_numbers
 from labelweave.model import Model
-from labelweave.serving import FinalModel, finish, prediction_table
+from labelweave.serving import FinalModel, finish, prediction_table, rollback
+from labelweave.serving._final import FACTS
+from labelweave.serving._reference import read_reference
 
 
 def rows(count: int = 50) -> pd.DataFrame:
@@ -105,13 +108,13 @@ def test_what_cannot_be_finished_is_refused_in_one_line(
 
     output = finished_study.parent / "runs/parts"
     assert refused(finished_study, "full") == (
-        f"{output / 'model'}: is there already; --replace writes a new one in its place"
+        f"{output / 'model'}: is there already; --new-version keeps it and makes the next version"
     )
-    assert refused(finished_study, "ful", replace=True) == (
+    assert refused(finished_study, "ful", new_version=True) == (
         "method: found 'ful', expected one of the study's methods that keep a model, "
         "'single_task', 'full', 'coupled'; did you mean 'full'?"
     )
-    assert refused(finished_study, "full", full=True, replace=True) == (
+    assert refused(finished_study, "full", full=True, new_version=True) == (
         "--full: found the method 'full', which is a network already, expected a stack ('coupled')"
     )
     assert "results.json" in refused(write_study(tmp_path / "new"))
@@ -119,32 +122,70 @@ def test_what_cannot_be_finished_is_refused_in_one_line(
     study = yaml.safe_load(changed.read_text())
     study["training"]["steps"] = 41
     changed.write_text(yaml.safe_dump(study))
-    assert refused(changed, "full", replace=True) == (
+    assert refused(changed, "full", new_version=True) == (
         "key 'training': has changed since the study ran, expected the settings of its results; "
         "run it again (labelweave run study.yaml)"
     )
     apart = shutil.copytree(output, tmp_path / "apart")
-    assert refused(apart, "full", replace=True) == (
+    assert refused(apart, "full", new_version=True) == (
         f"{apart}: found no data of the study from here, expected the study file instead of its "
         "results folder"
     )
 
 
 def test_a_fit_that_fails_leaves_the_old_model(
-    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished_study: Path, network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = shutil.copytree(finished_study.parent, tmp_path / "study") / "study.yaml"
-    folder = finish(study, "single_task", replace=True)
-    before = {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    folder = study.parent / "runs/parts/model"
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
     def damaged(*args: object, **options: object) -> FinalModel:
         raise LabelweaveError("cannot be read again")
 
     monkeypatch.setattr("labelweave.serving._finish.load", damaged)
     with pytest.raises(LabelweaveError, match="cannot be read again"):
-        finish(study, "full", replace=True)
-    assert {f.name: f.read_bytes() for f in folder.iterdir() if f.is_file()} == before
-    assert sorted(path.name for path in folder.parent.glob("*model*")) == ["model"]
+        finish(study, "full", new_version=True)
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
+    assert not list(folder.parent.rglob(".model*"))
+
+
+def test_a_student_that_no_study_measured_is_measured_out_of_fold(stack: Path) -> None:
+    final = labelweave.load(stack)
+    facts = final.facts
+    assert (facts.measured, facts.measured_on) == ("student", "out-of-fold rows")
+    by_task = {figure.task: figure for figure in facts.expected}
+    reference = {each.task: each for each in read_reference(final.folder).tasks}
+    assert by_task["kind"].metric == "accuracy"
+    assert by_task["kind"].mean == pytest.approx(reference["kind"].accuracy)
+    for figure in facts.expected:
+        assert figure.low is not None
+        assert figure.mean is not None
+        assert figure.high is not None
+        assert 0 <= figure.low < figure.mean < figure.high <= 1
+        assert figure.n == facts.labels[figure.task]
+    # what it shows holds for rows that no fit has seen
+    new = tables(400, seed=9)[0]
+    right = (final.predict(new.drop(columns="kind"))["kind"] == new["kind"]).mean()
+    assert right > by_task["kind"].low - 0.05
+
+
+def test_a_new_version_keeps_the_former_ones(
+    finished_study: Path, network: Path, stack: Path, tmp_path: Path
+) -> None:
+    """Both models were finished in one study, one after the other."""
+    model = shutil.copytree(finished_study.parent / "runs/parts/model", tmp_path / "model")
+    kept = [version(model, number) for number in version_numbers(model)]
+    for made in (network, stack):
+        (same,) = (
+            v for v in kept if (v.folder / FACTS).read_bytes() == (made / FACTS).read_bytes()
+        )
+        for file in made.rglob("*"):
+            if file.is_file():
+                assert (same.folder / file.relative_to(made)).read_bytes() == file.read_bytes()
+    assert labelweave.load(model).folder == kept[-1].folder
+    assert rollback(model) == kept[-2]
+    assert labelweave.load(model).folder == kept[-2].folder
 
 
 def test_the_student_of_a_study_is_measured_by_itself(tmp_path: Path) -> None:
@@ -152,6 +193,7 @@ def test_the_student_of_a_study_is_measured_by_itself(tmp_path: Path) -> None:
     Study.from_file(path).run(jobs=1, progress=False)
     facts = labelweave.load(finish(path, "coupled")).facts
     assert (facts.method, facts.network, facts.measured) == ("coupled", "student", "student")
+    assert facts.measured_on == "test rows"
 
 
 @pytest.mark.parametrize(

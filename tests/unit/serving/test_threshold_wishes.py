@@ -76,7 +76,7 @@ def test_finish_keeps_thresholds_that_are_asked_for(
     finished_study: Path, tmp_path: Path, cli: CommandLine
 ) -> None:
     study = shutil.copytree(finished_study.parent, tmp_path / "study") / finished_study.name
-    arguments = ["finish", study, "--method", "full", "--replace"]
+    arguments = ["finish", study, "--method", "full", "--new-version"]
     found = {}
     for wish in ("recall:1", "precision:0.8"):
         assert cli(*arguments, "--threshold", f"form={wish}").code == 0

@@ -13,15 +13,16 @@ from study_example import KINDS, tables
 import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.serving import _service as service_module
-from labelweave.serving import finish, rollback, update
+from labelweave.serving import rollback, update
 from labelweave.serving._service import make_app
 
 
 @pytest.fixture
-def model(finished_study: Path, tmp_path: Path) -> Path:
+def model(finished_study: Path, network: Path, tmp_path: Path) -> Path:
     """Return a final model in a copy of its study, which a test may change."""
-    study = shutil.copytree(finished_study.parent, tmp_path / "study") / finished_study.name
-    return finish(study, "full", replace=True)
+    without = shutil.ignore_patterns("model")
+    study = shutil.copytree(finished_study.parent, tmp_path / "study", ignore=without)
+    return shutil.copytree(network, study / "runs/parts/model")
 
 
 def new_labels(path: Path, swapped: bool = False) -> Path:
@@ -48,6 +49,16 @@ def test_good_labels_give_a_new_version_and_rollback_the_old(model: Path, tmp_pa
     assert after.facts.rows == before.facts.rows + 100
     assert not np.array_equal(after.predict_proba(rows)["kind"], old)
     assert len(after.facts.added) == 1
+    assert after.facts.measured_on == "out-of-fold rows"
+    figure = {each.task: each for each in after.facts.expected}["kind"]
+    assert figure.n == after.facts.labels["kind"]
+    assert figure.mean == pytest.approx(
+        sum(
+            float(by_part["kind", part].after or 0) * by_part["kind", part].n
+            for part in ("earlier", "new")
+        )
+        / figure.n
+    )
     assert rollback(model).number == 1
     assert np.array_equal(labelweave.load(model).predict_proba(rows)["kind"], old)
     assert rollback(model, 2).number == 2
