@@ -7,7 +7,8 @@ READY := $(VENV)/.ready
 LOWEST := .venv-lowest
 
 # A file's tests stay in one process, so that its fixtures are made once; files in order, long ones first.
-PYTEST := $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# One thread a process: two processes on two cores leave no core for more.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo fuzz test test-all test-lowest check format docs house clean
 
@@ -43,7 +44,7 @@ house: $(READY)
 # The oldest releases that pyproject.toml allows, of what it names itself. torch stays at the release
 # of constraints.txt: on Linux an older one from the usual index is a CUDA build of gigabytes.
 test-lowest: $(LOWEST)/.ready
-	$(LOWEST)/bin/pytest -n 2 --dist loadfile -m "not slow" tests/unit tests/integration/test_study.py
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -n 2 --dist loadfile -m "not slow" tests/unit tests/integration/test_study.py
 
 $(LOWEST)/.ready: pyproject.toml constraints.txt
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)

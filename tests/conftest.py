@@ -15,7 +15,7 @@ from labelweave.experiments import Study
 from labelweave.report import write_report
 
 torch.set_num_threads(1)
-settings.register_profile("labelweave", deadline=None)
+settings.register_profile("labelweave", deadline=None, max_examples=50)
 settings.load_profile("labelweave")
 
 
