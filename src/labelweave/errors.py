@@ -80,6 +80,24 @@ class LabelweaveError(ValueError):
         self.reason = _one_line(message)
 
 
+class CellError(LabelweaveError):
+    """A cell of a table that holds something else than its column.
+
+    Args:
+        row: of the cell, the first is 1.
+        column: its name.
+        found: what the cell holds.
+        expected: what it should hold.
+
+    Attributes:
+        cell: these four.
+    """
+
+    def __init__(self, row: int, column: str, found: object, expected: str) -> None:
+        self.cell = (row, column, str(found), expected)
+        super().__init__(f"row {row}, column '{column}': found '{found}', expected {expected}")
+
+
 class WriteError(LabelweaveError):
     """A file that cannot be written, for example because the disk is full.
 
@@ -126,7 +144,9 @@ def in_place(place: object) -> Iterator[None]:
     try:
         yield
     except LabelweaveError as error:
-        raise type(error)(f"{place}: {error}") from error.__cause__
+        error.reason = _one_line(f"{place}: {error}")
+        error.args = (error.reason,)
+        raise
 
 
 def nearest(name: object, options: Iterable[object]) -> str:

@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,13 +12,12 @@ import numpy as np
 import pandas as pd
 
 from labelweave._parsing import parse_json
-from labelweave.errors import LabelweaveError, nearest, printable
+from labelweave.errors import CellError, LabelweaveError, nearest, printable
 from labelweave.model import EncodedPredictor
 from labelweave.tables import ReadOptions, Schema, Table
 from labelweave.tables._schema import Column
 
 MOST_ERRORS = 20  # that an answer names
-FOUND = re.compile(r"(?:.*: )?row (\d+), column '(.*?)': found '(.*)', expected (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,9 +244,8 @@ def _check_count(rows: int, most: int) -> None:
 
 def _named(error: LabelweaveError) -> RowsError:
     """Return the schema's error with its row and column apart."""
-    if (found := FOUND.fullmatch(str(error))) is not None:
-        row, column, value, expected = found.groups()
-        return RowsError([row_error(int(row), column, value, expected)])
+    if isinstance(error, CellError):
+        return RowsError([row_error(*error.cell)])
     return RowsError([row_error(None, None, error, "rows that fit the schema")])
 
 

@@ -19,7 +19,7 @@ from labelweave._files import read_text, unreadable, write_text
 from labelweave._messages import Message, Text, some
 from labelweave._validation import one_line
 from labelweave._yaml import parse_yaml
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import CellError, LabelweaveError, listing, nearest
 from labelweave.tables._column_kinds import identifying
 from labelweave.tables._dates import Order, Part, date_numbers, date_order, moments
 from labelweave.tables._numbers import (
@@ -631,9 +631,7 @@ def _applied_number(
         row = pc.index(cells, other[0].as_py()["values"]).as_py()
         value = other[0].as_py()["values"]
         hint = "" if marks == PLAIN else f" with decimal '{marks.decimal}'"
-        raise LabelweaveError(
-            f"row {row + 1}, column '{name}': found '{value}', expected a number{hint}"
-        )
+        raise CellError(row + 1, name, value, f"a number{hint}")
     return _without(as_array(found), missing)
 
 
