@@ -7,15 +7,35 @@ author = "the labelweave authors"
 version = release = labelweave.__version__
 html_title = f"labelweave {version}"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 html_theme = "furo"
 html_show_sphinx = False
 
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": "/plot_",
+    "ignore_pattern": "digit_tables",  # shared by the examples, no example itself
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "min_reported_time": 600,  # no times: the same page from every build
+    "write_computation_times": False,
+    "remove_config_comments": True,
+}
+
 # `Name` in a docstring is a name of the package where there is one, else plain code
 default_role = "py:obj"
-suppress_warnings = ["ref.python"]  # a name of two packages links to the first
+# a name of two packages links to the first; sphinx-gallery's settings hold functions
+suppress_warnings = ["ref.python", "config.cache"]
 autodoc_member_order = "bysource"
 # scikit-learn makes these; their texts link to its own pages
 autodoc_default_options = {

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from command_line import CommandLine
 
-HOWTO = Path(__file__).parents[2] / "docs" / "howto"
-PAGE = (HOWTO / "own-tables.md").read_text(encoding="utf-8")
+TUTORIALS = Path(__file__).parents[2] / "docs" / "tutorials"
+PAGE = (TUTORIALS / "own-tables.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"```(console|yaml)\n(.*?)```", re.DOTALL)
 
 
@@ -41,7 +41,7 @@ SKIPPED: set[str] = set()
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(HOWTO / "messy_tables.py"))
+    runpy.run_path(str(TUTORIALS / "messy_tables.py"))
     return tmp_path
 
 
