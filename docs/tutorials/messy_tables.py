@@ -34,7 +34,7 @@ a.to_csv("station_a.csv", sep=";", decimal=",", index=False)
 b = parts(200, 20_000).drop(columns="surface")
 b.to_excel("station_b.xlsx", sheet_name="Export", index=False)
 
-# Station C: a Japanese OK/NG station, in cp932, with words of its own for the materials.
+# Station C: a Japanese OK/NG station, in cp932, with other words for the materials.
 c = parts(220, 30_000)
 bad = (c["surface"] != "clean") | (c["defect"] != "none")
 judged = np.where(bad, "NG", np.where(c.index % 3 == 0, "良", "OK"))
