@@ -56,6 +56,18 @@ def test_the_report_only_renders_and_only_the_command_line_asks_for_it() -> None
     assert asking == {"report", "cli"}
 
 
+def test_all_csv_is_written_by_one_function() -> None:
+    # it keeps cells from starting a formula; `_text_files` writes to memory what it then reads
+    by_hand = {
+        name.removeprefix("labelweave.")
+        for name, path in PATHS.items()
+        if re.search(
+            r"csv\.(Dict)?[wW]riter\(|\.to_csv\((?!save)", path.read_text(encoding="utf-8")
+        )
+    }
+    assert by_hand == {"_files", "tables._text_files"}
+
+
 def test_circles_and_repeated_names_are_found_where_there_are_some(tmp_path: Path) -> None:
     package = tmp_path / "house"
     package.mkdir()

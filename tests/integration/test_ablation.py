@@ -198,6 +198,14 @@ def test_csv_holds_mean_spread_best_and_verdict(tmp_path) -> None:
     assert Results.from_json((tmp_path / "ablation.json").read_bytes()) == made_up()
 
 
+def test_names_in_the_table_start_no_formula(tmp_path) -> None:
+    results = Results.from_json(made_up().to_json().replace("a_b & c%", "@a"))
+    for formulas, name in ((False, "'@a"), (True, "@a")):
+        write_ablation(results, tmp_path, formulas=formulas)
+        with (tmp_path / "ablation.csv").open(encoding="utf-8") as file:
+            assert name in {row["task"] for row in csv.DictReader(file)}
+
+
 def test_latex_has_the_papers_form_and_escapes_names(tmp_path) -> None:
     write_ablation(made_up(), tmp_path)
     text = (tmp_path / "ablation.tex").read_text("utf-8")

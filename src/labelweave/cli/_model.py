@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from labelweave.cli._output import say
+from labelweave.cli._output import Formulas, say
 
 
 def predict(
@@ -50,14 +50,7 @@ def predict(
     bom: Annotated[
         bool, typer.Option("--bom", help="Begin the CSV with the mark by which Excel knows UTF-8.")
     ] = False,
-    formulas: Annotated[
-        bool,
-        typer.Option(
-            "--formulas",
-            help="Write cells that start with = + - @ as they are; default: with a ' in front, "
-            "for spreadsheets run them.",
-        ),
-    ] = False,
+    formulas: Formulas = False,
     sep: Annotated[
         str | None, typer.Option(help="What separates the columns of the table.")
     ] = None,

@@ -1,12 +1,22 @@
 """What reaches the terminal: printable, whatever names and values come from files."""
 
 from collections.abc import Iterable
+from typing import Annotated
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from labelweave.errors import printable
+
+Formulas = Annotated[
+    bool,
+    typer.Option(
+        "--formulas",
+        help="Write cells and names that start with = + - @ as they are; default: with a ' in "
+        "front, for spreadsheets run them.",
+    ),
+]
 
 
 def lines(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labelweave.cli._output import PrintableConsole, say
+from labelweave.cli._output import Formulas, PrintableConsole, say
 
 
 def init(
@@ -201,14 +201,7 @@ def relate(
         ),
     ] = None,
     tables: Annotated[bool, typer.Option(help="Print the tables as heat maps.")] = True,
-    formulas: Annotated[
-        bool,
-        typer.Option(
-            "--formulas",
-            help="Save names that start with = + - @ as they are; default: with a ' in front, "
-            "for spreadsheets run them.",
-        ),
-    ] = False,
+    formulas: Formulas = False,
 ) -> None:
     """Show how the tasks relate: the tables, the evidence for them, and which tasks to join.
 
@@ -233,7 +226,7 @@ def relate(
     console.print(split.coverage())
     print_relatedness(related.summary(), console, tables=tables, sources=split.source_names)
     if opened.mislabelled is not None and len(opened.mislabelled):
-        path = write_mislabelled(opened.mislabelled, opened.output)
+        path = write_mislabelled(opened.mislabelled, opened.output, formulas=formulas)
         say(f"{len(opened.mislabelled):,} labels that are likely wrong: {path}")
     if save is not None:
         for relation, path in zip(related.found, paths, strict=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelweave.cli._output import PrintableConsole, say
+from labelweave.cli._output import Formulas, PrintableConsole, say
 
 if TYPE_CHECKING:
     from labelweave.data._batches import BatchShares
@@ -169,6 +169,7 @@ def report(
         str | None,
         typer.Option(help="Language of the report: en or ja; default: as in the study file."),
     ] = None,
+    formulas: Formulas = False,
 ) -> None:
     """Write the report of a study again from its results.json. Nothing is trained.
 
@@ -178,7 +179,7 @@ def report(
     """
     from labelweave.report import read_results, write_report
 
-    for path in write_report(read_results(folder), folder, language):
+    for path in write_report(read_results(folder), folder, language, formulas=formulas):
         say(f"Written: {path}")
 
 
@@ -241,6 +242,7 @@ def ablate(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
     ] = None,
+    formulas: Formulas = False,
 ) -> None:
     """Train the ablation: what each part of the network methods contributes.
 
@@ -264,7 +266,7 @@ def ablate(
     results = run_ablation(opened, asked, jobs=jobs)
     console = PrintableConsole()
     print_ablation(results, console)
-    files = write_ablation(results, opened.output)
+    files = write_ablation(results, opened.output, formulas=formulas)
     console.print(
         f"\nTables: {', '.join(map(str, files))}", soft_wrap=True, markup=False, highlight=False
     )
@@ -283,6 +285,7 @@ def tune(
         float | None, typer.Option(min=0, help="Seconds after which no new trial starts.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Parallel processes.")] = 1,
+    formulas: Formulas = False,
 ) -> None:
     """Search the settings of a study on its validation rows. The test rows are not used.
 
@@ -305,7 +308,7 @@ def tune(
     results = run_search(opened, trials=trials, timeout=timeout, workers=workers)
     console = PrintableConsole()
     print_tuning(results, console)
-    tuned, *files = write_tuning(results, study, opened.output / "tuning")
+    tuned, *files = write_tuning(results, study, opened.output / "tuning", formulas=formulas)
     text = f"\nTuned: {tuned} (labelweave run {tuned})\nTrials: {', '.join(map(str, files))}"
     console.print(text, soft_wrap=True, markup=False, highlight=False)
 

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from labelweave._files import replacing
+from labelweave._files import replacing, write_csv
 from labelweave._progress import items_bar
 from labelweave.data._frozen_encoders import is_installed
 from labelweave.datasets._expressions import EXPRESSION
@@ -464,8 +464,7 @@ def _drawn_part(folder: Path, part: str, n: int, persons: int, seed: int) -> pd.
     table.insert(0, "image", names)
     for name, image in zip(names, drawn.images, strict=True):
         _save(folder / name, image)
-    with replacing(shown) as temporary:
-        table.to_csv(temporary, index=False)
+    write_csv(shown, table)
     with replacing(done) as temporary:  # last: everything next to it is complete
         temporary.write_text(settings, encoding="utf-8")
     return table

@@ -149,11 +149,11 @@ def _paths(
     }
 
 
-def write_mislabelled(table: pd.DataFrame, folder: Path) -> Path:
+def write_mislabelled(table: pd.DataFrame, folder: Path, *, formulas: bool = False) -> Path:
     """Write ``mislabelled.csv`` and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "mislabelled.csv"
-    write_csv(path, table.round({"probability": 4}))
+    write_csv(path, table.round({"probability": 4}), formulas=formulas)
     return path
 
 

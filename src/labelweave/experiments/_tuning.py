@@ -1,8 +1,6 @@
 """The search: trials side by side, until there are enough or the time is over."""
 
-import csv
 import hashlib
-import io
 import json
 import os
 import time
@@ -12,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from joblib import Parallel, delayed
 
-from labelweave._files import LARGEST_TEXT, harmless, read_text, write_text
+from labelweave._files import LARGEST_TEXT, read_text, write_csv, write_text
 from labelweave._progress import runs_bar
 from labelweave._search_space import Range
 from labelweave._yaml import parse_yaml
@@ -235,7 +234,9 @@ def _means(baseline: Sequence[Scores]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def write_tuning(results: Mapping[str, Any], study_file: Path, folder: Path) -> list[Path]:
+def write_tuning(
+    results: Mapping[str, Any], study_file: Path, folder: Path, *, formulas: bool = False
+) -> list[Path]:
     """Write ``study.tuned.yaml`` next to the study file, ``tuning.csv`` and ``tuning.json``.
 
     The tuned study has the best settings and another name, so that both can be compared.
@@ -244,6 +245,7 @@ def write_tuning(results: Mapping[str, Any], study_file: Path, folder: Path) -> 
         results: of `tune`.
         study_file: the study file.
         folder: where to write the trials.
+        formulas: leave settings that start a formula as they are in the CSV file.
 
     Returns:
         The files.
@@ -259,28 +261,21 @@ def write_tuning(results: Mapping[str, Any], study_file: Path, folder: Path) -> 
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
     write_text(tuned, head + text)
     table, whole = folder / "tuning.csv", folder / "tuning.json"
-    write_text(table, _csv(results))
+    write_csv(table, _table(results), formulas=formulas)
     write_text(whole, json.dumps(results, indent=1))
     return [tuned, table, whole]
 
 
-def _csv(results: Mapping[str, Any]) -> str:
+def _table(results: Mapping[str, Any]) -> pd.DataFrame:
     tasks, keys = list(results["baseline"]), list(results["space"])
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        ["trial", "state", "objective", "front", *(f"gain {name}" for name in tasks), *keys]
-    )
-    for trial in results["trials"]:
-        gains, settings = trial["gains"], trial["settings"]
-        writer.writerow(
-            [
-                trial["trial"],
-                trial["state"],
-                trial["objective"],
-                int(trial["trial"] in results["front"]),
-                *(gains.get(name, "") for name in tasks),
-                *(harmless(str(settings.get(key, ""))) for key in keys),
-            ]
-        )
-    return file.getvalue()
+    rows = [
+        [
+            *(trial["trial"], trial["state"], trial["objective"]),
+            int(trial["trial"] in results["front"]),
+            *(trial["gains"].get(name) for name in tasks),
+            *(trial["settings"].get(key) for key in keys),
+        ]
+        for trial in results["trials"]
+    ]
+    columns = ["trial", "state", "objective", "front", *(f"gain {name}" for name in tasks), *keys]
+    return pd.DataFrame(rows, columns=columns, dtype=object)

@@ -3,20 +3,19 @@
 A cell is the main metric in percent, its mean over the seeds and their standard deviation.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from statistics import stdev
 
+import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from labelweave._files import harmless, write_text
+from labelweave._files import csv_text, write_text
 from labelweave.errors import LabelweaveError
 from labelweave.report._tables import MARKS, clean, escaped, main_metrics, tabular
 from labelweave.report._terminal import fits
@@ -78,7 +77,7 @@ def print_ablation(results: Results, console: Console) -> None:
     console.print(Text(clean(_legend(results)), style="dim"))
 
 
-def write_ablation(results: Results, folder: str | Path) -> list[Path]:
+def write_ablation(results: Results, folder: str | Path, *, formulas: bool = False) -> list[Path]:
     """Write ``ablation.json``, ``.csv``, ``.tex`` and ``.html``, each whole or not at all.
 
     The CSV file has a row for every method and task, unrounded, as fractions; the LaTeX table needs
@@ -87,6 +86,7 @@ def write_ablation(results: Results, folder: str | Path) -> list[Path]:
     Args:
         results: the answer of `labelweave.experiments.run_ablation`.
         folder: where to write.
+        formulas: see `write_results_csv`.
 
     Returns:
         The paths of the files.
@@ -97,7 +97,7 @@ def write_ablation(results: Results, folder: str | Path) -> list[Path]:
     _check(results)
     texts = {
         "json": results.to_json(),
-        "csv": _csv(results),
+        "csv": _csv(results, formulas=formulas),
         "tex": _latex(results),
         "html": _html(results),
     }
@@ -170,24 +170,23 @@ def _legend(results: Results) -> str:
     )
 
 
-def _csv(results: Results) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+def _csv(results: Results, *, formulas: bool) -> str:
+    rows = []
     for row in results.rows:
         method = row.method
         for task in results.tasks:
             cell, change = _cell(results, method, task), results.difference(method, task)
-            writer.writerow(
+            rows.append(
                 (
-                    *(harmless(method), harmless(row.label), row.form, row.relations),
-                    *(harmless(task.name), task.main_metric, cell.mean, cell.spread),
+                    *(method, row.label, row.form, row.relations),
+                    *(task.name, task.main_metric, cell.mean, cell.spread),
                     *(results.score(method, task).seeds, int(cell.best)),
                     *(change.mean, change.low, change.high, change.p_adjusted),
                     results.verdict(method, task),
                 )
             )
-    return text.getvalue()
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    return csv_text(table, formulas=formulas)
 
 
 def _latex(results: Results) -> str:

@@ -381,6 +381,8 @@ def write_report(
     folder: str | Path,
     language: str | None = None,
     draw: Draw = in_turn,
+    *,
+    formulas: bool = False,
 ) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``summary.png`` and ``results.csv``.
 
@@ -392,6 +394,7 @@ def write_report(
         folder: where to write; made if it is not there.
         language: one of `languages()`; None = what the study's settings say, else English.
         draw: what draws the page's pictures.
+        formulas: see `write_results_csv`.
 
     Returns:
         The paths of the files.
@@ -409,5 +412,5 @@ def write_report(
     write_html(results, page, language, draw)
     write_markdown(results, short, language)
     write_summary(results, slide, language)
-    write_results_csv(results, table)
+    write_results_csv(results, table, formulas=formulas)
     return paths

@@ -1,11 +1,11 @@
 """The figures of results as text and as tables: CSV and LaTeX."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from labelweave._files import harmless, write_text
+import pandas as pd
+
+from labelweave._files import write_csv
 from labelweave.errors import listing
 from labelweave.results import Results, cell
 
@@ -102,7 +102,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write_results_csv(results: Results, path: str | Path) -> None:
+def write_results_csv(results: Results, path: str | Path, *, formulas: bool = False) -> None:
     """Write one row for every method, task and metric; an empty field is "no data".
 
     Values are in the metric's own unit and unrounded; `difference` is the paired difference to
@@ -114,13 +114,13 @@ def write_results_csv(results: Results, path: str | Path) -> None:
     Args:
         results: of a study.
         path: the file to write, replaced as a whole.
+        formulas: leave names that start a formula as they are; default: with a ' in front, for
+            spreadsheets run them.
 
     Raises:
         LabelweaveError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows = []
     for method in results.method_names:
         for task in results.tasks:
             name = task.name
@@ -128,13 +128,15 @@ def write_results_csv(results: Results, path: str | Path) -> None:
                 value = cell(results.methods, method, name, metric)
                 change = cell(results.differences, method, name, metric)
                 word = results.verdict(method, task) if metric == task.main_metric else None
-                writer.writerow(
+                rows.append(
                     (
-                        *(harmless(method), harmless(name), metric),
+                        *(method, name, metric),
                         *(value.mean, value.low, value.high, value.n, value.seeds),
                         *(change.mean, change.low, change.high, change.p_adjusted),
                         *(change.raw_low, change.raw_high, change.p),
                         *(change.effect, change.detectable, word),
                     )
                 )
-    write_text(Path(path), text.getvalue())
+    # numbers as they are: a column of whole ones may have gaps
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+    write_csv(Path(path), table, formulas=formulas)

@@ -513,6 +513,14 @@ def test_csv_round_trip(tmp_path):
     assert (judged["metric"] == judged["task"].map(main)).all()
 
 
+def test_names_in_tables_start_no_formula_in_a_spreadsheet(tmp_path):
+    results = renamed(small({"single_task": [0.5]}), "t0", "=1+1")
+    write_results_csv(results, tmp_path / "safe.csv")
+    write_results_csv(results, tmp_path / "as_they_are.csv", formulas=True)
+    assert set(pd.read_csv(tmp_path / "safe.csv")["task"]) == {"'=1+1"}
+    assert set(pd.read_csv(tmp_path / "as_they_are.csv")["task"]) == {"=1+1"}
+
+
 def test_files_are_replaced_whole_or_left_alone(tmp_path, monkeypatch):
     path = tmp_path / "report.html"
     path.write_text("before")
