@@ -1,5 +1,7 @@
 """Settings of the documentation site: `make docs` builds it, without network."""
 
+from typing import Any
+
 import labelweave
 
 project = "labelweave"
@@ -46,3 +48,14 @@ autodoc_typehints = "signature"
 autodoc_inherit_docstrings = False
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+
+
+def setup(app: Any) -> None:
+    """Let links to measured results lead to their page on the site (`docs/generate.py` writes it)."""
+    app.connect("source-read", link_results)
+
+
+def link_results(app: Any, name: str, text: list[str]) -> None:
+    """Replace a link that works in the repository by one that works on the site."""
+    up = "../" * name.count("/")
+    text[0] = text[0].replace(f"{up}../benchmarks/RESULTS.md", f"{up}reference/results.md")

@@ -1,7 +1,7 @@
 """Writes the pages of docs/reference that follow from the code; `make docs` runs it first.
 
-`study-file.md` is kept in the repository; the pages of commands and of the Python interface are
-made for the site alone.
+`study-file.md` is kept in the repository; the pages of commands, of the Python interface and of
+measured results (from benchmarks/RESULTS.md) are made for the site alone.
 
 Run: python docs/generate.py
 """
@@ -45,6 +45,7 @@ from labelweave.losses._supervised import LOSS_TITLES, MULTICLASS_ONLY, MULTILAB
 from labelweave.training import AugmentConfig, TrainingConfig
 
 REFERENCE = Path(__file__).with_name("reference")
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "RESULTS.md"
 SECTIONS: dict[str, type[BaseModel]] = {
     "tasks": sections.TaskSection,
     "sources": SourceSection,
@@ -312,8 +313,15 @@ def _parameters(command: Any) -> list[str]:
     return rows
 
 
+def results_page() -> str:
+    """Return benchmarks/RESULTS.md as a page of the site."""
+    text = RESULTS.read_text(encoding="utf-8")
+    return text.replace("](../docs/", "](../").replace("](../README.md#try-it)", "](../index.md)")
+
+
 def write() -> None:
     """Write all generated pages."""
+    (REFERENCE / "results.md").write_text(results_page(), encoding="utf-8")
     (REFERENCE / "study-file.md").write_text(page(), encoding="utf-8")
     (REFERENCE / "commands.md").write_text(commands_page(), encoding="utf-8")
     (REFERENCE / "api").mkdir(exist_ok=True)
