@@ -51,7 +51,7 @@ napoleon_use_ivar = True
 
 
 def setup(app: Any) -> None:
-    """Let links to measured results lead to their page on the site (`docs/generate.py` writes it)."""
+    """Let links to measured results lead to the page that `docs/generate.py` makes of them."""
     app.connect("source-read", link_results)
 
 

@@ -29,8 +29,8 @@ FILES = sorted(
     path
     for pattern in (
         "*.md", "*.toml", "docs/**/*.md", "src/**/*.py", "src/**/*.j2", "src/**/*.json",
-        "docs/**/*.py", "examples/*.py", "tests/**/*.py", "benchmarks/**/*.py", "benchmarks/**/*.md",
-        "tools/*.py",
+        "docs/**/*.py", "examples/*.py", "tests/**/*.py", "benchmarks/**/*.py",
+        "benchmarks/**/*.md", "tools/*.py",
     )
     for path in ROOT.glob(pattern)
     if path != Path(__file__)  # it quotes the habits
