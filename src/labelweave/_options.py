@@ -21,7 +21,7 @@ class Options(BaseModel):
     space: ClassVar[Space] = {}  # the values that a search may try
 
 
-def chosen(kind: str, choice: Named, known: Mapping[str, type[Options]]) -> tuple[str, Options]:
+def resolve(kind: str, choice: Named, known: Mapping[str, type[Options]]) -> tuple[str, Options]:
     """Return the name and options of ``name``, ``{name: {option: value}}`` or ``{name: value}``.
 
     Args:

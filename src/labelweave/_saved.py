@@ -290,7 +290,7 @@ class SavedStack(Saved):
 T = TypeVar("T", bound=Saved)
 
 
-def described(path: Path, kind: type[T], newest: int) -> T:
+def read_description(path: Path, kind: type[T], newest: int) -> T:
     """Return the typed content of a model's JSON file.
 
     Args:

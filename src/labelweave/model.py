@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import labelweave
 from labelweave._arguments import a_path
 from labelweave._files import write_text
-from labelweave._saved import SavedModel, SavedNetworks, arrays, described, tasks_of
+from labelweave._saved import SavedModel, SavedNetworks, arrays, read_description, tasks_of
 from labelweave._shapes import Shape
 from labelweave.class_priors import AssumedPrior, PriorChoice, adjust, assumed_prior
 from labelweave.data import Inputs
@@ -365,7 +365,7 @@ class Model(EncodedPredictor):
         """
         path = Path(folder) / "model.json"
         try:
-            found = described(path, SavedNetworks, FORMAT)
+            found = read_description(path, SavedNetworks, FORMAT)
         except (FileNotFoundError, NotADirectoryError):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
         with in_place(path):

@@ -9,7 +9,7 @@ from study_example import as_json
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.experiments import Study
 from labelweave.fitting._stack import StackModel, load_model
-from labelweave.fitting._views import MOST_PIXELS, View, averaged
+from labelweave.fitting._views import MOST_PIXELS, LibraryView, averaged
 
 LEARNERS = ["logistic", {"shared_network": {"steps": 30, "learning_rate": 0.02}}]
 
@@ -66,4 +66,4 @@ def test_large_images_are_averaged_over_squares():
     np.testing.assert_allclose(found[1, 0], images[1, 0, :4, :4].mean())
     small = rng.integers(0, 255, (2, 1, 28, 28)).astype(np.uint8)
     np.testing.assert_array_equal(averaged(small), small.reshape(2, -1))
-    np.testing.assert_array_equal(View().columns(small), small.reshape(2, -1))
+    np.testing.assert_array_equal(LibraryView().columns(small), small.reshape(2, -1))

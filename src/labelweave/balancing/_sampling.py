@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from scipy.optimize import nnls
 
-from labelweave._options import Named, Options, chosen
+from labelweave._options import Named, Options, resolve
 from labelweave._search_space import Space, Uniform
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -285,7 +285,7 @@ def sampling(choice: Named) -> tuple[str, Options]:
     Raises:
         LabelweaveError: an unknown name or option, or a value that an option cannot have.
     """
-    return chosen("sampling", choice, SAMPLERS)
+    return resolve("sampling", choice, SAMPLERS)
 
 
 def sampler(

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from labelweave._options import Named, Options, chosen
+from labelweave._options import Named, Options, resolve
 from labelweave._search_space import Space, Uniform, log_uniform
 from labelweave._validation import MOST_WEIGHT, stated
 from labelweave.balancing import _gradient_methods
@@ -417,5 +417,5 @@ def weighting(choice: Named) -> tuple[Weighting, Options]:
         LabelweaveError: an unknown name or option, or a value that an option cannot have.
     """
     known = {name: each.options for name, each in WEIGHTINGS.items()}
-    name, options = chosen("weighting", choice, known)
+    name, options = resolve("weighting", choice, known)
     return WEIGHTINGS[name], options

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave._files import make_folder, unreadable, write_text
-from labelweave._saved import SavedStack, described, tasks_of
+from labelweave._saved import SavedStack, read_description, tasks_of
 from labelweave.annotations import Annotations
 from labelweave.coupling._guard import Candidate
 from labelweave.coupling._posterior import Link, joint_posterior
@@ -193,7 +193,7 @@ class CoupledStack:
         """
         path = folder / "stack.json"
         try:
-            saved = described(path, SavedStack, FORMAT)
+            saved = read_description(path, SavedStack, FORMAT)
         except OSError as error:
             raise unreadable(path, error) from None
         with in_place(path):

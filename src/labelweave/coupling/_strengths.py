@@ -35,7 +35,7 @@ from labelweave.coupling._posterior import (
     mixed,
     state_message,
 )
-from labelweave.coupling._tables import Folds, RelationVersions, Version
+from labelweave.coupling._tables import Folds, RelationVersions, TableVersion
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
@@ -72,7 +72,7 @@ class Strength:
     posterior_to_target: Floats
     as_given: float
     shares: tuple[float, ...]
-    version: Version
+    version: TableVersion
     expert: Link | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -186,7 +186,7 @@ class _Work:
         return tuple(softmax(np.log(prior) + np.array(scores)).tolist())
 
     def posteriors(
-        self, versions: Mapping[str, Version], priors: Mapping[str, Floats]
+        self, versions: Mapping[str, TableVersion], priors: Mapping[str, Floats]
     ) -> dict[tuple[str, str], Floats]:
         """Return the posterior over the grid for each relation and direction."""
         edges = {}
@@ -251,7 +251,7 @@ class _Work:
                 total = total + sum(w * m for w, m in zip(found[other], grids[other], strict=True))
         return total
 
-    def message(self, version: Version, receiver: str, strength: float) -> Floats:
+    def message(self, version: TableVersion, receiver: str, strength: float) -> Floats:
         """Return the log messages to a task's judging rows, by the tables without their folds."""
         judges = self.judges[receiver]
         whole = version.whole
@@ -336,19 +336,19 @@ def _states_of(
     return frozenset(causes)
 
 
-def mixed_version(source: RelationVersions, shares: Sequence[float]) -> Version:
+def mixed_version(source: RelationVersions, shares: Sequence[float]) -> TableVersion:
     """Return the mixture of a relation's versions."""
     if len(source.versions) == 1 or shares[0] > 0.999:
         return source.any
     folds = zip(*(version.folds for version in source.versions), strict=True)
-    return Version(
+    return TableVersion(
         mixed([version.whole for version in source.versions], shares),
         tuple(mixed(links, shares) for links in folds),
     )
 
 
-def _with(version: Version, to_source: float, to_target: float) -> Version:
+def _with(version: TableVersion, to_source: float, to_target: float) -> TableVersion:
     whole = version.whole.with_strengths(to_source, to_target)
     if all(link is version.whole for link in version.folds):
-        return Version(whole, (whole,) * len(version.folds))
-    return Version(whole, tuple(f.with_strengths(to_source, to_target) for f in version.folds))
+        return TableVersion(whole, (whole,) * len(version.folds))
+    return TableVersion(whole, tuple(f.with_strengths(to_source, to_target) for f in version.folds))

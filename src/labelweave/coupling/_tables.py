@@ -38,7 +38,7 @@ GIVEN_FIRST = 1e6  # an expert's table comes before any estimated one
 
 
 @dataclass(frozen=True, eq=False)
-class Version:
+class TableVersion:
     """One table of a relation: from all labels, and without each fold.
 
     Attributes:
@@ -63,10 +63,10 @@ class RelationVersions:
 
     name: str
     given: bool
-    versions: tuple[Version, ...]
+    versions: tuple[TableVersion, ...]
 
     @property
-    def any(self) -> Version:
+    def any(self) -> TableVersion:
         """The version to look at for shapes and tasks."""
         return self.versions[0]
 
@@ -143,7 +143,7 @@ def build_sources(
         versions = []
         if name in by_name:
             link = make_link(by_name[name], rates)
-            versions.append(Version(link, (link,) * count))
+            versions.append(TableVersion(link, (link,) * count))
             if not _can_revise(annotations, pair):
                 found.append(RelationVersions(name, True, tuple(versions)))
                 continue
@@ -152,7 +152,7 @@ def build_sources(
             # a fold that leaves nothing to estimate from leaves a table that says nothing
             silent = replace(whole, known=np.zeros_like(whole.known))
             links = [make_link(e[name][number], rates) if name in e else silent for e in every[1:]]
-            versions.append(Version(whole, tuple(links)))
+            versions.append(TableVersion(whole, tuple(links)))
         if versions:
             found.append(RelationVersions(name, name in by_name, tuple(versions)))
     return found

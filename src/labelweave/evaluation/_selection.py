@@ -93,7 +93,7 @@ def _within_an_error(behind: Floats) -> bool:
     return _mean(behind) <= _error_of_mean(behind) + 1e-9
 
 
-def row_scores(
+def held_out_row_scores(
     tasks: Sequence[Task],
     predictions: Mapping[str, NDArray[np.floating]],
     labels: Mapping[str, NDArray[np.integer]],

@@ -41,7 +41,7 @@ Tables = Mapping[Path, pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Proposal:
+class StudyProposal:
     """A study file, and what was decided on the way to it, a line each."""
 
     text: str
@@ -50,7 +50,7 @@ class Proposal:
 
 def propose_study(
     paths: Sequence[Path], folder: Path, labels: Sequence[str] | None = None
-) -> Proposal:
+) -> StudyProposal:
     """Return a commented study file for tables.
 
     Columns that are written in several ways get one name. Which columns are labels is guessed
@@ -109,7 +109,7 @@ def propose_study(
         "",
     ]
     decisions = _decisions(sources, renamed, chosen, excluded, group, related, counted)
-    return Proposal("\n".join(lines), tuple(decisions))
+    return StudyProposal("\n".join(lines), tuple(decisions))
 
 
 def knowledge_tables(tables: Tables) -> dict[Path, str]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.errors import TrainingError
 from labelweave.evaluation._recommendation import BEST_ALONE
-from labelweave.evaluation._selection import row_scores
+from labelweave.evaluation._selection import held_out_row_scores
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._scheduler import Trained, train_methods
 from labelweave.experiments._tracking import Tracking
@@ -62,7 +62,7 @@ def _on_validation(methods: Sequence[str], trained: Trained, splits: Sequence[Sp
         parts = []
         for run, split, seen in zip(trained.runs[method], splits, labels, strict=True):
             given = load_model(run.folder / "model").probabilities(split.validation.inputs)
-            parts.append(row_scores(tasks, given, seen))
+            parts.append(held_out_row_scores(tasks, given, seen))
         found[method] = np.concatenate(parts)
     return found
 
@@ -84,7 +84,7 @@ def _on_held_out(
     return {
         method: np.concatenate(
             [
-                row_scores(tasks, run.predictions(), seen)
+                held_out_row_scores(tasks, run.predictions(), seen)
                 for run, seen in zip(runs, labels, strict=True)
             ]
         )

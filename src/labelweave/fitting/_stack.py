@@ -13,7 +13,7 @@ import labelweave
 from labelweave._arguments import a_path
 from labelweave._files import write_text
 from labelweave._parsing import read_json_object
-from labelweave._saved import SavedModel, arrays, described
+from labelweave._saved import SavedModel, arrays, read_description
 from labelweave.annotations import Annotations
 from labelweave.class_priors import (
     AssumedPrior,
@@ -33,7 +33,7 @@ from labelweave.fitting._network_learners import (
     of_one_task,
 )
 from labelweave.fitting._split import Split
-from labelweave.fitting._views import CHUNK, View, columns_of, view_of
+from labelweave.fitting._views import CHUNK, LibraryView, columns_of, view_of
 from labelweave.model import EncodedPredictor, Model, TrainingRecord, encoder_of
 from labelweave.tasks import Task
 
@@ -60,7 +60,7 @@ class StackModel(EncodedPredictor):
 
     encoder: Encoder
     stack: "CoupledStack"
-    view: View | None = None
+    view: LibraryView | None = None
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     prior: AssumedPrior = field(default_factory=AssumedPrior)
@@ -121,7 +121,7 @@ class StackModel(EncodedPredictor):
 
         path = Path(folder) / "model.json"
         try:
-            found = described(path, SavedModel, FORMAT)
+            found = read_description(path, SavedModel, FORMAT)
         except (FileNotFoundError, NotADirectoryError):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
         with in_place(path):
@@ -129,7 +129,7 @@ class StackModel(EncodedPredictor):
         stack = CoupledStack.load(Path(folder) / STACK, [NetworkLearner(n) for n in TRAINED_AS])
         with in_place(path):
             found.check(stack.tasks)
-            view = None if isinstance(encoder.shape_, int) else View.load(path.parent / VIEW)
+            view = None if isinstance(encoder.shape_, int) else LibraryView.load(path.parent / VIEW)
             if view is None and encoder.shape_ != len(stack.centre):
                 raise LabelweaveError(
                     f"the encoder gives {encoder.shape_} inputs, the stack takes "
@@ -167,7 +167,7 @@ def fit_stack(
     """Fit the library of learners on a split.
 
     Args:
-        split: the data; of images and tokens the library reads the columns of a `View`, the
+        split: the data; of images and tokens the library reads the columns of a `LibraryView`, the
             networks read them as they are.
         labels: of its training rows.
         config: its learners and their budget; without relations `relatedness` says whether to look

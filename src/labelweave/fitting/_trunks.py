@@ -72,13 +72,13 @@ def choose_trunks(
         shared, apart = (
             _likelihoods(task, each[task.name], held, seen[task.name]) for each in (first, second)
         )
-        if not gains(shared, apart):
+        if not parts_are_better(shared, apart):
             break
         found.append(task.name)
     return tuple(found)
 
 
-def gains(shared: Floats, apart: Floats) -> bool:
+def parts_are_better(shared: Floats, apart: Floats) -> bool:
     """Return whether held-out log-likelihoods, (n,), are better apart: see `choose_trunks`."""
     better = apart - shared
     return bool(better.sum() > DEVIATIONS * np.sqrt(1.0 + (better**2).sum()))

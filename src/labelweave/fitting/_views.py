@@ -21,7 +21,7 @@ Columns = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class View:
+class LibraryView:
     """Turns images or tokens into columns.
 
     Attributes:
@@ -51,7 +51,7 @@ class View:
             self.network.save(folder)
 
     @classmethod
-    def load(cls, folder: Path) -> "View":
+    def load(cls, folder: Path) -> "LibraryView":
         """Return what `save` wrote.
 
         Raises:
@@ -60,20 +60,20 @@ class View:
         return cls(Model.load(folder) if folder.is_dir() else None)
 
 
-def view_of(split: Split, labels: Annotations, config: FitConfig) -> View | None:
+def view_of(split: Split, labels: Annotations, config: FitConfig) -> LibraryView | None:
     """Return how the library reads a split's inputs; None = they are columns already."""
     if not (config.inputs.pixels or config.inputs.tokens):
         return None
     if config.network.backbone == PICTURES:
-        return View()
+        return LibraryView()
     spec = NetworkSpec(config.network.backbone, config.network.options())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(split.seed)  # the heads, and a backbone without pretrained weights
         network = spec.build(split.encoder.shape_, labels.tasks).eval()
-    return View(Model(split.encoder, spec, [network]))
+    return LibraryView(Model(split.encoder, spec, [network]))
 
 
-def columns_of(view: View | None, inputs: Inputs) -> Columns:
+def columns_of(view: LibraryView | None, inputs: Inputs) -> Columns:
     """Return the columns that the library reads, (n, d)."""
     return np.asarray(inputs, np.float64) if view is None else view.columns(inputs)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from labelweave._options import Options, chosen
+from labelweave._options import Options, resolve
 from labelweave._search_space import Space, log_uniform
 from labelweave._validation import MOST_WEIGHT, stated
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -168,7 +168,7 @@ def coupling_options(name: str, options: Mapping[str, Any]) -> CouplingOptions:
         LabelweaveError: an unknown coupling or option, or a value that an option cannot have.
     """
     known = {name: kind.options for name, kind in COUPLINGS.items()}
-    _, found = chosen("coupling", {name: options}, known)
+    _, found = resolve("coupling", {name: options}, known)
     assert isinstance(found, CouplingOptions)
     return found
 

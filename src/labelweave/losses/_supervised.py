@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labelweave._options import Named, Options, chosen
+from labelweave._options import Named, Options, resolve
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._coupling import Coupling
 from labelweave.losses._layout import ColumnBatch, Columns, Terms, constant, widened
@@ -145,7 +145,7 @@ def task_loss(choice: Named, task: Task) -> tuple[str, Any]:
     Raises:
         LabelweaveError: an unknown name or option, or a loss for tasks of another kind.
     """
-    name, options = chosen("loss", choice, TASK_LOSSES)
+    name, options = resolve("loss", choice, TASK_LOSSES)
     multiclass = isinstance(task, Multiclass)
     if name in (MULTILABEL_ONLY if multiclass else MULTICLASS_ONLY):
         kinds = ("multilabel or binary", "multiclass")
@@ -158,7 +158,7 @@ def task_loss(choice: Named, task: Task) -> tuple[str, Any]:
 
 def reweighted(choice: Named) -> bool:
     """Return whether a loss weighs elements otherwise than the cross-entropy does."""
-    return chosen("loss", choice, TASK_LOSSES)[0] in REWEIGHTED
+    return resolve("loss", choice, TASK_LOSSES)[0] in REWEIGHTED
 
 
 def freed(choice: Named, task: Task) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from labelweave._options import Options, chosen
+from labelweave._options import Options, resolve
 from labelweave._search_space import Space
 from labelweave._shapes import Shape
 from labelweave._trust import MODULE
@@ -111,7 +111,7 @@ def backbone(
         LabelweaveError: an unknown name or option, or an option's value that makes no sense.
     """
     kind, family = _kind(name), family_of(name)
-    _, valid = chosen("backbone", {name: options}, {name: kind.options})
+    _, valid = resolve("backbone", {name: options}, {name: kind.options})
     given = {key: getattr(valid, key) for key in valid.model_fields_set}
     rest = () if family is None else (name.removeprefix(family),)
     made = kind.make(inputs, *rest, **given)

@@ -12,8 +12,8 @@ from labelweave.errors import LabelweaveError
 from labelweave.relations._lift import (
     Elements,
     Floats,
+    GroupDraws,
     Mask,
-    Resampling,
     checked_probabilities,
     classes_exchanged,
     column_likelihood,
@@ -474,7 +474,7 @@ class _Judge:
             # the labelled rows are too few even for their predictions' mean
             return self._undecided(little, promised(scores, self.covered, held.exclusive))
         fold = folds(held.groups, self.generators[0])
-        draw = Resampling(held.groups, self.replicates, self.level, self.generators[1])
+        draw = GroupDraws(held.groups, self.replicates, self.level, self.generators[1])
         q = scores[self.rows]
         promise = promised(q, self.covered, held.exclusive)
         benchmark, found = recalibrated(q, held, fold, self.own, self.generators[2])
@@ -564,6 +564,6 @@ class _Judge:
         )
 
 
-def _interval(draw: Resampling, totals: Floats, counts: Floats) -> Interval:
+def _interval(draw: GroupDraws, totals: Floats, counts: Floats) -> Interval:
     mean, low, high = draw.mean(totals[:, None], counts[:, None])
     return Interval(float(mean[0]), float(low[0]), float(high[0]))

@@ -411,7 +411,7 @@ def classes_exchanged(
 BLOCKS = 1000
 
 
-class Resampling:
+class GroupDraws:
     """The same bootstrap resamplings for every mean over the same rows.
 
     Args:

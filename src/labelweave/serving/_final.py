@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from labelweave._files import write_text
-from labelweave._saved import Saved, described
+from labelweave._saved import Saved, read_description
 from labelweave.class_priors import PriorChoice
 from labelweave.data._row_hashes import FILE as ROWS_FILE
 from labelweave.data._row_hashes import seen_rows, write_row_hashes
@@ -180,7 +180,7 @@ def load(folder: str | Path, *, full: bool = False) -> FinalModel:
     """
     path = current_version(Path(folder)).folder
     try:
-        facts = described(path / FACTS, FinalFacts, FORMAT)
+        facts = read_description(path / FACTS, FinalFacts, FORMAT)
     except (FileNotFoundError, NotADirectoryError):
         hint = "; labelweave.Model.load reads it" if (path / "model.json").exists() else ""
         raise LabelweaveError(

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from labelweave._files import write_text
 from labelweave._saved import Saved as SavedPart
-from labelweave._saved import Share, described
+from labelweave._saved import Share, read_description
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.serving._contradiction import Implication
@@ -145,7 +145,7 @@ def read_reference(folder: Path) -> Reference:
         LabelweaveError: not there, damaged, or of a newer format.
     """
     try:
-        return described(folder / FILE, Reference, FORMAT)
+        return read_description(folder / FILE, Reference, FORMAT)
     except FileNotFoundError:
         raise LabelweaveError(
             f"{folder}: found no {FILE}, expected the final model of 'labelweave finish'"

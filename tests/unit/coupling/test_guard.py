@@ -8,7 +8,7 @@ from labelweave.annotations import Annotations
 from labelweave.coupling._guard import guard, judging_rows, related_evidence, trust_in
 from labelweave.coupling._posterior import make_link
 from labelweave.coupling._strengths import Strength
-from labelweave.coupling._tables import Version
+from labelweave.coupling._tables import TableVersion
 from labelweave.learners._stacking import own_labels
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel
@@ -78,7 +78,7 @@ def strength(as_given: float, power: float) -> Strength:
     flat = np.full(5, 0.2)
     return Strength(
         link.name, power, power, flat, flat, as_given, (as_given, 1 - as_given),
-        Version(link, (link,)), link,
+        TableVersion(link, (link,)), link,
     )  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def test_a_revision_of_an_experts_table_does_not_judge() -> None:
     given = strength(0.6, 1.0)
     turned = Relation(KIND, SHAPE, TABLE[::-1].copy())
     link = make_link(turned, {"kind": np.full(3, 1 / 3), "shape": np.full(2, 0.5)})
-    revised = replace(given, version=Version(link, (link,)))
+    revised = replace(given, version=TableVersion(link, (link,)))
     both = [related_evidence(rows, KIND, np.arange(3), [s]) for s in (given, revised)]
     np.testing.assert_array_equal(*both)
     assert related_evidence(rows, KIND, np.arange(3), [replace(given, expert=None)]) is None

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelweave.evaluation._selection import choose, row_scores
+from labelweave.evaluation._selection import choose, held_out_row_scores
 from labelweave.tasks import Multiclass, Multilabel
 
 ORDER = ("single_task", "multi_task", "full", "coupled")
@@ -114,6 +114,6 @@ def test_row_scores_are_quadratic_scores_with_missing_labels_left_out() -> None:
     }
     labels = {"kind": np.array([0, 1, -1]), "marks": np.array([[1, -1], [0, 0], [-1, -1]])}
     expected = [[1, 1], [0.75, 0.5], [np.nan, np.nan]]
-    assert row_scores((kind, marks), predictions, labels) == pytest.approx(
+    assert held_out_row_scores((kind, marks), predictions, labels) == pytest.approx(
         np.array(expected), nan_ok=True
     )

@@ -6,7 +6,7 @@ import pytest
 
 from labelweave import LabelweaveError, MultiTaskClassifier
 from labelweave.fitting import FitConfig
-from labelweave.fitting._trunks import gains
+from labelweave.fitting._trunks import parts_are_better
 
 RNG = np.random.default_rng(0)
 X = pd.DataFrame(RNG.normal(size=(400, 6))).add_prefix("x")
@@ -55,7 +55,7 @@ def test_auto_follows_the_trials(monkeypatch) -> None:
             asked.append((len(shared), bool(np.isfinite([shared, apart]).all())))
             return next(left)
 
-        monkeypatch.setattr("labelweave.fitting._trunks.gains", answer)
+        monkeypatch.setattr("labelweave.fitting._trunks.parts_are_better", answer)
 
     few = Y.copy()
     few.loc[100:, "odd"] = None
@@ -89,7 +89,7 @@ def test_tasks_that_do_not_fit_into_one_trunk_are_parted() -> None:
 
 
 def test_where_none_leaves_training_is_that_of_the_shared_trunk(monkeypatch) -> None:
-    monkeypatch.setattr("labelweave.fitting._trunks.gains", lambda shared, apart: False)
+    monkeypatch.setattr("labelweave.fitting._trunks.parts_are_better", lambda shared, apart: False)
     found, expected = (fitted(t, steps=20).predict_proba(X) for t in ("auto", "shared"))
     assert all(np.array_equal(found[name], expected[name]) for name in expected)
 
@@ -100,7 +100,7 @@ def test_where_none_leaves_training_is_that_of_the_shared_trunk(monkeypatch) -> 
      ([0.4, -0.4] * 30, False), ([-1.0] * 30, False), ([20.0] + [-0.01] * 30, False)],
 )  # fmt: skip
 def test_few_rows_or_one_of_them_do_not_decide(better, expected) -> None:
-    assert gains(np.zeros(len(better)), np.array(better)) is expected
+    assert parts_are_better(np.zeros(len(better)), np.array(better)) is expected
 
 
 @pytest.mark.parametrize(

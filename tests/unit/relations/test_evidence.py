@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labelweave.errors import LabelweaveError
 from labelweave.relations import Relation, evaluate_relation
-from labelweave.relations._lift import Resampling, elements, logit, recalibrate, recalibrated
+from labelweave.relations._lift import GroupDraws, elements, logit, recalibrate, recalibrated
 from labelweave.results import plain
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
@@ -237,7 +237,7 @@ def test_intervals_cover_the_mean_about_as_often_as_they_say():
         generator = np.random.default_rng(seed)
         groups = np.arange(2400) // 2  # pooled into 1,000 blocks
         values = generator.normal(size=(1200, 1))[groups] + 0.3
-        draw = Resampling(groups, 150, 0.9, generator)
+        draw = GroupDraws(groups, 150, 0.9, generator)
         _, low, high = draw.mean(values, np.ones_like(values))
         covered += bool(low[0] <= 0.3 <= high[0])
     assert 0.84 <= covered / 150 <= 0.96
