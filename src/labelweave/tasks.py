@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -227,7 +228,7 @@ class Multiclass:
             object.__setattr__(self, "classes", classes)
         check_names(self.name, "classes", self.classes)
 
-    @property
+    @cached_property  # asked for again and again, and there may be ten thousand classes
     def names(self) -> tuple[str, ...]:
         """The classes as text, in the order of the network's outputs."""
         return tuple(key(value) for value in self._classes)

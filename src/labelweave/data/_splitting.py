@@ -80,18 +80,32 @@ def stratify(labels: csr_array, sizes: Ints, wanted: Ints, rng: np.random.Genera
     while left.any():
         label = int(np.argmin(np.where(left > 0, left, np.inf)))
         among = slice(by_label.indptr[label], by_label.indptr[label + 1])
-        units, counts = by_label.indices[among], by_label.data[among]
+        units, counts = by_label.indices[among].astype(np.int64), by_label.data[among]
         open_ = side[units] < 0
         units, counts = units[open_], counts[open_]
         owed = share * given.sum() - given
         side[units] = _assign_label(counts, likeness[units], want[:, label], share, owed, rng)
-        for s in range(len(share)):
-            assigned = units[side[units] == s]
-            taken = np.asarray(labels[assigned].sum(axis=0))
-            want[s] -= taken
-            left -= taken
-            given[s] += sizes[assigned].sum()
+        touched, taken = _carried(labels, units, side[units], len(share))
+        want[:, touched] -= taken
+        left[touched] -= taken.sum(axis=0)
+        given += np.bincount(side[units], weights=sizes[units], minlength=len(share))
     return side
+
+
+def _carried(labels: csr_array, units: Ints, side: Ints, sides: int) -> tuple[Ints, Floats]:
+    """Return the labels that some units carry, and how often on each side: (sides, labels found).
+
+    Only what these units carry is touched: with many classes that is little of the matrix.
+    """
+    first, last = labels.indptr[units], labels.indptr[units + 1]
+    lengths = (last - first).astype(np.int64)
+    ends = np.cumsum(lengths)
+    places = np.arange(ends[-1]) + np.repeat(first - ends + lengths, lengths)
+    touched, inverse = np.unique(labels.indices[places], return_inverse=True)
+    cells = np.repeat(side, lengths) * len(touched) + inverse
+    size = sides * len(touched)
+    taken = np.bincount(cells, labels.data[places].astype(np.float64), size)
+    return touched.astype(np.int64), np.asarray(taken, np.float64).reshape(sides, -1)
 
 
 def settle(side: Ints, sizes: Ints, target: Ints, rng: np.random.Generator) -> Ints:

@@ -24,9 +24,10 @@ from labelweave.relations import AnyRelation, Noise
 from labelweave.relations._transfer_weights import label_counts
 from labelweave.tasks import Task
 from labelweave.training import History, Trainer
+from labelweave.training._device import adds_nothing
 from labelweave.training._diagnostics import mean_gradients, speeds
 from labelweave.training._history import LOG
-from labelweave.training._loop import Watch, adds_nothing
+from labelweave.training._loop import Watch
 from labelweave.training._trainer import SMALL_STEP
 
 ROWS = 2000  # training rows of a task that are looked at

@@ -188,9 +188,9 @@ def read_knowledge(
         said[task.name, index] = column
         block = entries.setdefault(task.name, np.full((speaker.width, task.width), np.nan))
         for position, cell in zip(rows, frame[column], strict=True):
-            where = f"{place}: row '{speaker.names[position]}', column '{column}'"
             if cell == "":
                 continue
+            where = f"{place}: row '{speaker.names[position]}', column '{column}'"
             if index is None:
                 block[position] = _whole_row(where, task, cell)
             else:
@@ -206,7 +206,7 @@ def read_knowledge(
 
 def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
     index = {name: i for i, name in enumerate(source.names)}
-    rows: list[int] = []
+    rows: dict[int, None] = {}  # in order
     for name in frame.iloc[:, 0]:
         if name not in index:
             raise LabelweaveError(
@@ -215,8 +215,8 @@ def _rows(place: str, frame: pd.DataFrame, source: Multiclass) -> list[int]:
             )
         if index[name] in rows:
             raise LabelweaveError(f"{place}: class '{name}' has two rows, expected one")
-        rows.append(index[name])
-    return rows
+        rows[index[name]] = None
+    return list(rows)
 
 
 def _whole_row(where: str, task: Task, cell: str) -> NDArray[np.float64]:
@@ -326,7 +326,7 @@ def read_noisy_or(
     """
     place, frame = read_frame(table, read)
     speaker = source_task(place, source, tasks, Multilabel)
-    rows = _noisy_or_rows(place, frame, speaker)
+    rows, names = _noisy_or_rows(place, frame, speaker), (*speaker.names, LEAK)
     entries: dict[str, tuple[Multilabel, NDArray[np.float64]]] = {}
     said: dict[tuple[str, int], str] = {}
     for column in frame.columns[1:]:
@@ -344,8 +344,8 @@ def read_noisy_or(
         block = entries.setdefault(task.name, (task, empty))[1]
         block[-1, label] = 0.0
         for row, cell in zip(rows, frame[column], strict=True):
-            where = f"{place}: row '{(*speaker.names, LEAK)[row]}', column '{column}'"
             if cell:
+                where = f"{place}: row '{names[row]}', column '{column}'"
                 block[row, label] = probability(where, cell)
     check_targets(place, targets, entries)
     relations = []
@@ -364,18 +364,18 @@ def _noisy_or_rows(place: str, frame: pd.DataFrame, source: Multilabel) -> list[
             f"{place}: task '{source.name}' has a label '{LEAK}', which names the row of the leak; "
             "expected another name"
         )
-    names = [*source.names, LEAK]
-    rows: list[int] = []
+    names = {name: i for i, name in enumerate((*source.names, LEAK))}
+    rows: dict[int, None] = {}  # in order
     for name in frame.iloc[:, 0]:
         if name not in names:
             raise LabelweaveError(
                 f"{place}: row '{name}' is no label of task '{source.name}', expected "
                 f"{listing(names)}{nearest(name, names)}"
             )
-        if names.index(name) in rows:
+        if names[name] in rows:
             raise LabelweaveError(f"{place}: '{name}' has two rows, expected one")
-        rows.append(names.index(name))
-    return rows
+        rows[names[name]] = None
+    return list(rows)
 
 
 SUFFIX = ".json"

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from labelweave.tables._findings import (
     DataFinding,
@@ -198,7 +197,7 @@ def _copied(
     values: NDArray[np.int64], many: int, label: NDArray[np.int64], names: Sequence[str]
 ) -> Clue:
     """Find out whether each value stands for one class, as in a copy of the label."""
-    present = np.unique(values)
+    present = np.flatnonzero(np.bincount(values, minlength=many))
     if not 2 <= len(present) <= MOST_VALUES:
         return None
     table = np.bincount(values * len(names) + label, minlength=many * len(names))
@@ -236,12 +235,10 @@ def _separating(
     if len(classes) != 2 or sizes[classes].min() < 10:
         return None
     first = label == classes[0]
-    ranks = rankdata(values)
-    n, m = int(first.sum()), int((~first).sum())
-    area = (ranks[first].sum() - n * (n + 1) / 2) / (n * m)
-    if 0 < area < 1:
+    one, other = values[first], values[~first]
+    if one.max() >= other.min() and other.max() >= one.min():
         return None
-    return ("warning", f"a threshold on it separates the two classes in all {n + m:,} rows")
+    return ("warning", f"a threshold on it separates the two classes in all {len(values):,} rows")
 
 
 def _wordy(uniques: Sequence[object]) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
 from labelweave.errors import LabelweaveError, TrainingError
+from labelweave.training._optimiser import Optimizer
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -59,7 +60,7 @@ def check_finite(network: nn.Module, step: int) -> None:
             )
 
 
-def training_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def training_state(network: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """Return everything that the next steps depend on: weights, optimiser, random numbers."""
     tensors = {f"network/{name}": value for name, value in network.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
@@ -72,7 +73,7 @@ def training_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 
 
 def restore_training_state(
-    tensors: Mapping[str, Tensor], network: nn.Module, optimizer: torch.optim.Optimizer
+    tensors: Mapping[str, Tensor], network: nn.Module, optimizer: Optimizer
 ) -> None:
     """Set the network, the optimiser and the random number generators to a saved state."""
     network.load_state_dict(

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,11 @@ from labelweave.training._checkpoint import (
     training_state,
 )
 from labelweave.training._config import TrainingConfig
+from labelweave.training._device import Device, ThisProcess, adds_nothing
 from labelweave.training._diagnostics import head_gradients, probes, shares_and_cosines
 from labelweave.training._history import LOG, History, Window
-from labelweave.training._optimiser import Network, clip_each, one_cycle, optimizer_of
+from labelweave.training._optimiser import AdamW, Network, clip_each, one_cycle, optimizer_of
 from labelweave.training._task_balancing import balance_of
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
 
 Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
 Watch = Callable[[int, Mapping[str, float | None]], None]
@@ -48,19 +46,11 @@ class LoopSettings:
     config: TrainingConfig
     seed: int
     folder: Path | None
-    fabric: "Fabric"
+    fabric: Device
     progress: bool
     title: str
     diagnose: bool
     watch: Watch | None
-
-
-def adds_nothing(fabric: "Fabric") -> bool:
-    """Return whether Fabric's wrappers do nothing: one device, full precision."""
-    from lightning_fabric.strategies.single_device import SingleDeviceStrategy
-
-    strategy = fabric.strategy
-    return isinstance(strategy, SingleDeviceStrategy) and strategy.precision.precision == "32-true"
 
 
 @dataclass
@@ -163,12 +153,14 @@ class Loop:
         self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
         self.objective = objective.to(self.fabric.device)
         self.augment = augmentation(self.config.augment, setting.seed, self.fabric.global_rank)
-        optimizer = optimizer_of(network, self.config, self.fabric.device)
-        self.module, self.optimizer = self.fabric.setup(network, optimizer)
+        self.module: nn.Module = network
+        self.optimizer = optimizer_of(network, self.config, self.fabric)
         self.bare = adds_nothing(self.fabric)
-        if self.bare:
-            # Fabric's wrappers cost a tenth of a small network's step
-            self.module, self.optimizer = network, optimizer
+        if not isinstance(self.optimizer, AdamW):
+            assert not isinstance(self.fabric, ThisProcess)
+            module, optimizer = self.fabric.setup(network, self.optimizer)
+            if not self.bare:  # Fabric's wrappers cost a tenth of a small network's step
+                self.module, self.optimizer = module, optimizer
         self.weights = list(network.parameters())
         # the network of several tasks; those side by side share nothing to look at or to balance
         self.joint = network if isinstance(network, MultiTaskNetwork) else None
@@ -268,7 +260,7 @@ class Loop:
         )  # fmt: skip
 
     def _clip(self, most: float) -> None:
-        if self.bare:
+        if self.bare or isinstance(self.optimizer, AdamW) or isinstance(self.fabric, ThisProcess):
             (nn.utils.clip_grad_norm_ if self.joint else clip_each)(self.weights, most)
             return
         self.fabric.clip_gradients(
@@ -350,7 +342,7 @@ class Loop:
             restore_training_state(tensors, self.network, self.optimizer)
             if self.balance is not None:
                 self.balance.restore(tensors)
-        except (RuntimeError, KeyError, ValueError):
+        except (RuntimeError, LookupError, ValueError):
             raise LabelweaveError(
                 f"{path}: a checkpoint of another network; remove the folder to start anew"
             ) from None

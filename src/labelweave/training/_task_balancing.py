@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,9 +11,7 @@ from labelweave._options import Named
 from labelweave.balancing import GradientMethod, LossWeighting, weighting
 from labelweave.balancing._gradient_methods import combined, routed, segments_of, task_gramian
 from labelweave.networks import MultiTaskNetwork
-
-if TYPE_CHECKING:
-    from lightning_fabric import Fabric
+from labelweave.training._device import Device
 
 
 class Balance:
@@ -34,7 +31,7 @@ class Balance:
 
     looks_back = False
 
-    def __init__(self, fabric: "Fabric") -> None:
+    def __init__(self, fabric: Device) -> None:
         self.fabric = fabric
         self.weights: Tensor | None = None
 
@@ -79,7 +76,7 @@ class Balance:
 class LossBalance(Balance):
     """The tasks' losses times the factors that a `LossWeighting` gives."""
 
-    def __init__(self, fabric: "Fabric", weighting: LossWeighting) -> None:
+    def __init__(self, fabric: Device, weighting: LossWeighting) -> None:
         super().__init__(fabric)
         self.weighting = weighting
         self.looks_back = weighting.looks_back
@@ -115,7 +112,7 @@ class FeatureBalance(Balance):
     There is one backward pass, whatever the number of tasks.
     """
 
-    def __init__(self, fabric: "Fabric", method: GradientMethod, network: MultiTaskNetwork) -> None:
+    def __init__(self, fabric: Device, method: GradientMethod, network: MultiTaskNetwork) -> None:
         super().__init__(fabric)
         self.method, self.heads = method, network.heads
         self.segments = segments_of(network.widths).to(self.heads.weight.device)
@@ -173,7 +170,7 @@ class FeatureBalance(Balance):
 class ParameterBalance(FeatureBalance):
     """A gradient method on all shared parameters: one backward pass a task."""
 
-    def __init__(self, fabric: "Fabric", method: GradientMethod, network: MultiTaskNetwork) -> None:
+    def __init__(self, fabric: Device, method: GradientMethod, network: MultiTaskNetwork) -> None:
         super().__init__(fabric, method, network)
         self.shared = [p for p in network.backbone.parameters() if p.requires_grad]
         self.own = [p for p in self.heads.parameters() if p.requires_grad]
@@ -211,7 +208,7 @@ def _hand_out(flat: Tensor, parameters: Sequence[nn.Parameter]) -> None:
         parameter.grad = part.view_as(parameter).to(parameter)
 
 
-def balance_of(choice: Named, network: MultiTaskNetwork, fabric: "Fabric") -> Balance | None:
+def balance_of(choice: Named, network: MultiTaskNetwork, fabric: Device) -> Balance | None:
     """Return the balance of a weighting at a network; None where it is the plain sum.
 
     Raises:

@@ -11,6 +11,7 @@ from labelweave.data._batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.losses import Objective
 from labelweave.training._config import TrainingConfig
+from labelweave.training._device import device_of
 from labelweave.training._history import History
 from labelweave.training._loop import Interrupt, Loop, LoopSettings, Validate, Watch
 from labelweave.training._optimiser import Network
@@ -84,7 +85,7 @@ class Trainer:
         watch: Watch | None = None,
     ) -> None:
         self.config, self.seed, self.folder = config, seed, folder
-        self.fabric = fabric or _fabric(config)
+        self.fabric = fabric or device_of(config)
         self.progress, self.title = progress, title
         self.diagnose, self.watch = diagnose, watch
 
@@ -123,17 +124,3 @@ class Trainer:
         with torch.random.fork_rng(), threads_for(work), Interrupt() as interrupt:
             torch.manual_seed(self.seed)
             return Loop(setting, network, objective, batches, steps, validate).train(interrupt)
-
-
-def _fabric(config: TrainingConfig) -> "Fabric":
-    # takes as long to load as PyTorch itself, which only a process that trains should wait for
-    from lightning_fabric import Fabric
-
-    try:
-        return Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LabelweaveError(
-            f"training: accelerator '{config.accelerator}' with precision '{config.precision}' "
-            f"cannot be used here: {reason}"
-        ) from None
