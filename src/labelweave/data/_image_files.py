@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count, delayed
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from labelweave._files import read_regular
+from labelweave._processes import worker_pool
 from labelweave._progress import items_bar
 from labelweave.data._row_store import FileIndex, RowStore
 from labelweave.errors import LabelweaveError
@@ -194,7 +195,7 @@ def cache_images(
     if waiting:
         workers = 1 if len(waiting) < PARALLEL else jobs or cpu_count()
         blocks = [waiting[i : i + BLOCK] for i in range(0, len(waiting), BLOCK)]
-        parallel = Parallel(n_jobs=workers, return_as="generator", backend="loky")
+        parallel = worker_pool(workers, "generator")
         calls = (delayed(_decode_block)(block, form) for block in blocks)
         saved = time.monotonic()
         try:

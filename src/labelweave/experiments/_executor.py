@@ -1,42 +1,19 @@
 """Runs side by side, each in its own process, and those derived from them."""
 
-import os
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
-from joblib import Parallel, cpu_count, delayed
+from joblib import cpu_count, delayed
 
+from labelweave._processes import worker_pool
 from labelweave._progress import runs_bar
 from labelweave.errors import LabelweaveWarning, TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._runs import Run, derive, execute
 from labelweave.fitting._split import Split
-
-INTERVAL = 0.2  # seconds; a command started again takes longer than that to begin its work
-
-
-def end_with(parent: int) -> None:
-    """Let this process, if it is not `parent` itself, end soon after `parent`, which started it.
-
-    Without this the workers of a killed study would train on, next to those of the same command
-    started again. Every file is written whole or not at all, so ending is always safe. On Windows
-    a process cannot see that its parent is gone.
-    """
-    if os.getpid() == parent or any(t.name == __name__ for t in threading.enumerate()):
-        return
-    threading.Thread(target=_watch, args=(parent,), name=__name__, daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(INTERVAL)
-    os._exit(1)
-
 
 KILLED = "its process was killed, perhaps for lack of memory; try fewer processes (--jobs 1)"
 T = TypeVar("T")
@@ -83,24 +60,14 @@ def _pooled(
     call: Callable[..., T], waiting: dict[int, tuple[Any, ...]], jobs: int | None
 ) -> Iterator[tuple[int, T]]:
     workers = max(1, min(jobs or cpu_count(), len(waiting)))
-    parallel = Parallel(
-        n_jobs=workers,
-        return_as="generator_unordered",
-        inner_max_num_threads=1 if workers > 1 else None,
-        backend="loky",
-    )
+    parallel = worker_pool(workers, threads=1 if workers > 1 else None)
     # a list: what has ended leaves `waiting` while the others are called
-    calls = [
-        delayed(_numbered)(number, call, each, os.getpid()) for number, each in waiting.items()
-    ]
+    calls = [delayed(_numbered)(number, call, each) for number, each in waiting.items()]
     found: Iterator[tuple[int, T]] = parallel(calls)
     yield from found
 
 
-def _numbered(
-    number: int, call: Callable[..., T], given: tuple[Any, ...], parent: int
-) -> tuple[int, T]:
-    end_with(parent)
+def _numbered(number: int, call: Callable[..., T], given: tuple[Any, ...]) -> tuple[int, T]:
     return number, call(*given)
 
 

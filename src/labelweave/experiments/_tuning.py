@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import yaml
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from labelweave._files import LARGEST_TEXT, read_text, write_csv, write_text
+from labelweave._processes import worker_pool
 from labelweave._progress import runs_bar
 from labelweave._search_space import Range
 from labelweave._yaml import parse_yaml
@@ -112,7 +112,7 @@ def tune(
         _take_up(search, None if own is None else stored(own, space))
         job = Job(
             validation.config, method, ready.splits, baseline, space, validation.output, name,
-            deadline, os.getpid(),
+            deadline,
         )  # fmt: skip
         _run(job, len(settled(search)), wanted, workers, progress)
         done = settled(search)
@@ -142,12 +142,7 @@ def _take_up(search: "optuna.Study", own: Mapping[str, Any] | None) -> None:
 
 
 def _run(job: Job, done: int, wanted: int, workers: int, progress: bool) -> None:
-    parallel = Parallel(
-        n_jobs=max(1, min(workers, wanted - done)),
-        return_as="generator_unordered",
-        inner_max_num_threads=1 if workers > 1 else None,
-        backend="loky",
-    )
+    parallel = worker_pool(max(1, min(workers, wanted - done)), threads=1 if workers > 1 else None)
     with runs_bar(progress) as bar:
         title = f"{job.config.name}: trials"
         shown = bar.add_task(title, total=wanted, completed=min(done, wanted), last="")

@@ -19,7 +19,7 @@ from labelweave.errors import LabelweaveError, Stopped, TrainingError
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments._config import StudyConfig, parse_study
 from labelweave.experiments._context import StudyContext
-from labelweave.experiments._executor import end_with, train_runs
+from labelweave.experiments._executor import train_runs
 from labelweave.experiments._runs import Run, borrow, execute, plan_run
 from labelweave.experiments._scheduler import find_related, plan_runs
 from labelweave.experiments._study import Study
@@ -130,7 +130,6 @@ class Job:
         folder: the search's folder.
         name: of the search in the database.
         deadline: the time after which no trial begins; None = there is none.
-        parent: the process that ends with this one.
     """
 
     config: StudyConfig
@@ -141,7 +140,6 @@ class Job:
     folder: Path
     name: str
     deadline: float | None
-    parent: int
 
 
 def run_trial(job: Job, index: int) -> bool:
@@ -157,7 +155,6 @@ def run_trial(job: Job, index: int) -> bool:
     """
     import optuna
 
-    end_with(job.parent)
     if job.deadline is not None and time.time() > job.deadline:
         return False
     tune = job.config.tune
