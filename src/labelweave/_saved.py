@@ -97,6 +97,15 @@ class SavedPrior(Saved):
     given: Shares = {}
 
 
+class SavedMap(Saved):
+    """How the probabilities of one question are calibrated."""
+
+    kind: Literal["none", "temperature", "vector", "isotonic"]
+    scale: Annotated[list[Finite], Field(max_length=MOST_CLASSES)]
+    shift: Annotated[list[Finite], Field(max_length=MOST_CLASSES)]
+    curves: Annotated[list[list[list[Share]]], Field(max_length=MOST_CLASSES)]
+
+
 class SavedModel(Saved):
     """The part of ``model.json`` that every kind of model has."""
 
@@ -106,6 +115,7 @@ class SavedModel(Saved):
     thresholds: Mapping[str, list[Share]]
     prior: SavedPrior = SavedPrior()
     priors: Mapping[Literal["training", "population", "drawn"], Shares] = {}
+    calibration: Mapping[str, SavedMap] | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,7 @@ from labelweave.data._batches import chunk_rows, tensor
 from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError, in_place
+from labelweave.evaluation._calibration_maps import Calibration
 from labelweave.networks import BACKBONES, Backbone, MultiTaskNetwork, backbone
 from labelweave.networks._trunks import Trunks, places
 from labelweave.tables import Schema, Table
@@ -154,12 +155,14 @@ class EncodedPredictor(ABC):
             0.5 for tasks left out.
         priors: per task the class prior in ``training`` and in the ``population``.
         prior: the class prior that predictions assume.
+        calibration: maps of the probabilities under the training prior; None = as they are.
     """
 
     encoder: Encoder
     thresholds: dict[str, NDArray[np.float64]]
     priors: dict[str, dict[str, NDArray[np.float64]]]
     prior: AssumedPrior
+    calibration: Calibration | None
 
     @property
     @abstractmethod
@@ -167,8 +170,15 @@ class EncodedPredictor(ABC):
         """The tasks that the model predicts."""
 
     @abstractmethod
+    def uncalibrated(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return `probabilities` before calibration."""
+
     def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
         """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+        given = self.uncalibrated(encoded)
+        if self.calibration is None:
+            return given
+        return {n: p.astype(np.float32) for n, p in self.calibration.apply(given).items()}
 
     @abstractmethod
     def features(self, encoded: Inputs) -> NDArray[np.float32]:
@@ -185,6 +195,7 @@ class EncodedPredictor(ABC):
             "has_schema": self.encoder.schema is not None,
             "thresholds": {name: list(map(float, t)) for name, t in self.thresholds.items()},
             "prior": self.prior.to_dict(),
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "priors": {
                 kind: {name: list(map(float, p)) for name, p in by_task.items()}
                 for kind, by_task in self.priors.items()
@@ -288,6 +299,7 @@ class Model(EncodedPredictor):
             ``population`` of all training rows, (K,) or (L,); empty in models saved before these
             were kept. ``drawn``: of tasks whose loss frees them from it, that of the rows drawn.
         prior: the class prior that predictions assume.
+        calibration: maps of the probabilities under the training prior; None = as they are.
         record: how the training went; not saved.
     """
 
@@ -297,6 +309,7 @@ class Model(EncodedPredictor):
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     prior: AssumedPrior = field(default_factory=AssumedPrior)
+    calibration: Calibration | None = None
     record: TrainingRecord = field(default_factory=TrainingRecord, compare=False, repr=False)
 
     @property
@@ -304,8 +317,8 @@ class Model(EncodedPredictor):
         """The tasks that the model predicts."""
         return tuple(task for network in self.networks for task in network.tasks)
 
-    def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
-        """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+    def uncalibrated(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return `probabilities` before calibration."""
         return joint_probabilities(self.networks, encoded)
 
     def drawn_probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
@@ -370,7 +383,9 @@ class Model(EncodedPredictor):
             raise LabelweaveError(f"{folder}: no model here, expected a file model.json") from None
         with in_place(path):
             by_network = [tasks_of(each) for each in found.networks]
-            found.check([task for tasks in by_network for task in tasks])
+            every = [task for tasks in by_network for task in tasks]
+            found.check(every)
+            calibration = calibration_of(found, every)
             found.check_trunks(by_network)
             spec = NetworkSpec(found.backbone.name, found.backbone.options)
             encoder = encoder_of(found, path.parent)
@@ -394,7 +409,7 @@ class Model(EncodedPredictor):
             raise LabelweaveError(f"{folder}: weights of more networks than model.json has")
         thresholds, prior = arrays(found.thresholds), AssumedPrior.from_dict(dict(found.prior))
         priors = {str(kind): arrays(by_task) for kind, by_task in found.priors.items()}
-        return cls(encoder, spec, networks, thresholds, priors, prior)
+        return cls(encoder, spec, networks, thresholds, priors, prior, calibration)
 
 
 LARGEST_WEIGHT = 1e18  # what is larger gives values that are not finite
@@ -432,6 +447,18 @@ def encoder_of(saved: SavedModel, folder: Path) -> Encoder:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LabelweaveError(f"key 'encoder': makes no sense ({error!r})") from None
+
+
+def calibration_of(saved: SavedModel, tasks: Sequence[Task]) -> Calibration | None:
+    """Return the calibration of a saved model; None = it has none.
+
+    Raises:
+        LabelweaveError: a question of its tasks without a map, or a map that makes no sense.
+    """
+    if saved.calibration is None:
+        return None
+    maps = {name: each.model_dump() for name, each in saved.calibration.items()}
+    return Calibration.from_dict(tasks, maps)
 
 
 def built(

@@ -43,6 +43,14 @@ def predict(
             help="Write labels of related tasks that fit together: the jointly most likely ones.",
         ),
     ] = False,
+    sets: Annotated[
+        float | None,
+        typer.Option(
+            metavar="COVERAGE",
+            help="Write the plausible classes of every task, too: sets that hold the truth with "
+            "this probability, .50 to .99; of a finished model.",
+        ),
+    ] = None,
     keep: Annotated[
         list[str] | None,
         typer.Option(help="Column of the table to write next to the predictions; may be repeated."),
@@ -73,27 +81,45 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.csv --method single_task --out predicted.parquet`
     - `labelweave predict runs/leaves new_leaves.csv --prior rows --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.csv --coherent --out predicted.csv`
+    - `labelweave predict runs/leaves/model new_leaves.csv --sets .9 --out predicted.csv`
     - `labelweave predict runs/leaves new_leaves.xlsx --keep serial --bom --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
     from labelweave._files import csv_text
     from labelweave.class_priors import assumed_prior
-    from labelweave.errors import in_place
-    from labelweave.fitting._opening import find_model, read_inputs
+    from labelweave.errors import LabelweaveError, in_place
+    from labelweave.fitting._opening import model_folder, read_inputs
+    from labelweave.fitting._stack import load_model
+    from labelweave.serving import load
+    from labelweave.serving._final import FACTS
     from labelweave.serving._prediction import check_writable, prediction_table, write_table
     from labelweave.tables import ReadOptions, Table
 
     if out is not None:
         check_writable(out, table)
-    found = find_model(model, method, seed)
+    folder = model_folder(model, method, seed)
+    final = load(folder) if (folder / FACTS).exists() else None
+    found = load_model(folder) if final is None else final.model
+    rule = None
+    if sets is not None:
+        if final is None or prior is not None:
+            place = "a model of a study's run" if final is None else "--prior"
+            raise LabelweaveError(
+                f"--sets: found {place}, expected a finished model with its own prior "
+                "('labelweave finish')"
+            )
+        rule = final.sets(sets)
+        for promise in rule.notes:
+            say(f"warning: {promise}; every class is in its sets", err=True)
     read = ReadOptions(sep=sep, decimal=decimal, encoding=encoding, sheet=sheet)
     given = read_inputs(table, found, read)
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
     with in_place(table):
         warnings = found.check(given)
         predicted = prediction_table(
-            found, given, labels=labels, prior=assumed, keep=keep or (), coherent=coherent
-        )
+            found, given, labels=labels, prior=assumed, keep=keep or (), coherent=coherent,
+            relations=final.links() if final is not None and coherent else (), sets=rule,
+        )  # fmt: skip
     if isinstance(given, Table) and table.is_dir():  # whose rows have no numbers to go by
         predicted.insert(0, "file", given.texts(given.columns[0]))
     say(f"prior: {assumed}", err=True)

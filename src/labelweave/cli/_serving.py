@@ -81,6 +81,9 @@ def finish(
     say(f"To expect, measured by '{facts.measured}' on {facts.measured_on}:")
     for figure in facts.expected:
         say(f"  {figure}")
+    say("Calibration, measured out-of-fold:")
+    for calibrated in facts.calibration:
+        say(f"  {calibrated}")
     say(f"Next: labelweave predict {folder} NEW.csv --out predicted.csv")
 
 

@@ -25,6 +25,7 @@ from labelweave.data import Inputs
 from labelweave.data._input_encoder import Encoder
 from labelweave.errors import LabelweaveError, in_place
 from labelweave.evaluation._calibration import scores_of
+from labelweave.evaluation._calibration_maps import Calibration
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._network_learners import (
     TRAINED_AS,
@@ -34,7 +35,13 @@ from labelweave.fitting._network_learners import (
 )
 from labelweave.fitting._split import Split
 from labelweave.fitting._views import CHUNK, LibraryView, columns_of, view_of
-from labelweave.model import EncodedPredictor, Model, TrainingRecord, encoder_of
+from labelweave.model import (
+    EncodedPredictor,
+    Model,
+    TrainingRecord,
+    calibration_of,
+    encoder_of,
+)
 from labelweave.tasks import Task
 
 if TYPE_CHECKING:  # scikit-learn takes seconds: loaded where learners are fitted
@@ -55,6 +62,7 @@ class StackModel(EncodedPredictor):
         thresholds: per multilabel task the probability from which a label counts as on.
         priors: per task the class prior in ``training`` and in the ``population``.
         prior: the class prior that predictions assume.
+        calibration: maps of the probabilities under the training prior; None = as they are.
         record: how the training went; not saved.
     """
 
@@ -64,6 +72,7 @@ class StackModel(EncodedPredictor):
     thresholds: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     priors: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
     prior: AssumedPrior = field(default_factory=AssumedPrior)
+    calibration: Calibration | None = None
     record: TrainingRecord = field(default_factory=TrainingRecord, compare=False, repr=False)
 
     @property
@@ -71,8 +80,8 @@ class StackModel(EncodedPredictor):
         """The tasks that the model predicts."""
         return self.stack.tasks
 
-    def probabilities(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
-        """Return P(class) or P(label on) under the training prior, of encoded inputs."""
+    def uncalibrated(self, encoded: Inputs) -> dict[str, NDArray[np.float32]]:
+        """Return `probabilities` before calibration."""
         parts = [
             self.stack.predict_proba(columns_of(self.view, rows), self.joint_inputs(rows))
             for rows in self._chunks(encoded)
@@ -129,6 +138,7 @@ class StackModel(EncodedPredictor):
         stack = CoupledStack.load(Path(folder) / STACK, [NetworkLearner(n) for n in TRAINED_AS])
         with in_place(path):
             found.check(stack.tasks)
+            calibration = calibration_of(found, stack.tasks)
             view = None if isinstance(encoder.shape_, int) else LibraryView.load(path.parent / VIEW)
             if view is None and encoder.shape_ != len(stack.centre):
                 raise LabelweaveError(
@@ -137,7 +147,7 @@ class StackModel(EncodedPredictor):
                 )
         prior = AssumedPrior.from_dict(dict(found.prior))
         priors = {str(kind): arrays(by_task) for kind, by_task in found.priors.items()}
-        return cls(encoder, stack, view, arrays(found.thresholds), priors, prior)
+        return cls(encoder, stack, view, arrays(found.thresholds), priors, prior, calibration)
 
 
 def load_model(folder: str | Path) -> Model | StackModel:

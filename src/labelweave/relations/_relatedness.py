@@ -31,7 +31,7 @@ from labelweave.results import (
     RelationTable,
     StartProposal,
 )
-from labelweave.tasks import Binary, Multiclass, Multilabel
+from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +161,41 @@ def relation_table(relation: AnyRelation) -> RelationTable:
     A noisy-OR's table holds its weights, and the leak as the last row.
     """
     return RelationTable(**_table(relation))
+
+
+def relation_of(saved: RelationTable, tasks: Mapping[str, Task]) -> AnyRelation:
+    """Return the relation that `relation_table` described.
+
+    Args:
+        saved: the description.
+        tasks: by name.
+
+    Raises:
+        LabelweaveError: an unknown task, or a table that does not fit its tasks.
+    """
+    for name in (saved.source, saved.target):
+        if name not in tasks:
+            raise LabelweaveError(
+                f"relation {saved.name}: no task '{name}', expected {listing(tasks)}"
+                f"{nearest(name, tasks)}"
+            )
+    source, target = tasks[saved.source], tasks[saved.target]
+    table = np.array([[np.nan if v is None else v for v in row] for row in saved.table])
+    known = np.isfinite(table) & (np.array(saved.known) if saved.known else True)
+    table, strength = np.where(known, table, 0.0), 1.0 if saved.strength is None else saved.strength
+    if saved.kind == "table":
+        return Relation(source, target, table, known, strength, saved.origin)  # type: ignore[arg-type]
+    if isinstance(source, Multiclass) or isinstance(target, Multiclass):
+        raise LabelweaveError(f"relation {saved.name}: found a noisy-OR of exclusive classes")
+    return NoisyOr(
+        source,
+        target,
+        table[:-1],
+        table[-1],
+        known[:-1],
+        strength,
+        saved.origin,
+    )
 
 
 def estimated_table(estimate: EstimatedRelation) -> EstimatedTable:

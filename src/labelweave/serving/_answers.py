@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from labelweave._parsing import parse_json
 from labelweave.errors import nearest
 from labelweave.model import EncodedPredictor
-from labelweave.serving._contradiction import Implication
+from labelweave.relations import AnyRelation
 from labelweave.serving._final import FinalModel
 from labelweave.serving._graph import PREDICTED
 from labelweave.serving._rows import (
@@ -22,6 +22,7 @@ from labelweave.serving._rows import (
     typed_columns,
 )
 from labelweave.tasks import Binary, Multiclass, Task
+from labelweave.trust._coherence import contradiction_scores
 
 NUMBERS = ("FP64", "FP32", "INT64", "INT32", "INT16", "INT8", "UINT8", "UINT16", "UINT32", "UINT64")
 Probabilities = Mapping[str, NDArray[np.float32]]
@@ -29,13 +30,13 @@ Probabilities = Mapping[str, NDArray[np.float32]]
 
 def answered(
     model: EncodedPredictor,
-    implied: Sequence[Implication],
+    relations: Sequence[AnyRelation],
     found: Probabilities,
     read: ReadRows,
 ) -> list[dict[str, Any]]:
     """Return for each row every task's label, probabilities, and contradictions of relations."""
     decided = model.decide(found)
-    gaps = {each.name: each.contradictions(found) for each in implied}
+    gaps = contradiction_scores(found, relations)
     rows = []
     for i in range(len(read.typed)):
         row: dict[str, Any] = {name: values[i] for name, values in read.identifiers.items()}

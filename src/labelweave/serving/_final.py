@@ -14,15 +14,23 @@ from pydantic import Field
 from labelweave._files import write_text
 from labelweave._saved import Saved, read_description
 from labelweave.class_priors import PriorChoice
+from labelweave.coupling._posterior import Link
 from labelweave.data._row_hashes import FILE as ROWS_FILE
 from labelweave.data._row_hashes import seen_rows, write_row_hashes
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, in_place
 from labelweave.fitting._stack import load_model
 from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
+from labelweave.relations import AnyRelation
+from labelweave.relations._relatedness import relation_of
+from labelweave.results import RelationTable, typed
 from labelweave.serving._prediction import CHUNK, prediction_tables
 from labelweave.tables import Table
 from labelweave.tasks import Task
+from labelweave.trust._forest import model_links
+from labelweave.trust._saved_sets import FILE as SETS
+from labelweave.trust._saved_sets import SavedSets, read_sets
+from labelweave.trust._sets import SetRule
 
 FORMAT = 1  # of the folder; raised when what a key means changes
 FACTS, FULL = "final.json", "full"
@@ -57,6 +65,37 @@ class Expected(Saved):
         return f"{self.task}: {self.metric} {self.mean:.3f}{ends}"
 
 
+class Calibrated(Saved):
+    """What calibration did to one question, a task or a label, on out-of-fold predictions.
+
+    Attributes:
+        question: the task, or ``task=label``.
+        kind: of the map: ``none``, ``temperature``, ``vector`` or ``isotonic``.
+        n: labels behind it.
+        before: ``ece`` (bins of equal mass, less what chance adds), ``brier`` and ``log_loss``;
+            None = no labels.
+        after: the same, of maps that were fitted without the row.
+    """
+
+    question: str
+    kind: str
+    n: Count
+    before: dict[str, float | None]
+    after: dict[str, float | None]
+
+    def __str__(self) -> str:
+        if self.kind == "none":
+            return f"{self.question}: unchanged, {self.n} labels"
+        (a, b), (c, d) = (
+            [each.get(key) or 0.0 for each in (self.before, self.after)]
+            for key in ("ece", "log_loss")
+        )
+        return (
+            f"{self.question}: {self.kind}, {self.n} labels, error {a:.3f} -> {b:.3f}, "
+            f"log-loss {c:.3f} -> {d:.3f}"
+        )
+
+
 class FinalFacts(Saved):
     """What a final model was made of, and what to expect of it.
 
@@ -81,6 +120,7 @@ class FinalFacts(Saved):
         salt: what the hashes of the rows begin with, hexadecimal.
         added: sources that `update` added to those of the study.
         rules: by task what its thresholds are to reach (`finish`).
+        calibration: what calibration did to every question.
     """
 
     format: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -103,6 +143,7 @@ class FinalFacts(Saved):
     salt: Annotated[str, Field(pattern=r"^[0-9a-f]{2,128}$")]
     added: list[dict[str, Any]] = Field(default=[])
     rules: dict[str, str] = Field(default={})
+    calibration: list[Calibrated] = Field(default=[])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +154,15 @@ class FinalModel:
         folder: where it was read from.
         model: what predicts.
         facts: what it was made of, and what to expect.
+        relations: the tables and noisy-ORs that coupled its tasks.
+        saved_sets: thresholds of conformal sets; None in models of earlier versions.
     """
 
     folder: Path
     model: EncodedPredictor
     facts: FinalFacts
+    relations: tuple[AnyRelation, ...] = ()
+    saved_sets: SavedSets | None = None
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -146,6 +191,27 @@ class FinalModel:
     ) -> Iterator[pd.DataFrame]:
         """Give the predictions as tables of at most `rows` rows, in order (`prediction_tables`)."""
         return prediction_tables(self.model, inputs, labels=labels, keep=keep, rows=rows)
+
+    def sets(self, coverage: float = 0.9, per: Literal["task", "class"] = "task") -> SetRule:
+        """Return what turns `predict_proba` into sets that hold the truth with a probability.
+
+        Args:
+            coverage: from .50 to .99, in hundredths.
+            per: what it is for: each ``task``, or each ``class``.
+
+        Raises:
+            LabelweaveError: another coverage, or a model without thresholds.
+        """
+        if self.saved_sets is None:
+            raise LabelweaveError(
+                f"{self.folder}: found no file {SETS}, expected thresholds of sets "
+                "('labelweave finish' writes them)"
+            )
+        return self.saved_sets.rule(self.tasks, coverage, per)
+
+    def links(self) -> list[Link]:
+        """Return the relations as `labelweave.trust.coherent` takes them."""
+        return model_links(self.model, self.relations)
 
     def check(self, inputs: pd.DataFrame | Table) -> list[str]:
         """Return what is unusual of raw rows, a line each."""
@@ -191,7 +257,27 @@ def load(folder: str | Path, *, full: bool = False) -> FinalModel:
             f"{folder}: found no folder '{FULL}', expected one with the stack; "
             "'labelweave finish --full' writes it"
         )
-    return FinalModel(path, load_model(path / FULL if full else path), facts)
+    model = load_model(path / FULL if full else path)
+    return FinalModel(
+        path, model, facts, saved_relations(facts, model.tasks, path), read_sets(path, model.tasks)
+    )
+
+
+def saved_relations(
+    facts: FinalFacts, tasks: Sequence[Task], folder: Path
+) -> tuple[AnyRelation, ...]:
+    """Return the relations in a final model's facts.
+
+    Raises:
+        LabelweaveError: one that makes no sense.
+    """
+    place, found = f"{folder / FACTS}, relations", []
+    by_name = {task.name: task for task in tasks}
+    for saved in facts.relations:
+        table = typed(RelationTable, {k: v for k, v in saved.items() if k != "text"}, place)
+        with in_place(place):
+            found.append(relation_of(table, by_name))
+    return tuple(found)
 
 
 def write_final(
@@ -199,11 +285,13 @@ def write_final(
     model: EncodedPredictor,
     facts: FinalFacts,
     hashes: NDArray[np.uint64],
+    sets: SavedSets,
     full: EncodedPredictor | None = None,
 ) -> None:
     """Write a final model to a new folder."""
     model.save(folder)
     if full is not None:
         full.save(folder / FULL)
+    sets.write(folder)
     write_row_hashes(folder, hashes, bytes.fromhex(facts.salt))
     write_text(folder / FACTS, json.dumps(facts.model_dump(), indent=1))

@@ -19,9 +19,12 @@ import labelweave
 from labelweave._files import locked, unwritable
 from labelweave._parsing import read_json_object
 from labelweave._progress import fit_status
+from labelweave.annotations import Annotations
 from labelweave.data import Collection
 from labelweave.data._row_hashes import SALT, row_hashes
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.evaluation import best_thresholds
+from labelweave.evaluation._questions import question_names
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
 from labelweave.fitting._relating import RelationQuery, relate_split, with_findings
@@ -29,18 +32,31 @@ from labelweave.fitting._split import Split, held_out, make_training_split
 from labelweave.fitting._stack import StackModel, student_targets
 from labelweave.fitting._versions import FIRST, next_version, point_to, version
 from labelweave.model import EncodedPredictor, Model
+from labelweave.relations import AnyRelation, Relation
 from labelweave.relations._relatedness import relation_table
 from labelweave.results import CONTROLS, Results, plain, read_results
-from labelweave.serving._contradiction import implications
 from labelweave.serving._expectations import expected_of_study, expected_out_of_fold
 from labelweave.serving._final import (
     FORMAT,
+    Calibrated,
     FinalFacts,
     load,
+    saved_relations,
     write_final,
 )
 from labelweave.serving._reference import make_reference, write_reference
 from labelweave.serving._thresholds import chosen_thresholds, parse_rules
+from labelweave.tasks import Multiclass
+from labelweave.trust import (
+    Calibration,
+    CalibrationFigures,
+    CrossFit,
+    Predictions,
+    calibration_figures,
+    cross_calibrate,
+)
+from labelweave.trust._predictions import judged_labels
+from labelweave.trust._saved_sets import saved_sets
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
@@ -137,13 +153,14 @@ def out_of_fold(
 ) -> dict[str, NDArray[np.float64]]:
     """Return what fits without them predict of the training rows, by task (n, width).
 
-    They are what predictions of new rows look like: `labelweave monitor` compares with them.
+    Uncalibrated, under the training prior. They are what predictions of new rows look like: they
+    calibrate the model and set its thresholds, and `labelweave monitor` compares with them.
     """
     tasks, n = split.train.annotations.tasks, len(split.train.index)
     found = {task.name: np.zeros((n, task.width)) for task in tasks}
     for fold, out in held_out(split, folds):
         model = fit_all(study, spec, changed(fold, relations=split.relations), progress).model
-        for name, p in model.under_prior(model.probabilities(fold.test.inputs)).items():
+        for name, p in model.uncalibrated(fold.test.inputs).items():
             found[name][out] = p
     return found
 
@@ -167,19 +184,27 @@ def write_model(
         results: of the study.
         method: that was fitted.
         made: what the fit gave.
-        held: out-of-fold probabilities of its training rows (`out_of_fold`).
+        held: uncalibrated out-of-fold probabilities of its training rows (`out_of_fold`).
         full: write the stack as well.
         added: sources that updates added; the study's figures are then not those of this fit.
         rules: by task what its thresholds are to reach (`finish`).
     """
-    labels = made.split.train.annotations
-    cuts = chosen_thresholds(parse_rules(rules or {}, labels.tasks), held, labels)
-    for model in (made.model, made.stack):
-        if model is not None:
-            model.thresholds.update(cuts)
+    labels, wishes = made.split.train.annotations, parse_rules(rules or {}, study.data.tasks)
+    judged = judged_labels(labels, made.split.train.groups)
+    fitted = cross_calibrate(Predictions(judged, held, made.split.train.groups), made.split.seed)
     taught = made.stack is not None and STUDENT in results.methods
     measured = STUDENT if taught else method
     _add_thresholds(made.model, study.output, results, measured)
+    if made.stack is not None:
+        made.stack.thresholds.update(made.model.thresholds)
+    made.model.calibration = fitted.calibration
+    raw, shown = (
+        made.model.under_prior(each.probabilities) for each in (fitted.before, fitted.after)
+    )
+    _choose_again(made.model, fitted.calibration, shown, judged)
+    made.model.thresholds.update(chosen_thresholds(wishes, shown, labels))
+    if made.stack is not None:
+        made.stack.thresholds.update(chosen_thresholds(wishes, raw, labels))
     salt = secrets.token_bytes(SALT)
     sides = (made.split.train, made.split.validation)
     hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
@@ -189,20 +214,22 @@ def write_model(
         update={
             "added": list(added),
             "rules": dict(rules or {}),
+            "calibration": calibration_facts(fitted),
             "measured": measured if by_study else facts.network,
             "measured_on": "test rows" if by_study else "out-of-fold rows",
             "expected": expected_of_study(results, measured)
             if by_study
-            else expected_out_of_fold(made.split.train, held, made.model.thresholds),
+            else expected_out_of_fold(made.split.train, shown, made.model.thresholds),
         }
     )
     rows = study.data.collection.inputs.iloc[made.split.train.index]
     reference = make_reference(
-        made.model.encoder.schema, rows, held, made.split.train.annotations,
-        made.model.thresholds, implications(facts, made.model.tasks),
+        made.model.encoder.schema, rows, shown, labels, made.model.thresholds,
+        saved_relations(facts, made.model.tasks, target),
     )  # fmt: skip
+    sets = saved_sets(Predictions(judged, shown, made.split.train.groups))
     with _replacing_folder(target) as new:
-        write_final(new, made.model, facts, hashes, made.stack if full else None)
+        write_final(new, made.model, facts, hashes, sets, made.stack if full else None)
         write_reference(new, reference)
         load(new, full=full)  # what cannot be read again must not take the name
 
@@ -322,6 +349,41 @@ def _add_thresholds(model: EncodedPredictor, output: Path, results: Results, met
             model.thresholds[task.name] = np.clip(np.mean(values, axis=0), 0, 1)
 
 
+def _choose_again(
+    model: EncodedPredictor,
+    calibration: Calibration,
+    shown: Mapping[str, NDArray[Any]],
+    labels: Annotations,
+) -> None:
+    """Choose the thresholds of calibrated labels again; those of before are on another scale."""
+    for task in model.tasks:
+        if task.name not in model.thresholds:
+            continue
+        kinds = [calibration.maps[name].kind for name in question_names(task)]
+        new = best_thresholds(task, shown[task.name], labels.labels[task.name])
+        changed_ones = np.array([kind != "none" for kind in kinds])
+        model.thresholds[task.name] = np.where(changed_ones, new, model.thresholds[task.name])
+
+
+def calibration_facts(fitted: CrossFit) -> list[Calibrated]:
+    """Return the figures of every question before and after calibration."""
+    before, after = (calibration_figures(rows) for rows in (fitted.before, fitted.after))
+
+    def figures(found: CalibrationFigures) -> dict[str, float | None]:
+        return {"ece": found.ece, "brier": found.brier, "log_loss": found.log_loss}
+
+    return [
+        Calibrated(
+            question=name,
+            kind=fitted.calibration.maps[name].kind,
+            n=each.n,
+            before=figures(each),
+            after=figures(after[name]),
+        )
+        for name, each in before.items()
+    ]
+
+
 def _facts(study: "Study", results: Results, method: str, made: Fitted, salt: bytes) -> FinalFacts:
     from labelweave.experiments._results import environment
 
@@ -344,11 +406,35 @@ def _facts(study: "Study", results: Results, method: str, made: Fitted, salt: by
         sources=list(study.data.collection.names),
         measured=method,
         expected=[],
-        relations=[plain(relation_table(relation)) for relation in split.relations],
+        relations=[plain(relation_table(relation)) for relation in _relations(made)],
         evidence=made.evidence or plain(results.relatedness),
         versions=environment(),
         salt=salt.hex(),
     )
+
+
+def _relations(made: Fitted) -> list[AnyRelation]:
+    """Return the relations of the fit; a stack's with the strengths that it gave them.
+
+    A stack without given relations estimates tables itself.
+    """
+    given = {each.name: each for each in made.split.relations}
+    if made.stack is None:
+        return list(given.values())
+    links = made.stack.stack.links
+    strengths = {each.name: (each.to_source + each.to_target) / 2 for each in links}
+    found: list[AnyRelation] = [
+        changed(each, strength=strengths.get(name, each.strength)) for name, each in given.items()
+    ]
+    for link in links:
+        if link.name not in given and isinstance(link.source, Multiclass):
+            found.append(
+                Relation(
+                    link.source, link.target, link.table, link.known, strengths[link.name],
+                    "estimated",
+                )
+            )  # fmt: skip
+    return found
 
 
 @contextmanager

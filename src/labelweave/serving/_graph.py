@@ -12,6 +12,9 @@ from torch import Tensor, nn
 from labelweave.class_priors import TINY
 from labelweave.data._table_encoder import LARGEST, TableEncoder, _as_numeric, _category_codes
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._calibration_maps import CalibrationMap
+from labelweave.evaluation._metrics import EPSILON
+from labelweave.evaluation._questions import question_names
 from labelweave.model import Model
 from labelweave.networks._multi_task import probabilities
 from labelweave.tasks import Multiclass, Task, factorize, key
@@ -21,7 +24,7 @@ PREDICTED = " predicted"  # ending of the outputs that hold labels
 
 
 class PredictionGraph(nn.Module):
-    """Encoding, networks, class prior and thresholds of a model, all of it tensor operations.
+    """Encoding, networks, calibration, class prior and thresholds of a model as tensor operations.
 
     Args:
         model: networks on columns.
@@ -52,6 +55,7 @@ class PredictionGraph(nn.Module):
         self.varies, self.gaps = (
             torch.from_numpy(np.flatnonzero(each)) for each in (numeric.varies, numeric.gaps)
         )
+        self.calibration = model.calibration
         self.shifts = dict(_shifts(model))
         self.thresholds = {task.name: _thresholds(model, task) for task in model.tasks}
         names = [*self.outputs, NUMBERS, CATEGORIES]
@@ -81,7 +85,10 @@ class PredictionGraph(nn.Module):
         given: dict[str, Tensor] = {}
         for network, tasks in zip(self.networks, self._tasks_of, strict=True):
             given |= probabilities(network(features), tasks)
-        found = {task.name: self._shifted(task, given[task.name]) for task in self.tasks}
+        found = {
+            task.name: self._shifted(task, self._calibrated(task, given[task.name]))
+            for task in self.tasks
+        }
         labels = tuple(self._labels(task, found[task.name]) for task in self.tasks)
         return (*(found[task.name] for task in self.tasks), *labels)
 
@@ -105,6 +112,20 @@ class PredictionGraph(nn.Module):
             (categories[:, j : j + 1] == torch.arange(len(kept) + 1)).float()
             for j, kept in enumerate(self.categories.values())
         ]
+
+    def _calibrated(self, task: Task, p: Tensor) -> Tensor:
+        if self.calibration is None:
+            return p
+        maps = [self.calibration.maps[name] for name in question_names(task)]
+        if all(each.kind == "none" for each in maps):
+            return p
+        wide = p.double()
+        if isinstance(task, Multiclass):
+            return _mapped(maps[0], wide).float()
+        columns = [wide[:, j : j + 1] for j in range(task.width)]
+        both = [torch.cat([1 - column, column], dim=1) for column in columns]
+        parts = [_mapped(each, pair)[:, 1:] for each, pair in zip(maps, both, strict=True)]
+        return torch.cat(parts, dim=1).float()
 
     def _shifted(self, task: Task, p: Tensor) -> Tensor:
         if task.name not in self.shifts:
@@ -141,6 +162,27 @@ class PredictionGraph(nn.Module):
             words = np.array([*(key(value) for value in distinct), ""], dtype=object)
             columns.append(words[codes])
         return np.stack(columns, axis=1)
+
+
+def _mapped(given: CalibrationMap, p: Tensor) -> Tensor:
+    """Return what `CalibrationMap.apply` does, as tensor operations."""
+    if given.kind == "none":
+        return p
+    if given.kind != "isotonic":
+        logs = p.clamp(min=EPSILON).log()
+        scale, shift = (torch.from_numpy(each.copy()) for each in (given.scale, given.shift))
+        return (logs * scale + shift).softmax(dim=1)
+    raised = torch.cat([_curve(c, p[:, k : k + 1]) for k, c in enumerate(given.curves)], dim=1)
+    return raised / raised.sum(dim=1, keepdim=True).clamp(min=TINY)
+
+
+def _curve(points: NDArray[np.float64], p: Tensor) -> Tensor:
+    """Return the height of a curve of lines at p, (n, 1): what every line adds up to there."""
+    x, y = points
+    width = np.diff(x)
+    start, wide, slope = (torch.from_numpy(v.copy()) for v in (x[:-1], width, np.diff(y) / width))
+    inside = torch.minimum((p - start).clamp(min=0), wide)
+    return float(y[0]) + (inside * slope).sum(dim=1, keepdim=True)
 
 
 def _shifts(model: Model) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:

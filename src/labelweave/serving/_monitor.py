@@ -14,7 +14,6 @@ from scipy import stats
 from labelweave.class_priors import estimate_prior
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._opening import read_inputs
-from labelweave.serving._contradiction import implications
 from labelweave.serving._final import FinalModel, load
 from labelweave.serving._reference import (
     OTHERS,
@@ -29,6 +28,7 @@ from labelweave.serving._reference import (
 )
 from labelweave.tables import Table
 from labelweave.tasks import Multiclass, Task
+from labelweave.trust._coherence import contradiction_scores
 
 Kind = Literal["values", "missing", "labels", "confidence", "contradiction"]
 LEAST: Mapping[Kind, float] = {  # a smaller change is no alarm, however many rows show it
@@ -165,9 +165,9 @@ def monitor(
         found += _task_signals(task, each, p[each.task], thresholds)
         outlooks.append(_outlook(task, each, p[each.task], thresholds))
     by_name = {each.relation: each for each in reference.relations}
-    for implied in implications(final.facts, final.tasks):
-        if implied.name in by_name:
-            found += _relation_signals(by_name[implied.name], implied.contradictions(p))
+    for name, values in contradiction_scores(p, final.relations).items():
+        if name in by_name:
+            found += _relation_signals(by_name[name], values)
     judged = [_judged(signal, len(found), false_alarms) for signal in found]
     judged.sort(key=lambda signal: (not signal.alarm, signal.p))
     return Monitoring(

@@ -1,18 +1,23 @@
 """Predictions of a saved model as a table."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from labelweave._files import replacing, write_csv
 from labelweave.class_priors import PriorChoice
+from labelweave.coupling._posterior import Link
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.model import EncodedPredictor, probability_columns
 from labelweave.tables import Table
-from labelweave.tasks import Binary, Multiclass
+from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._coherence import decided_together
+from labelweave.trust._sets import SetRule
 
 CHUNK = 1 << 16  # rows predicted at a time
 
@@ -25,16 +30,25 @@ def prediction_table(
     prior: PriorChoice | None = None,
     keep: Sequence[str] = (),
     coherent: bool = False,
+    relations: Sequence[Link] = (),
+    sets: SetRule | None = None,
 ) -> pd.DataFrame:
     """Return one row per input row: a probability per class or label and, with `labels`, the
     predicted label of every task under ``<task> predicted``; `prior` as in `Model.predict_proba`.
-    With `coherent` the labels of related tasks are those that are jointly most likely.
+    With `coherent` the labels of related tasks are those that are jointly most likely, by
+    `relations` or those that the model keeps. With `sets`, the plausible classes of every task
+    stand under ``<task> plausible`` as a JSON list; of a label these are 0 and 1.
     The columns `keep`, and those that the model's schema calls identifiers, stand in front as they
     are in the inputs; a data frame keeps its index.
     """  # noqa: D205
     kept = _kept(model, inputs, keep)
     probabilities = model.predict_proba(inputs, prior)
-    decided = decided_together(model, probabilities) if coherent else model.decide(probabilities)
+    decided = (
+        decided_together(model, probabilities, relations)
+        if coherent
+        else model.decide(probabilities)
+    )
+    plausible = {} if sets is None else sets.predict(probabilities)
     columns: dict[str, object] = dict(kept)
     for task in model.tasks:
         if labels and isinstance(task, Multiclass | Binary):
@@ -42,10 +56,30 @@ def prediction_table(
         elif labels:
             for j, label in enumerate(task.names):
                 columns[f"{task.name}={label} predicted"] = decided[task.name][:, j]
+        if plausible:
+            columns |= _set_columns(task, plausible[task.name])
         for j, name in enumerate(probability_columns(task)):
             columns[name] = probabilities[task.name][:, j]
     made = pd.DataFrame(columns)
     return made if isinstance(inputs, Table) else made.set_axis(inputs.index, axis=0)
+
+
+def _set_columns(task: Task, plausible: NDArray[np.bool_]) -> dict[str, list[str]]:
+    if isinstance(task, Multiclass):
+        return {f"{task.name} plausible": _lists(plausible, task.names)}
+    if isinstance(task, Binary):
+        words = task.decode(np.array([0, 1])).tolist()
+        return {f"{task.name} plausible": _lists(plausible[:, 0], words)}
+    return {
+        f"{task.name}={label} plausible": _lists(plausible[:, j], (0, 1))
+        for j, label in enumerate(task.names)
+    }
+
+
+def _lists(plausible: NDArray[np.bool_], words: Sequence[object]) -> list[str]:
+    """Return per row a JSON list of the plausible words."""
+    shown = [json.dumps(word, ensure_ascii=False, default=str) for word in words]
+    return [f"[{', '.join(shown[j] for j in np.flatnonzero(row))}]" for row in plausible]
 
 
 def prediction_tables(

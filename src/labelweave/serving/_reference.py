@@ -15,9 +15,10 @@ from labelweave._saved import Saved as SavedPart
 from labelweave._saved import Share, read_description
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.serving._contradiction import Implication
+from labelweave.relations import AnyRelation
 from labelweave.tables import Schema
 from labelweave.tasks import Multiclass, Task
+from labelweave.trust._coherence import contradiction_scores
 
 FORMAT = 1
 FILE = "reference.json"
@@ -98,7 +99,7 @@ def make_reference(
     probabilities: Mapping[str, NDArray[Any]],
     labels: Annotations,
     thresholds: Mapping[str, NDArray[np.float64]],
-    implied: Sequence[Implication],
+    known: Sequence[AnyRelation],
 ) -> Reference:
     """Return the reference of n rows.
 
@@ -108,7 +109,7 @@ def make_reference(
         probabilities: out-of-fold, by task (n, width).
         labels: of the rows.
         thresholds: of multilabel tasks.
-        implied: what relations imply.
+        known: the relations.
     """
     names = [] if schema is None else [n for n in schema.named("input") if n in typed]
     kinds = {} if schema is None else schema.columns
@@ -122,13 +123,12 @@ def make_reference(
         for task in labels.tasks
     ]
     relations = []
-    for each in implied:
-        found = each.contradictions(probabilities)
-        found = found[np.isfinite(found)].clip(0, 1)
+    for name, values in contradiction_scores(probabilities, known).items():
+        found = values[np.isfinite(values)].clip(0, 1)
         if len(found) > 1:
             mean, spread = float(found.mean()), float(found.std(ddof=1))
             relations.append(
-                RelationReference(relation=each.name, n=len(found), mean=mean, spread=spread)
+                RelationReference(relation=name, n=len(found), mean=mean, spread=spread)
             )
     return Reference(format=FORMAT, inputs=inputs, tasks=tasks, relations=relations)
 

@@ -25,7 +25,6 @@ from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
 from labelweave.serving._answers import answered, infer_answer, infer_rows, model_metadata
 from labelweave.serving._batching import Batcher
-from labelweave.serving._contradiction import Implication, implications
 from labelweave.serving._final import FinalModel, load
 from labelweave.serving._rows import (
     RowsError,
@@ -36,6 +35,7 @@ from labelweave.serving._rows import (
     schema_of,
 )
 from labelweave.serving._service_limits import KEYS, LONGEST_KEY, LOOPBACK, Limits, checked_name
+from labelweave.trust._coherence import contradiction_scores
 
 PAGE = Path(__file__).with_name("page.html")
 OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # answered without a key
@@ -52,7 +52,6 @@ class Served:
 
     version: int
     model: FinalModel
-    implications: list[Implication] = field(default_factory=list)
 
     @classmethod
     def read(cls, folder: Path) -> "Served":
@@ -70,7 +69,7 @@ class Served:
                 f"{folder}: found images as inputs, or no schema, expected columns and texts"
             )
         version = current_version(folder).number
-        return cls(version, found, implications(found.facts, found.tasks))
+        return cls(version, found)
 
 
 class Meters:
@@ -154,10 +153,10 @@ class Service:
             for label, count in counts.items():
                 if count:
                     self.meters.labels.labels(task.name, str(label)).inc(int(count))
-        for each in served.implications:
-            for value in each.contradictions(found):
+        for name, values in contradiction_scores(found, served.model.relations).items():
+            for value in values:
                 if value == value:
-                    self.meters.contradiction.labels(each.name).observe(float(value))
+                    self.meters.contradiction.labels(name).observe(float(value))
         return found
 
 
@@ -393,7 +392,7 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
         return {
             "model": service.name,
             "version": served.version,
-            "rows": answered(served.model.model, served.implications, found, read),
+            "rows": answered(served.model.model, served.model.relations, found, read),
         }
 
     @app.get("/health", summary="Whether the service answers")

@@ -243,21 +243,25 @@ def _compared(
     folds: int,
     progress: bool,
 ) -> tuple[tuple[UpdatedTask, ...], dict[str, NDArray[np.float64]]]:
-    """Return the comparison, and the out-of-fold probabilities of the fits with the new labels."""
+    """Return the comparison, and what fits with the new labels gave out-of-fold (`out_of_fold`)."""
     labels, groups = split.train.annotations, split.train.groups
     scores = {
         side: {task.name: np.zeros((len(is_new), task.width)) for task in labels.tasks}
         for side in ("before", "after")
     }
+    held = {task.name: np.zeros((len(is_new), task.width)) for task in labels.tasks}
     for fold, out in held_out(split, folds):
         kept = np.setdiff1d(np.arange(len(is_new)), out)
         after_fold = replace(fold, relations=split.relations)
         before_fold = _without(after_fold, is_new[kept])
         for side, train in (("before", before_fold), ("after", after_fold)):
             model = fit_all(study, spec, train, progress).model
-            found = model.under_prior(model.probabilities(fold.test.inputs))
-            for name, p in found.items():
+            given = model.uncalibrated(fold.test.inputs)
+            for name, p in model.under_prior(given).items():
                 scores[side][name][out] = p
+            if side == "after":
+                for name, p in given.items():
+                    held[name][out] = p
     parts: dict[Part, NDArray[np.bool_]] = {"earlier": ~is_new, "new": is_new}
     tests = len(labels.tasks) * len(parts)
     rows = []
@@ -287,7 +291,7 @@ def _compared(
                     task.name, part, metric, *means, difference.low, difference.high, n, falls
                 )
             )
-    return tuple(rows), scores["after"]
+    return tuple(rows), held
 
 
 def _without(split: Split, gone: NDArray[np.bool_]) -> Split:

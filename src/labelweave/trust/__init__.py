@@ -1,12 +1,13 @@
 """Trust: sets that cover, calibration, coherence, fairness, explanation, and what a model is."""
 
+from labelweave.evaluation._calibration_maps import Calibration, CalibrationMap
 from labelweave.trust._audit import Audit, audit_model, label_provenance, write_manifest
 from labelweave.trust._calibration import (
-    Calibration,
     CalibrationFigures,
-    CalibrationMap,
+    CrossFit,
     calibrated,
     calibration_figures,
+    cross_calibrate,
     fit_calibration,
 )
 from labelweave.trust._card import model_card
@@ -40,6 +41,7 @@ __all__ = [
     "Calibration",
     "CalibrationFigures",
     "CalibrationMap",
+    "CrossFit",
     "Cut",
     "FairnessReport",
     "GroupThresholds",
@@ -57,6 +59,7 @@ __all__ = [
     "coherent",
     "compare_groups",
     "contradictions",
+    "cross_calibrate",
     "evaluate_joint_sets",
     "evaluate_sets",
     "explain_rows",

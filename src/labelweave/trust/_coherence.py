@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 from labelweave._targets import Table
 from labelweave.coupling._posterior import Link, combinations
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._questions import Floats, Probabilities
+from labelweave.relations import AnyRelation, NoisyOr, Relation
 from labelweave.relations._operations import contradiction
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._forest import RelationTree, States, model_relations, relation_trees
-from labelweave.trust._predictions import (
-    AnyModel,
-    Floats,
-    Probabilities,
-    predictor_of,
-    probabilities_of,
-)
+from labelweave.trust._predictions import AnyModel, predictor_of, probabilities_of
 
 
-def contradictions(probabilities: Probabilities, relations: Sequence[Link]) -> pd.DataFrame:
+def contradictions(
+    probabilities: Probabilities, relations: Sequence[AnyRelation | Link]
+) -> pd.DataFrame:
     """Return for each row how far two related tasks are apart, from 0 to 1, a column a relation.
 
     The table, weighted by the source's probabilities, implies a distribution of the target. The
@@ -34,11 +32,18 @@ def contradictions(probabilities: Probabilities, relations: Sequence[Link]) -> p
 
     Args:
         probabilities: per task (n, K) or (n, L).
-        relations: what `model_relations` gives.
+        relations: tables, noisy-ORs, or what `model_relations` gives.
 
     Raises:
         LabelweaveError: no probabilities of a task.
     """
+    return pd.DataFrame(contradiction_scores(probabilities, relations))
+
+
+def contradiction_scores(
+    probabilities: Probabilities, relations: Sequence[AnyRelation | Link]
+) -> dict[str, Floats]:
+    """Return `contradictions` as one array (n,) a relation, which is faster for a single row."""
     found = {}
     for link in relations:
         for task in (link.source, link.target):
@@ -47,18 +52,28 @@ def contradictions(probabilities: Probabilities, relations: Sequence[Link]) -> p
                     f"relation {link.name}: found no probabilities of '{task.name}'"
                 )
         found[link.name] = _distance(link, probabilities)
-    return pd.DataFrame(found)
+    return found
 
 
-def _distance(link: Link, probabilities: Probabilities) -> Floats:
-    p = np.asarray(probabilities[link.source.name], np.float64)
-    if not isinstance(link.source, Multiclass):
-        # the causes of a noisy-OR: all combinations
-        states = combinations(link.source.width)
-        p = np.prod(np.where(states[None] == 1, p[:, None, :], 1 - p[:, None, :]), axis=2)
-    target = np.asarray(probabilities[link.target.name], np.float64)
-    exclusive = isinstance(link.target, Multiclass)
-    return contradiction(link.table, link.known, p, target, exclusive=exclusive)
+def _distance(relation: AnyRelation | Link, probabilities: Probabilities) -> Floats:
+    p = np.asarray(probabilities[relation.source.name], np.float64)
+    target = np.asarray(probabilities[relation.target.name], np.float64)
+    if isinstance(relation, NoisyOr):
+        # where a cause of unknown weight is likely on, the relation implies nothing
+        quiet = np.prod(np.where(relation.mask, 1.0, 1 - p[:, :, None]), axis=1)
+        seen = (quiet >= 0.5) & relation.spoken
+        gaps = np.where(seen, np.abs(target - relation.predict(p)), 0.0).max(axis=1)
+        return np.where(seen.any(axis=1), gaps, np.nan)
+    if isinstance(relation, Relation):
+        table, known = relation.table, relation.mask
+    else:
+        table, known = relation.table, relation.known
+        if not isinstance(relation.source, Multiclass):
+            # the causes of a noisy-OR: all combinations
+            states = combinations(relation.source.width)
+            p = np.prod(np.where(states[None] == 1, p[:, None, :], 1 - p[:, None, :]), axis=2)
+    exclusive = isinstance(relation.target, Multiclass)
+    return contradiction(table, known, p, target, exclusive=exclusive)
 
 
 def coherent(
@@ -114,13 +129,20 @@ def predict_coherent(model: AnyModel, X: Table) -> dict[str, NDArray[Any]]:
     return decided_together(model, probabilities_of(model, X))
 
 
-def decided_together(model: AnyModel, probabilities: Probabilities) -> dict[str, NDArray[Any]]:
+def decided_together(
+    model: AnyModel, probabilities: Probabilities, relations: Sequence[Link] = ()
+) -> dict[str, NDArray[Any]]:
     """Return the predictions that belong to a model's probabilities, as `predict_coherent` does.
 
+    Args:
+        model: what gave them.
+        probabilities: by task.
+        relations: of a network that keeps none itself; none = those that the model keeps.
+
     Raises:
-        LabelweaveError: the model keeps no relations.
+        LabelweaveError: there are no relations.
     """
-    tasks, relations = predictor_of(model).tasks, model_relations(model)
+    tasks, relations = predictor_of(model).tasks, relations or model_relations(model)
     need_relations(relations)
     codes = coherent(probabilities, relations, tasks)
     return {task.name: decoded_codes(task, codes[task.name]) for task in tasks}

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation._metrics import CalibrationError
+from labelweave.evaluation._questions import Floats, Probabilities
 from labelweave.tasks import Multiclass, Task
-from labelweave.trust._predictions import Floats, Predictions, Probabilities
+from labelweave.trust._predictions import Predictions
 from labelweave.trust._resampling import Resampling, ends
 from labelweave.trust._sets import segment_names
 

@@ -28,11 +28,13 @@ from labelweave.coupling._posterior import (
 )
 from labelweave.errors import LabelweaveError, listing
 from labelweave.estimator import MultiTaskClassifier
+from labelweave.evaluation._questions import Floats
 from labelweave.fitting._stack import StackModel
+from labelweave.model import EncodedPredictor
 from labelweave.relations import AnyRelation
 from labelweave.relations._graph import acyclic
 from labelweave.tasks import Binary, Multiclass, Task
-from labelweave.trust._predictions import AnyModel, Floats, Predictions, predictor_of
+from labelweave.trust._predictions import AnyModel, Predictions, predictor_of
 
 States = NDArray[np.int64]
 
@@ -388,10 +390,22 @@ def model_relations(model: AnyModel) -> list[Link]:
     if isinstance(found, StackModel):
         return [link for link in found.stack.links if link.to_source + link.to_target > 0]
     if isinstance(model, MultiTaskClassifier) and hasattr(model, "relations_"):
-        priors = found.priors.get("training", {})
-        rates = {t.name: priors.get(t.name, _flat(t)) for t in found.tasks}
-        return links_of(model.relations_, rates)
+        return model_links(found, model.relations_)
     return []
+
+
+def model_links(model: EncodedPredictor, relations: Sequence[AnyRelation]) -> list[Link]:
+    """Return relations as links of a forest at a model's training prior, with their strengths.
+
+    Args:
+        model: what predicts.
+        relations: tables and noisy-ORs of its tasks; one of strength 0 is left out.
+    """
+    priors = model.priors.get("training", {})
+    rates = {t.name: priors.get(t.name, _flat(t)) for t in model.tasks}
+    strengths = {each.name: each.strength for each in relations}
+    links = links_of([each for each in relations if each.strength > 0], rates)
+    return [each.with_strengths(*[strengths[each.name]] * 2) for each in links]
 
 
 def _flat(task: Task) -> Floats:

@@ -11,10 +11,10 @@ from labelweave._targets import Table, Targets, input_frame
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._metrics import EPSILON
+from labelweave.evaluation._questions import Floats
 from labelweave.tasks import Multiclass
 from labelweave.trust._predictions import (
     AnyModel,
-    Floats,
     Predictions,
     predict_rows,
     predictor_of,

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelweave.coupling._posterior import Link, combinations
 from labelweave.errors import LabelweaveError, listing
+from labelweave.evaluation._questions import Floats, Probabilities
 from labelweave.relations import AnyRelation
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._forest import (
@@ -22,7 +23,7 @@ from labelweave.trust._forest import (
     relation_trees,
     shares_of,
 )
-from labelweave.trust._predictions import Floats, Predictions, Probabilities
+from labelweave.trust._predictions import Predictions
 from labelweave.trust._quantiles import check_coverage, conformal_threshold, least_labels
 from labelweave.trust._sets import ROUNDING, Promise, Sets, mean_of, segment_names
 

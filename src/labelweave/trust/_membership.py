@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from labelweave.errors import LabelweaveError, listing
+from labelweave.evaluation._questions import Floats
 from labelweave.tasks import Multiclass
 from labelweave.trust._importance import REPLICATES, row_scores
-from labelweave.trust._predictions import Floats, Predictions
+from labelweave.trust._predictions import Predictions
 from labelweave.trust._resampling import Resampling, ends
 
 LEAST = 10  # labelled rows on either side

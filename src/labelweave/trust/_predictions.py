@@ -1,6 +1,6 @@
 """Predictions with labels: what everything that measures or sets a threshold starts from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,10 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._metrics import checked
+from labelweave.evaluation._questions import Floats, Probabilities
 from labelweave.model import EncodedPredictor
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Task
 
-Floats = NDArray[np.float64]
-Probabilities = Mapping[str, NDArray[Any]]
 AnyModel = MultiTaskClassifier | EncodedPredictor
 
 
@@ -135,38 +134,24 @@ def group_codes(groups: ArrayLike | None, n: int) -> NDArray[np.int64]:
     return np.asarray(np.unique(given, return_inverse=True)[1], np.int64)
 
 
-def states(task: Task, p: Floats, codes: NDArray[Any]) -> list[tuple[str, Floats, NDArray[Any]]]:
-    """Return the exclusive questions of a task: name, probabilities (n, S) and codes (n,).
+def judged_labels(labels: Annotations, groups: ArrayLike | None = None) -> Annotations:
+    """Return the labels whose class others have, too: without them no fold could learn it.
 
-    A multiclass task is one question about its classes, every label of a multilabel task is one
-    about off and on.
+    What a model that never saw a class gives for it says nothing about one that did.
+
+    Args:
+        labels: of n rows whose predictions are out-of-fold.
+        groups: (n,) what ties rows together; None = every row by itself.
     """
-    if isinstance(task, Multiclass):
-        return [(task.name, p, codes)]
-    names: Sequence[str] = task.names
-    return [
-        (
-            task.name if task.width == 1 else f"{task.name}={name}",
-            np.stack([1 - p[:, j], p[:, j]], axis=1),
-            codes[:, j],
-        )
-        for j, name in enumerate(names)
-    ]
-
-
-def questions(
-    tasks: Sequence[Task], probabilities: Probabilities
-) -> Iterator[tuple[Task, list[tuple[str, Floats]]]]:
-    """Yield every task with its questions: names and probabilities (n, S), see `states`.
-
-    Raises:
-        LabelweaveError: no probabilities of a task.
-    """
-    for task in tasks:
-        if task.name not in probabilities:
-            raise LabelweaveError(
-                f"probabilities: found {listing(probabilities)}, expected '{task.name}', too"
-            )
-        p = np.asarray(probabilities[task.name], np.float64)
-        blank = np.full(p.shape[:1] if isinstance(task, Multiclass) else p.shape, -1)
-        yield task, [(name, given) for name, given, _ in states(task, p, blank)]
+    codes = group_codes(groups, len(labels))
+    found = {}
+    for task in labels.tasks:
+        given: NDArray[np.int64] = np.array(labels.labels[task.name], np.int64)
+        columns = given[:, None] if given.ndim == 1 else given
+        for j in range(columns.shape[1]):
+            for value in np.unique(columns[:, j][columns[:, j] >= 0]):
+                mine = columns[:, j] == value
+                if len(np.unique(codes[mine])) < 2:
+                    columns[mine, j] = -1
+        found[task.name] = columns[:, 0] if given.ndim == 1 else columns
+    return Annotations(labels.tasks, found)

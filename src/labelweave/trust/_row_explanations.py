@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from labelweave._targets import Table, Targets, annotations_of, input_frame
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
+from labelweave.evaluation._questions import Floats
 from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._importance import inputs_of
-from labelweave.trust._predictions import AnyModel, Floats, predictor_of
+from labelweave.trust._predictions import AnyModel, predictor_of
 
 MOST_ROWS = 1_000
 COLUMNS, NEAREST = 5, 3

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._questions import Floats, Probabilities, questions, states
 from labelweave.tasks import Multiclass, Task
-from labelweave.trust._predictions import Floats, Predictions, Probabilities, questions, states
+from labelweave.trust._predictions import Predictions
 
 CONFIDENCE = 0.95
 

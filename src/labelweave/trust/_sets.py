@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelweave.errors import LabelweaveError, listing
+from labelweave.evaluation._questions import Floats, Probabilities, states
 from labelweave.tasks import Multiclass, Task
-from labelweave.trust._predictions import Floats, Predictions, Probabilities, states
+from labelweave.trust._predictions import Predictions
 from labelweave.trust._quantiles import check_coverage, conformal_threshold, least_labels
 
 Sets = NDArray[np.bool_]

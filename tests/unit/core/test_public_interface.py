@@ -79,10 +79,10 @@ PUBLIC = {
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.trust": """
-        Abstention Audit Calibration CalibrationFigures CalibrationMap Cut FairnessReport
+        Abstention Audit Calibration CalibrationFigures CalibrationMap CrossFit Cut FairnessReport
         GroupThresholds JointFigures JointRule JointSets Predictions Promise
         RowExplanation SetFigures SetRule audit_model calibrated calibration_figures
-        coherent compare_groups contradictions evaluate_joint_sets evaluate_sets
+        coherent compare_groups contradictions cross_calibrate evaluate_joint_sets evaluate_sets
         explain_rows fairness fit_abstention fit_calibration fit_group_thresholds
         fit_joint_sets fit_sets gain_sources input_importance label_provenance
         membership_advantage model_card model_relations predict_coherent predict_rows

@@ -14,8 +14,12 @@ from study_example import tables
 
 import labelweave
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._calibration_maps import fitted_map
+from labelweave.model import Model
 from labelweave.serving import _export as export_module
 from labelweave.serving import export_model
+from labelweave.serving._graph import PredictionGraph
+from labelweave.trust import Calibration
 
 
 def rows(count: int) -> pd.DataFrame:
@@ -38,6 +42,26 @@ def exported(network: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert made.rows == 60
     assert max(made.differences.values()) < 1e-4
     return out
+
+
+@pytest.mark.parametrize("kind", ["none", "temperature", "vector", "isotonic"])
+def test_every_calibration_map_is_the_same_in_the_graph(kind: str, network: Path) -> None:
+    model, frame = labelweave.load(network).model, rows(200)
+    assert isinstance(model, Model)
+    rng, maps = np.random.default_rng(0), {}
+    for task, p in model.uncalibrated(model.encoder.transform(model.typed(frame))).items():
+        codes = rng.integers(p.shape[1] if task == "kind" else 2, size=200)
+        for j in range(1 if task == "kind" else p.shape[1]):
+            both = p if task == "kind" else np.stack([1 - p[:, j], p[:, j]], axis=1)
+            name = "kind" if task == "kind" else f"form={('round', 'hole')[j]}"
+            maps[name] = fitted_map(both.astype(np.float64), codes, kind)
+    model.calibration = Calibration(model.tasks, maps)
+    graph = PredictionGraph(model)
+    typed = model.typed(frame)
+    arrays = {name: torch.from_numpy(array) for name, array in graph.arrays(typed).items()}
+    found = dict(zip(graph.outputs, graph(**arrays), strict=True))
+    for name, p in model.predict_proba(frame).items():
+        np.testing.assert_allclose(found[name].detach().numpy(), p, atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [1, 2, 17, 500])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from command_line import CommandLine
 from study_example import tables, write_study
 
 import labelweave
@@ -20,6 +21,7 @@ from labelweave.model import Model
 from labelweave.serving import FinalModel, finish, prediction_table, rollback
 from labelweave.serving._final import FACTS
 from labelweave.serving._reference import read_reference
+from labelweave.trust import coherent
 
 
 def rows(count: int = 50) -> pd.DataFrame:
@@ -74,6 +76,71 @@ def test_rows_of_the_fit_are_recognised_by_hashes(network: Path) -> None:
     seen = tables()[0].drop(columns="kind")
     mixed = pd.concat([seen[:5], rows(5)], ignore_index=True)
     assert model.seen(mixed).tolist() == [True] * 5 + [False] * 5
+
+
+def test_a_final_model_is_calibrated_and_keeps_the_figures(network: Path, tmp_path: Path) -> None:
+    model = labelweave.load(network)
+    known = {each.question: each for each in model.facts.calibration}
+    assert set(known) == {"kind", "form=round", "form=hole"}
+    assert model.model.calibration is not None
+    for name, each in known.items():
+        assert model.model.calibration.maps[name].kind == each.kind
+        assert each.n > 20
+        changed = each.kind != "none"
+        assert (each.after["log_loss"] < each.before["log_loss"]) == changed
+        assert set(each.before) == {"ece", "brier", "log_loss"}
+    frame = rows()
+    raw = model.model.uncalibrated(model.model.encoder.transform(model.model.typed(frame)))
+    copy = shutil.copytree(network, tmp_path / "model")
+    saved = json.loads((copy / "model.json").read_text())
+    saved["calibration"]["kind"] |= {"kind": "temperature", "scale": [0.5, 0.5, 0.5]}
+    (copy / "model.json").write_text(json.dumps(saved))
+    softer = raw["kind"] ** 0.5
+    np.testing.assert_allclose(
+        labelweave.load(copy).predict_proba(frame)["kind"],
+        softer / softer.sum(axis=1, keepdims=True),
+        atol=1e-5,
+    )
+    saved["calibration"]["kind"]["scale"] = [1.0]
+    (copy / "model.json").write_text(json.dumps(saved))
+    with pytest.raises(
+        LabelweaveError, match=r"model\.json: calibration of 'kind': makes no sense"
+    ):
+        labelweave.load(copy)
+
+
+def test_sets_of_a_final_model_hold_the_truth_and_are_on_the_command_line(
+    network: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    model, truth = labelweave.load(network), tables(400, seed=9)[0]
+    frame = truth.drop(columns="kind")
+    plausible = model.sets(0.9).predict(model.predict_proba(frame))["kind"]
+    codes = model.tasks[0].encode(truth["kind"])
+    assert plausible[np.arange(400), codes].mean() > 0.86
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    out = tmp_path / "out.csv"
+    cli("predict", network, tmp_path / "rows.csv", "--sets", 0.9, "--out", out)
+    shown = pd.read_csv(out)["kind plausible"].map(json.loads)
+    names = np.array(model.tasks[0].names)
+    assert [sorted(each) for each in shown] == [sorted(names[row]) for row in plausible]
+    assert cli.refused("predict", network, tmp_path / "rows.csv", "--sets", 0.9, "--prior",
+                       "uniform") == (
+        "--sets: found --prior, expected a finished model with its own prior ('labelweave finish')"
+    )  # fmt: skip
+
+
+def test_a_student_answers_coherently_by_the_relations_that_it_keeps(
+    stack: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    model = labelweave.load(stack)
+    assert [each.name for each in model.relations] == ["kind->form"]
+    rows().to_csv(tmp_path / "rows.csv", index=False)
+    cli("predict", stack, tmp_path / "rows.csv", "--coherent", "--out", tmp_path / "out.csv")
+    shown = pd.read_csv(tmp_path / "out.csv")
+    p = model.predict_proba(rows())
+    best = coherent(p, model.links(), model.tasks)
+    assert shown["kind predicted"].tolist() == model.tasks[0].decode(best["kind"]).tolist()
+    assert shown["form=round predicted"].tolist() == best["form"][:, 0].tolist()
 
 
 def test_chunks_keep_order_identifiers_and_every_probability(network: Path) -> None:

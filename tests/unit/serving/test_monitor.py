@@ -14,7 +14,6 @@ import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.serving import _monitor as monitor_module
 from labelweave.serving import monitor
-from labelweave.serving._contradiction import Implication
 from labelweave.serving._monitor import Signal
 
 
@@ -62,19 +61,6 @@ def test_a_fault_of_one_task_is_seen_as_contradiction(network: Path, tmp_path: P
         found = monitor(model, rows())
     assert ("contradiction", "kind->form") in {(each.kind, each.name) for each in found.alarms}
     assert not {each.kind for each in found.alarms} & {"values", "missing"}
-
-
-def test_contradiction_by_hand() -> None:
-    table = np.array([[0.0, 1.0], [0.5, np.nan]])
-    labels = Implication("a->b", "a", "b", exclusive=False, table=table)
-    p = {
-        "a": np.array([[1.0, 0], [0.2, 0.8], [0, 1.0]]),
-        "b": np.array([[0.25, 1], [0.4, 0.1], [0.1, 0.9]]),
-    }
-    assert labels.contradictions(p) == pytest.approx([0.25, 0.0, 0.4])
-    classes = Implication("a->b", "a", "b", exclusive=True, table=np.eye(2))
-    p = {"a": np.array([[1.0, 0], [0.5, 0.5]]), "b": np.array([[0.0, 1], [0.5, 0.5]])}
-    assert classes.contradictions(p) == pytest.approx([1, 0])
 
 
 def test_expected_accuracy_is_near_the_true_one_without_labels(network: Path) -> None:

@@ -11,16 +11,18 @@ from sklearn.linear_model import LogisticRegression
 
 from labelweave import Annotations, Binary, LabelweaveError, Multiclass, Multilabel
 from labelweave.evaluation import best_temperature, evaluate
+from labelweave.evaluation._calibration_maps import chosen_kind, fitted_map
 from labelweave.trust import (
     Calibration,
     Predictions,
     calibrated,
     calibration_figures,
+    cross_calibrate,
     fit_abstention,
     fit_calibration,
     risk_coverage,
 )
-from labelweave.trust._calibration import chosen_kind, fitted_map
+from labelweave.trust._predictions import judged_labels
 
 KIND = Multiclass("kind", ("a", "b", "c"))
 SIGNS = Multilabel("signs", ("x", "y"))
@@ -88,7 +90,7 @@ def test_vector_scaling_of_a_label_is_logistic_regression_of_its_odds():
     assert oracle.log_loss(codes, found) <= oracle.log_loss(codes, plain) + 1e-4
 
 
-def test_isotonic_maps_are_scikit_learn_s():
+def test_isotonic_maps_are_scikit_learn_s_with_a_thousandth_of_the_given():
     rows, new = drawn(3000, 4), drawn(500, 5)
     p, codes = rows.probabilities["kind"], rows.labels("kind")
     found = fitted_map(p, codes, "isotonic").apply(new.probabilities["kind"])
@@ -97,7 +99,8 @@ def test_isotonic_maps_are_scikit_learn_s():
         .predict(new.probabilities["kind"][:, k])
         for k in range(3)
     ]  # fmt: skip
-    expected = np.stack(each, axis=1)
+    # so that no two different probabilities become equal
+    expected = 0.999 * np.stack(each, axis=1) + 0.001 * new.probabilities["kind"]
     np.testing.assert_allclose(found, expected / expected.sum(axis=1, keepdims=True), atol=1e-9)
 
 
@@ -122,6 +125,55 @@ def test_without_labels_there_are_no_figures_and_nothing_is_changed():
     assert calibration_figures(none)["hot"].ece is None
     assert fit_calibration(none).maps["hot"].kind == "none"
     assert chosen_kind(np.array([500, 0])) == "none"
+
+
+def test_cross_fitted_maps_help_rows_that_did_not_fit_them_and_noise_stays_as_it_is():
+    rows, new = drawn(800, 10), drawn(4000, 11)
+    found = cross_calibrate(rows)
+    before, after = (calibration_figures(each)["kind"] for each in (found.before, found.after))
+    assert found.calibration.maps["kind"].kind == "vector"
+    assert after.log_loss < before.log_loss
+    truly = calibration_figures(calibrated(new, found.calibration))["kind"].log_loss
+    assert after.log_loss == pytest.approx(truly, abs=0.05)
+    fair = drawn(60, 12, power=1.0)
+    assert {each.kind for each in cross_calibrate(fair).calibration.maps.values()} <= {
+        "none", "temperature",
+    }  # fmt: skip
+    kept = cross_calibrate(fair)
+    for name, each in kept.calibration.maps.items():
+        task = name.partition("=")[0]
+        if each.kind == "none" and task == "kind":
+            np.testing.assert_array_equal(kept.after.probabilities[task], fair.probabilities[task])
+
+
+def test_rows_of_a_group_are_calibrated_by_maps_that_saw_none_of_them():
+    rows = drawn(60, 13)
+    one = Predictions(rows.annotations, rows.probabilities, np.zeros(60))
+    assert cross_calibrate(one).calibration.maps["kind"].kind == "none"
+
+
+def test_labels_of_a_class_that_one_group_has_are_not_judged():
+    labels = Annotations(
+        (KIND, HOT),
+        {"kind": np.array([0, 0, 1, 2, 2]), "hot": np.array([[0], [0], [1], [1], [-1]])},
+    )
+    assert judged_labels(labels).labels["kind"].tolist() == [0, 0, -1, 2, 2]
+    tied = judged_labels(labels, ["a", "b", "c", "d", "d"])
+    assert tied.labels["kind"].tolist() == [0, 0, -1, -1, -1]
+    assert tied.labels["hot"].ravel().tolist() == [0, 0, 1, 1, -1]
+    assert labels.labels["kind"].tolist() == [0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("power", [1.0, 3.0])
+def test_no_two_probabilities_of_a_label_change_places(power: float):
+    rows = drawn(3000, 14, power)
+    p = np.linspace(0, 1, 101)[:, None]
+    for kind in ("temperature", "vector", "isotonic"):
+        codes = rows.labels("signs")[:, 0]
+        q = rows.probabilities["signs"][:, 0]
+        found = fitted_map(np.stack([1 - q, q], axis=1), codes, kind)
+        mapped = found.apply(np.concatenate([1 - p, p], axis=1))[:, 1]
+        assert (np.diff(mapped) > 0).all(), kind
 
 
 def test_answers_are_wrong_as_rarely_as_wanted_and_others_are_withheld():

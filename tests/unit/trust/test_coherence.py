@@ -8,7 +8,7 @@ import pytest
 from command_line import CommandLine
 from trust_example import HOT, KIND, OF_HOT, OF_SHAPE, RELATIONS, SHAPE, classifier, rows
 
-from labelweave import LabelweaveError, Multilabel, NoisyOr
+from labelweave import LabelweaveError, Multiclass, Multilabel, NoisyOr, Relation
 from labelweave.coupling._posterior import make_link
 from labelweave.trust import coherent, contradictions, model_relations, predict_coherent
 from labelweave.trust._forest import links_of
@@ -55,6 +55,29 @@ def test_causes_of_a_noisy_or_imply_by_all_their_combinations():
     implied = 0.98 * (1 - 0.9 * 0.2 * (1 - 0.3 * 0.5)) + 0.01
     found = contradictions({"signs": np.array([[1.0, 0.3]]), "form": np.array([[0.25]])}, [link])
     assert found["signs->form"][0] == pytest.approx(implied - 0.25)
+
+
+def test_tables_and_noisy_ors_imply_without_smoothing_and_nothing_where_they_are_unknown():
+    a, b = Multiclass("a", ("u", "v")), Multilabel("b", ("x", "y"))
+    known = np.array([[True, True], [True, False]])
+    table = Relation(a, b, np.array([[0.0, 1.0], [0.5, 0.0]]), known)
+    p = {
+        "a": np.array([[1.0, 0], [0.2, 0.8], [0, 1.0]]),
+        "b": np.array([[0.25, 1], [0.4, 0.1], [0.1, 0.9]]),
+    }
+    assert contradictions(p, [table])["a->b"].tolist() == pytest.approx([0.25, 0.0, 0.4])
+    same = Relation(a, Multiclass("c", ("r", "s")), np.eye(2))
+    p = {"a": np.array([[1.0, 0], [0.5, 0.5]]), "c": np.array([[0.0, 1], [0.5, 0.5]])}
+    assert contradictions(p, [same])["a->c"].tolist() == pytest.approx([1, 0])
+    causes = NoisyOr(
+        Multilabel("s", ("m", "n")), b, np.array([[0.8, 0.5], [0.5, 0.0]]), np.array([0.1, 0.0]),
+        np.array([[True, True], [True, False]]),
+    )  # fmt: skip
+    p = {"s": np.array([[1.0, 0.3], [0.0, 0.9]]), "b": np.array([[0.25, 0.5], [0.1, 0.7]])}
+    implied = 1 - 0.9 * (1 - 0.8 * p["s"][:, 0]) * (1 - 0.5 * p["s"][:, 1])
+    # n is likely on in the second row, and what it does to y is unknown
+    expected = [max(abs(implied[0] - 0.25), 0.0), abs(implied[1] - 0.1)]
+    assert contradictions(p, [causes])["s->b"].tolist() == pytest.approx(expected)
 
 
 def test_a_fitted_classifier_answers_coherently_and_one_without_relations_refuses():
