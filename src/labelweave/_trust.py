@@ -17,7 +17,10 @@ MODULE = "module:"
 
 
 def trust_packages(*packages: str) -> None:
-    """Allow names of these packages in study files and models, in this process and its children."""
+    """Allow names of these packages in study files and models, in this process and its children.
+
+    >>> trust_packages("my_package")  # now 'module:my_package.Encoder' may stand in a study file
+    """
     os.environ[VARIABLE] = ",".join(dict.fromkeys([*_trusted(), *packages]))
 
 

@@ -21,6 +21,11 @@ Codes = NDArray[np.int64] | NDArray[np.int8]
 class Annotations:
     """Labels of several tasks for the same n samples.
 
+    >>> tasks = (Multiclass("kind", ("ball", "box")), Multiclass("size", ("big", "small")))
+    >>> given = Annotations.from_columns(tasks, {"kind": ["box", None], "size": [None, "big"]})
+    >>> {name: codes.tolist() for name, codes in given.labels.items()}
+    {'kind': [1, -1], 'size': [-1, 0]}
+
     Args:
         tasks: the tasks, with their classes known.
         labels: per task name the codes: int64 (n,) for a multiclass task, int8 (n, L) for a

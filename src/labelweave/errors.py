@@ -67,6 +67,13 @@ class LabelweaveError(ValueError):
     The command line prints the message and exits with code 2, without a traceback. Found values
     in quotes are cut to 80 characters, and what cannot be printed is escaped.
 
+    >>> from labelweave import Multiclass
+    >>> try:
+    ...     Multiclass("kind", ("box",))
+    ... except LabelweaveError as error:
+    ...     print(error)
+    task 'kind': found 1 classes, expected at least 2
+
     Args:
         message: what was found and what was expected.
         place: where, in front of the message; "" = the message names it, or there is none.
@@ -113,7 +120,11 @@ class LabelweaveWarning(UserWarning):
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on, for example because a loss is no longer finite."""
+    """Training cannot go on, for example because a loss is no longer finite.
+
+    >>> str(TrainingError("step 12: the loss is not finite"))
+    'step 12: the loss is not finite'
+    """
 
     def __init__(self, message: object = "") -> None:
         super().__init__(_one_line(message))

@@ -178,6 +178,14 @@ class MultiTaskClassifier(PredictorMixin, BaseEstimator):  # type: ignore[misc]
     not apply: it fits on one array of complete labels. `task` gives a plain classifier of one task,
     to which all of these apply.
 
+    >>> X = pd.DataFrame({"a": range(60), "b": [0, 1, 2] * 20})
+    >>> y = pd.DataFrame({"high": X["a"] > 29, "kind": X["b"].map(str)}).astype(object)
+    >>> y.loc[::2, "high"] = None  # each row carries some of the labels
+    >>> y.loc[1::2, "kind"] = None
+    >>> model = MultiTaskClassifier(method="best_single_task", learners=["logistic"]).fit(X, y)
+    >>> {task: labels[:3].tolist() for task, labels in model.predict(X).items()}
+    {'high': [0, 0, 0], 'kind': ['0', '1', '2']}
+
     Args:
         tasks: the tasks; None = one for every column of `y`: multilabel for two-dimensional
             values, binary for booleans, else multiclass with the classes found.

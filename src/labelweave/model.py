@@ -289,6 +289,12 @@ class EncodedPredictor(ABC):
 class Model(EncodedPredictor):
     """Raw rows in, probabilities out.
 
+    >>> from labelweave import MultiTaskClassifier
+    >>> X, y = pd.DataFrame({"a": range(20)}), pd.DataFrame({"high": ["no", "yes"] * 10})
+    >>> MultiTaskClassifier(method="multi_task", steps=5).fit(X, y).save("model")
+    >>> Model.load("model").predict_proba(X)["high"].shape
+    (20, 2)
+
     Args:
         encoder: turns raw columns into the networks' inputs.
         spec: how the networks are built.

@@ -209,6 +209,10 @@ def check_names(name: str, kind: str, names: Sequence[object] | None) -> None:
 class Multiclass:
     """A task of mutually exclusive classes (softmax).
 
+    >>> species = Multiclass("species", ("birch", "oak"))
+    >>> species.encode(["oak", None, "birch"]).tolist()
+    [1, -1, 0]
+
     Args:
         name: the task's name, also the column that holds its labels.
         classes: the classes in the order of the network's outputs; None = take them from the data,
@@ -264,6 +268,10 @@ class Multiclass:
 @dataclass(frozen=True)
 class Multilabel:
     """A task of L binary labels (a sigmoid each); any element may be missing on its own.
+
+    >>> faults = Multilabel("faults", ("scratch", "dent"))
+    >>> faults.names, faults.width
+    (('scratch', 'dent'), 2)
 
     Args:
         name: the task's name.
@@ -321,6 +329,10 @@ class Multilabel:
 @dataclass(frozen=True)
 class Binary(Multilabel):
     """A yes-or-no task: a multilabel task with one label, whose column is the task's name.
+
+    >>> hot = Binary("hot", positive="warm", negative="cold")
+    >>> hot.encode([["warm"], ["cold"], [""]]).tolist()
+    [[1], [0], [-1]]
 
     Args:
         name: the task's name.

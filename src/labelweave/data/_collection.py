@@ -26,6 +26,14 @@ SIDES: tuple[Side, ...] = get_args(Side)
 class Source:
     """One data set: n rows of raw inputs and their annotations.
 
+    >>> from labelweave import Multiclass
+    >>> kind = Multiclass("kind", ("a", "b"))
+    >>> labels = Annotations.from_columns([kind], {"kind": ["a", "b", None]})
+    >>> weights = pd.DataFrame({"weight": [1.0, 2.5, 0.5]})
+    >>> plant = Source("plant 1", weights, labels, groups=[1, 1, 2])
+    >>> len(plant.inputs), plant.groups.tolist()
+    (3, [1, 1, 2])
+
     Args:
         name: the source's name, unique in a collection.
         inputs: n rows of raw input columns; an array of shape (n, d) gets the columns x0, x1, ...

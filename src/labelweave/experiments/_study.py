@@ -56,6 +56,16 @@ def stage_name(study: str, tasks: Sequence[str]) -> str:
 class Study:
     """A comparison of methods on the same data, splits and seeds.
 
+    >>> kinds, sizes = ["box", "ball"] * 20, ["big", "small", "", ""] * 10
+    >>> rows = {"weight": range(40), "kind": kinds, "size": sizes}
+    >>> pd.DataFrame(rows).to_csv("parts.csv", index=False)
+    >>> tasks = [{"name": "kind"}, {"name": "size"}]
+    >>> study = Study({"name": "parts", "tasks": tasks, "sources": [{"path": "parts.csv"}]})
+    >>> study.methods
+    ['single_task', 'multi_task', 'distillation', 'strong_single_task']
+    >>> len(study.splits())  # one a seed; `run` trains every method on each
+    5
+
     Args:
         config: the settings, or a dictionary of them (the content of a study file).
         folder: the folder that paths in the settings are relative to.

@@ -164,6 +164,13 @@ def read_knowledge(
 
     An empty cell is unknown. A row of classes of a multiclass target must sum to one.
 
+    >>> from labelweave import Binary, Multiclass
+    >>> table = pd.DataFrame({"kind": ["ball", "box"], "shape": ["round", None], "rolls": [1, 0.1]})
+    >>> kind, shape = Multiclass("kind", ("ball", "box")), Multiclass("shape", ("round", "square"))
+    >>> found = read_knowledge(table, "kind", [kind, shape, Binary("rolls")])
+    >>> {relation.name: relation.mask.all(axis=1).tolist() for relation in found}
+    {'kind->shape': [True, False], 'kind->rolls': [True, True]}
+
     Args:
         table: a file that `labelweave.tables.read_cells` reads, such as CSV or a workbook, with any
             separator, decimal mark and encoding; or a data frame. Short lines end in unknown cells.

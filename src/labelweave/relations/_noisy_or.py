@@ -87,6 +87,10 @@ class NoisyOr:
     label j on with probability w_ij, and anything else does with probability leak_j (Pearl,
     "Probabilistic Reasoning in Intelligent Systems", 1988, section 4.3.2).
 
+    >>> modes, state = Multilabel("modes", ("wear", "heat")), Multilabel("state", ("fails",))
+    >>> NoisyOr(modes, state, weights=[[0.9], [0.6]], leak=[0.02]).name
+    'modes->state'
+
     Args:
         source: the source task, L_s labels.
         target: the target task, L_t labels.

@@ -214,6 +214,15 @@ def relate(
 ) -> Relatedness:
     """Estimate relations, test each on held-out rows, and propose which tasks to join.
 
+    >>> from labelweave import Multiclass
+    >>> kind, shape = Multiclass("kind", ("ball", "box")), Multiclass("shape", ("round", "square"))
+    >>> truth = np.arange(80) % 2
+    >>> labels = {"kind": np.where(np.arange(80) < 20, truth, -1), "shape": truth}
+    >>> sure = np.where(truth[:, None] == [0, 1], 0.9, 0.1)
+    >>> related = relate(Annotations((kind, shape), labels), {"kind": sure, "shape": sure})
+    >>> related.evidence["kind->shape"].verdict
+    'related'
+
     The evidence is cross-fitted: the rows with target labels are split into two halves (whole
     groups), and tables estimated without the target labels of one half are tested on that half. An
     expert's table is tested there as given, against the table estimated from the other half: with

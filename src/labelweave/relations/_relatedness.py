@@ -38,6 +38,15 @@ from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 class Relatedness:
     """Estimated relations with their evidence, and which tasks belong together.
 
+    >>> from labelweave import Annotations, Multiclass, relate
+    >>> kind, shape = Multiclass("kind", ("ball", "box")), Multiclass("shape", ("round", "square"))
+    >>> truth = np.arange(80) % 2
+    >>> labels = {"kind": np.where(np.arange(80) < 20, truth, -1), "shape": truth}
+    >>> sure = np.where(truth[:, None] == [0, 1], 0.9, 0.1)
+    >>> related = relate(Annotations((kind, shape), labels), {"kind": sure, "shape": sure})
+    >>> related.estimate("kind->shape").relation.table.round(1).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+
     Attributes:
         estimates: the tables, with intervals, support and origin.
         noisy_ors: what two multilabel tasks have to do with each other.

@@ -19,6 +19,11 @@ TOLERANCE = 1e-3  # a row of written probabilities may miss one by this much
 class Relation:
     """Directed relatedness of two tasks.
 
+    >>> kind, shape = Multiclass("kind", ("ball", "box")), Multiclass("shape", ("round", "square"))
+    >>> relation = Relation(kind, shape, [[1, 0], [0.1, 0.9]])
+    >>> relation.name, relation.mask.all().item()
+    ('kind->shape', True)
+
     Args:
         source: the multiclass source task, K classes.
         target: the target task: multiclass with C classes or multilabel with L labels.

@@ -237,6 +237,12 @@ class FinalModel:
 def load(folder: str | Path, *, full: bool = False) -> FinalModel:
     """Return the final model that `finish` wrote, in its current version.
 
+    >>> model = load("runs/leaves/model")  # doctest: +SKIP
+    >>> model.predict(rows)["species"]  # doctest: +SKIP
+    >>> load("nowhere")
+    Traceback (most recent call last):
+    labelweave.errors.LabelweaveError: nowhere: no final model here, expected a file final.json ...
+
     Args:
         folder: the model's folder.
         full: the stack that taught the network, in its place (`finish` with ``full=True``).

@@ -26,6 +26,10 @@ def read_table(
     """Read a table: CSV, TSV, Excel, Parquet, Arrow or JSON lines, or several by a pattern.
 
     >>> read_table("lab_*.csv", ReadOptions(sep=";", decimal=","), text=["grade"])  # doctest: +SKIP
+    >>> lab = pd.DataFrame({"code": ["007", "008"], "weight": ["1,5", ""], "grade": ["a", "b"]})
+    >>> lab.to_csv("lab.csv", sep=";", index=False)
+    >>> read_table("lab.csv", ReadOptions(sep=";", decimal=",")).to_dict("list")
+    {'code': ['007', '008'], 'weight': [1.5, nan], 'grade': ['a', 'b']}
 
     A column becomes numbers where every value is one, a few words for missing ones aside; 0117,
     1E2 and whole numbers beyond 2**53 are text. What is found out from the file, such as its
