@@ -199,19 +199,9 @@ def test_a_study_file_that_cannot_be_read(
     assert cli.refused("run", path) == f"{path}: cannot be read: Permission denied"
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [
-        (
-            "a.csv",
-            "found a folder, expected a table ('.csv', '.tsv', '.jsonl', '.ndjson', "
-            "'.txt', '.parquet', '.feather', '.arrow' and 3 more)",
-        ),
-        ("knowledge.csv", "cannot be read: Is a directory"),
-    ],
-)
+@pytest.mark.parametrize("name", ["a.csv", "knowledge.csv"])
 def test_a_table_that_cannot_be_read(
-    name: str, folder: str, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, file = write_study(tmp_path), tmp_path / name
     with monkeypatch.context() as patch:
@@ -222,7 +212,10 @@ def test_a_table_that_cannot_be_read(
     assert cli.refused("run", path).startswith(f"{file}: no such file")
     file.unlink()
     file.mkdir()
-    assert cli.refused("run", path) == f"{file}: {folder}"
+    assert cli.refused("run", path) == (
+        f"{file}: found a folder, expected a table ('.csv', '.tsv', '.jsonl', '.ndjson', '.txt', "
+        "'.parquet', '.feather', '.arrow' and 3 more)"
+    )
     assert not (tmp_path / "runs").exists()
 
 
