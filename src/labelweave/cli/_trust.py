@@ -275,9 +275,8 @@ def _of_study(path: Path, by: str) -> tuple["Predictions", "Predictions", "Texts
     study = Study.from_file(path)
     results = read_results(study.output)
     done = {run.method for run in results.runs}
-    single = "best_single_task" if "best_single_task" in done else results.baseline
-    method = results.recommended.method
-    if method in (single, results.baseline):
+    single, method = results.baseline, results.recommended.method
+    if method == single:
         # nothing is joined: the groups are those of the first joint method
         method = next(iter(results.coupled_methods), method)
     for name in (method, single):

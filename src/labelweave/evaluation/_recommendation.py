@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from labelweave._messages import Message
 from labelweave.evaluation._selection import MethodChoice, choose
 from labelweave.results import (
+    NETWORKS_ALONE,
     BlindSpot,
     ControlAhead,
     Joining,
@@ -25,10 +26,9 @@ SIMPLICITY = (
     "multi_task", "distillation", "co_annotation", "distribution_matching", "full", "student",
     "coupled",
 )  # fmt: skip
-BEST_ALONE = "best_single_task"  # what a careful user would do without joining
 DEFAULT = "coupled"  # guarded by held-out labels, so it stands where a study cannot tell
 NORMAL = 1.96  # half an interval of 95 %, in standard errors
-CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task", BEST_ALONE)
+CONTROLS_TO_BEAT = ("post_hoc", "strong_single_task", NETWORKS_ALONE)
 
 
 def recommend(
@@ -38,10 +38,10 @@ def recommend(
 
     The method is chosen on training rows that were held out (`choose`): the simplest of those that
     they show equal to the best and that harm no task. Where they cannot tell, `coupled` stands: it
-    is guarded by held-out labels itself. Only the tasks alone (`best_single_task` where it ran,
-    else the baseline) and the coupled methods are candidates, no other control. Without held-out
-    rows the test rows rule out what harms a task; then `coupled` stands, and without it the
-    simplest within a standard error of the highest mean.
+    is guarded by held-out labels itself. Only the baseline (the tasks alone) and the coupled
+    methods are candidates, no other control. Without held-out rows the test rows rule out what
+    harms a task; then `coupled` stands, and without it the simplest within a standard error of the
+    highest mean.
 
     Args:
         results: the study's results.
@@ -53,12 +53,11 @@ def recommend(
     default = next((method for method in joint if method.partition(".")[0] == DEFAULT), None)
     best = _highest(results.mean_scores(coupled))
     if held_out:
-        alone = BEST_ALONE if BEST_ALONE in held_out else baseline
-        choice = choose(held_out, [alone, *joint], default)
+        choice = choose(held_out, [baseline, *joint], default)
     else:
         choice = _chosen_on_test(results, [baseline, *joint], default)
     chosen = choice.method
-    separate = chosen in (baseline, BEST_ALONE)
+    separate = chosen == baseline
     ruled_out = {
         method: tuple(results.tasks[i].name for i in tasks)
         for method, tasks in choice.harmed.items()
@@ -171,6 +170,8 @@ def outcome(results: Results, method: str) -> Outcome:
 def _controls_ahead(results: Results, chosen: str) -> tuple[ControlAhead, ...]:
     found = []
     for control in CONTROLS_TO_BEAT:
+        if control in (results.baseline, chosen):
+            continue
         ahead, apart = 0, []
         for task in results.tasks:
             ours, theirs = results.score(chosen, task), results.score(control, task)
@@ -211,7 +212,7 @@ def _blind_spot(results: Results, method: str) -> BlindSpot | None:
 
 
 def _fewer_networks(results: Results, chosen: str) -> tuple[int, int] | None:
-    ours, before = results.costs.get(chosen), results.costs.get(results.baseline)
+    ours, before = results.costs.get(chosen), results.costs.get(NETWORKS_ALONE)
     if ours and before and ours.networks and before.networks and ours.networks < before.networks:
         return ours.networks, before.networks
     return None

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._results import against_baseline, replicates_of, summarised
+from labelweave.experiments._results import against, replicates_of, summarised
 from labelweave.experiments._runs import Run
 from labelweave.experiments._scheduler import Trained
-from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._stack import StackModel
 from labelweave.results import Results
 
@@ -62,12 +61,13 @@ def with_steps(results: Results, trained: Trained, config: StudyConfig, method: 
             made = StepRun(step_name(method, step), run.seed, run.key, run.folder, given=given)
             runs[made.method].append(made)
     tasks, level = splits[0].train.annotations.tasks, config.statistics.level
-    wanted = {BASELINE: trained.runs[BASELINE], **runs} if BASELINE in trained.runs else runs
+    base = results.baseline
+    wanted = {base: trained.runs[base], **runs} if base in trained.runs else runs
     replicates = {
         name: {task.name: replicates_of(task, of_method, splits, config) for task in tasks}
         for name, of_method in wanted.items()
     }
-    differences, verdicts = against_baseline(tasks, replicates, level)
+    differences, verdicts = against(base, tasks, replicates, level)
     return replace(
         results,
         methods={**results.methods, **{n: summarised(replicates[n], level) for n in runs}},

@@ -1,7 +1,7 @@
-"""Label curves of a study: single-task networks on fewer labels, and on hidden ones if any.
+"""Label curves of a study: the tasks alone on fewer labels, and on hidden ones if any.
 
-A point of the curve is the method ``single_task`` on a split with fewer labels, and so a run like
-any other: found by its content, resumed, trained in the same pool.
+A point of the curve is the study's baseline on a split with fewer labels, and so a run like any
+other: found by its content, resumed, trained in the same pool.
 """
 
 from collections.abc import Mapping, Sequence
@@ -113,7 +113,7 @@ class TaskCurve:
         curve: the curves of all draws; the first is that of the measured means.
         joint: the joint method's metrics.
         draws: the joint method's metric in every draw, (D,).
-        needed: labels that the single-task network would need to match it, (D,); may be infinite.
+        needed: labels that the task alone would need to match it, (D,); may be infinite.
     """
 
     points: tuple[Point, ...]

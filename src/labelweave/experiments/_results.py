@@ -28,7 +28,7 @@ from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.experiments._checking import notes
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import Run
-from labelweave.fitting._methods import BASELINE, UNCOUPLED
+from labelweave.fitting._methods import UNCOUPLED
 from labelweave.fitting._split import Split
 from labelweave.relations import Relatedness
 from labelweave.relations._graph import order_tasks
@@ -51,6 +51,7 @@ from labelweave.results import (
     TaskLearning,
     TaskOrder,
     Word,
+    decision_baseline,
 )
 from labelweave.tasks import Task
 
@@ -243,14 +244,15 @@ def collect(
     metrics = {name: of.main_metric for name, of in next(iter(replicates.values())).items()}
     level = config.statistics.level
     summaries = {method: summarised(by_task, level) for method, by_task in replicates.items()}
-    differences, verdicts = against_baseline(tasks, replicates, level)
+    baseline = decision_baseline(runs)
+    differences, verdicts = against(baseline, tasks, replicates, level)
     curves = {method: _curve(of_method) for method, of_method in runs.items()}
     results = Results(
         study=config.name,
         labelweave=labelweave.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         seeds=tuple(split.seed for split in splits),
-        baseline=BASELINE,
+        baseline=baseline,
         tasks=tuple(
             TaskFacts(task.name, metrics[task.name], task.kind, tuple(task.names)) for task in tasks
         ),
@@ -284,7 +286,7 @@ def collect(
         command=command,
     )
     found = recommend(results, held_out)
-    shown = dict.fromkeys((BASELINE, UNCOUPLED, found.method))
+    shown = dict.fromkeys((baseline, UNCOUPLED, found.method))
     of_shown = {method: runs[method] for method in shown if method in runs}
     return replace(
         results,
@@ -340,7 +342,12 @@ def replicates_of(
     task: Task, runs: Sequence[Run], splits: Sequence[Split], config: StudyConfig
 ) -> Replicates:
     """Return the metrics of finished runs on the test rows of their splits."""
-    results = [
+    return Replicates(task, tested(task, runs, splits), config.statistics.replicates)
+
+
+def tested(task: Task, runs: Sequence[Run], splits: Sequence[Split]) -> list[TestResult]:
+    """Return what finished runs predict for the test rows of their splits."""
+    return [
         TestResult(
             run.predictions()[task.name],
             split.test.annotations.labels[task.name],
@@ -349,7 +356,6 @@ def replicates_of(
         )
         for run, split in zip(runs, splits, strict=True)
     ]
-    return Replicates(task, results, config.statistics.replicates)
 
 
 def summarised(by_task: Mapping[str, Replicates], level: float) -> dict[str, dict[str, Cell]]:
@@ -370,31 +376,35 @@ def _cell(found: Estimate) -> Cell:
     )  # fmt: skip
 
 
-def against_baseline(
-    tasks: Sequence[Task], replicates: Mapping[str, Mapping[str, Replicates]], level: float
+def against(
+    baseline: str,
+    tasks: Sequence[Task],
+    replicates: Mapping[str, Mapping[str, Replicates]],
+    level: float,
 ) -> tuple[Cells, dict[str, dict[str, Word | None]]]:
-    """Return differences and verdicts of every method.
+    """Return differences and verdicts of every method against the baseline.
 
-    The intervals of a method hold together over the tasks that have test labels.
+    The intervals of a method hold together over the tasks that have test labels. Without runs of
+    the baseline both are empty.
     """
     differences: dict[str, dict[str, dict[str, Cell]]] = {}
     verdicts: dict[str, dict[str, Word | None]] = {}
-    baseline = replicates.get(BASELINE)
-    if baseline is None:
+    other = replicates.get(baseline)
+    if other is None:
         return differences, verdicts
-    tests = max(1, sum(any(measured.counts) for measured in baseline.values()))
+    tests = max(1, sum(any(measured.counts) for measured in other.values()))
     for method, by_task in replicates.items():
-        if method == BASELINE:
+        if method == baseline:
             continue
-        found = {name: r.difference(baseline[name], level, tests) for name, r in by_task.items()}
+        found = {name: r.difference(other[name], level, tests) for name, r in by_task.items()}
         differences[method] = {
             name: {metric: _cell(d) for metric, d in by_metric.items()}
             for name, by_metric in found.items()
         }
         verdicts[method] = {
             task.name: verdict(
-                found[task.name][baseline[task.name].main_metric],
-                lower_is_better=not HIGHER_IS_BETTER[baseline[task.name].main_metric],
+                found[task.name][other[task.name].main_metric],
+                lower_is_better=not HIGHER_IS_BETTER[other[task.name].main_metric],
             )
             for task in tasks
         }

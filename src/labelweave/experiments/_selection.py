@@ -8,15 +8,13 @@ from numpy.typing import NDArray
 
 from labelweave.annotations import Annotations
 from labelweave.errors import TrainingError
-from labelweave.evaluation._recommendation import BEST_ALONE
 from labelweave.evaluation._selection import held_out_row_scores
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._scheduler import Trained, train_methods
 from labelweave.experiments._tracking import Tracking
-from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._split import Split, held_out
 from labelweave.fitting._stack import load_model
-from labelweave.results import COUPLED
+from labelweave.results import COUPLED, NETWORKS_ALONE, decision_baseline
 from labelweave.tasks import Multiclass
 
 Scores = dict[str, NDArray[np.float64]]
@@ -40,9 +38,10 @@ def held_out_scores(
         trained: its trained methods.
         splits: the data of every seed.
     """
-    alone = (BASELINE, BEST_ALONE)
-    methods = [m for m in trained.runs if m in alone or m.partition(".")[0] in COUPLED]
-    if len(methods) < 2 or BASELINE not in methods:
+    alone = decision_baseline(trained.runs)
+    kept = (alone, NETWORKS_ALONE)  # which teach some methods
+    methods = [m for m in trained.runs if m in kept or m.partition(".")[0] in COUPLED]
+    if len(methods) < 2 or alone not in methods:
         return None
     found: Scores | None
     if all(len(split.validation.index) for split in splits):
@@ -51,7 +50,7 @@ def held_out_scores(
         found = _on_held_out(context, methods, splits[: len(splits) // EVERY])
     else:
         return None
-    return found if found and BASELINE in found else None
+    return found if found and alone in found else None
 
 
 def _on_validation(methods: Sequence[str], trained: Trained, splits: Sequence[Split]) -> Scores:

@@ -22,6 +22,7 @@ from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._context import StudyContext
+from labelweave.experiments._details import add_details
 from labelweave.experiments._executor import train_runs
 from labelweave.experiments._loading import StudyData, load, make_split
 from labelweave.experiments._power import power_findings
@@ -174,7 +175,9 @@ class Study:
                     power_findings(self.config, checked),
                 )
             results = self._compare(context, checked, recommend=True)
-            results = add_value(context, results, self._trained.splits, self._trained.runs)
+            trained = self._trained.splits, self._trained.runs
+            results = add_value(context, results, *trained)
+            results = add_details(context, results, *trained)
             make_folder(self.output)
             write_text(self.output / "results.json", results.to_json())
             if self.mislabelled is not None:

@@ -50,11 +50,11 @@ from labelweave.experiments._results import replicates_of
 from labelweave.experiments._runs import Run, plan_run
 from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._source_files import read_sources
-from labelweave.fitting._methods import BASELINE
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
 from labelweave.model import Model
 from labelweave.results import (
+    NETWORKS_ALONE,
     Failure,
     Finding,
     KeyFigure,
@@ -418,7 +418,7 @@ def joint_method(config: StudyConfig, results: Results) -> str | None:
     if asked is not None:
         return asked if asked in results.methods else None
     found = results.recommended
-    return found.method if found.method != BASELINE else found.best
+    return found.method if found.method != results.baseline else found.best
 
 
 def add_value(
@@ -440,17 +440,18 @@ def add_value(
     """
     config, data, output = context.config, context.data, context.folder
     method = joint_method(config, results)
-    if method is None or BASELINE not in runs:
+    baseline = results.baseline
+    if method is None or baseline not in runs:
         return results
     level = config.statistics.level
     joint, single = (
         {task.name: replicates_of(task, runs[each], splits[each], config) for task in data.tasks}
-        for each in (method, BASELINE)
+        for each in (method, baseline)
     )
     pairs = [(joint[n], single[n]) for n in joint if _has_data(joint[n]) and _has_data(single[n])]
     curves: dict[str, TaskCurve] = {}
     if config.label_curves:
-        points, failures = _points(context, splits[BASELINE], single)
+        points, failures = _points(context, baseline, splits[baseline], single)
         curves = {j.task.name: task_curve(points[j.task.name], j) for j, _ in pairs}
         results = replace(
             results,
@@ -476,6 +477,7 @@ def _has_data(found: Replicates) -> bool:
 
 def _points(
     context: StudyContext,
+    baseline: str,
     splits: Sequence[Split],
     now: Mapping[str, Replicates],
 ) -> tuple[dict[str, list[Point]], tuple[Failure, ...]]:
@@ -487,10 +489,10 @@ def _points(
         each for split in splits[: section.seeds] for each in curve_splits(split, section.shares)
     ]
     runs = [
-        plan_run(BASELINE, each.split, each.split.fingerprint(), config, output) for each in wanted
+        plan_run(baseline, each.split, each.split.fingerprint(), config, output) for each in wanted
     ]
     thinned = [each.split for each in wanted]
-    failed = train_runs(context, {BASELINE: runs}, {BASELINE: thinned})
+    failed = train_runs(context, {baseline: runs}, {baseline: thinned})
     points = {}
     for name, measured in now.items():
         has = [int(split.train.annotations.labelled(name).sum()) for split in splits]
@@ -519,15 +521,21 @@ def _costs(
     runs: Runs,
     output: Path,
 ) -> RunningCosts | None:
-    """Return what the first seed's models cost; measured once, and again when they change."""
-    joint, single = runs[method][0], runs[BASELINE][0]
+    """Return what the first seed's networks cost; measured once, and again when they change.
+
+    The joint network is held against the networks alone, also where the decision compares with
+    the best learners alone: these run on several libraries.
+    """
+    if NETWORKS_ALONE not in runs:
+        return None
+    joint, single = runs[method][0], runs[NETWORKS_ALONE][0]
     inputs = splits[method][0].test.inputs
     models = joint.folder / "model", single.folder / "model"
     networks = config.method(method).kind in ("joint", "student")
     if not (networks and len(inputs)) or not all((m / "model.json").exists() for m in models):
         return None
     made_of, path = (
-        [run.key for each in (method, BASELINE) for run in runs[each]],
+        [run.key for each in (method, NETWORKS_ALONE) for run in runs[each]],
         output / COSTS_FILE,
     )
     try:
@@ -541,9 +549,9 @@ def _costs(
     before = [each for each in needs if each is not None and each in runs]
     seconds = {
         each: float(np.mean([run.record()["seconds"] for run in runs[each]]))
-        for each in (method, BASELINE, *before)
+        for each in (method, NETWORKS_ALONE, *before)
     }
-    trained = seconds[method] + sum(seconds[each] for each in before), seconds[BASELINE]
+    trained = seconds[method] + sum(seconds[each] for each in before), seconds[NETWORKS_ALONE]
     found = measure_costs(models[0], models[1], inputs, trained)
     write_text(path, json.dumps({"runs": made_of, "costs": plain(found)}, indent=1))
     return found

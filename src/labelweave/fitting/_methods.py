@@ -127,7 +127,7 @@ NOISE = "noise"  # ending of a method's name whose label noise is estimated
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method(BASELINE, "one network per task, same backbone and labels (the baseline)", "single"),
+        Method(BASELINE, "one network per task, same backbone and labels", "single"),
         Method("multi_task", "one network for all tasks, supervised losses only"),
         Method(
             "co_annotation",
@@ -182,7 +182,8 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "best_single_task",
-            "control: the same learners for each task alone, weighed by held-out labels",
+            "the same learners for each task alone, weighed by held-out labels: the decision's "
+            "baseline",
             "stack",
             on_request=True,
             joins=False,

@@ -3,7 +3,7 @@
 from labelweave._messages import languages
 from labelweave.report._ablation import print_ablation, write_ablation
 from labelweave.report._decision import print_decision
-from labelweave.report._page import write_html, write_markdown, write_report
+from labelweave.report._page import write_html, write_markdown, write_report, write_slide
 from labelweave.report._relatedness import print_relatedness, write_heat_map
 from labelweave.report._summary import write_summary
 from labelweave.report._tables import write_results_csv
@@ -25,5 +25,6 @@ __all__ = [
     "write_markdown",
     "write_report",
     "write_results_csv",
+    "write_slide",
     "write_summary",
 ]

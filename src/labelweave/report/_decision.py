@@ -9,9 +9,9 @@ from rich.text import Text
 from labelweave.report._recommendation import first_screen
 from labelweave.report._tables import MARKS, clean
 from labelweave.report._terminal import STYLES, fits
-from labelweave.results import Results, TaskFacts
+from labelweave.results import ALONE, NETWORKS_ALONE, Results, TaskFacts
 
-ALONE = {"single_task": "alone", "best_single_task": "best alone"}
+HEADS = {NETWORKS_ALONE: "alone", ALONE: "best alone"}
 TASKS = 6  # rows of the table, at most
 NAME = 11  # letters of a task's name that always fit
 
@@ -56,7 +56,7 @@ def _widest(results: Results, console: Console) -> Table:
     joint = (found.shown, "coupled", "student")
     methods = [
         method
-        for method in dict.fromkeys((results.baseline, "best_single_task", *joint))
+        for method in dict.fromkeys((NETWORKS_ALONE, results.baseline, *joint))
         if method in results.methods
     ]
     for kept in range(len(methods), 1, -1):
@@ -72,7 +72,7 @@ def _table(results: Results, methods: Sequence[str], width: int, measured: Seque
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("task, in percent"[:width], max_width=width, no_wrap=True, overflow="ellipsis")
     for method in methods:
-        head = ALONE.get(method, method)
+        head = HEADS.get(method, method)
         table.add_column(Text(clean(head)), justify="right", no_wrap=True)
     tasks = _largest_changes(results)
     for task in tasks:

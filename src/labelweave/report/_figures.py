@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from labelweave._messages import Messages
 from labelweave.report._drawing import cut, inline_svg, name_ticks, new_figure, style, width
+from labelweave.report._names import method_name
 from labelweave.results import (
+    ALONE,
     Cell,
     LossTerms,
     MethodLearning,
@@ -84,12 +86,13 @@ def interval_plot(
         return inline_svg(figure, say("alt.intervals", metric=metric, task=task, values=listed))
 
 
-MOST_GAINS = 4  # methods of the gain chart
+DASHES = ("-", (0, (4, 1)), (0, (1, 1)), "-.")  # nothing is shown by colour alone
+MOST_GAINS = len(DASHES)  # methods of the gain chart
 
 
 def gain_methods(results: Results) -> list[str]:
     """Return the methods of the gain chart: the recommended one, and the best alone and joint."""
-    wanted = (results.recommended.shown, "best_single_task", "coupled", "student")
+    wanted = (results.recommended.shown, ALONE, "coupled", "student")
     return [name for name in dict.fromkeys(wanted) if name in results.differences][:MOST_GAINS]
 
 
@@ -118,15 +121,15 @@ def gain_chart(
         height = 70 + 18 * lines + (10 + 14 * len(methods)) * len(tasks)
         figure, axes = new_figure(WIDTH, height)
         for number, method in enumerate(methods):
-            colour = PALETTE[number]
-            axes.plot([], [], color=colour, label=cut(method))
+            colour, dash = PALETTE[number], DASHES[number]
+            axes.plot([], [], color=colour, ls=dash, label=cut(method_name(method, say)))
             for row, task in enumerate(tasks):
                 found, y = results.difference(method, task), row - 0.4 + step * (number + 0.5)
                 if found.mean is None:
                     continue
                 _, marker, face = MARKERS[results.verdict(method, task) or ""]
                 if found.low is not None and found.high is not None:
-                    axes.plot([found.low, found.high], [y, y], color=colour, lw=1.6)
+                    axes.plot([found.low, found.high], [y, y], color=colour, ls=dash, lw=1.6)
                 face = face if face == "white" else colour
                 axes.plot(found.mean, y, color=colour, marker=marker, markerfacecolor=face)
                 words[method].append(f"{task.name} {interval_text(found, say)}")
@@ -136,10 +139,13 @@ def gain_chart(
         axes.tick_params(axis="y", length=0)
         axes.locator_params(axis="x", nbins=5)
         axes.grid(axis="x")
-        axes.set_xlabel(say("axis.gain", baseline=cut(results.baseline)))
+        baseline = method_name(results.baseline, say)
+        axes.set_xlabel(say("axis.gain", baseline=cut(baseline)))
         figure.legend(loc="outside lower left", ncols=2)
-        values = "; ".join(f"{method}: {say.list(texts)}" for method, texts in words.items())
-        return inline_svg(figure, say("alt.gains", baseline=results.baseline, values=values))
+        values = "; ".join(
+            f"{method_name(method, say)}: {say.list(texts)}" for method, texts in words.items()
+        )
+        return inline_svg(figure, say("alt.gains", baseline=baseline, values=values))
 
 
 def loss_curves(
@@ -352,6 +358,88 @@ def heat_map_figure(relation: RelationTable, say: Messages) -> tuple[Figure, str
         cells=known.size,
     )
     return figure, alt
+
+
+JOINED = 150  # rows or columns of a joined map, at most
+
+
+def joined(relations: Sequence[RelationTable]) -> tuple[list[RelationTable], list[RelationTable]]:
+    """Return the relations that one joined heat map shows, and those too large for it."""
+    small: list[RelationTable] = []
+    for relation in relations:
+        rows, columns = _blocks([*small, relation])
+        if max(sum(map(len, rows.values())), sum(map(len, columns.values()))) <= JOINED:
+            small.append(relation)
+    return small, [relation for relation in relations if relation not in small]
+
+
+def _blocks(
+    relations: Sequence[RelationTable],
+) -> tuple[dict[str, Sequence[Any]], dict[str, Sequence[Any]]]:
+    """Return by source task the rows, and by target task the columns, of the first table of it."""
+    rows: dict[str, Sequence[Any]] = {}
+    columns: dict[str, Sequence[Any]] = {}
+    for relation in relations:
+        rows.setdefault(relation.source, relation.rows)
+        columns.setdefault(relation.target, relation.columns)
+    return rows, columns
+
+
+def joined_map(relations: Sequence[RelationTable], key: str, say: Messages | None = None) -> str:
+    """Draw several relations as one heat map: all sources' classes by all targets' classes.
+
+    Where two tasks have no table, or an entry is unknown, the cells are hatched.
+
+    Args:
+        relations: their tables, at least one.
+        key: a name that no other picture of the page has.
+        say: the language of the text alternative; default English.
+
+    Returns:
+        An SVG element.
+    """
+    say = say or Messages()
+    rows, columns = _blocks(relations)
+    starts = [
+        dict(zip(side, np.cumsum([0, *map(len, side.values())]).tolist(), strict=False))
+        for side in (rows, columns)
+    ]
+    height, width_ = (sum(map(len, side.values())) for side in (rows, columns))
+    whole = np.full((height, width_), np.nan)
+    for relation in relations:
+        table = np.atleast_2d(np.asarray(relation.table, dtype=float))
+        if relation.known:
+            table = np.where(np.asarray(relation.known, dtype=bool), table, np.nan)
+        top, left = starts[0][relation.source], starts[1][relation.target]
+        part = whole[top : top + len(rows[relation.source]), left : left + table.shape[1]]
+        if part.shape == table.shape and np.isnan(part).all():
+            part[:] = table
+    names: dict[Literal["x", "y"], list[str]] = {
+        "y": [str(name) for side in rows.values() for name in side],
+        "x": [f"{task}: {name}" for task, side in columns.items() for name in side],
+    }
+    space = {axis: 7 * max(width(cut(name)) for name in side) for axis, side in names.items()}
+    with style(key):
+        figure, axes = new_figure(150 + 15 * width_ + space["y"], 70 + 15 * height + space["x"])
+        frame = Rectangle((0, 0), 1, 1, transform=axes.transAxes, fc="#eeeeee", hatch="////", lw=0)
+        axes.add_patch(frame)
+        image = axes.imshow(np.ma.masked_invalid(whole), vmin=0, zorder=2)
+        for axis, side in names.items():
+            name_ticks(axes, axis, side)
+        axes.tick_params(axis="x", rotation=90)
+        for axis, at in (("y", starts[0]), ("x", starts[1])):
+            line = axes.axhline if axis == "y" else axes.axvline
+            for start in list(at.values())[1:]:
+                line(start - 0.5, color="white", lw=3, zorder=3)
+        axes.set_ylabel(cut(", ".join(rows)))
+        figure.colorbar(image, ax=axes, aspect=12, shrink=0.8, format="{x:.2g}")
+        alt = say(
+            "alt.joined_map",
+            relations=say.list([f"{each.source} → {each.target}" for each in relations]),
+            rows=height,
+            columns=width_,
+        )
+        return inline_svg(figure, alt)
 
 
 def _extent(cells: int) -> float:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from labelweave._files import write_text
 from labelweave._messages import Messages, known_language
+from labelweave.report._names import method_name, method_names
+from labelweave.report._phrases import phrases, would_change
 from labelweave.report._recommendation import first_screen, headline, next_steps
 from labelweave.report._relatedness import noise_rows, transfer_rows
 from labelweave.report._sections import money_lines
@@ -19,10 +22,12 @@ from labelweave.results import (
     LabelCounts,
     LossTerms,
     MeanInterval,
+    RelationTable,
     ReliabilityBin,
     Results,
     RunningCosts,
     TaskCalibration,
+    TaskDetails,
     TaskFacts,
     cell,
 )
@@ -93,10 +98,20 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
         gain_methods,
         heat_map,
         interval_plot,
+        joined,
+        joined_map,
         label_curve,
         loss_curves,
         reliability_diagram,
     )
+
+    def maps(relations: Sequence[RelationTable], key: str) -> dict[str, Any]:
+        together, apart = joined(relations)
+        if len(together) < 2:
+            together, apart = [], list(relations)
+        picture = Picture(joined_map, (together, f"{key}-joined", say)) if together else None
+        alone = [Picture(heat_map, (each, f"{key}-{i}", say)) for i, each in enumerate(apart)]
+        return {"mapped": together, "apart": apart, "joined": picture, "maps": alone}
 
     methods, terms = results.method_names, _largest_terms(results.curves)
     baseline, compared = results.baseline, gain_methods(results)
@@ -109,7 +124,11 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
                     task.name,
                     task.main_metric,
                     [
-                        (method, results.score(method, task), results.verdict(method, task))
+                        (
+                            method_name(method, say),
+                            results.score(method, task),
+                            results.verdict(method, task),
+                        )
                         for method in methods
                     ],
                     results.score(baseline, task).mean,
@@ -119,28 +138,33 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
             )
             for i, task in enumerate(results.tasks)
         ],
-        "maps": [
-            Picture(heat_map, (relation, f"map-{i}", say))
-            for i, relation in enumerate(results.relations)
-        ],
+        **maps(results.relations, "map"),
         "estimated": {
-            origin: [
-                Picture(heat_map, (table, f"{origin}-{i}", say))
-                for i, table in enumerate(found.estimates)
-            ]
-            for origin, found in results.relatedness.items()
+            origin: maps(found.estimates, origin) for origin, found in results.relatedness.items()
         },
         "label_curves": {
-            task: Picture(label_curve, (task, curve, baseline, f"labels-{i}", say))
+            task: Picture(
+                label_curve,
+                (
+                    task,
+                    replace(curve, method=method_name(curve.method, say)),
+                    method_name(baseline, say),
+                    f"labels-{i}",
+                    say,
+                ),
+            )
             for i, (task, curve) in enumerate(results.label_curves.items())
         },
         "reliability": {
             task: Picture(reliability_diagram, (task, bins, f"reliability-{i}", say))
             for i, task in enumerate(task.name for task in results.tasks)
-            if (bins := _bins(results.calibration, task))
+            if (bins := _bins(results.calibration, task, say))
         },
         "curves": {
-            method: Picture(loss_curves, (method, results.curves[method], terms, f"curve-{i}", say))
+            method: Picture(
+                loss_curves,
+                (method_name(method, say), results.curves[method], terms, f"curve-{i}", say),
+            )
             for i, method in enumerate(methods)
             if method in results.curves
         },
@@ -163,10 +187,12 @@ def _behind(results: Results, say: Messages) -> dict[str, Any] | None:
 
 
 def _bins(
-    calibration: Mapping[str, Mapping[str, TaskCalibration]], task: str
+    calibration: Mapping[str, Mapping[str, TaskCalibration]], task: str, say: Messages
 ) -> dict[str, tuple[ReliabilityBin, ...]]:
     """Return the bins of every method that has some."""
-    found = {method: of[task].bins for method, of in calibration.items() if task in of}
+    found = {
+        method_name(method, say): of[task].bins for method, of in calibration.items() if task in of
+    }
     return {method: bins for method, bins in found.items() if bins}
 
 
@@ -188,9 +214,11 @@ def _largest_terms(curves: Mapping[str, LossTerms]) -> list[str]:
 
 
 SECTIONS = (
-    "verdict", "results", "label_curves", "relations", "calibration", "costs", "left_behind",
-    "learning", "coverage", "left_out", "reproduce",
+    "verdict", "results", "label_curves", "relations", "calibration", "costs", "privacy",
+    "fairness", "audit", "monitoring", "left_behind", "learning", "coverage", "left_out",
+    "reproduce",
 )  # fmt: skip
+CHECKED = ("privacy", "fairness", "audit", "monitoring")
 RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
 
@@ -199,10 +227,11 @@ def write_html(
 ) -> None:
     """Write the report of a study: one self-contained HTML file, fit for phone, screen and print.
 
-    First the decision: verdict, three figures, gain chart, recommendation, what to do next, reasons
-    and risks. Then the results of every task, label curves, relations, calibration, costs, which
-    task is left behind, loss curves, coverage, what was left out, and the settings. A part without
-    data is one line.
+    First the decision: verdict, what would change it, three figures, gain chart, recommendation,
+    what to do next, risks, phrases for the meeting. Then the results of every task, with a
+    confusion matrix, its classes and the inputs that matter; label curves, relations, calibration,
+    costs, privacy, fairness, audit, monitoring, which task is left behind, loss curves, coverage,
+    what was left out, and the settings. A part without data is one line.
     The same results give the same bytes.
 
     Args:
@@ -217,17 +246,18 @@ def write_html(
     say = Messages(language)
     # heavy, and of use only here
     import yaml
-    from markupsafe import Markup
 
     methods = results.method_names
-    css = files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
     page = (
         templates(escaped=True)
         .get_template("page.html.j2")
         .render(
             common(results, say),
-            css=Markup(css),
+            css=_css(),
             sections=SECTIONS,
+            checked=CHECKED,
+            shade=_shade,
+            least_found=lambda found: _least_found(found, say),
             titles={
                 method: _title(results, method, say)
                 for method in [*methods, results.recommended.method]
@@ -245,6 +275,39 @@ def write_html(
         )
     )
     write_text(Path(path), page)
+
+
+def write_slide(results: Results, path: str | Path, language: str = "en") -> None:
+    """Write the decision on one page, to print or to show: one self-contained HTML file.
+
+    Args:
+        results: of a study.
+        path: the file to write, replaced as a whole.
+        language: the language of the texts, one of `languages()`.
+
+    Raises:
+        LabelweaveError: no such language, or the file cannot be written.
+    """
+    from markupsafe import Markup
+
+    from labelweave.report._figures import gain_chart, gain_methods
+
+    say, compared = Messages(language), gain_methods(results)
+    gains = gain_chart(results, compared, "slide", say) if compared else ""
+    page = (
+        templates(escaped=True)
+        .get_template("slide.html.j2")
+        .render(common(results, say), css=_css(), gains=Markup(gains))
+    )
+    write_text(Path(path), page)
+
+
+def _css() -> Any:
+    from markupsafe import Markup
+
+    return Markup(
+        files("labelweave.report").joinpath("templates", "page.css").read_text(encoding="utf-8")
+    )
 
 
 @cache  # compiled once, however many reports a process writes
@@ -266,6 +329,10 @@ def common(results: Results, say: Messages) -> dict[str, Any]:
         "t": say,
         "results": results,
         "methods": results.method_names,
+        "names": method_names(results.method_names, say),
+        "called": lambda method: method_name(method, say),
+        "change": would_change(results, say),
+        "phrases": phrases(results, say),
         "headline": headline(results, say),
         "recommended": results.recommended.method,
         "decision": first_screen(results, say),
@@ -283,6 +350,24 @@ def _title(results: Results, method: str, say: Messages) -> str:
     if all(say.has(key) for key in keys):
         return "".join(say(key) for key in keys)
     return str(results.method_titles.get(method) or say("word.no_description"))
+
+
+SHADES = 5  # of a confusion matrix
+
+
+def _shade(count: int, row: Sequence[int]) -> int:
+    """Return how dark a cell of a confusion matrix is: its share of the row, from 0 to 5."""
+    return -(-SHADES * count // max(1, sum(row)))
+
+
+def _least_found(found: TaskDetails, say: Messages) -> list[str]:
+    """Return the three classes of which the smallest share is found, as far as some is missed."""
+    missed = [each for each in found.classes if each.recall is not None and each.recall < 1]
+    missed.sort(key=lambda each: (each.recall or 0.0, -each.n))
+    return [
+        say("details.class", name=each.name, right=say.count(each.right), n=say.count(each.n))
+        for each in missed[:3]
+    ]
 
 
 def _by_task(results: Results, say: Messages) -> dict[str, Any]:
@@ -373,7 +458,7 @@ def _escaped(text: object) -> str:
     return SPECIAL.sub(r"\\\1", " ".join(str(text).split()))
 
 
-FILES = ("report.html", "report.md", "summary.png", "results.csv")
+FILES = ("report.html", "report.md", "slide.html", "summary.png", "results.csv")
 
 
 def write_report(
@@ -384,7 +469,7 @@ def write_report(
     *,
     formulas: bool = False,
 ) -> list[Path]:
-    """Write ``report.html``, ``report.md``, ``summary.png`` and ``results.csv``.
+    """Write ``report.html``, ``report.md``, ``slide.html``, ``summary.png`` and ``results.csv``.
 
     Each is written whole or not at all. ``write_report(study.run(), study.output)`` runs a study
     and reports it.
@@ -408,9 +493,10 @@ def write_report(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / name for name in FILES]
-    page, short, slide, table = paths
+    page, short, slide, picture, table = paths
     write_html(results, page, language, draw)
     write_markdown(results, short, language)
-    write_summary(results, slide, language)
+    write_slide(results, slide, language)
+    write_summary(results, picture, language)
     write_results_csv(results, table, formulas=formulas)
     return paths

@@ -6,8 +6,9 @@ from typing import Any
 
 from labelweave._messages import Messages
 from labelweave.evaluation._recommendation import DEFAULT, FEW_SEEDS
+from labelweave.report._names import method_name, method_names
 from labelweave.report._tables import interval_level, negligible
-from labelweave.results import Finding, KeyFigure, Outcome, Results
+from labelweave.results import NETWORKS_ALONE, Finding, KeyFigure, Outcome, Results
 
 
 @dataclass(frozen=True)
@@ -69,24 +70,26 @@ def headline(results: Results, say: Messages | None = None) -> str:
     is another one, and says where a control has a higher mean than the recommended method.
     """
     say, found = say or Messages(), results.recommended
+    base = method_name(results.baseline, say)
     if found.of_best is None:
-        parts = [say("headline.no_method", baseline=results.baseline)]
+        parts = [say("headline.no_method", baseline=base)]
     elif not found.compared:
-        names = {"method": found.best, "baseline": results.baseline}
+        names = {"method": method_name(found.best, say, first=True), "baseline": base}
         parts = [say("headline.no_baseline", **names)]
     else:
         outcome = _outcome(results, found.of_best, say)
-        names = {"method": found.best, "baseline": results.baseline}
+        best = method_name(found.of_best.method, say, first=True)
+        names = {"method": best, "baseline": base}
         parts = [say("headline.against", outcome=outcome, **names)]
     if found.best is not None and found.method != found.best:
-        parts.append(say("headline.recommended", method=found.method))
+        parts.append(say("headline.recommended", method=method_name(found.method, say)))
     for control in found.controls:
         key = "headline.control_clear" if control.apart else "headline.control"
         parts.append(
             say(
                 key,
-                control=control.control,
-                method=found.method,
+                control=method_name(control.control, say),
+                method=method_name(found.method, say),
                 of=_of_tasks(control.tasks, results, say),
                 apart=_counted(control.apart, say),
             )
@@ -97,25 +100,34 @@ def headline(results: Results, say: Messages | None = None) -> str:
 def reasons(results: Results, say: Messages | None = None) -> list[str]:
     """Return why the method is recommended, one sentence a reason."""
     say, found = say or Messages(), results.recommended
-    lines = []
+    lines, chosen = [], method_name(found.method, say)
+    start = method_name(found.method, say, first=True)
     if found.method in found.means:
         mean = say.fixed(found.means[found.method])
         others = [
-            f"{m} {say.fixed(value)}" for m, value in found.means.items() if m != found.method
+            f"{method_name(m, say)} {say.fixed(value)}"
+            for m, value in found.means.items()
+            if m != found.method
         ]
         key = "reason.means" if others else "reason.mean"
-        lines.append(say(key, method=found.method, mean=mean, others=say.list(others)))
+        lines.append(say(key, method=chosen, mean=mean, others=say.list(others)))
     if found.of_method is not None:
         outcome = _outcome(results, found.of_method, say)
-        lines.append(say("reason.outcome", method=found.method, outcome=outcome))
+        lines.append(say("reason.outcome", method=start, outcome=outcome))
     if found.held_out_rows:
         lines.append(say("reason.held_out", n=found.held_out_rows))
     if found.equal:
-        lines.append(say("reason.equal", methods=say.list(list(found.equal))))
+        lines.append(say("reason.equal", methods=say.list(method_names(found.equal, say))))
     elif found.held_out_rows and found.method.partition(".")[0] == DEFAULT:
         lines.append(say("reason.none_simpler"))
     for method, tasks in found.ruled_out.items():
-        lines.append(say("reason.ruled_out", method=method, tasks=_counted(tasks, say)))
+        lines.append(
+            say(
+                "reason.ruled_out",
+                method=method_name(method, say, first=True),
+                tasks=_counted(tasks, say),
+            )
+        )
     if found.networks:
         lines.append(say("reason.networks", n=found.networks[0], before=found.networks[1]))
     return lines + _said("reason", found.reasons, say)
@@ -136,6 +148,8 @@ def risks(results: Results, say: Messages | None = None) -> list[str]:
         lines.append(say("risk.seeds", n=len(results.seeds)))
     if results.failures:
         lines.append(say("risk.failures", n=len(results.failures)))
+    if found.compared and results.baseline == NETWORKS_ALONE:
+        lines.append(say("risk.networks_alone"))
     return lines + _said("risk", found.risks, say)
 
 
@@ -153,7 +167,7 @@ def next_steps(results: Results, say: Messages | None = None) -> list[str]:
         best = results.label_plan.tasks[0]
         lines.append(say("next.label", task=best.task, reason=say.render(best.reason)))
     if found.verdict in ("join", "join some", "no gain shown"):
-        lines.append(say("next.finish", method=found.method))
+        lines.append(say("next.finish", method=method_name(found.method, say)))
     return lines
 
 
@@ -163,7 +177,7 @@ def blind_spot(results: Results, say: Messages | None = None) -> str | None:
     if found is None:
         return None
     values = {
-        "method": found.method,
+        "method": method_name(found.method, say, first=True),
         "of": _of_tasks(found.tasks, results, say),
         "labels": found.labels,
         "seeds": say("count.seeds", n=found.seeds),

@@ -7,6 +7,7 @@ from typing import Any
 
 from labelweave._files import replacing
 from labelweave._messages import Messages
+from labelweave.report._names import method_name
 from labelweave.report._recommendation import FirstScreen, first_screen, headline
 from labelweave.report._tables import clean, interval_level
 from labelweave.results import Cell, Results
@@ -113,7 +114,8 @@ def _draw_changes(figure: Any, results: Results, say: Messages) -> None:
     axes.tick_params(labelsize=12)
     axes.grid(axis="x")
     level = interval_level(results)
-    title = say("summary.changes", method=method, baseline=results.baseline, level=level)
+    base = method_name(results.baseline, say)
+    title = say("summary.changes", method=method_name(method, say), baseline=base, level=level)
     for i, line in enumerate(_lines(title, 62, 2)):
         figure.text(0.56, 0.665 - 0.028 * i, line, size=13, color=INK)
     marks = {"gain": "▲", "negative transfer": "▼", "no difference": "●", "not enough data": "○"}

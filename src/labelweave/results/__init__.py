@@ -1,5 +1,13 @@
 """The results of a study: typed, written to and read from one JSON text with a format number."""
 
+from labelweave.results._by_task import (
+    Check,
+    ClassFigures,
+    Confusion,
+    InputImportance,
+    InputsMeasured,
+    TaskDetails,
+)
 from labelweave.results._figures import (
     AblationRow,
     Cell,
@@ -52,31 +60,41 @@ from labelweave.results._relations import (
     TaskOrder,
 )
 from labelweave.results._results import (
+    ALONE,
     CONTROLS,
     COUPLED,
     FORMAT,
+    NETWORKS_ALONE,
     Results,
     Word,
     cell,
+    decision_baseline,
     read_results,
 )
 
 __all__ = [
+    "ALONE",
     "CONTROLS",
     "COUPLED",
     "FORMAT",
+    "NETWORKS_ALONE",
     "AblationRow",
     "AddedTask",
     "ApartPair",
     "BlindSpot",
     "Cell",
     "Cells",
+    "Check",
+    "ClassFigures",
+    "Confusion",
     "ControlAhead",
     "CurvePoint",
     "Disagreement",
     "EstimatedTable",
     "Failure",
     "Finding",
+    "InputImportance",
+    "InputsMeasured",
     "Joining",
     "KeyFigure",
     "LabelCounts",
@@ -105,6 +123,7 @@ __all__ = [
     "RunningMoney",
     "StartProposal",
     "TaskCalibration",
+    "TaskDetails",
     "TaskFacts",
     "TaskLabelCurve",
     "TaskLearning",
@@ -112,6 +131,7 @@ __all__ = [
     "TaskOrder",
     "Word",
     "cell",
+    "decision_baseline",
     "plain",
     "read_results",
     "typed",

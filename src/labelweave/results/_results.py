@@ -1,7 +1,7 @@
 """The results of a study, from metrics to the recommendation, read and written as JSON."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from labelweave._files import read_text, unreadable
 from labelweave._messages import Text
 from labelweave._parsing import parse_json
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
+from labelweave.results._by_task import Check, InputsMeasured, TaskDetails
 from labelweave.results._figures import (
     AblationRow,
     Cell,
@@ -40,6 +41,8 @@ COUPLED = (
 CONTROLS = (
     "post_hoc", "strong_single_task", "best_single_task", "shuffled_relations", "oracle",
 )  # fmt: skip
+ALONE = "best_single_task"  # what a careful user would do without joining
+NETWORKS_ALONE = "single_task"
 Word = Literal["gain", "negative transfer", "no difference", "not enough data"]
 
 
@@ -51,7 +54,7 @@ class Results:
         study: its name.
         tasks: its tasks.
         methods: by method, task and metric the estimates.
-        baseline: the method that the others are compared with.
+        baseline: the method that the others are compared with (`decision_baseline`).
         differences: by method, task and metric the paired differences to the baseline.
         verdicts: by method and task.
         recommendation: which method to use, and why; None = not worked out yet.
@@ -67,6 +70,9 @@ class Results:
         curves: by method the loss.
         learning: by joint method how each task was learnt.
         calibration: by method and task.
+        details: by task what the shown method does, class by class.
+        inputs: which inputs matter to each task; None = not measured.
+        checks: by ``privacy``, ``fairness``, ``audit`` and ``monitoring`` what was measured.
         label_curves: by task the label curve.
         label_plan: which labels to buy next.
         costs: by method what training costs.
@@ -101,6 +107,9 @@ class Results:
     curves: Mapping[str, LossTerms] = field(default_factory=dict)
     learning: Mapping[str, MethodLearning] = field(default_factory=dict)
     calibration: Mapping[str, Mapping[str, TaskCalibration]] = field(default_factory=dict)
+    details: Mapping[str, TaskDetails] = field(default_factory=dict)
+    inputs: InputsMeasured | None = None
+    checks: Mapping[str, tuple[Check, ...]] = field(default_factory=dict)
     label_curves: Mapping[str, TaskLabelCurve] = field(default_factory=dict)
     label_plan: LabelPlan = field(default_factory=LabelPlan)
     costs: Mapping[str, MethodCosts] = field(default_factory=dict)
@@ -150,9 +159,10 @@ class Results:
 
     @property
     def method_names(self) -> list[str]:
-        """The methods: the baseline, the coupled methods, the others, and last the controls."""
+        """The methods: those of the tasks alone, the coupled ones, the others, the controls."""
         found = list(self.methods)
-        first = [method for method in (self.baseline, *self.coupled_methods) if method in found]
+        order = dict.fromkeys((self.baseline, NETWORKS_ALONE, *self.coupled_methods))
+        first = [method for method in order if method in found]
         last = [method for method in CONTROLS if method in found and method not in first]
         return [*first, *(method for method in found if method not in (*first, *last)), *last]
 
@@ -224,6 +234,18 @@ class Results:
                 "'labelweave run' writes them again"
             )
         return typed(Results, given, "results")
+
+
+def decision_baseline(methods: Collection[str]) -> str:
+    """Return the method that a study's decision compares with.
+
+    The best learners of each task alone (``best_single_task``), which a careful user would have
+    without joining; where these were not trained, the networks alone (``single_task``).
+
+    Args:
+        methods: the names of the methods that were trained.
+    """
+    return ALONE if ALONE in methods else NETWORKS_ALONE
 
 
 def read_results(folder: str | Path) -> Results:

@@ -1,6 +1,6 @@
 """Which inputs matter to each task: permutation importance of raw columns."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from labelweave.tasks import Multiclass
 from labelweave.trust._predictions import (
     AnyModel,
     Predictions,
+    Probabilities,
     predict_rows,
     predictor_of,
     probabilities_of,
@@ -23,6 +24,7 @@ from labelweave.trust._predictions import (
 from labelweave.trust._resampling import Resampling
 
 REPLICATES = 1_000
+ROWS_A_CALL = 2_000
 
 
 def input_importance(
@@ -75,12 +77,10 @@ def input_importance(
     orders = [rng.permutation(len(frame)) for _ in range(repeats)]
     drawn = Resampling(rows.group_codes, REPLICATES, seed)
     lines = []
-    for column in columns or known:
+    for column, all_given in _exchanged(model, frame, columns or known, orders):
         loss = {name: np.zeros(len(rows)) for name in before}
         hits = {name: np.zeros(len(rows)) for name in before}
-        for order in orders:
-            mixed = frame.assign(**{column: frame[column].to_numpy()[order]})
-            given = probabilities_of(predictor_of(model), mixed)
+        for given in all_given:
             after = row_scores(
                 Predictions(rows.annotations, given, rows.group_codes, rows.thresholds)
             )
@@ -100,6 +100,31 @@ def input_importance(
     ).sort_values("log_loss", ascending=False, kind="stable")
     places = {task.name: i for i, task in enumerate(rows.tasks)}
     return made.sort_values("task", key=lambda s: s.map(places), kind="stable", ignore_index=True)
+
+
+def _exchanged(
+    model: AnyModel,
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    orders: Sequence[NDArray[np.int64]],
+) -> Iterator[tuple[str, list[Probabilities]]]:
+    """Yield every column with what the model gives when its values are in other orders.
+
+    Several columns are predicted together: a call costs some learners more than its rows do.
+    """
+    n, repeats = len(frame), len(orders)
+    together = max(1, ROWS_A_CALL // max(1, n * repeats))
+    for start in range(0, len(columns), together):
+        chosen = columns[start : start + together]
+        mixed = [
+            frame.assign(**{column: frame[column].to_numpy()[order]})
+            for column in chosen
+            for order in orders
+        ]
+        given = probabilities_of(predictor_of(model), pd.concat(mixed, ignore_index=True))
+        for number, column in enumerate(chosen):
+            ends = (n * (number * repeats + repeat) for repeat in range(repeats))
+            yield column, [{name: p[at : at + n] for name, p in given.items()} for at in ends]
 
 
 def inputs_of(model: AnyModel, frame: pd.DataFrame) -> list[str]:

@@ -1,7 +1,13 @@
 """From runs to results, where the runs of a method differ."""
 
-from labelweave.experiments._results import _curve
-from labelweave.results import LossTerms
+import numpy as np
+import pytest
+
+from labelweave.evaluation import TestResult
+from labelweave.evaluation._comparison import Replicates
+from labelweave.experiments._results import _curve, against
+from labelweave.results import LossTerms, decision_baseline
+from labelweave.tasks import Multiclass
 
 
 class Run:
@@ -23,3 +29,36 @@ def test_loss_curves_are_means_over_the_seeds_that_have_the_term():
         found = _curve([Run(curve) for curve in runs])
         assert found == LossTerms((1, 2), {"supervised/a": (2.0, 1.0), "matching/a->b": (0.3, 0.1)})
     assert _curve([Run(None)]) is None
+
+
+@pytest.mark.parametrize(
+    ("methods", "baseline"),
+    [
+        (["single_task", "best_single_task", "full"], "best_single_task"),
+        (["best_single_task", "full"], "best_single_task"),
+        (["single_task", "full"], "single_task"),
+        (["full"], "single_task"),
+    ],
+)
+def test_the_decision_compares_with_the_best_learners_alone_where_they_were_trained(
+    methods, baseline
+):
+    assert decision_baseline(methods) == baseline
+
+
+def test_differences_and_verdicts_are_those_against_the_baseline():
+    task = Multiclass("t", ("no", "yes"))
+    labels = np.arange(400) % 2
+    share = {"single_task": 0.5, "best_single_task": 0.9, "full": 0.7}
+    found = {}
+    for method, right in share.items():
+        on = np.where(np.arange(400) < 400 * right, labels, 1 - labels)
+        p = np.where(on == 1, 0.8, 0.2)
+        results = [TestResult(np.stack([1 - p, p], axis=1), labels)]
+        found[method] = {"t": Replicates(task, results, 200)}
+    differences, verdicts = against("best_single_task", [task], found, 0.95)
+    assert set(differences) == set(verdicts) == {"single_task", "full"}
+    assert differences["full"]["t"]["accuracy"].mean == pytest.approx(-0.2)
+    assert verdicts["full"] == {"t": "negative transfer"}
+    assert against("single_task", [task], found, 0.95)[1]["full"] == {"t": "gain"}
+    assert against("absent", [task], found, 0.95) == ({}, {})

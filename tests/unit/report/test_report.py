@@ -137,15 +137,18 @@ def test_html_holds_every_part(page):
     assert all(part in read.text for part in [*reasons(results), *risks(results)])
     heads = [
         "<h3>Change by task and method", "<h3>Recommendation", "<h3>What to do next", "<h3>Risks",
+        "<h3>Phrases for the meeting",
         '<section id="results"', '<section id="relations"', '<section id="costs"',
-        '<section id="coverage"', '<section id="reproduce"',
+        '<section id="privacy"', '<section id="fairness"', '<section id="audit"',
+        '<section id="monitoring"', '<section id="coverage"', '<section id="reproduce"',
     ]  # fmt: skip
     order = [page.index(head) for head in heads]
     assert order == sorted(order)
     for part in (results.notes[0], results.command, "loss is no longer finite", "2.13.0+cpu"):
         assert part in read.text
     assert "learning_rate: 0.001" in read.text
-    pictures = 1 + len(results.tasks) + len(results.relations) + len(results.curves)
+    # the small relations are one picture, the large one another
+    pictures = 1 + len(results.tasks) + 2 + len(results.curves)
     assert page.count('<svg role="img" aria-label="') == page.count("<svg") == pictures
 
 
@@ -201,6 +204,10 @@ def test_html_of_the_required_keys_only_says_no_data(tmp_path):
         ("Label curves", "no label curves in this study"),
         ("Calibration", "no calibration in these results"),
         ("Costs", "running cost: not measured"),
+        ("Privacy", "privacy: not measured"),
+        ("Fairness", "fairness: not measured"),
+        ("Audit", "audit: not measured"),
+        ("Monitoring", "monitoring: not measured"),
         ("Learning curves", "no learning curves"),
     ):
         assert re.search(rf"{part}\s+{answer}", text)
@@ -270,7 +277,8 @@ def test_headline_of_a_gain():
         {"full": ["gain", "no difference"], "multi_task": ["gain", "no difference"]},
     )
     assert headline(results) == (
-        "full against single_task: gain on 1 of 2 tasks, negative transfer on none; "
+        "Fully coupled network against single networks: clearly better on 1 of 2 tasks, clearly "
+        "worse on none; "
         "t0 .61 -> .88 (+.27, 95 % interval .26 to .28)"
     )
     assert results.recommended.method == results.recommended.best == "full"
@@ -286,20 +294,21 @@ def test_how_small_a_change_could_be_seen_is_reported_where_none_is_shown():
         given["differences"]["full"][name]["accuracy"] |= {"detectable": detectable, "p": 0.5}
     results = results_of(given)
     assert blind_spot(results) == (
-        "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
-        "only detect changes above 12.0 points on t2, and smaller ones on the others"
+        "Fully coupled network shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, "
+        "this study could only detect changes above 12.0 points on t2, and smaller ones on "
+        "the others"
     )
     assert "detect changes above 12.0 points" in " ".join(printed(results, 80).split())
     given["differences"]["full"]["t2"]["accuracy"]["detectable"] = 0.42
     assert blind_spot(results_of(given)) == (
-        "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
-        "only detect changes above 42.0 points on t2, and smaller ones on the others; the largest "
-        "possible gain on t2 is 30.0 points"
+        "Fully coupled network shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, "
+        "this study could only detect changes above 42.0 points on t2, and smaller ones on "
+        "the others; the largest possible gain on t2 is 30.0 points"
     )
     given["differences"]["full"]["t2"]["accuracy"]["detectable"] = None
     assert blind_spot(results_of(given)) == (
-        "full shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, this study could "
-        "not detect any possible change on t2"
+        "Fully coupled network shows no change on 2 of 3 tasks. With 100 test labels and 3 seeds, "
+        "this study could not detect any possible change on t2"
     )
     every = {"full": dict.fromkeys(["t0", "t1", "t2"], "gain")}
     results = recommended(results, verdicts=every)
@@ -313,19 +322,23 @@ def test_headline_of_a_harmful_best_method_recommends_another():
         costs={"single_task": {"networks": 2}, "multi_task": {"networks": 1}},
     )
     assert headline(results) == (
-        "full against single_task: gain on 1 of 2 tasks, negative transfer on 1 ('t1'); "
-        "t0 .60 -> .90 (+.30, 95 % interval .29 to .31). Recommended: multi_task"
+        "Fully coupled network against single networks: clearly better on 1 of 2 tasks, clearly "
+        "worse on 1 ('t1'); "
+        "t0 .60 -> .90 (+.30, 95 % interval .29 to .31). Recommended: joined network"
     )
     assert reasons(results) == [
-        "Mean of the main metrics: multi_task 0.575; single_task 0.550, full 0.650.",
-        "multi_task: gain on 1 of 2 tasks, negative transfer on none, not enough data on "
+        "Mean of the main metrics: joined network 0.575; single networks 0.550, fully "
+        "coupled network 0.650.",
+        "Joined network: clearly better on 1 of 2 tasks, clearly worse on none, not enough data on "
         "1 ('t1'); t0 .60 -> .65 (+.05, 95 % interval .04 to .06).",
-        "full is ruled out by negative transfer on 1 ('t1').",
+        "Fully coupled network is ruled out by negative transfer on 1 ('t1').",
         "It uses 1 network instead of 2.",
     ]
     assert risks(results) == [
         "The method is chosen by its mean on the test rows. Among similar methods, the best one "
-        "looks slightly better than it is."
+        "looks slightly better than it is.",
+        "The comparison is with single networks. A careful user's best single models were not "
+        "trained: add best_single_task to the study's methods.",
     ]
 
 
@@ -336,8 +349,9 @@ def test_headline_falls_back_to_the_baseline():
     )
     assert results.recommended.method == "single_task"
     assert headline(results) == (
-        "multi_task against single_task: gain on none of 1 task, negative transfer on none; "
-        "t0 .60 -> .58 (-.02, 95 % interval -.03 to -.01). Recommended: single_task"
+        "Joined network against single networks: clearly better on none of 1 task, clearly "
+        "worse on none; "
+        "t0 .60 -> .58 (-.02, 95 % interval -.03 to -.01). Recommended: single networks"
     )
 
 
@@ -350,12 +364,13 @@ def test_headline_shows_where_a_control_is_ahead():
     )  # fmt: skip
     assert results.recommended.method == "full"
     assert headline(results).endswith(
-        ". The control post_hoc scores higher than full on 2 of 2 tasks, clearly on 1 ('t0')"
+        ". The control table-corrected network scores higher than fully coupled network on 2 of "
+        "2 tasks, clearly on 1 ('t0')"
     )
-    assert "strong_single_task" not in headline(results)
+    assert "single trees" not in headline(results)
     assert risks(results)[0] == (
-        "shuffled_relations scores as well (.60), so the gain does not come from the content of "
-        "the relations."
+        "A joined network with shuffled tables scores as well (.60), so the gain does not "
+        "come from the content of the relations."
     )
 
 
@@ -371,11 +386,12 @@ def test_intervals_are_named_by_the_level_of_the_study(tmp_path):
 @pytest.mark.parametrize(
     ("means", "expected"),
     [
-        ({"single_task": [0.5]}, "no coupled method has results to compare with single_task"),
+        ({"single_task": [0.5]}, "no joined model has results to compare with single networks"),
         ({"single_task": [0.5], "full": [None]},
-         "no coupled method has results to compare with single_task"),
+         "no joined model has results to compare with single networks"),
         ({"full": [0.5]},
-         "full is the best coupled method, but single_task has no results to compare it with"),
+         "Fully coupled network scores best of the joined models, but single networks have "
+         "no results to compare with"),
     ],
 )  # fmt: skip
 def test_headline_without_a_comparison(means, expected):

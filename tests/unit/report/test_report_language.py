@@ -264,7 +264,7 @@ def test_lines_of_a_slide_lose_nothing_but_what_they_mark():
 def test_report_writes_the_files_again_in_another_language(tmp_path, cli: CommandLine):
     (tmp_path / "results.json").write_text(RESULTS.to_json(), encoding="utf-8")
     answer = cli("report", tmp_path, "--language", "ja")
-    names = ["report.html", "report.md", "summary.png", "results.csv"]
+    names = ["report.html", "report.md", "slide.html", "summary.png", "results.csv"]
     assert answer.out.splitlines() == [f"Written: {tmp_path / name}" for name in names]
     assert answer.code == 0
     assert '<html lang="ja">' in (tmp_path / "report.html").read_text(encoding="utf-8")
