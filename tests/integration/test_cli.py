@@ -202,3 +202,25 @@ def test_the_schema_knows_every_key_and_no_other(tmp_path: Path, cli: CommandLin
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, dict):
                 assert set(part) <= set((items or described)["properties"])
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "hint"),
+    [
+        ("run", "--seed", "'labelweave run' has none, expected a key of the study file; did you "
+         "mean 'seeds'?"),
+        ("run", "--label-curve", "'labelweave run' has none, expected a key of the study file; "
+         "did you mean 'label_curves'?"),
+    ],
+)  # fmt: skip
+def test_an_option_that_is_a_key_of_the_study_file_is_hinted_at(
+    command: str, option: str, hint: str, cli: CommandLine
+) -> None:
+    assert cli.refused(command, "study.yaml", option, 3) == f"option '{option}': {hint}"
+
+
+def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch, cli: CommandLine) -> None:
+    monkeypatch.setenv("_LABELWEAVE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "labelweave fini")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert cli().out.split() == ["finish"]

@@ -22,6 +22,7 @@ from labelweave.errors import (
     LabelweaveError,
     LabelweaveWarning,
     TrainingError,
+    nearest,
     out_of_memory,
 )
 
@@ -31,7 +32,6 @@ HINTS = {errno.EMFILE: "; try 'ulimit -n 1024'", errno.ENFILE: "; try fewer proc
 app = typer.Typer(
     name="labelweave",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -97,6 +97,21 @@ def _main(
         trust_packages(*(name.strip() for name in trusted.split(",")))
 
 
+def _study_key(error: Exception) -> str:
+    """Return which key of the study file an option that does not exist is, in words; else ""."""
+    option, context = getattr(error, "option_name", None), getattr(error, "ctx", None)
+    if not option or context is None or getattr(error, "possibilities", None):
+        return ""
+    if "study" not in {parameter.name for parameter in context.command.params}:
+        return ""
+    from labelweave.experiments import StudyConfig
+
+    fields = StudyConfig.model_fields.items()
+    key = nearest(option.strip("-").replace("-", "_"), [f.alias or name for name, f in fields])
+    where = f"option '{option}': 'labelweave {context.info_name}' has none"
+    return f"{where}, expected a key of the study file{key}" if key else ""
+
+
 _as_python_does = warnings.formatwarning
 
 
@@ -144,7 +159,10 @@ def main() -> None:
         show = getattr(error, "show", None)  # a usage error of the command line itself
         if show is None:
             raise
-        show()
+        if hint := _study_key(error):
+            say(f"labelweave: {hint}", err=True)
+        else:
+            show()
         code = 2
     if code == INTERRUPTED:  # which is also what newer versions of typer return for Ctrl-C
         say("labelweave: interrupted; run the same command to resume", err=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import time
 import traceback
@@ -292,9 +293,9 @@ FORMAT = 4  # part of every run's hash: raised when what a run does changes
 def plan_run(
     method: str, split: Split, fingerprint: Mapping[str, str], config: StudyConfig, folder: Path
 ) -> Run:
-    """Return the run of a method on a split, named by its content.
+    """Return the run of a method on a split, in a folder by its method, seed and content.
 
-    Methods that differ in name only share their runs.
+    Methods that differ in name only share their runs, under the name of the first.
 
     Args:
         method: the method's name in results.
@@ -342,8 +343,19 @@ def plan_run(
         content["teachers"] = [teachers.key, folds, fingerprint["groups"] if folds else ""]
     text = json.dumps(content, sort_keys=True, default=str)
     key = hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-    own = folder / "runs" / f"{name}-seed{split.seed}-{key}"
+    own = _folder_of(folder / "runs", method, split.seed, key)
     return Run(method, split.seed, key, own, teachers.folder if teachers else None)
+
+
+LONGEST = 60  # letters of a method's name in the name of a folder
+
+
+def _folder_of(runs: Path, method: str, seed: int, key: str) -> Path:
+    """Return the folder of a run: what holds the same content already, else one by its method."""
+    ending = f"-seed{seed}-{key}"
+    called = re.sub(r"[^A-Za-z0-9_.]", "_", method)[:LONGEST].strip(".") or "method"
+    own = runs / f"{called}{ending}"
+    return own if own.exists() else min(runs.glob(f"*{ending}"), default=own)
 
 
 def _learners(method: Method, split: Split, config: StudyConfig) -> dict[str, Any]:

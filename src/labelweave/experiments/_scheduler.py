@@ -1,7 +1,7 @@
 """The course of a study: methods that come first, then relations and teachers, then the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +101,17 @@ def plan_runs(
     prints: dict[int, dict[str, str]] = {}
     for split in (split for of_method in splits.values() for split in of_method):
         prints.setdefault(id(split), split.fingerprint())
-    return {
+    plan = {
         method: [plan_run(method, split, prints[id(split)], config, folder) for split in of_method]
         for method, of_method in splits.items()
+    }
+    # methods that differ in name only share a folder
+    first: dict[tuple[int, str], Path] = {}
+    return {
+        method: [
+            replace(run, folder=first.setdefault((run.seed, run.key), run.folder)) for run in runs
+        ]
+        for method, runs in plan.items()
     }
 
 
