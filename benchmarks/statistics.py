@@ -9,6 +9,9 @@ The truth is known: what the methods would get on new rows and new trainings. Ca
   equally good, so what is missing to 1 is the rate of false alarms of one test.
 - ``without``: the same where rows that hang together are taken as independent.
 - ``family``: share of studies of nine equally good tasks with any verdict of gain or harm.
+- ``folds``: coverage and false alarms of repeated cross-validation in five folds, with the
+  corrected variance and, as ``plain``, without. Training varies by chance, and by which rows are
+  trained on: runs share most of these.
 - ``power``: share of studies that find a change as large as the smallest detectable difference
   says, the median of studies without a change.
 - ``speed``: seconds of one processor for nine tasks, ten methods and five seeds of 381 test rows.
@@ -48,6 +51,7 @@ def simulate(
     group: int = 1,
     training: float = 0.0,
     gain: float = 0.0,
+    folds: int | None = None,
 ) -> tuple[list[TestResult], list[TestResult]]:
     """Return the results of a method and its baseline, whose accuracies are BASELINE + gain and it.
 
@@ -58,6 +62,9 @@ def simulate(
         group: rows of a group.
         training: sd of what training adds to a method's skill, new in every run.
         gain: true difference in accuracy.
+        folds: repeated cross-validation: run s tests part s % folds of cut s // folds. Then half of
+            the variance of training is a mean of what each training row adds, so that runs with
+            the same training rows come out alike.
     """
     groups = max(2, round(rows / SHARE / group))
     of_row = np.repeat(np.arange(groups), group)
@@ -71,11 +78,23 @@ def simulate(
     variance = 1.36 * together**2 + 0.6**2 + 0.4**2 + 0.5**2 + training**2
     skill = ndtri(np.array([[BASELINE + gain], [BASELINE]])) * np.sqrt(variance)
     methods: tuple[list[TestResult], list[TestResult]] = ([], [])
-    for _ in range(seeds):
-        tested = generator.permutation(groups)[: max(1, round(groups * SHARE))]
+    adds = generator.normal(size=(2, groups)) if folds else np.zeros((2, groups))
+    chance = training * (0.5**0.5 if folds else 1.0)
+    order = generator.permutation(groups)
+    for run in range(seeds):
+        if folds is None or run % folds == 0:
+            order = generator.permutation(groups)
+        part = (
+            np.arange(groups) % folds == run % folds
+            if folds
+            else np.arange(groups) < max(1, round(groups * SHARE))
+        )
+        tested = order[part]
         chosen = np.flatnonzero(np.isin(of_row, tested))
         noise = 0.5 * generator.normal(size=(2, len(chosen)))
-        noise += training * generator.normal(size=(2, 1))
+        noise += chance * generator.normal(size=(2, 1))
+        trained = adds[:, np.isin(np.arange(groups), tested, invert=True)]
+        noise += chance * trained.sum(axis=1, keepdims=True) / trained.shape[1] ** 0.5
         right = skill + hard[chosen] + bent[:, chosen] + noise > 0
         for method, hits in zip(methods, right, strict=True):
             method.append(_result(hits, of_row[chosen]))
@@ -88,7 +107,10 @@ def _result(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> TestResult:
 
 
 def accuracy_spread(
-    method: Sequence[TestResult], baseline: Sequence[TestResult], seed: int = 0
+    method: Sequence[TestResult],
+    baseline: Sequence[TestResult],
+    seed: int = 0,
+    folds: int | None = None,
 ) -> tuple[float, Spread | None]:
     """Return what `compare` makes of the accuracy's difference, without the other metrics."""
     groups = [np.asarray(each.groups) for each in method]
@@ -103,7 +125,7 @@ def accuracy_spread(
         totals = drawn.sum(axis=1)
         values.append(gap.mean())
         replicates.append(np.where(totals > 0, drawn @ gap, np.nan) / np.maximum(totals, 1))
-    return float(np.mean(values)), spread(np.array(values), np.array(replicates), sizes)
+    return float(np.mean(values)), spread(np.array(values), np.array(replicates), sizes, folds)
 
 
 def _right(result: TestResult) -> NDArray[np.float64]:
@@ -158,6 +180,28 @@ def family(trials: int) -> Iterator[Row]:
                 # simultaneous intervals of 95 %, as a study of nine tasks decides by
                 alarms.append(any(s and abs(m) > s.reach(0.025 / 9) for m, s in found))
             yield _share("family", f"{seeds} seeds, training {training}", "false alarms", alarms)
+
+
+FOLDS = 5
+
+
+def folds(trials: int) -> Iterator[Row]:
+    for rows, group in ((40, 1), (200, 1), (400, 8)):
+        for training in TRAINING:
+            for seeds in (5, 10):
+                held: dict[str, list[bool]] = {"corrected": [], "plain": []}
+                for trial in range(trials):
+                    generator = np.random.default_rng([trial, seeds, rows, 3])
+                    pair = simulate(generator, seeds, rows, group, training, folds=FOLDS)
+                    for name, k in (("corrected", FOLDS), ("plain", None)):
+                        mean, found = accuracy_spread(*pair, trial, k)
+                        held[name].append(found is None or abs(mean) <= found.reach(0.025))
+                case = f"folds, {rows} rows in groups of {group}"
+                for name, kept in held.items():
+                    method = f"{seeds} runs, training {training}"
+                    yield _share(case, method, f"covered, {name}", kept)
+                    alarms = [not each for each in kept]
+                    yield _share(case, method, f"false alarms, {name}", alarms)
 
 
 def power(trials: int) -> Iterator[Row]:
@@ -215,6 +259,7 @@ CASES: Mapping[str, tuple[Callable[[int], Iterator[Row]], int]] = {
     "coverage": (coverage, 200),
     "without": (without, 200),
     "family": (family, 200),
+    "folds": (folds, 200),
     "power": (power, 200),
     "speed": (speed, 1),
 }

@@ -1,6 +1,7 @@
 """How good predictions are: per task accuracy, balanced accuracy, log-loss and calibration error.
 
-Written apart from the package, so that the measure does not change with what it measures.
+Written apart from the package, so that the measure does not change with what it measures; only the
+calibration error is the package's, so that there is one definition of it.
 """
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from benchmarks.suite._data_sets import Task
 from benchmarks.suite._scatterings import Case
 from labelweave import LabelweaveError, Multiclass
+from labelweave.evaluation import reliability
+from labelweave.evaluation._calibration import confidences
 
 METRICS = ("accuracy", "balanced_accuracy", "log_loss", "ece")
 TINY = 1e-6  # a probability below it counts as this: a wrong certainty costs 13.8, not infinity
-BINS = 10
 
 Floats = NDArray[np.float64]
 Scores = dict[str, float]
@@ -36,8 +38,7 @@ def score(task: Task, probabilities: Floats | None, labels: NDArray[np.integer])
 
     Accuracy and log-loss (natural logarithm) are means over labelled elements. Balanced accuracy is
     the mean over the classes present of the share found, for several labels the mean over labels of
-    both sides' mean. The calibration error (ECE) is the weighted mean over 10 bins of equal mass of
-    |accuracy - confidence|, the confidence being the probability of the predicted class or side.
+    both sides' mean. The calibration error (ECE) is that of `labelweave.evaluation.reliability`.
 
     Args:
         task: the task.
@@ -53,21 +54,23 @@ def score(task: Task, probabilities: Floats | None, labels: NDArray[np.integer])
         raise LabelweaveError(f"predictions of '{task.name}': found {found}, expected {shape}")
     if not np.isfinite(probabilities).all():
         raise LabelweaveError(f"predictions of '{task.name}': found values that are not finite")
+    error = reliability(*confidences(task, probabilities, labels)).ece
+    assert error is not None  # some label is known
     if isinstance(task, Multiclass):
-        return _scores([(probabilities, np.asarray(labels))])
+        return _scores([(probabilities, np.asarray(labels))]) | {"ece": error}
     sides = [np.stack([1 - p, p], axis=1) for p in probabilities.T]
-    return _scores(list(zip(sides, np.asarray(labels).T, strict=True)))
+    columns = list(zip(sides, np.asarray(labels).T, strict=True))
+    return _scores(columns) | {"ece": error}
 
 
 def _scores(columns: list[tuple[Floats, NDArray[np.integer]]]) -> Scores:
-    right, sure, losses, balanced = [], [], [], []
+    right, losses, balanced = [], [], []
     for probabilities, codes in columns:
         known = codes >= 0
         p = np.maximum(probabilities[known], TINY)
         p, truth = p / p.sum(axis=1, keepdims=True), codes[known]
         hit = p.argmax(axis=1) == truth
         right.append(hit)
-        sure.append(p.max(axis=1))
         losses.append(-np.log(p[np.arange(len(p)), truth]))
         if len(truth):
             balanced.append(np.mean([hit[truth == c].mean() for c in np.unique(truth)]))
@@ -76,11 +79,4 @@ def _scores(columns: list[tuple[Floats, NDArray[np.integer]]]) -> Scores:
         "accuracy": float(hits.mean()),
         "balanced_accuracy": float(np.mean(balanced)),
         "log_loss": float(np.concatenate(losses).mean()),
-        "ece": _calibration_error(np.concatenate(sure), hits),
     }
-
-
-def _calibration_error(confidence: Floats, hits: Floats) -> float:
-    parts = np.array_split(np.argsort(confidence, kind="stable"), min(BINS, len(hits)))
-    gaps = [len(rows) * abs(hits[rows].mean() - confidence[rows].mean()) for rows in parts]
-    return float(sum(gaps) / len(hits))

@@ -134,7 +134,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal in latin-1 has no Japanese
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="labelweave", standalone_mode=False)
         sys.stdout.flush()  # here, where a broken pipe is caught
     except LabelweaveError as error:
         say(f"labelweave: {error}", err=True)

@@ -202,6 +202,7 @@ def split_rows(
     test: float | int | None = None,
     validation: float | int = 0.0,
     seed: int = 0,
+    folds: int | None = None,
 ) -> SplitRows:
     """Split a collection, stratified by each task's labels and by source, whole groups together.
 
@@ -215,13 +216,21 @@ def split_rows(
             source is fixed to test. A number is met exactly, with groups to within a group.
         validation: likewise.
         seed: of the random number generator.
+        folds: repeated cross-validation, without `test`: the free rows are cut into this many
+            parts, and part seed % folds is the test. The cut is by seed // folds, so seeds 0 to
+            folds - 1 test every row once.
 
     Raises:
-        LabelweaveError: more rows asked for than are free, a group fixed to two sides, or a task
-            without a label in train.
+        LabelweaveError: more rows asked for than are free, a group fixed to two sides, a task
+            without a label in train, folds with `test`, or fewer groups than folds.
     """
     rng = np.random.default_rng(seed)
     side, notes = _fixed_sides(collection)
+    if folds is not None:
+        if test is not None:
+            raise LabelweaveError("split: found test with folds, expected one of them")
+        side[_fold(collection, side, folds, seed)] = SIDES.index("test")
+        test = 0
     if test is None:
         fixed = [source.name for source in collection.sources if source.split == "test"]
         test = 0 if fixed else TEST
@@ -240,6 +249,21 @@ def split_rows(
     rows = [np.flatnonzero(side == index) for index in range(len(SIDES))]
     notes += _label_notes(collection.annotations, rows)
     return SplitRows(rows[0], rows[1], rows[2], tuple(notes))
+
+
+def _fold(collection: Collection, side: Rows, folds: int, seed: int) -> Rows:
+    """Return the free rows of the part that a seed tests."""
+    free = np.flatnonzero(side < 0)
+    names, unit = np.unique(collection.groups[free], return_inverse=True)
+    if len(names) < folds:
+        raise LabelweaveError(
+            f"split: found {len(names)} groups of free rows, expected at least {folds}, one a fold"
+        )
+    labels = unit_labels(collection.annotations[free], collection.source[free], unit)
+    rng = np.random.default_rng([seed // folds, folds])
+    part = stratify(labels, np.bincount(unit), np.ones(folds, dtype=np.int64), rng)
+    chosen: Rows = free[part[unit] == seed % folds]
+    return chosen
 
 
 def _fixed_sides(collection: Collection) -> tuple[Rows, list[Text]]:

@@ -201,9 +201,13 @@ class Spread:
     Args:
         shared: variance by test rows that several runs share.
         own: variance by the other test rows.
-        runs: variance of the runs' values, over S.
+        runs: variance of the runs' values, over S; of cross-validation with the correction for
+            training rows that runs share.
         groups: effective number of groups of test rows, more than 1.
         size: S, the number of runs.
+        folds: whether the runs are those of a repeated cross-validation. Then the corrected
+            resampled t-test of Nadeau and Bengio stands for all that runs share, and the rows
+            alone for a lower bound.
     """
 
     shared: float
@@ -211,14 +215,17 @@ class Spread:
     runs: float
     groups: float
     size: int
+    folds: bool = False
 
     def reach(self, tail: float) -> float:
         """Return how far the mean gets beyond the truth with probability `tail`, at most 0.5."""
         rows = self._t(tail) ** 2
-        differing = rows * self.own
-        if self.size > 1:
-            differing = max(differing, float(stdtrit(self.size - 1, tail)) ** 2 * self.runs)
-        return sqrt(rows * self.shared + differing)
+        runs = float(stdtrit(self.size - 1, tail)) ** 2 * self.runs if self.size > 1 else 0.0
+        return sqrt(self._both(rows * self.shared, rows * self.own, runs))
+
+    def _both(self, shared: float, own: float, runs: float) -> float:
+        """Return the square of a reach from the squares of its parts."""
+        return max(shared + own, runs) if self.folds else shared + max(own, runs)
 
     def p_value(self, mean: float) -> float:
         """Return the two-sided p-value of a mean whose truth is 0, at least 1e-12.
@@ -250,15 +257,13 @@ class Spread:
             power: the probability.
         """
         tail = (1 - level) / tests / 2
-        rows = (self._t(tail) + self._t(1 - power)) ** 2
-        differing = rows * self.own
+        rows, runs = (self._t(tail) + self._t(1 - power)) ** 2, 0.0
         if self.size > 1:
             freedom = self.size - 1
             critical = abs(float(stdtrit(freedom, tail)))
             needed = float(nctdtrinc(float(freedom), 1 - power, critical))
-            runs = self.runs * freedom / float(chdtri(freedom, 0.5))
-            differing = max(differing, needed**2 * runs)
-        found = sqrt(rows * self.shared + differing)
+            runs = needed**2 * self.runs * freedom / float(chdtri(freedom, 0.5))
+        found = sqrt(self._both(rows * self.shared, rows * self.own, runs))
         if elements is None:
             return found
         return min(1.0, max(found, rows / elements))
@@ -267,7 +272,9 @@ class Spread:
         return abs(float(stdtrit(self.groups - 1, tail)))
 
 
-def spread(values: Floats, replicates: Floats, sizes: Floats) -> Spread | None:
+def spread(
+    values: Floats, replicates: Floats, sizes: Floats, folds: int | None = None
+) -> Spread | None:
     """Return the spread of the mean of `values`, None where the variation of rows is unknown.
 
     Args:
@@ -275,6 +282,9 @@ def spread(values: Floats, replicates: Floats, sizes: Floats) -> Spread | None:
         replicates: the same under B resamplings of the groups of test rows, drawn for all runs
             together (S, B); NaN where a resampling gives no value.
         sizes: the number of test rows of every group (G,), over all runs.
+        folds: K of a repeated K-fold cross-validation whose runs these are; None = they are not.
+            The variance of S runs is then (1 / S + 1 / (K - 1)) times that between them, as test
+            rows are to training rows (Nadeau and Bengio, 2003).
     """
     # this many groups of one size carry as much information (Kish, "Survey Sampling", 1965)
     groups = float(sizes.sum() ** 2 / (sizes**2).sum()) if len(sizes) else 0.0
@@ -290,7 +300,9 @@ def spread(values: Floats, replicates: Floats, sizes: Floats) -> Spread | None:
     moved = known - known.mean(axis=1, keepdims=True)
     scatter = moved.var(axis=0, ddof=1)
     own = min(rows, unbiased * float(scatter.mean()) / size) if scatter.count() else 0.0
-    return Spread(rows - own, own, float(values.var(ddof=1)) / size, groups, size)
+    more = 0.0 if folds is None else 1 / (folds - 1)
+    runs = float(values.var(ddof=1)) * (1 / size + more)
+    return Spread(rows - own, own, runs, groups, size, folds is not None)
 
 
 @dataclass(frozen=True)
@@ -351,6 +363,7 @@ class Replicates:
         results: one test result a run, in the same order of runs for all methods.
         replicates: B, the number of resamplings.
         seed: seed of the resampling; methods to be compared need the same.
+        folds: K, where the runs are those of a repeated K-fold cross-validation (`spread`).
 
     Attributes:
         values: per metric the measured value of every run (S,), NaN = no data.
@@ -362,14 +375,19 @@ class Replicates:
     """
 
     def __init__(
-        self, task: Task, results: Sequence[TestResult], replicates: int = 1000, seed: int = 0
+        self,
+        task: Task,
+        results: Sequence[TestResult],
+        replicates: int = 1000,
+        seed: int = 0,
+        folds: int | None = None,
     ) -> None:
         if not results or replicates < 1:
             raise LabelweaveError(
                 f"task '{task.name}': found {len(results)} test results and {replicates} "
                 "replicates, expected at least one of each"
             )
-        self.task, self.seed = task, seed
+        self.task, self.seed, self.folds = task, seed, folds
         runs = [labelled(task, result) for result in results]
         self.labels = [run.labels for run in runs]
         self.main_metric = main_metric(task, np.concatenate(self.labels))
@@ -447,7 +465,9 @@ class Replicates:
 
     def _spread(self, values: Floats, replicates: Floats) -> Spread | None:
         known = ~np.isnan(values)
-        return spread(values[known], replicates[known], self.sizes) if known.any() else None
+        if not known.any():
+            return None
+        return spread(values[known], replicates[known], self.sizes, self.folds)
 
     def _estimate(
         self, name: str, values: Floats, found: Spread | None, level: float, lowest: float = 0

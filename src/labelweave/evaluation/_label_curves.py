@@ -124,7 +124,7 @@ def power_law(labels: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
     return found[0], found[1], found[2]
 
 
-def mean_draws(values: Floats, replicates: Floats) -> Floats:
+def mean_draws(values: Floats, replicates: Floats, folds: int | None = None) -> Floats:
     """Return 1 + B draws of a mean over S runs: what was measured, then what else it might be.
 
     Test rows come in by their resamplings, training by Student's t over the runs: the runs'
@@ -135,6 +135,7 @@ def mean_draws(values: Floats, replicates: Floats) -> Floats:
     Args:
         values: the metric of every run, (S,), none NaN.
         replicates: the same under B resamplings of the test rows, (S, B); NaN = no data.
+        folds: K of a repeated K-fold cross-validation whose runs these are, see `spread`.
     """
     runs, count = replicates.shape
     rows = np.ma.masked_invalid(replicates).mean(axis=0)
@@ -143,7 +144,8 @@ def mean_draws(values: Floats, replicates: Floats) -> Floats:
         generator = np.random.default_rng([runs, count])
         weights = generator.normal(size=(count, runs))
         scale = np.sqrt(generator.chisquare(runs - 1, count) / (runs - 1)) * sqrt(runs * (runs - 1))
-        moved = moved + weights @ (values - values.mean()) / scale
+        more = 1.0 if folds is None else sqrt(1 + runs / (folds - 1))
+        moved = moved + more * (weights @ (values - values.mean())) / scale
     return float(values.mean()) + np.concatenate([[0.0], moved])
 
 

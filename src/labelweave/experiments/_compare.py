@@ -38,6 +38,7 @@ class Side:
         rows: by seed the test rows, as anything that identifies rows, (n, ...).
         results: by seed and task the probabilities with their labels.
         seen: of a model, which rows it was trained on, (n,); None = not recorded.
+        folds: of a study by repeated cross-validation.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Side:
     rows: Mapping[int, NDArray[Any]]
     results: Mapping[int, Mapping[str, TestResult]]
     seen: NDArray[np.bool_] | None = None
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def of_study(folder: Path, method: str | None = None) -> Side:
             for task, p in run.predictions().items()
         }  # fmt: skip
     tasks = {task.name: task for task in study.data.tasks}
-    return Side(f"{folder} ({chosen})", tasks, rows, found)
+    return Side(f"{folder} ({chosen})", tasks, rows, found, folds=study.config.split.folds)
 
 
 def of_model(folder: Path, data: Path, method: str | None = None) -> Side:
@@ -264,4 +266,5 @@ def _compared(
 
 
 def _replicates(task: Task, side: Side, seeds: Sequence[int]) -> Replicates:
-    return Replicates(task, [side.results[seed][task.name] for seed in seeds], REPLICATES)
+    results = [side.results[seed][task.name] for seed in seeds]
+    return Replicates(task, results, REPLICATES, folds=side.folds)

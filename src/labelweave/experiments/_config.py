@@ -63,8 +63,8 @@ class StudyConfig(FitConfig):
             ``name`` and ``couplings`` or ``training`` a method has its own options.
         seeds: a number of seeds (0, 1, ...), or the seeds.
         statistics: intervals and verdicts.
-        label_curves: metrics of the single-task networks with fewer and more labels; false = do not
-            train these networks, and do not count saved labels.
+        label_curves: metrics of the tasks alone with fewer and more labels; false = do not train
+            these models, and do not count saved labels.
         label_next: number of rows to suggest for labelling next; 0 = none.
         label_tools: annotation tools that these rows are written for as well, with their inputs and
             the model's predictions to correct: ``label_studio``, ``prodigy``.

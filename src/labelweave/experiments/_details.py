@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation._by_class import task_details
@@ -78,12 +80,7 @@ def _inputs(
     except LabelweaveError:  # a model of fewer columns, or of other ones
         return None
     by_task = {
-        str(name): tuple(
-            InputImportance(
-                str(line.column), MeanInterval(line.log_loss, line.low, line.high), line.accuracy
-            )
-            for line in lines.head(KEPT).itertuples()
-        )
+        str(name): tuple(_importance(line) for line in lines.head(KEPT).to_dict("records"))
         for name, lines in found.groupby("task", sort=False)
     }
     return InputsMeasured(method, len(rows), by_task)
@@ -97,17 +94,21 @@ def _privacy(model: EncodedPredictor, split: Split, level: float) -> tuple[Check
         given = model.under_prior(model.probabilities(side.inputs[rows]))
         sides.append(Predictions(side.annotations[rows], given, side.groups[rows]))
     found = membership_advantage(*sides, level=level, seed=SEED)
-    return tuple(
-        Check(
-            line.task,
-            None if np.isnan(line.advantage) else MeanInterval(line.advantage, line.low, line.high),
-            int(line.members),
-        )
-        for line in found[found["part"] == "all"].itertuples()
-    )
+    return tuple(_check(line) for line in found[found["part"] == "all"].to_dict("records"))
 
 
-def _some(side: Rows, most: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _importance(line: Mapping[Any, Any]) -> InputImportance:
+    loss = MeanInterval(line["log_loss"], line["low"], line["high"])
+    return InputImportance(str(line["column"]), loss, float(line["accuracy"]))
+
+
+def _check(line: Mapping[Any, Any]) -> Check:
+    known = not np.isnan(line["advantage"])
+    value = MeanInterval(line["advantage"], line["low"], line["high"]) if known else None
+    return Check(str(line["task"]), value, int(line["members"]))
+
+
+def _some(side: Rows, most: int) -> NDArray[np.int64]:
     """Return the places of at most so many rows, in order; rows with rare labels come first."""
     labels = side.annotations
     known = np.stack([labels.labelled(task.name) for task in labels.tasks], axis=1)

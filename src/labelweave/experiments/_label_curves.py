@@ -135,12 +135,16 @@ def task_curve(points: Sequence[Point], joint: Replicates) -> TaskCurve:
     metric = joint.main_metric
     now = next(i for i, point in enumerate(points) if point.share == 1)
     labels = np.array([point.labels for point in points])
-    drawn = [mean_draws(p.measured.values[metric], p.measured.replicates[metric]) for p in points]
-    target = mean_draws(joint.values[metric], joint.replicates[metric])
+    drawn = [_draws(point.measured, metric) for point in points]
+    target = _draws(joint, metric)
     has = labels[now]
     curve = LabelCurve(labels, np.stack(drawn, axis=1), BEYOND * has)
     needed = curve.needed(target, drawn[now], has)
     return TaskCurve(tuple(points), round(has), curve, joint, target, needed)
+
+
+def _draws(measured: Replicates, metric: str) -> NDArray[np.float64]:
+    return mean_draws(measured.values[metric], measured.replicates[metric], measured.folds)
 
 
 def shown_curve(found: TaskCurve, method: str, config: StudyConfig) -> TaskLabelCurve:

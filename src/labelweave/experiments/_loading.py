@@ -326,7 +326,11 @@ def make_split(config: StudyConfig, data: StudyData, seed: int) -> Split:
     """
     collection = data.collection
     parts = split_rows(
-        collection, test=config.split.test, validation=config.split.validation, seed=seed
+        collection,
+        test=config.split.test,
+        validation=config.split.validation,
+        seed=seed,
+        folds=config.split.folds,
     )
     notes = [*parts.notes, *leak_check(collection, parts, on_leak=config.split.on_leak)]
     rows, source = parts.train, collection.source[parts.train]

@@ -37,7 +37,8 @@ def power_findings(config: StudyConfig, splits: Sequence[Split]) -> list[DataFin
     tests = max(1, sum(labels > 0 for labels in sizes.values()))
     alike: dict[tuple[int, float, float], list[str]] = {}
     for task, labels in sizes.items():
-        now, room = detectable(labels, len(splits), level, tests), largest_gain(task)
+        now = detectable(labels, len(splits), level, tests, config.split.folds)
+        room = largest_gain(task)
         if now > WANTED:
             alike.setdefault((labels, now, room if now >= room else 1.0), []).append(task.name)
     found = []
@@ -58,10 +59,10 @@ def _helps(
     config: StudyConfig, seeds: int, labels: int, tests: int, now: float
 ) -> tuple[list[str], str]:
     """Return what would lower the smallest change below `now`, and the line to paste for it."""
-    level, share = config.statistics.level, config.split.test
+    level, share, folds = config.statistics.level, config.split.test, config.split.folds
     helps, paste = [], ""
     many = max(seeds, MANY_SEEDS)
-    if many > seeds and (then := detectable(labels, many, level, tests)) < now:
+    if many > seeds and (then := detectable(labels, many, level, tests, folds)) < now:
         helps.append(f"with {many} seeds, {_points(then)}")
         paste, now = yaml_line("seeds", many), then
     if isinstance(share, float) and share < LARGEST_TEST:
@@ -69,7 +70,7 @@ def _helps(
         if more > labels and (then := detectable(more, many, level, tests)) < now:
             helps.append(f"with {many} seeds and {more:,} test labels, {_points(then)}")
             paste, now = paste or yaml_line("split", {"test": LARGEST_TEST}), then
-    if now > WANTED and (enough := labels_for(WANTED, many, level, tests)):
+    if now > WANTED and (enough := labels_for(WANTED, many, level, tests, folds)):
         helps.append(f"{_points(WANTED)} need {many} seeds and about {enough:,} test labels")
     return helps, paste
 
@@ -79,7 +80,9 @@ def largest_gain(task: Task) -> float:
     return 1 - 1 / len(task.names) if isinstance(task, Multiclass) else 0.5
 
 
-def detectable(labels: int, seeds: int, level: float, tests: int = 1) -> float:
+def detectable(
+    labels: int, seeds: int, level: float, tests: int = 1, folds: int | None = None
+) -> float:
     """Return the smallest change of accuracy that a study could detect, at most 1.
 
     Args:
@@ -87,15 +90,19 @@ def detectable(labels: int, seeds: int, level: float, tests: int = 1) -> float:
         seeds: the number of seeds.
         level: that of the intervals.
         tests: the number of tasks whose intervals hold together.
+        folds: of a repeated cross-validation; None = seeds draw their test rows by themselves.
     """
     if labels * seeds < 2:
         return 1.0
     variance = DIFFERING / (labels * seeds)
-    spread = Spread(0.0, variance, variance, float(labels * seeds), seeds)
+    runs = variance * (1 if folds is None else 1 + seeds / (folds - 1))
+    spread = Spread(0.0, variance, runs, float(labels * seeds), seeds, folds is not None)
     return min(1.0, spread.detectable(level, tests, labels * seeds))
 
 
-def labels_for(change: float, seeds: int, level: float, tests: int) -> int | None:
+def labels_for(
+    change: float, seeds: int, level: float, tests: int, folds: int | None = None
+) -> int | None:
     """Return the test labels a seed that make a change detectable, to two digits; None = too many.
 
     Args:
@@ -103,15 +110,16 @@ def labels_for(change: float, seeds: int, level: float, tests: int) -> int | Non
         seeds: the number of seeds.
         level: that of the intervals.
         tests: the number of tasks whose intervals hold together.
+        folds: as of `detectable`.
     """
     low, high = 1, 2
-    while detectable(high, seeds, level, tests) > change:
+    while detectable(high, seeds, level, tests, folds) > change:
         low, high = high, 2 * high
         if high > MOST_LABELS:
             return None
     while high - low > max(1, low // 100):
         middle = (low + high) // 2
-        if detectable(middle, seeds, level, tests) > change:
+        if detectable(middle, seeds, level, tests, folds) > change:
             low = middle
         else:
             high = middle

@@ -342,7 +342,8 @@ def replicates_of(
     task: Task, runs: Sequence[Run], splits: Sequence[Split], config: StudyConfig
 ) -> Replicates:
     """Return the metrics of finished runs on the test rows of their splits."""
-    return Replicates(task, tested(task, runs, splits), config.statistics.replicates)
+    results, folds = tested(task, runs, splits), config.split.folds
+    return Replicates(task, results, config.statistics.replicates, folds=folds)
 
 
 def tested(task: Task, runs: Sequence[Run], splits: Sequence[Split]) -> list[TestResult]:

@@ -360,7 +360,7 @@ class PricesSection(Section):
 
 
 class LabelCurvesSection(Section):
-    """Metrics of the single-task networks with fewer and with more labels.
+    """Metrics of the tasks alone (the baseline of the decision) with fewer and with more labels.
 
     Attributes:
         seeds: number of seeds, from the first, for the points with other numbers of labels than

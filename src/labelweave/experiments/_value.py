@@ -336,6 +336,7 @@ def _accuracy(pairs: Sequence[tuple[Replicates, Replicates]], level: float) -> K
             mean_draws(
                 joint.values[metric] - single.values[metric],
                 joint.replicates[metric] - single.replicates[metric],
+                joint.folds,
             )
         )
     value = mean_saved(np.clip(np.mean(gains, axis=0), -1, 1), level) if gains else None

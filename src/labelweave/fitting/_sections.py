@@ -195,12 +195,21 @@ class SplitSection(Section):
         test: rows to prove the result on; used once. Default: .2, or 0 where a source is the test.
         validation: rows for early stopping, thresholds and temperatures; 0 = train a fixed number
             of steps.
+        folds: repeated cross-validation instead of `test`: this many parts of whole groups, each of
+            which is the test of one seed in turn. As many seeds as folds test every row once.
         on_leak: what to do if both sides have identical inputs.
     """
 
     test: Size | None = None
     validation: Size = 0
+    folds: int | None = Field(default=None, ge=2, le=100)
     on_leak: Literal["warn", "error"] = "warn"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.folds is not None and self.test is not None:
+            raise ValueError("found 'test' with 'folds', expected one of them")
+        return self
 
 
 LARGEST_SEED = 2**32 - 1  # scikit-learn's trees take no larger one

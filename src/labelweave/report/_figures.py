@@ -24,9 +24,10 @@ from labelweave.results import (
     TaskLearning,
 )
 
-# the palette of Okabe and Ito, which colour-blind readers can distinguish
+# after the palette of Okabe and Ito, which colour-blind readers can distinguish; the light ones are
+# darker, so that a thin line has a contrast of 3 to 1 on white
 BLACK, GREY, BLUE, VERMILION = "#000000", "#767676", "#0072B2", "#D55E00"
-PALETTE = (BLUE, "#E69F00", "#009E73", VERMILION, "#CC79A7", "#56B4E9")
+PALETTE = (BLUE, "#B57600", "#009E73", VERMILION, "#B0578D", "#2B8CC4")
 LINES = [(colour, dash) for dash in ("-", "--") for colour in PALETTE]
 # verdict: colour, marker and its face; the marker alone shows the verdict
 MARKERS = {

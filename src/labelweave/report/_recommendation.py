@@ -74,7 +74,8 @@ def headline(results: Results, say: Messages | None = None) -> str:
     if found.of_best is None:
         parts = [say("headline.no_method", baseline=base)]
     elif not found.compared:
-        names = {"method": method_name(found.best, say, first=True), "baseline": base}
+        best = method_name(found.of_best.method, say, first=True)
+        names = {"method": best, "baseline": base}
         parts = [say("headline.no_baseline", **names)]
     else:
         outcome = _outcome(results, found.of_best, say)

@@ -58,16 +58,17 @@ PUBLIC = {
     "labelweave.report": """
         languages print_ablation print_compared print_decision print_relatedness
         print_results print_tuning read_results write_ablation write_heat_map write_html
-        write_markdown write_report write_results_csv write_summary""",
+        write_markdown write_report write_results_csv write_slide write_summary""",
     "labelweave.results": """
-        AblationRow AddedTask ApartPair BlindSpot CONTROLS COUPLED Cell Cells
-        ControlAhead CurvePoint Disagreement EstimatedTable FORMAT Failure Finding
-        Joining KeyFigure LabelCounts LabelLift LabelMoney LabelNoiseSummary LabelPlan
-        Latency LossTerms MeanInterval MethodCosts MethodLearning ModelCosts Money
-        Outcome PairGain PlannedTask Recommendation RelatednessSummary RelationEvidence
+        ALONE AblationRow AddedTask ApartPair BlindSpot CONTROLS COUPLED Cell Cells
+        Check ClassFigures Confusion ControlAhead CurvePoint Disagreement EstimatedTable
+        FORMAT Failure Finding InputImportance InputsMeasured Joining KeyFigure
+        LabelCounts LabelLift LabelMoney LabelNoiseSummary LabelPlan Latency LossTerms
+        MeanInterval MethodCosts MethodLearning ModelCosts Money NETWORKS_ALONE Outcome
+        PairGain PlannedTask Recommendation RelatednessSummary RelationEvidence
         RelationTable ReliabilityBin Results RunFacts RunningCosts RunningMoney
-        StartProposal TaskCalibration TaskFacts TaskLabelCurve TaskLearning TaskNoise
-        TaskOrder Word cell plain read_results typed""",
+        StartProposal TaskCalibration TaskDetails TaskFacts TaskLabelCurve TaskLearning
+        TaskNoise TaskOrder Word cell decision_baseline plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.serving": """
         Expected Export FinalFacts FinalModel Int8Loss Monitoring Signal TaskOutlook Update

@@ -25,11 +25,12 @@ def test_the_same_content_under_another_name_is_found(tmp_path: Path) -> None:
 
 def test_methods_that_differ_in_name_only_share_a_folder(tmp_path: Path) -> None:
     twice = [
-        {"method": "multi_task", "name": name, "training": {"steps": 5}} for name in ("one", "two")
+        {"method": "multi_task", "name": name, "training": {"sampling": "equal"}}
+        for name in ("one", "two")
     ]
     study = Study.from_file(write_study(tmp_path, methods=twice))
     split = study.first_split()
     plan = plan_runs({name: [split] for name in ("one", "two")}, study.config, tmp_path)
     assert plan["one"][0].folder == plan["two"][0].folder
-    assert plan["one"][0].folder.name.startswith("one-seed0-")
+    assert plan["one"][0].folder.name.startswith("one-seed3-")
     assert [plan[name][0].method for name in ("one", "two")] == ["one", "two"]
