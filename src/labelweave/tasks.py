@@ -314,7 +314,11 @@ class Multilabel:
         return ON, OFF
 
     def encode(self, values: Any) -> NDArray[np.int8]:
-        """Return the codes of an (n, L) block of values, one column a label."""
+        """Return the codes of an (n, L) block of values, one column a label.
+
+        Raises:
+            LabelweaveError: another shape, or a value that `encode_label` does not accept.
+        """
         # lists are read as objects, because numpy would turn a 1 next to a text into "1.0"
         block = np.asarray(values) if hasattr(values, "shape") else np.asarray(values, object)
         if block.ndim != 2 or block.shape[1] != self.width:
@@ -338,6 +342,9 @@ class Binary(Multilabel):
         name: the task's name.
         positive: the value that means "on" (default: 1, true or yes).
         negative: the value that means "off" (default: 0, false or no).
+
+    Raises:
+        LabelweaveError: only one of the two values, or two that are the same.
     """
 
     labels: tuple[str, ...] = ()

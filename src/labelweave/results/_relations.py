@@ -33,6 +33,9 @@ class RelationTable:
         kind: ``table``, or ``noisy-OR`` with its weights and leak.
         origin: where it comes from.
         strength: how far it is trusted; None = not given.
+
+    Raises:
+        LabelweaveError: a table of another shape than its rows and columns.
     """
 
     source: str
