@@ -101,6 +101,17 @@ def decode(classes: Sequence[Label], indices: NDArray[np.integer[Any]]) -> NDArr
     return np.asarray(decoded)
 
 
+def one_hot(codes: NDArray[np.integer[Any]], width: int) -> NDArray[np.float64]:
+    """Return 1 at the class of each row, else 0: (n, width); -1 counts as the last class.
+
+    A row of ``np.eye(width)`` for each code, without that matrix: of ten thousand classes it takes
+    800 MB.
+    """
+    hot = np.zeros((len(codes), width))
+    hot[np.arange(len(codes)), codes] = 1.0
+    return hot
+
+
 def spellings(value: Label | None) -> frozenset[str]:
     """Return the keys in lower case that stand for one side of a yes-or-no label."""
     # YAML reads a bare yes as true, so true stands for every spelling of yes

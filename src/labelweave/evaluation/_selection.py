@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, one_hot
 
 Floats = NDArray[np.float64]
 
@@ -107,7 +107,7 @@ def held_out_row_scores(
     for task in tasks:
         p, codes = np.asarray(predictions[task.name], np.float64), labels[task.name]
         if isinstance(task, Multiclass):
-            wrong = ((p - np.eye(task.width)[codes]) ** 2).sum(axis=1) / 2
+            wrong = ((p - one_hot(codes, task.width)) ** 2).sum(axis=1) / 2
             found.append(np.where(codes >= 0, 1 - wrong, np.nan))
         else:
             seen = codes >= 0

@@ -12,7 +12,7 @@ from labelweave.data import Collection
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
-from labelweave.fitting._split import Split, held_out
+from labelweave.fitting._split import Rows, Split, held_out, some_rows
 from labelweave.model import Model
 from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Relatedness, relate
 from labelweave.relations._relate import Origin
@@ -21,6 +21,7 @@ from labelweave.tasks import Multiclass
 Predictions = dict[str, NDArray[np.float32]]
 Pairs = Sequence[tuple[str, str]] | None
 ByOrigin = dict[Origin, Relatedness]
+STREAM = 13  # separate random numbers, not those of the split
 
 
 @dataclass(frozen=True)
@@ -58,37 +59,78 @@ def relate_split(
         out_of_fold: gives predictions of the training rows by networks that have not seen them;
             None = `out_of_fold_predictions`.
     """
-    predictions = model.drawn_probabilities(split.train.inputs)
+    train, source = split.train, split.source
+    if (chosen := rows_to_relate(train, split.seed)) is not None:
+        train, source = some_rows(train, chosen), source[chosen]
+    predictions = model.drawn_probabilities(train.inputs)
     rows = None
     if len(split.validation.index):
-        given = model.drawn_probabilities(split.validation.inputs)
-        rows = HeldOut(split.validation.annotations, given)
+        held = split.validation
+        if (some := rows_to_relate(held, split.seed)) is not None:
+            held = some_rows(held, some)
+        rows = HeldOut(held.annotations, model.drawn_probabilities(held.inputs))
     elif config.relatedness.folds:
         found = out_of_fold() if out_of_fold else out_of_fold_predictions(split, config)
-        rows = HeldOut(split.train.annotations, found)
-    return {
+        rows = HeldOut(train.annotations, found)
+    related = {
         origin: relate(
-            split.train.annotations,
+            train.annotations,
             predictions,
             query.pairs,
             knowledge=query.known,
             origin=origin,
             strength=config.relatedness.strength,
-            sources=split.source,
-            groups=split.train.groups,
+            sources=source,
+            groups=train.groups,
             held_out=rows,
             noise=query.noise,
             seed=split.seed,
         )
         for origin in origins
     }
+    return related if chosen is None else {o: _of_all(r, chosen) for o, r in related.items()}
+
+
+# predicted probabilities held at a time, rows x classes of all tasks: 0.8 GB in double precision
+CELLS, LEAST_ROWS = 100_000_000, 1_000
+
+
+def rows_to_relate(rows: Rows, seed: int) -> NDArray[np.int64] | None:
+    """Return the rows that relations are estimated on and judged by; None = all.
+
+    With very many classes, as many rows as 10^8 probabilities allow, drawn at random: 9,800 rows
+    of 10,000 classes and 200 other columns.
+    """
+    width = sum(task.width for task in rows.annotations.tasks)
+    most = max(LEAST_ROWS, CELLS // width)
+    if len(rows.index) <= most:
+        return None
+    rng = np.random.default_rng([seed, STREAM])
+    return np.sort(rng.choice(len(rows.index), most, replace=False))
+
+
+def _of_all(related: Relatedness, chosen: NDArray[np.int64]) -> Relatedness:
+    """Return the relatedness with rows numbered as before some were chosen."""
+    if related.noise is None:
+        return related
+    found = [replace(each, row=int(chosen[each.row])) for each in related.noise.mislabelled]
+    return replace(related, noise=replace(related.noise, mislabelled=tuple(found)))
 
 
 def out_of_fold_predictions(split: Split, config: FitConfig) -> Predictions:
-    """Return what uncoupled networks predict of the training rows that they have not seen."""
+    """Return what uncoupled networks predict of the training rows that they have not seen.
+
+    Of the rows that relations are judged by (`rows_to_relate`).
+    """
     annotations, n = split.train.annotations, len(split.train.index)
     parts = config.relatedness.folds
-    predictions = {task.name: np.zeros((n, task.width), np.float32) for task in annotations.tasks}
+    chosen = rows_to_relate(split.train, split.seed)
+    place = np.arange(n)
+    if chosen is not None:
+        place = np.full(n, -1)
+        place[chosen] = np.arange(len(chosen))
+    shape = int(place.max()) + 1
+    predictions = {t.name: np.zeros((shape, t.width), np.float32) for t in annotations.tasks}
     # as many passes over the rows as over all of them
     steps = max(1, round(config.training.total_steps(n) * (parts - 1) / parts))
     training = config.training.model_copy(update={"steps": steps, "epochs": None})
@@ -96,8 +138,9 @@ def out_of_fold_predictions(split: Split, config: FitConfig) -> Predictions:
     for inner, out in held_out(split, parts):
         model = fit(METHODS[UNCOUPLED], inner, shorter)
         assert isinstance(model, Model)  # a joint network
-        for name, given in model.drawn_probabilities(inner.test.inputs).items():
-            predictions[name][out] = given
+        wanted = np.flatnonzero(place[out] >= 0)
+        for name, given in model.drawn_probabilities(inner.test.inputs[wanted]).items():
+            predictions[name][place[out[wanted]]] = given
     return predictions
 
 

@@ -227,14 +227,15 @@ def held_out(split: Split, parts: int) -> Iterator[tuple[Split, NDArray[np.int64
     for number in range(parts):
         kept, out = np.flatnonzero(part != number), np.flatnonzero(part == number)
         inner = replace(
-            split, train=_some(split.train, kept), source=split.source[kept], everything=None,
-            test=_some(split.train, out), relations=(),
+            split, train=some_rows(split.train, kept), source=split.source[kept], everything=None,
+            test=some_rows(split.train, out), relations=(),
             sample_weight=None if split.sample_weight is None else split.sample_weight[kept],
         )  # fmt: skip
         yield inner, out
 
 
-def _some(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
+def some_rows(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
+    """Return some of the rows."""
     return Rows(
         rows.inputs[chosen], rows.annotations[chosen], rows.index[chosen], rows.groups[chosen]
     )

@@ -165,8 +165,10 @@ class Problem:
 
     def chunks(self, rows: Rows) -> Iterator[Rows]:
         """Yield the rows in pieces that bound the memory."""
-        for start in range(0, len(rows), self.chunk):
-            yield rows[start : start + self.chunk]
+        widest = max(self.source.width, self.columns.width)
+        step = max(1, min(self.chunk, CELLS // widest))
+        for start in range(0, len(rows), step):
+            yield rows[start : start + step]
 
     def log_predicted_class(self, rows: Rows) -> NDArray[np.float32]:
         """Return log p(s|x) of some rows, (b, K), no less than log 1e-6."""
@@ -413,7 +415,8 @@ def _log_softmax(scores: Floats) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
-SAMPLE = 10_000  # rows of each kind that the powers and the start are learnt on
+SAMPLE = 10_000  # rows of each kind that the powers and the start are learnt on, ...
+CELLS, LEAST_ROWS = 10_000_000, 500  # ... fewer where rows x classes would be more than that
 STEPS, TOLERANCE = 50, 5e-4
 WARM = 3  # steps before anything but the table is learnt
 FULL_STEPS = 2  # passes over all rows, where there are more than the sample
@@ -476,7 +479,11 @@ class EM:
         self.concentration = np.ones(len(self.columns.sizes))
         self.class_rows, self.target_rows = problem.class_rows(), problem.target_rows()
         rng = np.random.default_rng(seed)
-        self.sample = _sample(self.class_rows, rng), _sample(self.target_rows, rng)
+        widths = self.columns.width, problem.source.width
+        self.sample = (
+            _sample(self.class_rows, widths[0], rng),
+            _sample(self.target_rows, widths[1], rng),
+        )
         self.class_power, self.label_power = 1.0, np.ones(len(self.columns.sizes))
         if problem.predictions and confusion:
             self._start_powers(confusion)
@@ -560,10 +567,11 @@ class EM:
                 self.label_power[block] = matched_power(log_q[:, inside], matrix)
 
 
-def _sample(rows: Rows, rng: np.random.Generator) -> Rows:
-    if len(rows) <= SAMPLE:
+def _sample(rows: Rows, width: int, rng: np.random.Generator) -> Rows:
+    most = min(SAMPLE, max(LEAST_ROWS, CELLS // width))
+    if len(rows) <= most:
         return rows
-    return np.sort(rng.choice(rows, SAMPLE, replace=False))
+    return np.sort(rng.choice(rows, most, replace=False))
 
 
 LEVEL = 0.95

@@ -15,7 +15,7 @@ from labelweave.relations._em import BlockColumns, Floats, Matrix, Problem, Rows
 from labelweave.relations._estimation import checked_predictions, checked_sources
 from labelweave.relations._relation import Relation
 from labelweave.results import LabelNoiseSummary, TaskNoise
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, one_hot
 
 TOLERANCE = 1e-6
 
@@ -368,7 +368,7 @@ class NoiseEM:
         scores = self._scores(self.problem.log_predicted_class(rows), source)
         p = _softmax(scores + labels @ self.log_found[source].T)
         known = self.problem.classes[rows]
-        p[known >= 0] = np.eye(p.shape[1])[known[known >= 0]]
+        p[known >= 0] = one_hot(known[known >= 0], p.shape[1])
         return p
 
 

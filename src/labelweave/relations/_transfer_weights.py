@@ -19,7 +19,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.relations._lift import Elements, folds, recalibrated
 from labelweave.relations._noisy_or import AnyRelation, NoisyOr
 from labelweave.relations._relation import Relation
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, one_hot
 
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
@@ -29,6 +29,7 @@ LabelCounts = Mapping[str, Floats]
 TINY = 1e-4
 SMOOTHING = 0.02  # no table is that sure
 ROWS = 5_000  # held-out rows of a task, at most; more would not change one weight
+CELLS, LEAST_ROWS = 5_000_000, 500  # rows x classes: of a task with over 1,000 classes fewer rows
 FADE = 20.0  # labels of a class at which the prior mean is one half
 PRIOR_ROWS = 10.0  # held-out rows that the prior counts as
 EDGE = 0.05  # the prior mean is never surer than this
@@ -108,7 +109,8 @@ def estimate_transfer_weights(
         relations: those that will couple the tasks.
         training: the labels that it was trained on; None, or those of `held_out` = its predictions
             of them are out-of-fold.
-        seed: deals the folds of the recalibration, and draws rows when there are more than 5,000.
+        seed: deals the folds of the recalibration, and draws rows when there are more than 5,000,
+            or of a task of more than 1,000 classes 5,000,000 / classes.
     """
     out_of_fold = training is None or training is held_out.annotations
     known = held_out.annotations if training is None else training
@@ -118,8 +120,9 @@ def estimate_transfer_weights(
     for task in held_out.annotations.tasks:
         rows = np.flatnonzero(held_out.annotations.labelled(task.name))
         rng = np.random.default_rng(seed)
-        if len(rows) > ROWS:
-            rows = np.sort(rng.choice(rows, ROWS, replace=False))
+        most = min(ROWS, max(LEAST_ROWS, CELLS // task.width))
+        if len(rows) > most:
+            rows = np.sort(rng.choice(rows, most, replace=False))
         p = {name: np.asarray(v[rows], np.float64) for name, v in held_out.predictions.items()}
         messages = _messages(task, p, relations)
         if messages is None or not len(rows):
@@ -157,7 +160,7 @@ def _seen(task: Task, codes: NDArray[np.integer], training: Annotations, least: 
     counts = training.counts(task.name)
     if isinstance(task, Multiclass):
         rows = counts[codes] >= least
-        values = np.eye(task.width)[codes]
+        values = one_hot(codes, task.width)
         seen = np.repeat(rows[:, None], task.width, axis=1)
     else:
         enough = np.asarray(counts >= least)
