@@ -6,6 +6,7 @@ import labelweave
 
 project = "labelweave"
 author = "the labelweave authors"
+copyright = "the labelweave authors; Apache-2.0"
 version = release = labelweave.__version__
 html_title = f"labelweave {version}"
 
@@ -25,6 +26,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
     "ignore_pattern": "digit_tables",  # shared by the examples, no example itself
     "abort_on_example_error": True,
     "download_all_examples": False,
