@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from labelweave._files import check_makeable
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._loading import known_roles, load
+from labelweave.experiments._loading import Typed, load, typed
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._sections import SourceSection
 from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, METHODS
-from labelweave.tables import DataFinding, Schema, SourceTable, inspect_tables
+from labelweave.tables import DataFinding, SourceTable, inspect_tables
 from labelweave.tables._findings import SEVERITIES, yaml_line
 from labelweave.tables._label_findings import tasks_by_column
 from labelweave.tables._typed import own_frame
@@ -45,15 +47,14 @@ class Inspection:
         # texts of hashed columns are not to be shown
         media = [*(part.column for part in config.inputs.media()), *config.inputs.hashed]
         try:
-            roles = known_roles(config, sources, tasks)
-            schema = Schema.infer([each.table for each in sources], roles)
+            tables = typed(config, sources, tasks)
         except LabelweaveError:  # `load` says it below; each table can still be looked at alone
-            schema = None
-        found = inspect_tables(source_tables(sources, tasks, schema), tasks, media)
+            tables = None
+        found = inspect_tables(source_tables(sources, tasks, tables), tasks, media)
         self.error: LabelweaveError | None = None
         self.described: list[Any] = []
         try:
-            study = Study(config, folder, data=load(config, folder, sources))
+            study = Study(config, folder, data=load(config, folder, sources, tables))
             check_makeable(study.output)
             splits = study.splits()
             self.described = description(config, study.data.tasks, study.methods, splits)
@@ -78,30 +79,31 @@ class Inspection:
 
 
 def source_tables(
-    sources: Sequence[ReadSource], tasks: Sequence[Task], schema: Schema | None = None
+    sources: Sequence[ReadSource], tasks: Sequence[Task], tables: Typed | None = None
 ) -> list[SourceTable]:
     """Return the sources of a study as they are inspected, their inputs as the study has them.
 
     Args:
         sources: the sources.
         tasks: the tasks.
-        schema: what all their columns are; None, and columns that it leaves out, such as dates:
-            the types are decided by each table alone.
+        tables: the schema of all sources and their tables; None, and columns that it leaves out,
+            such as dates: the types are decided by each table alone.
     """
     labels = tasks_by_column(tasks)
+    known = [pd.DataFrame()] * len(sources) if tables is None else tables[1]
     found = []
-    for source in sources:
-        section = source.section
+    for source, read in zip(sources, known, strict=True):
+        section, columns = source.section, source.table.columns
         apart = {*labels, *section.exclude, *section.identifier, section.group}
-        frame = own_frame(source.table, [c for c in source.table.columns if c in apart])
-        if schema is not None:
-            read = schema.apply(source.table)
-            frame = frame.assign(**{c: read[c] for c in frame.columns if c in read.columns})
+        left = [c for c in columns if c not in read.columns]
+        own = own_frame(source.table.selected(left), [c for c in left if c in apart])
+        parts = {c: own[c] if c in own else read[c] for c in columns}
         inputs = [
             column
-            for column in source.table.columns
+            for column in columns
             if (section.inputs == "rest" or column in section.inputs) and column not in apart
         ]
+        frame = pd.DataFrame(parts, index=pd.RangeIndex(len(source.table)), copy=False)
         found.append(SourceTable(section.called, frame, tuple(inputs), section.group))
     return found
 

@@ -153,8 +153,28 @@ class StudyData:
         return relations
 
 
+Typed = tuple[Schema, Sequence[pd.DataFrame]]
+
+
+def typed(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Typed:
+    """Return the schema of all sources together, and their tables by it.
+
+    Raises:
+        LabelweaveError: a value that its column cannot hold.
+    """
+    schema = Schema.infer([each.table for each in sources], known_roles(config, sources, tasks))
+    applied = []
+    for each in sources:
+        with in_place(each.section.place):
+            applied.append(schema.apply(each.table))
+    return schema, applied
+
+
 def load(
-    config: StudyConfig, folder: Path, sources: Sequence[ReadSource] | None = None
+    config: StudyConfig,
+    folder: Path,
+    sources: Sequence[ReadSource] | None = None,
+    tables: Typed | None = None,
 ) -> StudyData:
     """Read the tables of a study; paths are relative to `folder`.
 
@@ -162,6 +182,7 @@ def load(
         config: the settings.
         folder: what paths are relative to.
         sources: the sources, where they are read already (`read_sources`).
+        tables: the schema and the tables, where they are known already (`typed`).
 
     Raises:
         LabelweaveError: whatever is wrong with a table, in one line.
@@ -172,11 +193,7 @@ def load(
     if not declared:
         raise LabelweaveError("key 'tasks': found none, expected at least one")
     wanted = [task_from_dict(section.description()) for section in declared]
-    schema = Schema.infer([each.table for each in sources], known_roles(config, sources, wanted))
-    applied = []
-    for each in sources:
-        with in_place(each.section.place):
-            applied.append(schema.apply(each.table))
+    schema, applied = tables or typed(config, sources, wanted)
     ready = prepare(
         applied,
         [each.root for each in sources],
@@ -185,13 +202,12 @@ def load(
         folder / (config.inputs.cache or f"{config.output}/cache"),
         skip=config.inputs.skip,
     )
-    tables = ready.tables
-    tasks = infer_tasks(wanted, tables)
+    tasks = infer_tasks(wanted, ready.tables)
     _check_names(config, tasks)
-    _check_columns(tasks, tables)
+    _check_columns(tasks, ready.tables)
     made = [
         _source(each.section, table, tasks, numbers, [*ready.stores], schema)
-        for each, table, numbers in zip(sources, tables, ready.numbers, strict=True)
+        for each, table, numbers in zip(sources, ready.tables, ready.numbers, strict=True)
     ]
     _check_withheld([each.section for each in sources], made)
     collection = Collection(made, schema)

@@ -89,6 +89,8 @@ def unlike_categories(
         having = [table for table in tables if column in table.inputs]
         if column in media or any(is_number(table.frame[column]) for table in having):
             continue
+        if any(table.sampled(column).nunique() > MOST_CATEGORIES for table in having):
+            continue  # no need to count them all
         by_source = {table.name: counts([table.frame[column]]) for table in having}
         if any(len(each) > MOST_CATEGORIES for each in by_source.values()):
             continue

@@ -89,6 +89,10 @@ class Table:
         """Return the table with the rows of these numbers only."""
         return replace(self, cells=self.cells.take(pa.array(rows)))
 
+    def selected(self, columns: Sequence[str]) -> "Table":
+        """Return the table with these of its columns only."""
+        return replace(self, cells=self.cells.select(columns))
+
     def renamed(self, names: Mapping[str, str]) -> "Table":
         """Return the table with columns renamed; raise `LabelweaveError` for one not there."""
         for name in names:
