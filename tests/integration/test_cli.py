@@ -149,7 +149,7 @@ def test_a_run_that_diverges_is_named_in_the_terminal_and_in_every_report(
 
 
 def test_when_all_fails_the_exit_code_is_1(tmp_path: Path, cli: CommandLine) -> None:
-    training = {"steps": 40, "learning_rate": 1e30, "clip": None}
+    training = {"steps": 40, "learning_rate": 100, "weight_decay": 1e6, "clip": None}
     answer = cli("run", write_study(tmp_path, training=training), "--jobs", 1)
     assert answer.code == 1
     assert re.match(r"labelweave: every method failed, the first: step \d+: .*\n$", answer.err)

@@ -264,7 +264,9 @@ def test_a_study_without_its_baseline_still_reports(
 
 
 def test_when_every_method_fails_there_is_nothing_to_report(tmp_path: Path) -> None:
-    path = write_study(tmp_path, training={"steps": 40, "learning_rate": 1e30, "clip": None})
+    path = write_study(
+        tmp_path, training={"steps": 40, "learning_rate": 100, "weight_decay": 1e6, "clip": None}
+    )
     with pytest.raises(TrainingError, match=r"^every method failed, the first: step [0-9]+: "):
         run(path)
     assert not (tmp_path / "runs" / "parts" / "results.json").exists()

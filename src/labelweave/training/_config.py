@@ -52,12 +52,12 @@ class TrainingConfig(BaseModel):
     batch_size: int = Field(default=128, ge=1, le=10**7)
     sampling: str | dict[str, Any] = "proportional"
     weighting: str | dict[str, Any] = "sum"
-    learning_rate: float = Field(default=5e-3, gt=0, le=1e38)
+    learning_rate: float = Field(default=5e-3, gt=0, le=100)
     backbone_rate: float = Field(default=1.0, gt=0, le=1)
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     augment: AugmentConfig | None = None
     weight_decay: float = Field(default=0.01, ge=0, le=1e6)
-    clip: float | None = Field(default=1.0, gt=0, le=1e38)
+    clip: float | None = Field(default=1.0, gt=0, le=1e9)
     ramp: float = Field(default=0.1, ge=0, le=1)
     patience: int | None = Field(default=None, ge=1, le=10**6)
     evaluations: int = Field(default=20, ge=1, le=10**6)

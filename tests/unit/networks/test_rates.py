@@ -55,7 +55,7 @@ def test_without_rates_all_that_is_not_frozen_is_one_group():
 
 def test_a_step_moves_weights_by_their_factor_times_the_rate():
     # the last step of a schedule has a small share of the peak
-    setup = Setup(backbone_rate=0.1, layer_decay=0.5, weight_decay=0, clip=None, learning_rate=1e4)
+    setup = Setup(backbone_rate=0.1, layer_decay=0.5, weight_decay=0, clip=None, learning_rate=100)
     before = setup.weights()
     history = setup.fit(steps=1)
     after = setup.weights()

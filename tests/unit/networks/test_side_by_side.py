@@ -197,7 +197,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, monkeypat
 
 
 def test_a_loss_that_is_not_finite_names_rows_of_its_task(tmp_path):
-    of = study(tmp_path, learning_rate=1e30, clip=None)
+    of = study(tmp_path, learning_rate=100, weight_decay=1e6, clip=None)
     with pytest.raises(TrainingError, match=r"loss term 'supervised/\w+' is (nan|inf)") as caught:
         trained(of)
     task, split = str(caught.value).split("/")[1].split("'")[0], of.first_split()

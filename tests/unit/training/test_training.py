@@ -92,6 +92,7 @@ def test_the_number_of_steps(settings, rows, steps):
         {"steps": 3, "epochs": 1},
         {"steps": 0},
         {"learning_rate": 0},
+        {"learning_rate": 101},
         {"clip": 0},
         {"ramp": 2},
         {"patience": 0},
