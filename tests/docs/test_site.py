@@ -11,8 +11,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+import typer
 
 from docs import generate
+from labelweave.cli import app
 
 ROOT = Path(__file__).parents[2]
 QUESTIONS = {  # what a new user types into the search field, and the page that answers
@@ -87,9 +89,14 @@ def test_every_public_name_and_every_command_has_its_place() -> None:
     for module in generate.modules():
         for name in import_module(module).__all__:
             assert re.search(rf":: {module}\.{name}$", pages[f"{module}.md"], re.M), name
-    commands = generate.commands_page()
-    for command in ("run", "predict", "compare", "ablate", "tune"):
-        assert f"\n## `{command}`\n" in commands
+    page = generate.commands_page()
+    shown = typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+    assert len(shown) > 20
+    for command, details in shown:
+        assert details.hidden or f"\n## `{command}`\n" in page, command
+        for each in details.params:
+            if each.param_type_name == "option" and not each.hidden:
+                assert f"| `{', '.join(each.opts)}` |" in page, (command, each.name)
 
 
 @pytest.mark.slow
