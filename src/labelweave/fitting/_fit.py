@@ -15,7 +15,8 @@ from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
 from labelweave.fitting._networks import Fit, Scores, train_fits
 from labelweave.fitting._split import Split, held_out
-from labelweave.fitting._stack import StackModel, fit_stack, student_targets
+from labelweave.fitting._stack import StackModel, fit_stack
+from labelweave.fitting._student import student_targets, with_mixtures
 from labelweave.fitting._trees import fit_trees
 from labelweave.fitting._trunks import choose_trunks
 from labelweave.model import Model, NetworkSpec, Predictor, TrainingRecord
@@ -102,6 +103,7 @@ def _fit_student(
     watch: Watch | None,
 ) -> Model:
     """Train one network on soft targets alone: what the stack predicts, own labels weighing .9."""
+    split = with_mixtures(split)
     training = config.training.model_copy(update={"weighting": "sum", "ramp": 0.0})
     config = config.model_copy(update={"training": training})
     spec = NetworkSpec(config.network.backbone, config.network.options())

@@ -24,7 +24,6 @@ from labelweave.class_priors import (
 from labelweave.data import Inputs
 from labelweave.data._input_encoder import Encoder
 from labelweave.errors import LabelweaveError, in_place
-from labelweave.evaluation._calibration import scores_of
 from labelweave.evaluation._calibration_maps import Calibration
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._network_learners import (
@@ -216,21 +215,6 @@ def fit_stack(
         )  # fmt: skip
     priors = {"training": training, "population": population_prior(own, split.source)}
     return StackModel(split.encoder, stack, view, prior=prior, priors=priors)
-
-
-def student_targets(model: StackModel, split: Split) -> dict[str, NDArray[np.float32]]:
-    """Return the scores that a student learns from, by task (n, width): own labels weigh .9."""
-    from labelweave.coupling import soft_targets
-
-    inputs = split.train.inputs
-    targets = soft_targets(
-        model.stack, columns_of(model.view, inputs), split.train.annotations,
-        joint_inputs=model.joint_inputs(inputs),
-    )  # fmt: skip
-    return {
-        task.name: np.asarray(scores_of(task, targets[task.name]), np.float32)
-        for task in model.tasks
-    }
 
 
 def describe(model: StackModel) -> dict[str, Any]:

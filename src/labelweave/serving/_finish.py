@@ -29,7 +29,8 @@ from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
 from labelweave.fitting._relating import RelationQuery, relate_split, with_findings
 from labelweave.fitting._split import Split, held_out, make_training_split
-from labelweave.fitting._stack import StackModel, student_targets
+from labelweave.fitting._stack import StackModel
+from labelweave.fitting._student import student_targets
 from labelweave.fitting._versions import FIRST, next_version, point_to, version
 from labelweave.model import EncodedPredictor, Model
 from labelweave.relations import AnyRelation, Relation

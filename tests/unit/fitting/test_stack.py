@@ -10,6 +10,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.fitting._methods import METHODS
 from labelweave.fitting._stack import StackModel, load_model
+from labelweave.fitting._student import with_mixtures
 from labelweave.model import Model
 
 LEARNERS = ["logistic", "kernel_logistic"]
@@ -96,6 +97,24 @@ def test_a_study_trains_them_where_it_names_them(tmp_path):
     assert again["methods"] == results["methods"]
     teachers = [run for run in results["runs"] if run["method"] == "student"]
     assert len(teachers) == 1
+
+
+def test_few_rows_are_mixed_for_the_student_and_many_are_not(tmp_path, monkeypatch):
+    split = Study.from_file(write_study(tmp_path)).first_split()
+    n = len(split.train.index)
+    mixed, again = with_mixtures(split), with_mixtures(split)
+    assert len(mixed.train.index) == 5 * n
+    assert (mixed.train.inputs == again.train.inputs).all()
+    given = np.asarray(split.train.inputs)
+    assert (mixed.train.inputs[:n] == given).all()
+    assert (mixed.train.inputs.min(axis=0) >= given.min(axis=0) - 1e-6).all()
+    assert len(np.unique(mixed.train.inputs, axis=0)) > 4 * n
+    for name, codes in mixed.train.annotations.labels.items():
+        assert (codes[:n] == split.train.annotations.labels[name]).all()
+        assert (codes[n:] == -1).all()
+    assert (mixed.source == np.tile(split.source, 5)).all()
+    monkeypatch.setattr("labelweave.fitting._student.ENOUGH", n - 1)
+    assert with_mixtures(split) is split
 
 
 def test_only_trees_need_columns():
