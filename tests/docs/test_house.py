@@ -62,7 +62,8 @@ def test_all_csv_is_written_by_one_function() -> None:
         name.removeprefix("labelweave.")
         for name, path in PATHS.items()
         if re.search(
-            r"csv\.(Dict)?[wW]riter\(|\.to_csv\((?!save)", path.read_text(encoding="utf-8")
+            r"(?m)^(?! *(>>>|\.\.\.)).*(csv\.(Dict)?[wW]riter\(|\.to_csv\((?!save))",
+            path.read_text(encoding="utf-8"),
         )
     }
     assert by_hand == {"_files", "tables._text_files"}
