@@ -503,7 +503,7 @@ def test_terminal_takes_names_as_plain_text():
 def test_csv_round_trip(tmp_path):
     results, path = example_results(large_table=False), tmp_path / "results.csv"
     write_results_csv(results, path)
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, float_precision="round_trip")
     assert list(table.columns) == [
         "method", "task", "metric", "mean", "low", "high", "n", "seeds",
         "difference", "difference_low", "difference_high", "p_adjusted",
