@@ -38,6 +38,7 @@ import pandas as pd
 figures = pd.DataFrame({"alone": accuracy(alone), "coupled": accuracy(coupled)})
 figures.plot.barh(xlim=(0, 1), figsize=(7, 3), color=["#b8c4ce", "#2f6f9f"])
 plt.xlabel("accuracy on 400 test images")
+plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.tight_layout()
 
 # %%

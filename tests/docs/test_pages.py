@@ -4,6 +4,7 @@ import runpy
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from command_line import CommandLine
 from docs_page import BLOCK, check_output, follow
@@ -14,30 +15,48 @@ TRAINING = ["tutorials/notebook", "tutorials/images"]
 
 
 @pytest.mark.parametrize(
-    "page", [*QUICK, *(pytest.param(page, marks=pytest.mark.slow) for page in TRAINING)]
+    "name", [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in TRAINING)]
 )
 def test_the_page_runs_and_prints_what_it_shows(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
     assert any(kind == "pycon" for kind, _ in BLOCK.findall(text))
     follow(text, cli)
 
 
-@pytest.mark.slow
-def test_a_study_becomes_a_service_as_the_two_tutorials_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
-) -> None:
+def page(name: str) -> str:
+    return (DOCS / "tutorials" / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the tables of the tutorials, which is the current one."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(DOCS / "tutorials" / "messy_tables.py", tmp_path)
     runpy.run_path("messy_tables.py")
-    for name in ("own-tables", "service"):
-        ran = follow(
-            (DOCS / "tutorials" / f"{name}.md").read_text(encoding="utf-8"), cli, skipped={"serve"}
-        )
-        assert len(ran) >= 6, name
-    assert (tmp_path / "runs" / "parts" / "model" / "model.onnx").stat().st_size > 1000
+    return tmp_path
+
+
+def test_own_tables_are_read_and_checked_as_the_page_shows(folder: Path, cli: CommandLine) -> None:
+    assert "判定".encode("cp932") in (folder / "station_c.csv").read_bytes()
+    ran = follow(page("own-tables"), cli, skipped={"run", "predict"})
+    assert ran == ["init", "check", "check", "check"]
+
+
+@pytest.mark.slow
+def test_own_tables_become_a_study_and_the_study_a_service(folder: Path, cli: CommandLine) -> None:
+    ran = follow(page("own-tables"), cli)
+    assert ran == ["init", "check", "check", "check", "run", "predict"]
+    new, predicted = pd.read_csv("new_parts.csv"), pd.read_csv("predicted.csv")
+    assert predicted["serial"].tolist() == new["serial"].tolist()
+    assert {"surface predicted", "defect predicted", "verdict predicted"} <= set(predicted)
+    hot = new["temperature"] > 195
+    assert (predicted.loc[hot, "defect predicted"] == "crack").mean() > 0.7
+    ran = follow(page("service"), cli, skipped={"serve"})
+    assert ran == ["finish", "predict", "export", "monitor", "update", "rollback"]
+    assert (folder / "runs" / "parts" / "model" / "model.onnx").stat().st_size > 1000
 
 
 def test_a_page_that_shows_what_is_not_printed_fails(
