@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from benchmarks.fuzz.inputs import KINDS, MODEL, RESULTS, inputs
 from benchmarks.fuzz.misuses import failure, misuses
 from benchmarks.fuzz.run import example, tried
@@ -239,12 +240,18 @@ def test_personal_data_of_any_column_reach_no_file_and_no_log(
     table["customer"] = "Customer-Unknown"
     table.to_csv(new, index=False)
     tables = [tmp_path / f"{name}.csv" for name in "ab"]
+    searched = tmp_path / "searched.yaml"  # a search needs validation rows
+    content = yaml.safe_load(path.read_text("utf-8"))
+    content |= {"name": "searched", "split": {"test": 60, "validation": 40}}
+    searched.write_text(yaml.safe_dump(content), encoding="utf-8")
     answers = [
         cli("init", *tables, "--out", tmp_path / "own.yaml"),
         cli("check", path), cli("check", path, "--json"), cli("check", tmp_path / "own.yaml"),
         cli("relate", path, "--save", tmp_path / "tables"),
         cli("run", path, "--jobs", 1), cli("report", results), cli("compare", results, results),
         cli("predict", results, new, "--out", tmp_path / "predicted.csv"),
+        cli("tune", searched, "--trials", 2), cli("ablate", path, "--jobs", 1),
+        cli("finish", results),
     ]  # fmt: skip
     assert [each.code for each in answers] == [0] * len(answers), answers
     assert "left out" in answers[1].out

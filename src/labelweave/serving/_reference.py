@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 from pydantic import Field
 
 from labelweave._files import write_text
@@ -17,6 +18,7 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations import AnyRelation
 from labelweave.tables import Schema
+from labelweave.tables._column_kinds import identifying
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._coherence import contradiction_scores
 
@@ -116,7 +118,7 @@ def make_reference(
     inputs = [
         _input(name, typed[name], kinds[name].type)
         for name in names
-        if kinds[name].type in ("number", "category")
+        if kinds[name].type in ("number", "category") and not _personal(typed[name])
     ]
     tasks = [
         _task(task, probabilities[task.name], labels.labels[task.name], thresholds.get(task.name))
@@ -150,6 +152,14 @@ def read_reference(folder: Path) -> Reference:
         raise LabelweaveError(
             f"{folder}: found no {FILE}, expected the final model of 'labelweave finish'"
         ) from None
+
+
+def _personal(values: "pd.Series[Any]") -> bool:
+    """Return whether a column's values may be personal data, which no model's file holds."""
+    if is_numeric_dtype(values):
+        return False
+    texts = [text for text in values.dropna().astype(str).unique() if text]
+    return identifying(texts, int(values.count()))  # as the encoder, which leaves it out
 
 
 def _input(name: str, values: "pd.Series[Any]", kind: str) -> InputReference:
