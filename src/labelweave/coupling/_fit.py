@@ -20,9 +20,10 @@ from labelweave.coupling._guard import guard, judging_rows, trust_in
 from labelweave.coupling._posterior import joint_posterior
 from labelweave.coupling._self_training import fit_self_trained, pseudo_labels, related_rows
 from labelweave.coupling._stack import CoupledStack, standardised
-from labelweave.coupling._strengths import Strength, fit_strengths, mixed_version
+from labelweave.coupling._strengths import EXPERT, Strength, fit_strengths, mixed_version
 from labelweave.coupling._tables import (
     Pair,
+    RelationVersions,
     as_relation,
     build_sources,
     choose_forest,
@@ -66,6 +67,8 @@ HELD, HELD_ESTIMATED = 0.1, 0.35  # and a relation of this strength; .25 is the 
 MOST_SHIFT = 20.0  # factor on a pseudo-label for its source's class prior
 TABLE_FOLDS = 5
 JOINT_FOLDS = 3
+CONTRADICTED = "the labels contradict the expert's table"
+HALF, DOUBT = 2, 0.1  # of an expert's table: chance of at least half the strength (place in GRID)
 JOINT_SHARE = 0.15  # of the budget, that the fits of one joint learner may take
 
 
@@ -305,9 +308,13 @@ class _Fitting:
 
         folds = table_folds(self.annotations, self.folds, TABLE_FOLDS)
         self.progress("tables")
-        sources = build_sources(
-            self.annotations, p, self.rates, relations, pairs, folds, TABLE_FOLDS, self.seed
-        )
+        sources = self._sources(relations, pairs, p, folds)
+        wrong = self._contradicted(sources, p, folds)
+        if wrong:
+            relations = [r for r in relations if r.name not in wrong]
+            pairs = [*pairs, *(pair for name, pair in wrong.items() if pair not in pairs)]
+            sources = self._sources(relations, pairs, p, folds)
+            self.history += [{"relation": name, "estimated": CONTRADICTED} for name in wrong]
         sources, rejected = with_evidence(
             self.annotations, p, sources, folds, self.groups, self.seed
         )
@@ -362,6 +369,44 @@ class _Fitting:
             candidates |= {key: found[name] for key, found in joint_p.items()}
             guards[name] = guard(task, candidates, judged[name], trust_in(name, strengths))
         return self._result(stacks, taught_stacks, strengths, self_strengths, guards, joint)
+
+    def _sources(
+        self,
+        relations: Sequence[AnyRelation],
+        pairs: Sequence[Pair],
+        p: _Given,
+        folds: Mapping[str, Rows],
+    ) -> list[RelationVersions]:
+        return build_sources(
+            self.annotations, p, self.rates, relations, pairs, folds, TABLE_FOLDS, self.seed
+        )
+
+    def _contradicted(
+        self, sources: Sequence[RelationVersions], p: _Given, folds: Mapping[str, Rows]
+    ) -> dict[str, Pair]:
+        """Return by name the pairs whose expert's table is of no use by the labels that there are.
+
+        They are too few to revise the table, so that it alone would stand between the tasks: the
+        pair is estimated instead, as it would be without the expert. A table is of no use where
+        one direction is all but certainly less than half true, and the other is less believed than
+        before any label.
+        """
+        if not any(source.given and len(source.versions) == 1 for source in sources):
+            return {}
+        found = fit_strengths(
+            self.annotations, p, self.rates, sources, folds, self.weight, alone=True
+        )
+        wrong = {}
+        for source, strength in zip(sources, found, strict=True):
+            chances = [
+                posterior[HALF:].sum()
+                for posterior in (strength.posterior_to_source, strength.posterior_to_target)
+            ]
+            contradicted = min(chances) < DOUBT and max(chances) < EXPERT[HALF:].sum()
+            if source.given and len(source.versions) == 1 and contradicted:
+                link = source.any.whole
+                wrong[source.name] = (link.source.name, link.target.name)
+        return wrong
 
     def _judged(self, name: str, related: Rows, strengths: Sequence[Strength]) -> Judged:
         return judging_rows(

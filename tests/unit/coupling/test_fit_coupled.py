@@ -93,6 +93,21 @@ def test_a_wrong_table_gets_next_to_no_weight() -> None:
         assert strength["as_given"] < 0.05
 
 
+def test_where_few_labels_contradict_a_table_it_is_estimated_as_without_an_expert() -> None:
+    wrong = (TABLES[0].permuted(1), TABLES[1].permuted(2))
+    X, annotations, X_test, _ = drawn(4)
+    stack = fitted(wrong, per_class=4)
+    said = {h["relation"]: h["estimated"] for h in stack.history if "estimated" in h}
+    assert said == dict.fromkeys(
+        ["kind->shape", "kind->hot"], "the labels contradict the expert's table"
+    )
+    pairs = [("kind", "shape"), ("kind", "hot")]
+    without = fit_coupled(X, annotations, estimate=pairs, learners=LEARNERS)
+    for name, p in without.predict_proba(X_test).items():
+        np.testing.assert_allclose(stack.predict_proba(X_test)[name], p)
+    assert not [h for h in fitted(per_class=4).history if "estimated" in h]
+
+
 def test_unrelated_tasks_are_not_harmed() -> None:
     rng = np.random.default_rng(3)
     X, annotations, X_test, y_test = drawn(8)
