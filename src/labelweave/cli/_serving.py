@@ -194,6 +194,16 @@ def update(
     like: Annotated[
         str | None, typer.Option(help="Source of the study that the table is read like.")
     ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="The table is an export of a tool: label_studio, prodigy, ..."
+        ),
+    ] = None,
+    keep: Annotated[
+        int | None,
+        typer.Option(min=1, help="Earlier rows that stay, of every class; default: all."),
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the comparison.")] = 3,
 ) -> None:
     """Fit a final model again with new labels; hand it over where no task gets worse.
@@ -206,10 +216,14 @@ def update(
 
     - `labelweave update runs/leaves/model --source june.csv`
     - `labelweave update runs/leaves/model --source june.xlsx --like site_b`
+    - `labelweave update runs/leaves/model --source done.json --format label_studio`
     """
     from labelweave.serving import update as fit_again
 
-    found = fit_again(model, source, study=study, like=like, folds=folds, progress=True)
+    found = fit_again(
+        model, source, study=study, like=like, format=format_, keep=keep, folds=folds, progress=True
+    )
+    say(f"Earlier rows of the fit: {found.kept:,}")
     for each in found.tasks:
         say(f"{'falls' if each.falls else 'holds'}: {each}")
     if found.handed_over:

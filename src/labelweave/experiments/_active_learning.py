@@ -173,6 +173,31 @@ def rows_to_label(
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
+def left_uncertain(split: Split, probabilities: Probabilities) -> dict[str, float]:
+    """Return by task a weight for `rows_to_label`: what the relations leave unknown.
+
+    It is the mean entropy, in nats, of the rows without the task's label, once the predictions of
+    related tasks are multiplied in. A task that others determine gets little, a task of many
+    classes much.
+
+    Args:
+        split: the data; its relations are those that hold.
+        probabilities: of the training rows, by task.
+    """
+    combined, labels, found = (
+        multiply_in(probabilities, split.relations),
+        split.train.annotations,
+        {},
+    )
+    for task in labels.tasks:
+        p = np.asarray(combined[task.name], np.float64)[~labels.labelled(task.name)]
+        multiclass = task.kind == "multiclass"
+        elements = 1 if multiclass else task.width
+        each = _entropy(p, multiclass) * _most(p, multiclass) * elements
+        found[task.name] = float(each.mean()) if len(p) else 0.0
+    return found
+
+
 def write_rows(table: pd.DataFrame, folder: Path) -> Path:
     """Write ``label_next.csv`` to a folder; return its path."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -27,6 +27,7 @@ from labelweave.evaluation._label_curves import interval, mean_draws
 from labelweave.evaluation._recommendation import decision
 from labelweave.experiments._active_learning import (
     ROWS_FILE,
+    left_uncertain,
     rows_to_label,
     task_plan,
     worth,
@@ -566,12 +567,13 @@ def _label_plan(
     plan = LabelPlan(tasks)
     if not config.label_next or not (run.folder / "model" / "model.json").exists():
         return plan
-    wanted = {task.name: 1.0 for task in data.tasks}
+    model = load_model(run.folder / "model")
+    given = model.under_prior(model.probabilities(split.train.inputs))
     if tasks:
         value = worth(tasks)
         wanted = {task.task: value(task) for task in tasks}
-    model = load_model(run.folder / "model")
-    given = model.under_prior(model.probabilities(split.train.inputs))
+    else:  # no label curves
+        wanted = left_uncertain(split, given)
     features = model.features(split.train.inputs)
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
     write_rows(rows, context.folder)

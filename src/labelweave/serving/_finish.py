@@ -176,6 +176,7 @@ def write_model(
     full: bool,
     added: Sequence[dict[str, Any]] = (),
     rules: Mapping[str, str] | None = None,
+    measured: Split | None = None,
 ) -> None:
     """Write a final model to a folder, whole or not at all.
 
@@ -185,17 +186,19 @@ def write_model(
         results: of the study.
         method: that was fitted.
         made: what the fit gave.
-        held: uncalibrated out-of-fold probabilities of its training rows (`out_of_fold`).
+        held: uncalibrated out-of-fold probabilities of the rows of `measured` (`out_of_fold`).
         full: write the stack as well.
         added: sources that updates added; the study's figures are then not those of this fit.
         rules: by task what its thresholds are to reach (`finish`).
+        measured: the rows that are known; None = those of the fit.
     """
-    labels, wishes = made.split.train.annotations, parse_rules(rules or {}, study.data.tasks)
-    judged = judged_labels(labels, made.split.train.groups)
-    fitted = cross_calibrate(Predictions(judged, held, made.split.train.groups), made.split.seed)
+    whole = measured or made.split
+    labels, wishes = whole.train.annotations, parse_rules(rules or {}, study.data.tasks)
+    judged = judged_labels(labels, whole.train.groups)
+    fitted = cross_calibrate(Predictions(judged, held, whole.train.groups), whole.seed)
     taught = made.stack is not None and STUDENT in results.methods
-    measured = STUDENT if taught else method
-    _add_thresholds(made.model, study.output, results, measured)
+    by = STUDENT if taught else method
+    _add_thresholds(made.model, study.output, results, by)
     if made.stack is not None:
         made.stack.thresholds.update(made.model.thresholds)
     made.model.calibration = fitted.calibration
@@ -207,7 +210,7 @@ def write_model(
     if made.stack is not None:
         made.stack.thresholds.update(chosen_thresholds(wishes, raw, labels))
     salt = secrets.token_bytes(SALT)
-    sides = (made.split.train, made.split.validation)
+    sides = (whole.train, whole.validation)
     hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
     facts = _facts(study, results, method, made, salt)
     by_study = not added and (made.stack is None or taught)
@@ -216,19 +219,19 @@ def write_model(
             "added": list(added),
             "rules": dict(rules or {}),
             "calibration": calibration_facts(fitted),
-            "measured": measured if by_study else facts.network,
+            "measured": by if by_study else facts.network,
             "measured_on": "test rows" if by_study else "out-of-fold rows",
-            "expected": expected_of_study(results, measured)
+            "expected": expected_of_study(results, by)
             if by_study
-            else expected_out_of_fold(made.split.train, shown, made.model.thresholds),
+            else expected_out_of_fold(whole.train, shown, made.model.thresholds),
         }
     )
-    rows = study.data.collection.inputs.iloc[made.split.train.index]
+    rows = study.data.collection.inputs.iloc[whole.train.index]
     reference = make_reference(
         made.model.encoder.schema, rows, shown, labels, made.model.thresholds,
         saved_relations(facts, made.model.tasks, target),
     )  # fmt: skip
-    sets = saved_sets(Predictions(judged, shown, made.split.train.groups))
+    sets = saved_sets(Predictions(judged, shown, whole.train.groups))
     with _replacing_folder(target) as new:
         write_final(new, made.model, facts, hashes, sets, made.stack if full else None)
         write_reference(new, reference)

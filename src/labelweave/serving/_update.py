@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from labelweave._files import locked, write_text
+from labelweave.data._row_hashes import row_hashes
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation._comparison import Replicates, TestResult
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
@@ -23,6 +26,7 @@ from labelweave.fitting._versions import (
     version,
     version_numbers,
 )
+from labelweave.importers._annotation_tools import FORMATS
 from labelweave.results import read_results
 from labelweave.serving._final import FULL, load
 from labelweave.serving._finish import all_rows, fit_all, study_at, write_model
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
 Part = Literal["earlier", "new"]
 FOLDS, REPLICATES, LEVEL = 3, 1000, 0.95
+STREAM = 17  # random numbers that choose exemplars
 REPORT = "update.json"
 
 
@@ -81,12 +86,14 @@ class Update:
         version: the version in use.
         tasks: the comparison, every task on earlier and on new rows.
         reason: why it was refused; "" = handed over.
+        kept: earlier rows of the fit.
     """
 
     handed_over: bool
     version: int
     tasks: tuple[UpdatedTask, ...]
     reason: str = ""
+    kept: int = 0
 
 
 def update(
@@ -95,6 +102,8 @@ def update(
     *,
     study: "str | Path | Study | None" = None,
     like: str | None = None,
+    format: str | None = None,
+    keep: int | None = None,
     folds: int = FOLDS,
     progress: bool = False,
 ) -> Update:
@@ -103,13 +112,21 @@ def update(
     Out-of-fold: for every fold of all labelled rows the method is fitted twice without it, with and
     without the new rows, and predicts it. The two are compared in pairs, task by task, on earlier
     rows and on new ones. Where a difference lies wholly below 0, the update is refused and the
-    version in use stays. Else the fit on all rows, of all sources, becomes the next version.
+    version in use stays. Else the fit on all rows, of all sources, becomes the next version. A new
+    row with the inputs of an earlier one is held out together with it.
+
+    With `keep`, fits with the new rows have only exemplars of the earlier ones, so they cost less.
+    They are compared with fits on all earlier rows, so an update that forgets is refused.
 
     Args:
         folder: the model's folder.
         source: the table with new rows, inputs and labels under the names of the study.
         study: a study file or results folder; None = the results folder that the model lies in.
         like: the study's source whose reading options the table takes (`rename`, `map`, ...).
+        format: the file is an export of an annotation tool, as that of the rows of `label_next`;
+            an option that an answer leaves out does not hold.
+        keep: earlier rows that stay, of every class of every task, at random; a row may stand for
+            several tasks. None = all.
         folds: 2 or more.
         progress: show what is fitted.
 
@@ -123,8 +140,10 @@ def update(
         raise LabelweaveError(f"{table}: no such file, expected a table with new labels")
     if folds < 2:
         raise LabelweaveError(f"folds: found {folds}, expected 2 or more")
+    if keep is not None and keep < 1:
+        raise LabelweaveError(f"keep: found {keep}, expected 1 or more")
     given = study_at(study if study is not None else place.resolve().parent)
-    added = [*facts.added, _section(given, table, like)]
+    added = [*facts.added, _section(given, table, like, format)]
     wider = _with_sources(given, added)
     _check_classes(former.tasks, wider.data.tasks, table)
     results = read_results(given.output)
@@ -132,27 +151,29 @@ def update(
     with locked(given.output):
         split = all_rows(wider)
         is_new = split.source == len(split.source_names) - 1
+        split = with_copies_together(split, is_new)
         labels = split.train.annotations
         if not any((labels.labels[task.name][is_new] >= 0).any() for task in labels.tasks):
             names = [task.name for task in labels.tasks]
             raise LabelweaveError(f"{table}: found no label, expected labels of {listing(names)}")
-        tasks, held = _compared(wider, spec, split, is_new, folds, progress)
+        kept = np.ones(len(is_new), np.bool_) if keep is None else exemplars(split, is_new, keep)
+        tasks, held = _compared(wider, spec, split, is_new, kept, folds, progress)
         falling = [each for each in tasks if each.falls]
         current = current_version(place)
         if falling:
             reason = "; ".join(str(each) for each in falling)
-            found = Update(False, current.number, tasks, reason)
+            found = Update(False, current.number, tasks, reason, int((kept & ~is_new).sum()))
             write_text(place / REPORT, json.dumps(asdict(found), indent=1))
             return found
-        made = fit_all(wider, spec, split, progress)
+        made = fit_all(wider, spec, _without(split, ~kept), progress)
         number = next_version(place)
         following = version(place, number)
         full = (current.folder / FULL).is_dir()
         write_model(
             following.folder, wider, results, facts.method, made, held, full,
-            added, facts.rules,
+            added, facts.rules, measured=split,
         )  # fmt: skip
-        found = Update(True, number, tasks)
+        found = Update(True, number, tasks, "", int((kept & ~is_new).sum()))
         write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))
         point_to(place, number)
     return found
@@ -198,7 +219,7 @@ def load_version(chosen: Version) -> None:
     load_model(chosen.folder)
 
 
-def _section(study: "Study", table: Path, like: str | None) -> dict[str, Any]:
+def _section(study: "Study", table: Path, like: str | None, format: str | None) -> dict[str, Any]:
     sources = {str(each.name or Path(each.path or "").stem): each for each in study.config.sources}
     given: dict[str, Any] = {}
     if like is not None:
@@ -208,6 +229,13 @@ def _section(study: "Study", table: Path, like: str | None) -> dict[str, Any]:
                 f"{nearest(like, sources)}"
             )
         given = sources[like].model_dump(mode="json", exclude_defaults=True)
+    if format is not None:
+        if format not in FORMATS:
+            raise LabelweaveError(
+                f"format: found '{format}', expected {listing(FORMATS)}{nearest(format, FORMATS)}"
+            )
+        several = [task.name for task in study.data.tasks if task.kind == "multilabel"]
+        given |= {"format": format, "unticked": "no", "multiple": several}
     return given | {"path": str(table.resolve()), "name": f"update {table.stem}"}
 
 
@@ -240,6 +268,7 @@ def _compared(
     spec: Method,
     split: Split,
     is_new: NDArray[np.bool_],
+    chosen: NDArray[np.bool_],
     folds: int,
     progress: bool,
 ) -> tuple[tuple[UpdatedTask, ...], dict[str, NDArray[np.float64]]]:
@@ -253,8 +282,9 @@ def _compared(
     for fold, out in held_out(split, folds):
         kept = np.setdiff1d(np.arange(len(is_new)), out)
         after_fold = replace(fold, relations=split.relations)
-        before_fold = _without(after_fold, is_new[kept])
-        for side, train in (("before", before_fold), ("after", after_fold)):
+        sides = ("before", is_new[kept]), ("after", ~chosen[kept])
+        for side, gone in sides:
+            train = _without(after_fold, gone)
             model = fit_all(study, spec, train, progress).model
             given = model.uncalibrated(fold.test.inputs)
             for name, p in model.under_prior(given).items():
@@ -264,17 +294,16 @@ def _compared(
                     held[name][out] = p
     parts: dict[Part, NDArray[np.bool_]] = {"earlier": ~is_new, "new": is_new}
     tests = len(labels.tasks) * len(parts)
-    rows = []
+    found_tasks = []
     for task in labels.tasks:
         truth = labels.labels[task.name]
-        for part, chosen in parts.items():
-            if not (truth[chosen] >= 0).any():
+        for part, rows in parts.items():
+            if not (truth[rows] >= 0).any():
                 continue
             before, after = (
                 Replicates(
                     task,
-                    [TestResult(scores[side][task.name][chosen], truth[chosen], None,
-                                groups[chosen])],
+                    [TestResult(scores[side][task.name][rows], truth[rows], None, groups[rows])],
                     REPLICATES,
                 )
                 for side in ("before", "after")
@@ -285,13 +314,45 @@ def _compared(
             end = difference.high if higher else difference.low
             falls = end is not None and (end < 0 if higher else end > 0)
             means = before.summary(LEVEL)[metric].mean, after.summary(LEVEL)[metric].mean
-            n = int((truth[chosen] >= 0).sum())
-            rows.append(
+            n = int((truth[rows] >= 0).sum())
+            found_tasks.append(
                 UpdatedTask(
                     task.name, part, metric, *means, difference.low, difference.high, n, falls
                 )
             )
-    return tuple(rows), held
+    return tuple(found_tasks), held
+
+
+def with_copies_together(split: Split, is_new: NDArray[np.bool_]) -> Split:
+    """Return a split where a new row is of the group of an earlier one with its inputs.
+
+    Labelling a row of the study, as `label_next` asks, gives a second row with its inputs. Folds
+    hold out both.
+    """
+    groups, hashes = split.train.groups, row_hashes(split.train.inputs, b"")
+    first = dict(zip(hashes[~is_new][::-1], groups[~is_new][::-1], strict=True))
+    pairs = [
+        (own, first[each])
+        for each, own in zip(hashes[is_new], groups[is_new], strict=True)
+        if each in first
+    ]
+    size = int(groups.max(initial=-1)) + 1
+    ends = np.array(pairs, np.int64).reshape(-1, 2).T
+    joined = coo_array((np.ones(len(pairs)), ends), shape=(size, size))
+    together = connected_components(joined, directed=False)[1][groups]
+    return replace(split, train=replace(split.train, groups=together.astype(np.int64)))
+
+
+def exemplars(split: Split, is_new: NDArray[np.bool_], keep: int) -> NDArray[np.bool_]:
+    """Return which rows stay, (n,): the new ones, and `keep` earlier ones of every class."""
+    labels, chosen = split.train.annotations, is_new.copy()
+    order = np.random.default_rng([split.seed, STREAM]).permutation(np.flatnonzero(~is_new))
+    for task in labels.tasks:
+        codes = labels.labels[task.name][order].reshape(len(order), -1)
+        for column in codes.T:
+            for code in np.unique(column[column >= 0]):
+                chosen[order[column == code][:keep]] = True
+    return chosen
 
 
 def _without(split: Split, gone: NDArray[np.bool_]) -> Split:

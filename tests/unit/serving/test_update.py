@@ -1,11 +1,13 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from command_line import CommandLine
 from starlette.testclient import TestClient
 from study_example import KINDS, tables
@@ -14,7 +16,9 @@ import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.serving import _service as service_module
 from labelweave.serving import rollback, update
+from labelweave.serving._finish import all_rows, study_at
 from labelweave.serving._service import make_app
+from labelweave.serving._update import exemplars, with_copies_together
 
 
 @pytest.fixture
@@ -82,6 +86,60 @@ def test_labels_that_harm_are_refused_and_the_old_version_stays(
     assert json.loads((model / "update.json").read_text())["handed_over"] is False
 
 
+def test_kept_exemplars_are_some_of_every_class(model: Path) -> None:
+    study = study_at(model.parent)
+    split = all_rows(study)
+    is_new = np.arange(len(split.source)) >= 200
+    chosen = exemplars(split, is_new, 4)
+    assert chosen[is_new].all()
+    for task in split.train.annotations.tasks:
+        codes = split.train.annotations.labels[task.name].reshape(len(chosen), -1)
+        for column in codes.T:
+            for code in range(max(2, task.width if task.kind == "multiclass" else 0)):
+                has, kept = (column[~is_new] == code), (column[~is_new & chosen] == code)
+                assert kept.sum() >= min(4, has.sum())
+    assert (chosen & ~is_new).sum() <= 4 * (3 + 4)
+
+
+def test_a_row_that_is_labelled_again_is_held_out_with_its_first_copy(model: Path) -> None:
+    split = all_rows(study_at(model.parent))
+    inputs = np.asarray(split.train.inputs).copy()
+    inputs[200] = inputs[3]
+    copied = replace(split, train=replace(split.train, inputs=inputs))
+    groups = with_copies_together(copied, np.arange(len(inputs)) >= 200).train.groups
+    assert groups[200] == groups[3]
+    assert len(np.unique(groups)) == len(inputs) - 1
+
+
+@pytest.mark.slow
+def test_the_loop_of_labels_asked_for_written_read_back_and_learnt(
+    finished_study: Path, network: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    """label_next -> the annotation tool's file -> answers -> update."""
+    study = shutil.copytree(finished_study.parent, tmp_path / "study") / finished_study.name
+    content = yaml.safe_load(study.read_text())
+    content |= {"label_next": 20, "label_tools": ["label_studio"]}
+    study.write_text(yaml.safe_dump(content))
+    assert cli("run", study, "--jobs", 1).code == 0
+    model = study.parent / "runs/parts/model"
+    shown = json.loads((model.parent / "label_next.label_studio.json").read_text("utf-8"))
+    done = [
+        task | {"annotations": [{"completed_by": 1, "result": task["predictions"][0]["result"]}]}
+        for task in shown
+    ]
+    (tmp_path / "done.json").write_text(json.dumps(done), encoding="utf-8")
+    before = labelweave.load(model).facts
+    answer = cli("update", model, "--source", tmp_path / "done.json", "--format", "label_studio")
+    assert answer.code == 0, answer.err
+    after = labelweave.load(model).facts
+    assert after.rows == before.rows + len(shown)
+    assert sum(after.labels.values()) > sum(before.labels.values())
+    said = cli.refused(
+        "update", model, "--source", tmp_path / "done.json", "--format", "labelstudio"
+    )
+    assert "found 'labelstudio', expected 'label_studio', " in said
+
+
 def test_what_cannot_be_updated_is_named(model: Path, tmp_path: Path, network: Path) -> None:
     def refused(*args: object, **options: object) -> str:
         with pytest.raises(LabelweaveError) as error:
@@ -91,6 +149,7 @@ def test_what_cannot_be_updated_is_named(model: Path, tmp_path: Path, network: P
     new = new_labels(tmp_path / "june.csv")
     gone = tmp_path / "gone.csv"
     assert refused(model, gone) == f"{gone}: no such file, expected a table with new labels"
+    assert refused(model, new, keep=0) == "keep: found 0, expected 1 or more"
     assert refused(model, new, folds=1) == "folds: found 1, expected 2 or more"
     assert refused(model, new, like="c") == (
         "like: found 'c', expected a source of the study, 'a', 'b'"
