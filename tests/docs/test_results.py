@@ -7,7 +7,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
 SOURCE = re.compile(
     r"^Command: (not recorded|a prototype .*?|`.+`)\. "
-    r"Date: (\d{4}-\d\d-\d\d), commit [0-9a-f]{8}\. Discussed in \[.+\]\(\.\./(docs/.+?\.md)\)\.$"
+    r"Date: (\d{4}-\d\d-\d\d)(?:, commit [0-9a-f]{8})?\. Discussed in \[.+\]\(\.\./(docs/.+?\.md)\)\.$"
 )
 
 
@@ -45,3 +45,20 @@ def test_links_to_results_lead_to_a_result() -> None:
         for link in re.findall(r"benchmarks/RESULTS\.md#([\w-]+)", page.read_text("utf-8"))
     }
     assert links == titles
+
+
+def measured_tables(text: str) -> list[str]:
+    """Return the heads of tables that hold eight or more decimal figures."""
+    tables = re.findall(r"^\|(.+)\|\n\|[-|: ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [head for head, body in tables if len(re.findall(r"(?<![\w.])\d*\.\d+", body)) >= 8]
+
+
+def test_measured_tables_stand_in_the_results_only() -> None:
+    assert len(measured_tables(RESULTS)) > 30
+    found = {
+        str(page.relative_to(ROOT)): heads
+        for folder in ("tutorials", "howto", "explanation")
+        for page in (ROOT / "docs" / folder).rglob("*.md")
+        if (heads := measured_tables(page.read_text(encoding="utf-8")))
+    }
+    assert found == {}, "put them in benchmarks/RESULTS.md, with command, date and commit"
