@@ -7,7 +7,8 @@ ROOT = Path(__file__).parents[2]
 RESULTS = (ROOT / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
 SOURCE = re.compile(
     r"^Command: (not recorded|a prototype .*?|`.+`)\. "
-    r"Date: (\d{4}-\d\d-\d\d)(?:, commit [0-9a-f]{8})?\. Discussed in \[.+\]\(\.\./(docs/.+?\.md)\)\.$"
+    r"Date: (\d{4}-\d\d-\d\d)(?:, commit [0-9a-f]{8})?\. "
+    r"Discussed in \[.+\]\(\.\./(docs/.+?\.md)\)\.$"
 )
 
 
