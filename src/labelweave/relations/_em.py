@@ -422,6 +422,10 @@ WARM = 3  # steps before anything but the table is learnt
 FULL_STEPS = 2  # passes over all rows, where there are more than the sample
 
 
+# of a row, in intervals: what makes them hold in simulations (docs/explanation/relation-estimation.md)
+WORTH = 0.4
+
+
 @dataclass
 class Posterior:
     """What EM leaves.
@@ -429,6 +433,7 @@ class Posterior:
     Attributes:
         annotated: (K, W) counts from co-labelled rows.
         predicted: (K, W) effective counts from predictions.
+        blind: (K, W) the same, of predictions that no table sharpens.
         base: (K, W) or (1, W) prior counts from the base rate.
         expert: the expert's pseudo-counts and the trust in them.
         class_prior: (D, K) class prior of every data source.
@@ -436,6 +441,7 @@ class Posterior:
 
     annotated: Matrix
     predicted: Matrix
+    blind: Matrix
     base: Matrix
     expert: Expert
     class_prior: Matrix
@@ -447,6 +453,15 @@ class Posterior:
     def counts(self, columns: BlockColumns) -> Matrix:
         """Return the posterior's Dirichlet parameters, (K, W)."""
         return np.asarray(self.rows() + self.base + self.expert.counts(columns))
+
+    def cautious(self, columns: BlockColumns) -> tuple[Matrix, Matrix]:
+        """Return counts between which the truth lies: predictions as EM, and no table, takes them.
+
+        EM sharpens weak predictions by the table that they gave, too much; as they are they are too
+        flat. All rows share the errors of their heads, so a prediction counts for less than a row.
+        """
+        rest = self.annotated + self.base + self.expert.counts(columns)
+        return rest + WORTH * self.predicted, rest + WORTH * self.blind
 
 
 class EM:
@@ -506,8 +521,24 @@ class EM:
             for _ in range(FULL_STEPS):
                 self._step(self.class_rows, self.target_rows, warm=True, powers=False)
         return Posterior(
-            self.annotated, self.predicted, self._base(), self.expert, self.class_prior
+            self.annotated,
+            self.predicted,
+            self._blind(),
+            self._base(),
+            self.expert,
+            self.class_prior,
         )
+
+    def _blind(self) -> Matrix:
+        """Return the counts of predictions under a table in which all classes are alike."""
+        if not self.problem.predictions:
+            return np.zeros_like(self.annotated)
+        neutral = np.tile(np.log(self.rates), (self.problem.source.width, 1))
+        log_prior = np.log(self.class_prior / self.frequencies)
+        classes = which_class(
+            self.problem, self.target_rows, neutral, log_prior, self.class_power
+        )
+        return np.asarray(self._labels(self.class_rows, neutral).table + classes.table)
 
     def _step(self, class_rows: Rows, target_rows: Rows, *, warm: bool, powers: bool) -> None:
         if self.problem.predictions:
@@ -577,13 +608,22 @@ def _sample(rows: Rows, width: int, rng: np.random.Generator) -> Rows:
 LEVEL = 0.95
 
 
-def intervals(columns: BlockColumns, counts: Matrix) -> tuple[Matrix, Matrix]:
+def intervals(columns: BlockColumns, *several: Matrix) -> tuple[Matrix, Matrix]:
     """Return the credible interval (.95) of every column, two (K, W) arrays.
 
     Each entry of a Dirichlet row is Beta distributed: a counts for it against b counts for the
-        other columns.
-    A block without counts has the interval from 0 to 1.
+    other columns. A block without counts has the interval from 0 to 1.
+
+    Args:
+        columns: what the columns are.
+        several: (K, W) counts; the interval covers those of all of them.
     """
+    found = [_beta(columns, counts) for counts in several]
+    lows, highs = zip(*found, strict=True)
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _beta(columns: BlockColumns, counts: Matrix) -> tuple[Matrix, Matrix]:
     total = np.asarray(columns.sums(counts), dtype=np.float64)
     rest = columns.spread(total) - counts
     own, others = np.maximum(counts, TINY), np.maximum(rest, TINY)

@@ -320,7 +320,11 @@ class _Report:
         self.posterior, self.alone = posterior, alone
         self.full, self.data = posterior.counts(columns), alone.counts(columns)
         self.expert = posterior.expert.pseudo_counts
-        self.bounds = [intervals(columns, c) for c in (self.full, self.data, self.expert)]
+        self.bounds = [
+            intervals(columns, *posterior.cautious(columns)),
+            intervals(columns, *alone.cautious(columns)),
+            intervals(columns, self.expert),
+        ]
 
     def estimate(self, number: int, expert: Relation | None) -> EstimatedRelation:
         part = self.columns.part
