@@ -422,7 +422,7 @@ WARM = 3  # steps before anything but the table is learnt
 FULL_STEPS = 2  # passes over all rows, where there are more than the sample
 
 
-# of a row, in intervals: what makes them hold in simulations (docs/explanation/relation-estimation.md)
+# of a row, in intervals: so they hold in simulations (docs/explanation/relation-estimation.md)
 WORTH = 0.4
 
 
@@ -535,9 +535,7 @@ class EM:
             return np.zeros_like(self.annotated)
         neutral = np.tile(np.log(self.rates), (self.problem.source.width, 1))
         log_prior = np.log(self.class_prior / self.frequencies)
-        classes = which_class(
-            self.problem, self.target_rows, neutral, log_prior, self.class_power
-        )
+        classes = which_class(self.problem, self.target_rows, neutral, log_prior, self.class_power)
         return np.asarray(self._labels(self.class_rows, neutral).table + classes.table)
 
     def _step(self, class_rows: Rows, target_rows: Rows, *, warm: bool, powers: bool) -> None:

@@ -11,7 +11,15 @@ from scipy.special import betaincinv, gammaln, logsumexp
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
-from labelweave.relations._em import BlockColumns, Floats, Matrix, Problem, Rows, newton_step
+from labelweave.relations._em import (
+    WORTH,
+    BlockColumns,
+    Floats,
+    Matrix,
+    Problem,
+    Rows,
+    newton_step,
+)
 from labelweave.relations._estimation import checked_predictions, checked_sources
 from labelweave.relations._relation import Relation
 from labelweave.results import LabelNoiseSummary, TaskNoise
@@ -259,6 +267,8 @@ class NoiseEM:
         table: (K, W) the clean tables.
         unmixed: per block what was found.
         counted: per block the number of labels that were counted.
+        worth: (D, W) by column the share of the labels that intervals rest on: where the class of a
+            row is in doubt, its label shows less.
     """
 
     def __init__(
@@ -283,6 +293,7 @@ class NoiseEM:
         self.power = 1.0
         self.unmixed: list[Unmixed] = []
         self.counted: list[float] = []
+        self.worth: Matrix = np.ones((len(self.rows), self.columns.width))
 
     def run(self) -> None:
         """Iterate."""
@@ -336,11 +347,14 @@ class NoiseEM:
     def _count(self) -> Matrix:
         """Return the labels found by data source and class, (D, K, W); learn power and priors."""
         counts = np.zeros(self.log_found.shape)
+        informed, labelled = np.zeros((2, *self.worth.shape))
         slope = curvature = 0.0
         for source, (classes, targets) in enumerate(self.rows):
             for rows in self.problem.chunks(classes):
                 labels = self.columns.one_hot(self.problem.annotations, rows)
                 np.add.at(counts[source], self.problem.classes[rows], labels)
+                informed[source] += labels.sum(axis=0)
+                labelled[source] += labels.sum(axis=0)
             mass = np.ones(len(self.frequencies))  # one row a class, so that none dies out
             for rows in self.problem.chunks(targets):
                 labels = self.columns.one_hot(self.problem.annotations, rows)
@@ -351,10 +365,13 @@ class NoiseEM:
                 counts[source] += after.T @ labels
                 mass += after.sum(axis=0)
                 guess = _softmax(before)
+                informed[source] += WORTH * (np.square(guess).sum(axis=1) @ labels)
+                labelled[source] += labels.sum(axis=0)
                 slope += float(((after - guess) * log_p).sum())
                 mean = (guess * log_p).sum(axis=1)
                 curvature += float((guess * np.square(log_p)).sum() - mean @ mean)
             self.prior[source] = mass / mass.sum()
+        self.worth = informed / np.maximum(labelled, 1.0)
         self.power = float(newton_step(np.array(self.power), np.array(slope), np.array(curvature)))
         return counts
 
@@ -536,9 +553,11 @@ def estimate_noise(
 def _interval(em: NoiseEM, block: int) -> tuple[Matrix, Matrix, Matrix]:
     """Return rate, low and high of a block, each (D,)."""
     unmixed = em.unmixed[block]
-    a, b = unmixed.wrong + 0.5, unmixed.support - unmixed.wrong + 0.5
+    wrong, right = unmixed.wrong, unmixed.support - unmixed.wrong
+    worth = em.worth[:, em.columns.block == block].mean(axis=1)
+    a, b = worth * wrong + 0.5, worth * right + 0.5
     low, high = (np.asarray(betaincinv(a, b, tail), np.float64) for tail in (0.025, 0.975))
-    return a / (a + b), low, high
+    return (wrong + 0.5) / (unmixed.support + 1.0), low, high
 
 
 def _gain(em: NoiseEM, target: Task) -> float:

@@ -29,6 +29,7 @@ from labelweave.results import (
     TaskCalibration,
     TaskDetails,
     TaskFacts,
+    TaskLabelCurve,
     cell,
 )
 
@@ -379,7 +380,7 @@ def _by_task(results: Results, say: Messages) -> dict[str, Any]:
         for head, shown in (
             ("figure.accuracy", _cell(results.difference(method, task), say, 3, "+")),
             ("head.labels_now", _cell(MeanInterval(curve.has) if curve else None, say, 0)),
-            ("figure.labels", _cell(curve.saved if curve else None, say, 0)),
+            ("figure.labels", _saved(curve, say)),
             ("head.money", _cell(price.saved if price else None, say, 0)),
         ):
             columns.setdefault(head, []).append(shown)
@@ -387,6 +388,14 @@ def _by_task(results: Results, say: Messages) -> dict[str, Any]:
     names = [task.name for task in results.tasks]
     rows = list(zip(names, *kept.values(), strict=True)) if kept else []
     return {"heads": list(kept), "rows": rows}
+
+
+def _saved(curve: TaskLabelCurve | None, say: Messages) -> dict[str, str]:
+    """Return the labels that joining saves on a task, "more than" where the curve ends before."""
+    if curve is not None and curve.saved is None and curve.beyond is not None:
+        more = say.count(curve.beyond - curve.has)
+        return {"value": say("curves.more_than", number=more), "below": ""}
+    return _cell(curve.saved if curve else None, say, 0)
 
 
 def _cell(

@@ -167,14 +167,13 @@ def noise_rows(
         for source, of_source in enumerate(figures):
             for label, rate, low, high, support in zip(task.elements, *of_source, strict=True):
                 if (support or 0) >= 1:
-                    found = label in noise.found.get(task.task, ())
                     rows.append(
                         (
                             task.task,
                             str(label),
                             sources[source] if sources else str(source + 1),
                             f"{say.fixed(rate)} ({say.span(low, high)})",
-                            say("noise.found" if found else "noise.none"),
+                            say(f"noise.{noise.verdict(task.task, label, high)}"),
                         )
                     )
     return rows

@@ -173,6 +173,9 @@ class TaskNoise:
     support: Numbers | None
 
 
+MUCH_NOISE = 0.1  # share of wrong labels
+
+
 @dataclass(frozen=True)
 class LabelNoiseSummary:
     """The label noise of the tasks that relations cover.
@@ -186,6 +189,22 @@ class LabelNoiseSummary:
     examined: tuple[TaskNoise, ...] = ()
     found: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     mislabelled: int = 0
+
+    def verdict(
+        self, task: str, label: Any, high: float | None
+    ) -> Literal["found", "none", "open"]:
+        """Return whether labels are wrong: noise was found, none was, or it cannot be told.
+
+        That none was found takes an interval that ends at 10 % wrong labels or below.
+
+        Args:
+            task: the task.
+            label: the task itself, or one of its labels.
+            high: upper end of the interval of the share of wrong labels.
+        """
+        if label in self.found.get(task, ()):
+            return "found"
+        return "none" if high is not None and high <= MUCH_NOISE else "open"
 
 
 @dataclass(frozen=True)
