@@ -246,6 +246,16 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_empty(folder: Path) -> None:
+    """Remove a folder and those in it, but none that holds a file: a full disk may leave them."""
+    for below in sorted(folder.rglob("*"), reverse=True):
+        with suppress(OSError):
+            if below.is_dir():
+                below.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
+
+
 def unwritable(path: object, error: OSError) -> WriteError:
     """Return the error for a file or folder that cannot be written, in one line."""
     return WriteError(f"{path}: cannot be written ({error.strerror or error})")

@@ -22,6 +22,7 @@ from labelweave._files import (
     LARGEST_TENSORS,
     check_regular,
     make_folder,
+    remove_empty,
     replacing,
     unwritable,
     write_text,
@@ -169,11 +170,15 @@ def execute(
             teachers=teachers, progress=progress, watch=watch,
         )  # fmt: skip
         outcome = _predicted(model, split)
-    except (WriteError, Stopped):
+    except WriteError:
+        remove_empty(partial)
+        raise
+    except Stopped:
         raise
     except (TrainingError, LabelweaveError) as error:
         return str(error)
     except OSError as error:
+        remove_empty(partial)
         raise unwritable(error.filename or partial, error) from error
     except Exception as error:  # the other runs of the study must go on
         if out_of_memory(error):
@@ -268,11 +273,11 @@ def _labelled_rows(split: Split, salt: bytes) -> NDArray[np.uint64]:
 
 def _publish(run: Run, partial: Path) -> None:
     """Give a whole run's folder its name, without its checkpoints."""
-    for checkpoint in partial.glob("training/**/*.safetensors*"):
-        checkpoint.unlink()
-    if run.folder.exists():
-        shutil.rmtree(run.folder)
     try:
+        for checkpoint in partial.glob("training/**/*.safetensors*"):
+            checkpoint.unlink()
+        if run.folder.exists():
+            shutil.rmtree(run.folder)
         partial.replace(run.folder)
     except OSError as error:
         raise unwritable(run.folder, error) from error
