@@ -23,8 +23,8 @@ def fitted(per_class, method="coupled", relations=()):
 
 
 # %%
-# With two labels of each digit, the wrong table is found out: the result is that of each task
-# alone, and nothing worse. Without a table, one is estimated.
+# With two labels of each digit, the wrong table is found out. It costs what an expert's table would
+# have brought, and no more: the result is that of no table.
 
 import pandas as pd
 
@@ -37,8 +37,13 @@ few = {
 pd.Series({name: accuracy for name, (_, accuracy) in few.items()})
 
 # %%
-# Out-of-fold labels set how strongly each relation couples, from 0 to 1. That of the wrong table is
-# next to nothing.
+# ``history_`` says what happened to it.
+
+few["wrong table"][0].history_
+
+# %%
+# Out-of-fold labels set how strongly each relation couples, from 0 to 1. In place of the wrong table
+# stands the estimated one.
 
 strengths = {
     name: {each["relation"]: each["to_source"] for each in few[name][0].strengths_}
@@ -53,8 +58,7 @@ guards = {name: few[name][0].guard_["digit"] for name in ("right table", "wrong 
 pd.DataFrame(guards).fillna(0).round(3)
 
 # %%
-# With ten labels of each digit the data revise the wrong table: now it helps, as much as a table
-# that is estimated without any expert.
+# The same with ten labels of each digit:
 
 many = {
     "each task alone": fitted(10, "best_single_task"),
