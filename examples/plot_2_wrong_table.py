@@ -42,8 +42,8 @@ pd.Series({name: accuracy for name, (_, accuracy) in few.items()})
 few["wrong table"][0].history_
 
 # %%
-# Out-of-fold labels set how strongly each relation couples, from 0 to 1. In place of the wrong table
-# stands the estimated one.
+# Out-of-fold labels set how strongly each relation couples, from 0 to 1. In place of the wrong
+# table stands the estimated one.
 
 strengths = {
     name: {each["relation"]: each["to_source"] for each in few[name][0].strengths_}
