@@ -13,7 +13,10 @@ from benchmarks.fuzz.inputs import KINDS, MODEL, RESULTS, inputs
 from benchmarks.fuzz.misuses import failure, misuses
 from benchmarks.fuzz.run import example, tried
 from command_line import CommandLine
+from fastapi.testclient import TestClient
 from study_example import write_study
+
+from labelweave.serving._service import make_app
 
 FEW = 6  # hostile inputs of a class, in the quick tests
 COMMAND = [sys.executable, "-m", "labelweave"]
@@ -203,6 +206,10 @@ def test_a_model_that_is_half_written_is_refused(
 
 
 SERIAL, OWNER = "SN-7", "Owner-Ohm"
+WORDS = [
+    "anna.", "Musterfrau", "was not at home", "+49 30", "Operator-Otto", "Customer-Kaiser",
+    "Customer-Unknown", OWNER, SERIAL,
+]  # fmt: skip
 
 
 def planted_study(folder: Path) -> Path:
@@ -255,16 +262,52 @@ def test_personal_data_of_any_column_reach_no_file_and_no_log(
     ]  # fmt: skip
     assert [each.code for each in answers] == [0] * len(answers), answers
     assert "left out" in answers[1].out
-    given = {*tables, new}
-    files = {file for file in tmp_path.rglob("*") if file.is_file()} - given
+    files = {file for file in tmp_path.rglob("*") if file.is_file()} - {*tables, new}
     assert any(file.name == "model.json" for file in files)
-    words = [
-        "anna.", "Musterfrau", "was not at home", "+49 30", "Operator-Otto", "Customer-Kaiser",
-        "Customer-Unknown", OWNER, SERIAL,
-    ]  # fmt: skip
-    for word in words:
+    for word in WORDS:
         holding = {file.name for file in files if word.encode() in file.read_bytes()}
         # identifiers are kept next to predictions: that is what they are for
         assert holding == ({"predicted.csv"} if word == SERIAL else set()), word
         shown = [line for each in answers for line in (each.out + each.err).splitlines()]
         assert [line for line in shown if word in line] == []
+
+
+@pytest.mark.slow
+def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: CommandLine) -> None:
+    path = planted_study(tmp_path)
+    content = yaml.safe_load(path.read_text())
+    content |= {
+        "use": "research", "statistics": {"replicates": 100, "by": "colour"},
+    }  # fmt: skip
+    for source in content["sources"]:
+        source["license"] = "own"
+    path.write_text(yaml.safe_dump(content))
+    model, rows = tmp_path / "runs" / "parts" / "model", tmp_path / "a.csv"
+    (tmp_path / "gone.csv").write_text("source,row\na,1\na,2\n")
+    answers = [
+        cli("run", path, "--jobs", 1), cli("finish", path, "--method", "multi_task"),
+        cli("card", model, rows, "--by", "colour", "--out", tmp_path / "card.md"),
+        cli("fairness", model, rows, "--by", "colour", "--out", tmp_path / "fairness.json"),
+        cli("explain", model, rows, "--labelled", rows, "--rows", 3, "--out", tmp_path / "why"),
+        cli("croissant", path, "--url", "https://example.org", "--creator", "Lab",
+            "--out", tmp_path / "croissant.json"),
+        cli("audit", model, "--write"), cli("forget", model, "--rows", tmp_path / "gone.csv"),
+        cli("predict", model, rows, "--sets", 0.8, "--out", tmp_path / "predicted.csv"),
+    ]  # fmt: skip
+    assert [each.code for each in answers] == [0] * len(answers), answers
+    log = tmp_path / "decisions.jsonl"
+    with TestClient(make_app(model, keys=(), decisions=log)) as client:
+        table = pd.read_csv(rows, dtype=str)[:5]
+        sent = client.post("/predict", content=table.to_csv(index=False),
+                           headers={"Content-Type": "text/csv"})  # fmt: skip
+        assert sent.status_code == 200, sent.text
+        metrics = client.get("/metrics").text
+    assert cli("audit", model, "--log", log).code == 0
+    files = {file for file in tmp_path.rglob("*") if file.is_file()}
+    files -= {rows, tmp_path / "b.csv"}
+    assert {"card.md", "final.json", "sets.json", "decisions.jsonl"} <= {f.name for f in files}
+    for word in WORDS:
+        holding = {file.name for file in files if word.encode() in file.read_bytes()}
+        assert holding == ({"predicted.csv"} if word == SERIAL else set()), word
+        shown = [line for each in answers for line in (each.out + each.err).splitlines()]
+        assert [line for line in [*shown, *metrics.splitlines()] if word in line] == []

@@ -14,9 +14,9 @@ from labelweave._trust import trust_packages
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
-from labelweave.cli._serving import export, finish, monitor, rollback, serve, update
+from labelweave.cli._serving import export, finish, forget, monitor, rollback, serve, update
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
-from labelweave.cli._trust import audit, card, explain, fairness
+from labelweave.cli._trust import audit, card, croissant, explain, fairness
 from labelweave.errors import (
     OUT_OF_MEMORY,
     LabelweaveError,
@@ -52,10 +52,12 @@ for command in (
     fairness,
     audit,
     card,
+    croissant,
     finish,
     export,
     serve,
     update,
+    forget,
     rollback,
     monitor,
     schema,

@@ -158,6 +158,13 @@ def serve(
     open_: Annotated[
         bool, typer.Option("--open", help="Serve other machines without API keys.")
     ] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to append a line a request to: fingerprint of the key, time, version, "
+            "counts of labels; no input and no address. `labelweave audit --log` checks it."
+        ),
+    ] = None,
 ) -> None:
     """Answer requests for predictions over HTTP, until Ctrl-C or SIGTERM.
 
@@ -181,7 +188,7 @@ def serve(
         raise missing_package("serve", error, "serve") from None
     limits = Limits(max_body, max_rows, max_seconds, max_requests)
     say(f"Serving {model} on http://{host}:{port} (page to try a row: /)", err=True)
-    run_service(model, host, port, name=name, limits=limits, open_=open_)
+    run_service(model, host, port, name=name, limits=limits, open_=open_, decisions=log)
 
 
 def update(
@@ -231,6 +238,41 @@ def update(
         return
     say(f"Refused, version {found.version} stays in use: {found.reason}", err=True)
     raise typer.Exit(1)
+
+
+def forget(
+    model: Annotated[Path, typer.Argument(help="Folder of a final model: runs/NAME/model.")],
+    source: Annotated[str | None, typer.Option(help="Name of the source to forget.")] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(help="Table with the columns source and row, the number in its file from 1."),
+    ] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(help="Study file; default: the study whose results the model lies in."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the comparison.")] = 3,
+) -> None:
+    """Fit a final model again without a source or some rows, and show what each task loses.
+
+    The fit without them becomes the next version. Later updates leave them out, too. Earlier
+    versions still hold what they learnt from them: their folders are named.
+
+    **Examples**
+
+    - `labelweave forget runs/leaves/model --source site_b`
+    - `labelweave forget runs/leaves/model --rows withdrawn.csv`
+    """
+    from labelweave.serving import forget as fit_without
+
+    found = fit_without(model, source=source, rows=rows, study=study, folds=folds, progress=True)
+    labels = ", ".join(f"{name} {count:,}" for name, count in found.labels.items())
+    say(f"Forgotten: {found.rows:,} rows; labels: {labels}")
+    for each in found.tasks:
+        say(f"{'falls' if each.falls else 'holds'}: {each}")
+    say(f"In use: version {found.version} of {model}")
+    for former in found.former:
+        say(f"An earlier version still holds what it learnt from them: {former}")
 
 
 def rollback(

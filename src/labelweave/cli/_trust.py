@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from labelweave.experiments import Study
     from labelweave.trust import Predictions
     from labelweave.trust._reading import Texts
 
@@ -157,26 +156,35 @@ def audit(
             "--write", help="Write manifest.json, the hash of every file, to compare with later."
         ),
     ] = False,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Log of decisions of the service (serve --log), to check as well."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Show what a model is, how old, what it was made of, and whether a file changed since.
 
-    The model is opened, which checks its files. Exits with 1 where a file differs from the
-    manifest.
+    The model is opened, which checks its files. For each source it shows the licence that the study
+    file gave, and whether that allows the use that the file declares. Exits with 1 where a file
+    differs from the manifest, or a licence does not allow the use.
 
     **Examples**
 
     - `labelweave audit model --write` : when the model is approved
     - `labelweave audit model` : later, or on the machine where it is used
+    - `labelweave audit model --log decisions.jsonl`
     - `labelweave audit model --json`
     """
+    from labelweave.serving._decision_log import check_decisions
     from labelweave.trust import audit_model, write_manifest
 
     if write:
         write_manifest(model)
     found = audit_model(model)
+    lines = None if log is None else check_decisions(log)[0]
     if json_:
-        say(json.dumps(found.to_dict(), indent=1))
+        content = found.to_dict() | ({} if lines is None else {"decisions": lines})
+        say(json.dumps(content, indent=1))
     else:
         unknown = "not recorded"
         say(f"{found.folder}: {found.kind}, labelweave {found.labelweave or unknown}")
@@ -184,7 +192,14 @@ def audit(
         say(f"created: {found.created or unknown}{age}")
         for key in ("study", "method", "network", "seed", "sources", "rows", "labels"):
             say(f"{key}: {found.lineage.get(key, unknown)}")
-        say("licences: not recorded")
+        if not found.licences:
+            say("licences: not recorded")
+        for answer in found.licences:
+            say(f"licence of {answer}")
+        if found.forgotten:
+            say(f"forgotten: {', '.join(found.forgotten)}")
+        if lines is not None:
+            say(f"{log}: {lines:,} decisions, none changed or taken out")
         for word in ("changed", "added", "missing"):
             for name in getattr(found, word):
                 say(f"{word}: {name}")
@@ -192,7 +207,8 @@ def audit(
             say(f"{len(found.files)} files are as the manifest says")
         elif not found.manifest:
             say(f"{len(found.files)} files; no manifest to compare with (--write)")
-    if found.manifest and not found.intact:
+    denied = any(answer.allowed == "no" for answer in found.licences)
+    if denied or (found.manifest and not found.intact):
         raise typer.Exit(1)
 
 
@@ -245,6 +261,51 @@ def card(
     say(f"Card: {out}")
 
 
+def croissant(
+    study: Annotated[Path, typer.Argument(help="The study file.")],
+    url: Annotated[str, typer.Option(help="Address of the page of the data.")],
+    creator: Annotated[str, typer.Option(help="Organisation that made the data.")],
+    description: Annotated[
+        str | None, typer.Option(help="What the data are; default: the tasks, in words.")
+    ] = None,
+    license_: Annotated[
+        str | None,
+        typer.Option("--license", help="Licence of the whole; default: those of the sources."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("croissant.json"),
+) -> None:
+    """Describe the training data as Croissant (JSON-LD): files, hashes, columns, labels, licence.
+
+    Nothing of the rows is written. Sources that are one file are described; folders of images and
+    published data sets are left out.
+
+    **Examples**
+
+    - `labelweave croissant study.yaml --url https://example.org/parts --creator "Example Ltd"`
+    - `labelweave croissant study.yaml --url https://example.org --creator Lab --license CC-BY-4.0`
+    """
+    from labelweave._files import write_text
+    from labelweave.experiments import Study
+    from labelweave.experiments._described import data_files
+    from labelweave.trust import croissant as described
+
+    opened = Study.from_file(study)
+    files, left_out = data_files(opened)
+    names = ", ".join(task.name for task in opened.data.tasks)
+    content = described(
+        opened.config.name,
+        files,
+        description=description or f"Rows with labels of the tasks {names}.",
+        url=url,
+        creator=creator,
+        license=license_,
+    )
+    write_text(out, json.dumps(content, indent=1, ensure_ascii=False))
+    for name in left_out:
+        say(f"left out, no single file: {name}", err=True)
+    say(f"Croissant: {out}")
+
+
 def _sizes(sizes: "Mapping[str, int]") -> list[str]:
     return [f"{name} {size if size >= 10 else 'fewer than 10'}" for name, size in sizes.items()]
 
@@ -267,47 +328,20 @@ def _of_table(
 
 def _of_study(path: Path, by: str) -> tuple["Predictions", "Predictions", "Texts", tuple[str, str]]:
     """Return the recommended and the single-task predictions of a study's test rows."""
-    from labelweave.errors import LabelweaveError
     from labelweave.experiments import Study
+    from labelweave.experiments._groups import finished_runs, test_rows
     from labelweave.results import read_results
     from labelweave.trust._reading import column_texts
 
     study = Study.from_file(path)
     results = read_results(study.output)
-    done = {run.method for run in results.runs}
     single, method = results.baseline, results.recommended.method
     if method == single:
         # nothing is joined: the groups are those of the first joint method
         method = next(iter(results.coupled_methods), method)
-    for name in (method, single):
-        if name not in done:
-            raise LabelweaveError(f"{study.output}: no run of '{name}'; labelweave run {path.name}")
-    joint_rows, single_rows = (_test_rows(study, name) for name in (method, single))
-    rows = joint_rows[1]
-    names = column_texts(study.data.collection.inputs.iloc[rows], by)
-    return joint_rows[0], single_rows[0], names, (method, single)
-
-
-def _test_rows(study: "Study", method: str) -> tuple["Predictions", list[int]]:
-    """Return what a method predicts for the test rows of all seeds, and their numbers."""
-    import numpy as np
-
-    from labelweave.experiments._runs import Run
-    from labelweave.results import read_results
-    from labelweave.trust import Predictions
-
-    collection = study.data.collection
-    runs = [
-        Run(each.method, each.seed, each.key, study.output / "runs" / each.folder)
-        for each in read_results(study.output).runs
-        if each.method == method
-    ]
-    index = np.concatenate([run.rows() for run in runs])
-    given = [run.predictions() for run in runs]
-    probabilities = {name: np.concatenate([p[name] for p in given]) for name in given[0]}
-    cuts = [run.record()["thresholds"] for run in runs]
-    thresholds = {n: np.mean([c[n] for c in cuts], axis=0) for n in cuts[0]}
-    rows = Predictions(
-        collection.annotations[index], probabilities, collection.groups[index], thresholds
+    (joined, rows), (alone, _) = (
+        test_rows(study.data, finished_runs(study.output, results, name))
+        for name in (method, single)
     )
-    return rows, index.tolist()
+    names = column_texts(study.data.collection.inputs.iloc[rows], by)
+    return joined, alone, names, (method, single)

@@ -73,6 +73,8 @@ class StudyConfig(FitConfig):
             and the test rows stay the same as in the whole study.
         tune: what ``labelweave tune`` searches; changes no result of the study itself.
         output: folder for results, relative to the study file.
+        use: what the model is for, ``commercial`` or ``research``: ``labelweave audit`` shows
+            whether the licences of the sources allow it; changes no result.
         language: of the report: ``en`` or ``ja``.
         tracking: where finished runs are shown: ``tensorboard``, ``mlflow``; needs the extra
             ``track``. The file ``runs.jsonl`` is always written.
@@ -94,6 +96,7 @@ class StudyConfig(FitConfig):
     only: list[str] = Field(default=[])
     tune: TuneSection = TuneSection()
     output: str = "runs"
+    use: Literal["commercial", "research"] | None = None
     language: str = "en"
     tracking: Trackers = Field(default=[])
 

@@ -171,10 +171,13 @@ class StatisticsSection(Section):
     Attributes:
         replicates: bootstrap replicates.
         level: coverage of the intervals; 1 - level is also the level of the verdicts.
+        by: an input column, such as ``sex`` or ``site``: the report shows what joining did to each
+            of its groups, too; default: none.
     """
 
     replicates: int = Field(default=1000, ge=100, le=10**6)
     level: float = Field(default=0.95, gt=0.5, lt=1)
+    by: str | None = Field(default=None, min_length=1)
 
 
 OF_TABLES = (
@@ -236,6 +239,8 @@ class SourceSection(Section):
         split: put all rows on one side, for example an official test set; of a published data set
             instead of the official parts.
         missing: texts that mean "no value".
+        license: licence of the data, an SPDX identifier such as ``CC-BY-4.0``, or ``own``; kept
+            with the final model, where ``labelweave audit`` shows it.
     """
 
     path: str | None = None
@@ -260,6 +265,7 @@ class SourceSection(Section):
     tasks: list[str] | None = None
     split: Literal["train", "validation", "test"] | None = None
     missing: list[str] = Field(default=list(MISSING))
+    license: str | None = Field(default=None, min_length=1, max_length=200)
 
     @field_validator("unticked", mode="before")
     @classmethod

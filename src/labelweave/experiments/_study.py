@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,14 @@ from labelweave.experiments._config import StudyConfig, parse_study, read_study_
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._details import add_details
 from labelweave.experiments._executor import train_runs
+from labelweave.experiments._groups import check_groups, group_effects
 from labelweave.experiments._loading import StudyData, load, make_split
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
 from labelweave.experiments._selection import held_out_scores
+from labelweave.experiments._teaching import teaching
 from labelweave.experiments._tracking import Tracking, check_tracking
 from labelweave.experiments._value import add_value, check_value
 from labelweave.fitting._checking import batch_shares, check_split
@@ -98,6 +101,7 @@ class Study:
         self.methods = self.config.method_list(bool(self.data.known or self.data.counted))
         self.mislabelled: pd.DataFrame | None = None
         check_tracking(self.config)
+        check_groups(self.config, self.data)
         check_value(self.config, self.methods, [task.name for task in self.data.collection.tasks])
         self._trained = Trained({}, {}, {}, [])  # by the last `compare`
 
@@ -209,8 +213,14 @@ class Study:
         related = trained.related
         self._note_mislabelled(splits, related)
         scores = held_out_scores(context, trained, splits) if recommend else None
-        return collect(
+        results = collect(
             self.config, splits, trained.runs, trained.failures, related, self.command, scores
+        )
+        level = self.config.statistics.level
+        return replace(
+            results,
+            groups=group_effects(self.config, self.data, results, trained.runs),
+            teaching=teaching(results, trained.runs, splits, level) if recommend else None,
         )
 
     def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:

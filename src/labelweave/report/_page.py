@@ -215,11 +215,11 @@ def _largest_terms(curves: Mapping[str, LossTerms]) -> list[str]:
 
 
 SECTIONS = (
-    "verdict", "results", "label_curves", "relations", "calibration", "costs", "privacy",
-    "fairness", "audit", "monitoring", "left_behind", "learning", "coverage", "left_out",
-    "reproduce",
+    "verdict", "results", "label_curves", "relations", "teaching", "calibration", "costs",
+    "privacy", "fairness", "audit", "monitoring", "left_behind", "learning", "coverage",
+    "left_out", "reproduce",
 )  # fmt: skip
-CHECKED = ("privacy", "fairness", "audit", "monitoring")
+CHECKED = ("privacy", "audit", "monitoring")
 RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
 

@@ -134,6 +134,22 @@ def reasons(results: Results, say: Messages | None = None) -> list[str]:
     return lines + _said("reason", found.reasons, say)
 
 
+def group_lines(results: Results, say: Messages) -> list[str]:
+    """Return the groups for which joining is negative transfer, a sentence each."""
+    if results.groups is None:
+        return []
+    lines = []
+    for each in results.groups.hurt(results.recommended.shown):
+        low, high = (None if end is None else 100 * end for end in (each.low, each.high))
+        values = {
+            "method": each.method, "column": results.groups.column, "group": each.group,
+            "task": each.question, "interval": say.span(low, high, 1, "+"),
+            "difference": say.fixed(100 * (each.difference or 0.0), 1, "+"),
+        }  # fmt: skip
+        lines.append(say("risk.group_hurt", **values))
+    return lines
+
+
 def risks(results: Results, say: Messages | None = None) -> list[str]:
     """Return what limits how far to trust the recommendation, one sentence a risk."""
     say, found = say or Messages(), results.recommended
@@ -151,6 +167,7 @@ def risks(results: Results, say: Messages | None = None) -> list[str]:
         lines.append(say("risk.failures", n=len(results.failures)))
     if found.compared and results.baseline == NETWORKS_ALONE:
         lines.append(say("risk.networks_alone"))
+    lines += group_lines(results, say)
     return lines + _said("risk", found.risks, say)
 
 

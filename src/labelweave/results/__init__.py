@@ -33,6 +33,7 @@ from labelweave.results._figures import (
     TaskLabelCurve,
     TaskLearning,
 )
+from labelweave.results._groups import GroupEffect, GroupEffects
 from labelweave.results._json import plain, typed
 from labelweave.results._recommendation import (
     BlindSpot,
@@ -71,6 +72,7 @@ from labelweave.results._results import (
     decision_baseline,
     read_results,
 )
+from labelweave.results._teaching import GainPart, Teaching
 
 __all__ = [
     "ALONE",
@@ -93,6 +95,9 @@ __all__ = [
     "EstimatedTable",
     "Failure",
     "Finding",
+    "GainPart",
+    "GroupEffect",
+    "GroupEffects",
     "InputImportance",
     "InputsMeasured",
     "Joining",
@@ -129,6 +134,7 @@ __all__ = [
     "TaskLearning",
     "TaskNoise",
     "TaskOrder",
+    "Teaching",
     "Word",
     "cell",
     "decision_baseline",

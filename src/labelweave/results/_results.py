@@ -28,9 +28,11 @@ from labelweave.results._figures import (
     TaskFacts,
     TaskLabelCurve,
 )
+from labelweave.results._groups import GroupEffects
 from labelweave.results._json import plain, typed
 from labelweave.results._recommendation import Recommendation
 from labelweave.results._relations import RelatednessSummary, RelationTable, TaskOrder
+from labelweave.results._teaching import Teaching
 
 FORMAT = 3  # of results.json; raised when what a key means changes
 # in the order in which reports show them
@@ -86,6 +88,8 @@ class Results:
         labelweave: the version that wrote the results.
         created: when.
         rows: of an ablation.
+        groups: what joining did to each group of a column; None = no column is named.
+        teaching: which task taught which; None = no method keeps a coupled stack.
     """
 
     study: str
@@ -123,6 +127,8 @@ class Results:
     labelweave: str = ""
     created: str = ""
     rows: tuple[AblationRow, ...] = ()
+    groups: GroupEffects | None = None
+    teaching: Teaching | None = None
 
     def __post_init__(self) -> None:
         """Check what the types leave open.

@@ -9,6 +9,7 @@
 from labelweave.serving._export import Export, Int8Loss, export_model
 from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
 from labelweave.serving._finish import finish
+from labelweave.serving._forgetting import Forgetting, forget
 from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook, monitor
 from labelweave.serving._prediction import prediction_table, prediction_tables
 from labelweave.serving._update import Update, UpdatedTask, rollback, update
@@ -18,6 +19,7 @@ __all__ = [
     "Export",
     "FinalFacts",
     "FinalModel",
+    "Forgetting",
     "Int8Loss",
     "Monitoring",
     "Signal",
@@ -26,6 +28,7 @@ __all__ = [
     "UpdatedTask",
     "export_model",
     "finish",
+    "forget",
     "load",
     "monitor",
     "prediction_table",

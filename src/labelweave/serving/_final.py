@@ -96,6 +96,18 @@ class Calibrated(Saved):
         )
 
 
+class Forgotten(Saved):
+    """What a model was fitted again without.
+
+    Attributes:
+        source: the data set.
+        rows: the numbers of its rows in their file, from 1; None = all of it.
+    """
+
+    source: str
+    rows: Annotated[list[Annotated[int, Field(ge=1)]], Field(max_length=1_000_000)] | None
+
+
 class FinalFacts(Saved):
     """What a final model was made of, and what to expect of it.
 
@@ -121,6 +133,9 @@ class FinalFacts(Saved):
         added: sources that `update` added to those of the study.
         rules: by task what its thresholds are to reach (`finish`).
         calibration: what calibration did to every question.
+        forgotten: sources and rows that fits leave out (`forget`).
+        licenses: by source its licence, as the study file gives it; None = not given.
+        use: what the study file declares the model is for.
     """
 
     format: Annotated[int, Field(ge=1, le=1_000_000)]
@@ -144,6 +159,9 @@ class FinalFacts(Saved):
     added: list[dict[str, Any]] = Field(default=[])
     rules: dict[str, str] = Field(default={})
     calibration: list[Calibrated] = Field(default=[])
+    forgotten: list[Forgotten] = Field(default=[])
+    licenses: dict[str, str | None] = Field(default={})
+    use: Literal["commercial", "research"] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from labelweave._files import locked, unwritable
 from labelweave._parsing import read_json_object
 from labelweave._progress import fit_status
 from labelweave.annotations import Annotations
-from labelweave.data import Collection
+from labelweave.data import Collection, Source
 from labelweave.data._row_hashes import SALT, row_hashes
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation import best_thresholds
@@ -41,6 +41,7 @@ from labelweave.serving._final import (
     FORMAT,
     Calibrated,
     FinalFacts,
+    Forgotten,
     load,
     saved_relations,
     write_final,
@@ -66,7 +67,8 @@ FOLDS = 3  # of the out-of-fold predictions
 FOLDER, NEW, OLD = "model", ".model.new", ".model.old"
 STUDENT, STACKS = "student", ("stack", "student")
 WITHOUT_EFFECT = (  # keys that change no model
-    "language", "tracking", "label_next", "label_tools", "label_curves", "prices", "tune", "output",
+    "language", "tracking", "use", "label_next", "label_tools", "label_curves", "prices", "tune",
+    "output",
     "statistics", "methods", "seeds",
 )  # fmt: skip
 
@@ -137,13 +139,17 @@ def finish(
             f"{target}: is there already; --new-version keeps it and makes the next version"
         )
     with locked(given.output):
-        number = next_version(target) if target.exists() else FIRST
+        there = target.exists()
+        number = next_version(target) if there else FIRST
+        forgotten = load(target).facts.forgotten if there else []
+        given = without_rows(given, forgotten)
         split = all_rows(given)
         made = fit_all(given, spec, split, progress)
         held = out_of_fold(given, spec, split, progress)
         write_model(
-            version(target, number).folder, given, results, chosen, made, held, full, rules=rules
-        )
+            version(target, number).folder, given, results, chosen, made, held, full, rules=rules,
+            forgotten=forgotten,
+        )  # fmt: skip
         if number != FIRST:
             point_to(target, number)
     return target
@@ -177,6 +183,7 @@ def write_model(
     added: Sequence[dict[str, Any]] = (),
     rules: Mapping[str, str] | None = None,
     measured: Split | None = None,
+    forgotten: Sequence[Forgotten] = (),
 ) -> None:
     """Write a final model to a folder, whole or not at all.
 
@@ -191,6 +198,7 @@ def write_model(
         added: sources that updates added; the study's figures are then not those of this fit.
         rules: by task what its thresholds are to reach (`finish`).
         measured: the rows that are known; None = those of the fit.
+        forgotten: sources and rows that are left out; the study's figures are of other rows then.
     """
     whole = measured or made.split
     labels, wishes = whole.train.annotations, parse_rules(rules or {}, study.data.tasks)
@@ -213,10 +221,11 @@ def write_model(
     sides = (whole.train, whole.validation)
     hashes = np.concatenate([row_hashes(side.inputs, salt) for side in sides])
     facts = _facts(study, results, method, made, salt)
-    by_study = not added and (made.stack is None or taught)
+    by_study = not added and not forgotten and (made.stack is None or taught)
     facts = facts.model_copy(
         update={
             "added": list(added),
+            "forgotten": list(forgotten),
             "rules": dict(rules or {}),
             "calibration": calibration_facts(fitted),
             "measured": by if by_study else facts.network,
@@ -275,6 +284,50 @@ def _check_settings(study: "Study", results: Results) -> None:
                 f"key '{key}': has changed since the study ran, expected the settings of its "
                 f"results; run it again ({results.command})"
             )
+
+
+def with_sources(study: "Study", added: Sequence[Mapping[str, Any]]) -> "Study":
+    """Return a study with the sources that updates of its model added."""
+    from labelweave.experiments import Study
+    from labelweave.experiments._sections import SourceSection
+
+    if not added:
+        return study
+    names = [f"{each['name']} {place}" for place, each in enumerate(added, start=1)]
+    sections = [
+        SourceSection(**{**each, "name": name}) for each, name in zip(added, names, strict=True)
+    ]
+    changes = {"sources": [*study.config.sources, *sections]}
+    return Study(study.config.model_copy(update=changes), study.folder)
+
+
+def without_rows(study: "Study", forgotten: Sequence[Forgotten]) -> "Study":
+    """Return a study without the sources and rows that its model has forgotten."""
+    from labelweave.experiments import Study
+
+    if not forgotten:
+        return study
+    whole = {each.source for each in forgotten if each.rows is None}
+    config = study.config.model_copy(
+        update={"sources": [each for each in study.config.sources if each.called not in whole]}
+    )
+    data = Study(config, study.folder).data if whole else study.data
+    rows: dict[str, set[int]] = {}
+    for each in forgotten:
+        rows.setdefault(each.source, set()).update(each.rows or ())
+    kept = []
+    for source in data.collection.sources:
+        left = ~np.isin(source.numbers, list(rows.get(source.name, ())))
+        if left.any():
+            groups = None if source.groups is None else source.groups[left]
+            kept.append(
+                Source(
+                    source.name, source.inputs[left], source.annotations[left], groups,
+                    source.split, source.numbers[left],
+                )
+            )  # fmt: skip
+    collection = Collection(kept, data.collection.schema)
+    return Study(config, study.folder, data=changed(data, collection=collection))
 
 
 def _method(results: Results, name: str | None) -> str:
@@ -408,6 +461,8 @@ def _facts(study: "Study", results: Results, method: str, made: Fitted, salt: by
             for task in given[0].tasks
         },
         sources=list(study.data.collection.names),
+        licenses={each.called: each.license for each in study.config.sources},
+        use=study.config.use,
         measured=method,
         expected=[],
         relations=[plain(relation_table(relation)) for relation in _relations(made)],

@@ -25,6 +25,7 @@ from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
 from labelweave.serving._answers import answered, infer_answer, infer_rows, model_metadata
 from labelweave.serving._batching import Batcher
+from labelweave.serving._decision_log import DecisionLog, fingerprint, label_counts
 from labelweave.serving._final import FinalModel, load
 from labelweave.serving._rows import (
     RowsError,
@@ -115,6 +116,7 @@ class Service:
     limits: Limits
     served: Served
     meters: Meters = field(default_factory=Meters)
+    decisions: DecisionLog | None = None
 
     def __post_init__(self) -> None:
         self.batcher = Batcher(
@@ -139,9 +141,14 @@ class Service:
             except (LabelweaveError, OSError) as error:
                 log.error("version %d stays in use: %s", self.served.version, error)
 
-    async def predicted(self, served: Served, rows: pd.DataFrame) -> dict[str, Any]:
-        """Return the probabilities of n rows by the version that has read them."""
+    async def predicted(self, served: Served, rows: pd.DataFrame, who: str = "-") -> dict[str, Any]:
+        """Return the probabilities of n rows by the version that has read them; log who asked."""
         found = await self.batcher.probabilities(served, rows)
+        if self.decisions is not None:
+            labels = label_counts(served.model.model, found)
+            self.decisions.write(
+                who=who, model=self.name, version=served.version, rows=len(rows), labels=labels
+            )
         self.meters.rows.inc(len(rows))
         for task in served.model.tasks:
             p = found[task.name]
@@ -193,7 +200,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         meters, begun, status = self.service.meters, time.perf_counter(), 500
-        scope["known_path"] = "other"
+        scope["known_path"], scope["who"] = "other", fingerprint(self._given(scope))
 
         async def noted(message: Mapping[str, Any]) -> None:
             nonlocal status
@@ -220,7 +227,7 @@ class Gate:
     def _refused(self, scope: Mapping[str, Any]) -> Response | None:
         if scope["path"] in OPEN:
             return None
-        if self.keys and not self._known(dict(scope["headers"])):
+        if self.keys and not self._known(self._given(scope)):
             headers = {"WWW-Authenticate": "Bearer"}
             return problem(401, "no valid key, expected 'Authorization: Bearer KEY'", headers)
         if self.busy > self.service.limits.requests:
@@ -228,9 +235,13 @@ class Gate:
             return problem(503, f"busy: {most} requests in work", {"Retry-After": "1"})
         return None
 
-    def _known(self, headers: Mapping[bytes, bytes]) -> bool:
+    def _given(self, scope: Mapping[str, Any]) -> bytes:
+        """Return the key of a request; empty where the service has none."""
+        headers = dict(scope["headers"]) if self.keys else {}
         given = headers.get(b"x-api-key") or headers.get(b"authorization", b"")
-        given = re.sub(rb"(?i)^bearer +", b"", given)[:LONGEST_KEY]
+        return re.sub(rb"(?i)^bearer +", b"", given)[:LONGEST_KEY]
+
+    def _known(self, given: bytes) -> bool:
         matches = [hmac.compare_digest(given, key) for key in self.keys]  # all, in any case
         return any(matches)
 
@@ -293,6 +304,7 @@ def make_app(
     name: str | None = None,
     limits: Limits | None = None,
     keys: tuple[str, ...] | None = None,
+    decisions: str | Path | None = None,
 ) -> FastAPI:
     """Return the service of a final model, an ASGI application.
 
@@ -301,14 +313,16 @@ def make_app(
         name: what the service calls it; None = the study's name.
         limits: of requests.
         keys: API keys, one of which a request must carry; None = those of LABELWEAVE_API_KEYS.
+        decisions: a file that a line a request is appended to (`DecisionLog`); None = no log.
 
     Raises:
-        LabelweaveError: no final model, or inputs that cannot be served.
+        LabelweaveError: no final model, inputs that cannot be served, or a log that was changed.
     """
     served = Served.read(Path(folder))
     service = Service(
-        Path(folder), checked_name(name or served.model.facts.study), limits or Limits(), served
-    )
+        Path(folder), checked_name(name or served.model.facts.study), limits or Limits(), served,
+        decisions=None if decisions is None else DecisionLog(decisions),
+    )  # fmt: skip
     if keys is None:
         keys = environment_keys()
 
@@ -321,6 +335,8 @@ def make_app(
         with suppress(asyncio.CancelledError):
             await watcher
         await service.batcher.stop()
+        if service.decisions is not None:
+            service.decisions.close()
 
     app = FastAPI(
         title=f"labelweave: {service.name}",
@@ -388,7 +404,7 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
         is_csv = request.headers.get("content-type", "").startswith("text/csv")
         reader = csv_rows if is_csv else json_rows
         read = await small(reader, content, served.model.model, service.limits.rows)
-        found = await service.predicted(served, read.typed)
+        found = await service.predicted(served, read.typed, request.scope["who"])
         return {
             "model": service.name,
             "version": served.version,
@@ -454,7 +470,7 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
             return served
         content = await request.body()
         asked, read = await small(infer_rows, content, served.model.model, service.limits.rows)
-        found = await service.predicted(served, read.typed)
+        found = await service.predicted(served, read.typed, request.scope["who"])
         return infer_answer(service.name, served.version, served.model.model, asked, found)
 
     example = _infer_example(service)
@@ -512,7 +528,14 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def run_service(
-    folder: Path, host: str, port: int, *, name: str | None, limits: Limits, open_: bool
+    folder: Path,
+    host: str,
+    port: int,
+    *,
+    name: str | None,
+    limits: Limits,
+    open_: bool,
+    decisions: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C; requests in work are answered first.
 
@@ -525,7 +548,7 @@ def run_service(
             f"--host {host}: others can reach it, expected keys in {KEYS}, or --open to serve "
             "without"
         )
-    app = make_app(folder, name=name, limits=limits, keys=keys)
+    app = make_app(folder, name=name, limits=limits, keys=keys, decisions=decisions)
     uvicorn.run(
         app,
         host=host,

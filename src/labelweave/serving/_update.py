@@ -1,7 +1,7 @@
 """A final model fitted again with new labels, and back: versions, handed over where none falls."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +29,14 @@ from labelweave.fitting._versions import (
 from labelweave.importers._annotation_tools import FORMATS
 from labelweave.results import read_results
 from labelweave.serving._final import FULL, load
-from labelweave.serving._finish import all_rows, fit_all, study_at, write_model
+from labelweave.serving._finish import (
+    all_rows,
+    fit_all,
+    study_at,
+    with_sources,
+    without_rows,
+    write_model,
+)
 from labelweave.tasks import Task
 
 if TYPE_CHECKING:
@@ -144,7 +151,7 @@ def update(
         raise LabelweaveError(f"keep: found {keep}, expected 1 or more")
     given = study_at(study if study is not None else place.resolve().parent)
     added = [*facts.added, _section(given, table, like, format)]
-    wider = _with_sources(given, added)
+    wider = without_rows(with_sources(given, added), facts.forgotten)
     _check_classes(former.tasks, wider.data.tasks, table)
     results = read_results(given.output)
     spec = wider.config.method(facts.method)
@@ -157,7 +164,7 @@ def update(
             names = [task.name for task in labels.tasks]
             raise LabelweaveError(f"{table}: found no label, expected labels of {listing(names)}")
         kept = np.ones(len(is_new), np.bool_) if keep is None else exemplars(split, is_new, keep)
-        tasks, held = _compared(wider, spec, split, is_new, kept, folds, progress)
+        tasks, held = compared(wider, spec, split, is_new, kept, folds, progress)
         falling = [each for each in tasks if each.falls]
         current = current_version(place)
         if falling:
@@ -171,7 +178,7 @@ def update(
         full = (current.folder / FULL).is_dir()
         write_model(
             following.folder, wider, results, facts.method, made, held, full,
-            added, facts.rules, measured=split,
+            added, facts.rules, measured=split, forgotten=facts.forgotten,
         )  # fmt: skip
         found = Update(True, number, tasks, "", int((kept & ~is_new).sum()))
         write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))
@@ -239,18 +246,6 @@ def _section(study: "Study", table: Path, like: str | None, format: str | None) 
     return given | {"path": str(table.resolve()), "name": f"update {table.stem}"}
 
 
-def _with_sources(study: "Study", added: Sequence[Mapping[str, Any]]) -> "Study":
-    from labelweave.experiments import Study
-    from labelweave.experiments._sections import SourceSection
-
-    names = [f"{each['name']} {place}" for place, each in enumerate(added, start=1)]
-    sections = [
-        SourceSection(**{**each, "name": name}) for each, name in zip(added, names, strict=True)
-    ]
-    changes = {"sources": [*study.config.sources, *sections]}
-    return Study(study.config.model_copy(update=changes), study.folder)
-
-
 def _check_classes(known: Sequence[Task], found: Sequence[Task], table: Path) -> None:
     classes = {task.name: task.names for task in known}
     for task in found:
@@ -263,7 +258,7 @@ def _check_classes(known: Sequence[Task], found: Sequence[Task], table: Path) ->
             )
 
 
-def _compared(
+def compared(
     study: "Study",
     spec: Method,
     split: Split,
@@ -272,7 +267,20 @@ def _compared(
     folds: int,
     progress: bool,
 ) -> tuple[tuple[UpdatedTask, ...], dict[str, NDArray[np.float64]]]:
-    """Return the comparison, and what fits with the new labels gave out-of-fold (`out_of_fold`)."""
+    """Return fits with and without some rows, compared on rows that neither has seen.
+
+    Args:
+        study: the study, with all sources.
+        spec: the method.
+        split: its training rows are all rows.
+        is_new: (n,) which of them the fits of the side before do not see.
+        chosen: (n,) which of them the fits of the side after see.
+        folds: number of folds.
+        progress: show what is fitted.
+
+    Returns:
+        By task and part the figures, and what fits with all rows gave out-of-fold (`out_of_fold`).
+    """
     labels, groups = split.train.annotations, split.train.groups
     scores = {
         side: {task.name: np.zeros((len(is_new), task.width)) for task in labels.tasks}

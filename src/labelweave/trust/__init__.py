@@ -12,6 +12,7 @@ from labelweave.trust._calibration import (
 )
 from labelweave.trust._card import model_card
 from labelweave.trust._coherence import coherent, contradictions, predict_coherent
+from labelweave.trust._croissant import DataColumn, DataFile, croissant
 from labelweave.trust._fairness import (
     FairnessReport,
     GroupThresholds,
@@ -29,8 +30,10 @@ from labelweave.trust._joint_sets import (
     evaluate_joint_sets,
     fit_joint_sets,
 )
+from labelweave.trust._licences import LicenceAnswer, licence_answers
 from labelweave.trust._membership import membership_advantage
 from labelweave.trust._predictions import Predictions, predict_rows
+from labelweave.trust._reweighing import group_weights
 from labelweave.trust._row_explanations import RowExplanation, explain_rows
 from labelweave.trust._selection import Abstention, Cut, fit_abstention, risk_coverage
 from labelweave.trust._sets import Promise, SetFigures, SetRule, evaluate_sets, fit_sets
@@ -43,11 +46,14 @@ __all__ = [
     "CalibrationMap",
     "CrossFit",
     "Cut",
+    "DataColumn",
+    "DataFile",
     "FairnessReport",
     "GroupThresholds",
     "JointFigures",
     "JointRule",
     "JointSets",
+    "LicenceAnswer",
     "Predictions",
     "Promise",
     "RowExplanation",
@@ -59,6 +65,7 @@ __all__ = [
     "coherent",
     "compare_groups",
     "contradictions",
+    "croissant",
     "cross_calibrate",
     "evaluate_joint_sets",
     "evaluate_sets",
@@ -70,8 +77,10 @@ __all__ = [
     "fit_joint_sets",
     "fit_sets",
     "gain_sources",
+    "group_weights",
     "input_importance",
     "label_provenance",
+    "licence_answers",
     "membership_advantage",
     "model_card",
     "model_relations",

@@ -16,6 +16,7 @@ from labelweave.data import Source
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._stack import load_model
 from labelweave.fitting._versions import current_version
+from labelweave.trust._licences import LicenceAnswer, licence_answers
 
 MANIFEST, FACTS = "manifest.json", "final.json"
 FORMAT = 1
@@ -37,6 +38,8 @@ class Audit:
         files: by path its SHA-256.
         changed, added, missing: files that differ from the manifest, sorted; empty without one.
         manifest: whether there is a manifest to compare with.
+        licences: by source whether its licence allows the declared use.
+        forgotten: the sources that the model was fitted again without, or some of their rows.
     """
 
     folder: str
@@ -50,6 +53,8 @@ class Audit:
     added: tuple[str, ...]
     missing: tuple[str, ...]
     manifest: bool
+    licences: tuple[LicenceAnswer, ...] = ()
+    forgotten: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -64,8 +69,7 @@ class Audit:
 def audit_model(folder: str | Path, *, now: datetime | None = None) -> Audit:
     """Return what a model's folder holds, and what changed since its manifest was written.
 
-    The model is opened, which checks its files against each other. Licences are not recorded in a
-    model's folder.
+    The model is opened, which checks its files against each other.
 
     Args:
         folder: a folder that a model's `save` or ``labelweave finish`` wrote.
@@ -99,6 +103,8 @@ def audit_model(folder: str | Path, *, now: datetime | None = None) -> Audit:
         added=tuple(sorted(set(files) - set(known))) if known is not None else (),
         missing=tuple(sorted(set(known) - set(files))) if known is not None else (),
         manifest=known is not None,
+        licences=tuple(_licences(facts)),
+        forgotten=tuple(_forgotten(facts)),
     )
 
 
@@ -146,6 +152,24 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from None
+
+
+def _licences(facts: dict[str, Any]) -> list[LicenceAnswer]:
+    given, use = facts.get("licenses"), facts.get("use")
+    named = given if isinstance(given, dict) else {}
+    texts = {str(n): v if isinstance(v, str) else None for n, v in named.items()}
+    return licence_answers(texts, use if use in ("commercial", "research") else None)
+
+
+def _forgotten(facts: dict[str, Any]) -> list[str]:
+    found = []
+    given = facts.get("forgotten")
+    for each in given if isinstance(given, list) else ():
+        if isinstance(each, dict):
+            rows = each.get("rows")
+            count = f"{len(rows):,} rows of " if isinstance(rows, list) else ""
+            found.append(f"{count}{each.get('source')}")
+    return found
 
 
 def _manifest(folder: Path) -> dict[str, str] | None:

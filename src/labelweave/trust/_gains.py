@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import partial
 from operator import ne
 
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from labelweave._targets import Table, Targets, input_frame
 from labelweave.coupling import Candidate, CoupledStack
+from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.fitting._stack import StackModel
@@ -62,7 +62,14 @@ def gain_sources(
         )
     frame = model._inputs(X) if isinstance(model, MultiTaskClassifier) else input_frame(X)
     rows = predict_rows(model, X, y, groups)
-    encoded = np.asarray(found.encoder.transform(found.typed(frame)), np.float64)
+    encoded = found.encoder.transform(found.typed(frame))
+    return gain_parts(found, encoded, rows, level=level, seed=seed)
+
+
+def gain_parts(
+    found: StackModel, encoded: Inputs, rows: Predictions, *, level: float = 0.95, seed: int = 0
+) -> pd.DataFrame:
+    """Return what `gain_sources` does, of encoded inputs and what the model gives for them."""
     drawn = Resampling(rows.group_codes, REPLICATES, seed)
     full = row_scores(_given(found, found.stack, encoded, rows))
     lines = []
@@ -86,12 +93,10 @@ def gain_sources(
 
 
 def _given(
-    model: StackModel, stack: CoupledStack, encoded: np.ndarray, rows: Predictions
+    model: StackModel, stack: CoupledStack, encoded: Inputs, rows: Predictions
 ) -> Predictions:
-    given = {name: p.astype(np.float32) for name, p in stack.predict_proba(encoded).items()}
-    return Predictions(
-        rows.annotations, model.under_prior(given), rows.group_codes, rows.thresholds
-    )
+    given = model.under_prior(replace(model, stack=stack).probabilities(encoded))
+    return Predictions(rows.annotations, given, rows.group_codes, rows.thresholds)
 
 
 def _variants(stack: CoupledStack) -> Iterator[tuple[str, Sequence[str] | None, CoupledStack]]:

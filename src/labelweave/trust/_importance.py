@@ -11,12 +11,11 @@ from labelweave._targets import Table, Targets, input_frame
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._metrics import EPSILON
-from labelweave.evaluation._questions import Floats
+from labelweave.evaluation._questions import Floats, Probabilities
 from labelweave.tasks import Multiclass
 from labelweave.trust._predictions import (
     AnyModel,
     Predictions,
-    Probabilities,
     predict_rows,
     predictor_of,
     probabilities_of,

@@ -62,32 +62,34 @@ PUBLIC = {
     "labelweave.results": """
         ALONE AblationRow AddedTask ApartPair BlindSpot CONTROLS COUPLED Cell Cells
         Check ClassFigures Confusion ControlAhead CurvePoint Disagreement EstimatedTable
-        FORMAT Failure Finding InputImportance InputsMeasured Joining KeyFigure
-        LabelCounts LabelLift LabelMoney LabelNoiseSummary LabelPlan Latency LossTerms
-        MeanInterval MethodCosts MethodLearning ModelCosts Money NETWORKS_ALONE Outcome
-        PairGain PlannedTask Recommendation RelatednessSummary RelationEvidence
-        RelationTable ReliabilityBin Results RunFacts RunningCosts RunningMoney
-        StartProposal TaskCalibration TaskDetails TaskFacts TaskLabelCurve TaskLearning
-        TaskNoise TaskOrder Word cell decision_baseline plain read_results typed""",
+        FORMAT Failure Finding GainPart GroupEffect GroupEffects InputImportance
+        InputsMeasured Joining KeyFigure LabelCounts LabelLift LabelMoney
+        LabelNoiseSummary LabelPlan Latency LossTerms MeanInterval MethodCosts
+        MethodLearning ModelCosts Money NETWORKS_ALONE Outcome PairGain PlannedTask
+        Recommendation RelatednessSummary RelationEvidence RelationTable ReliabilityBin
+        Results RunFacts RunningCosts RunningMoney StartProposal TaskCalibration
+        TaskDetails TaskFacts TaskLabelCurve TaskLearning TaskNoise TaskOrder Teaching
+        Word cell decision_baseline plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.serving": """
-        Expected Export FinalFacts FinalModel Int8Loss Monitoring Signal TaskOutlook Update
-        UpdatedTask export_model finish load monitor prediction_table prediction_tables rollback
-        update""",
+        Expected Export FinalFacts FinalModel Forgetting Int8Loss Monitoring Signal
+        TaskOutlook Update UpdatedTask export_model finish forget load monitor
+        prediction_table prediction_tables rollback update""",
     "labelweave.tables": """
         Column DataFinding ReadOptions Roles Schema SourceTable Table inspect_tables read_cells
         read_folder read_table""",
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.trust": """
-        Abstention Audit Calibration CalibrationFigures CalibrationMap CrossFit Cut FairnessReport
-        GroupThresholds JointFigures JointRule JointSets Predictions Promise
-        RowExplanation SetFigures SetRule audit_model calibrated calibration_figures
-        coherent compare_groups contradictions cross_calibrate evaluate_joint_sets evaluate_sets
+        Abstention Audit Calibration CalibrationFigures CalibrationMap CrossFit Cut
+        DataColumn DataFile FairnessReport GroupThresholds JointFigures JointRule
+        JointSets LicenceAnswer Predictions Promise RowExplanation SetFigures SetRule
+        audit_model calibrated calibration_figures coherent compare_groups
+        contradictions croissant cross_calibrate evaluate_joint_sets evaluate_sets
         explain_rows fairness fit_abstention fit_calibration fit_group_thresholds
-        fit_joint_sets fit_sets gain_sources input_importance label_provenance
-        membership_advantage model_card model_relations predict_coherent predict_rows
-        risk_coverage write_manifest""",
+        fit_joint_sets fit_sets gain_sources group_weights input_importance label_provenance
+        licence_answers membership_advantage model_card model_relations predict_coherent
+        predict_rows risk_coverage write_manifest""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
 }
 NAMES = [(module, name) for module, names in PUBLIC.items() for name in names.split()]

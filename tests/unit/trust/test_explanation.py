@@ -1,5 +1,7 @@
 """Explanations: planted causes are found, noise is not, and what leaves a part out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,7 +10,9 @@ from sklearn.metrics import log_loss
 from trust_example import KIND, classifier, rows
 
 from labelweave import LabelweaveError
+from labelweave.fitting._stack import StackModel
 from labelweave.trust import explain_rows, gain_sources, input_importance
+from labelweave.trust._predictions import predictor_of
 
 CAUSES = {"shape": {"long_axis", "width", "height"}, "hot": {"heat"}}
 
@@ -75,6 +79,21 @@ def test_the_gain_of_each_task_is_traced_to_its_parts():
         - log_loss(codes, full / full.sum(axis=1, keepdims=True), labels=range(6)),
         abs=1e-3,
     )
+
+
+def test_without_its_relations_a_model_owes_nothing_to_them_and_a_planted_one_matters_most():
+    model = predictor_of(classifier())
+    assert isinstance(model, StackModel)
+    X, y = rows(300, 3)
+    found = gain_sources(model, X, y)
+    kind = found[(found["task"] == "kind") & found["part"].str.startswith("relation")]
+    assert (kind["low"] > 0).any()
+    cut = [link.with_strengths(0.0, 0.0) for link in model.stack.links]
+    own = [link.with_strengths(0.0, 0.0) for link in model.stack.self_links]
+    without = replace(model, stack=replace(model.stack, links=cut, self_links=own))
+    less = gain_sources(without, X, y)
+    related = less[less["part"].str.startswith("relation")]
+    np.testing.assert_allclose(related["log_loss"], 0, atol=1e-6)
 
 
 def test_only_a_coupled_model_has_parts_to_leave_out():

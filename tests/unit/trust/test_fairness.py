@@ -6,9 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelweave import Annotations, Binary, LabelweaveError, Multiclass
+from labelweave import Annotations, Binary, LabelweaveError, Multiclass, Multilabel
 from labelweave.evaluation import evaluate
-from labelweave.trust import Predictions, compare_groups, fairness, fit_group_thresholds
+from labelweave.trust import (
+    Predictions,
+    compare_groups,
+    fairness,
+    fit_group_thresholds,
+    group_weights,
+)
 
 KIND = Multiclass("kind", ("a", "b", "c"))
 PAID = Binary("paid")
@@ -134,6 +140,28 @@ def test_thresholds_of_each_group_close_the_gap_on_new_rows(goal: str):
 
     assert gap(new.probabilities["paid"][:, 0] >= 0.5) > 0.1
     assert gap(rule.predict(new.probabilities, new_sex)) < 0.05
+
+
+def test_under_the_weights_label_and_group_are_independent():
+    rng = np.random.default_rng(0)
+    group = rng.choice(["f", "m", ""], 600, p=[0.3, 0.5, 0.2])
+    codes = np.where(rng.random(600) < np.where(group == "m", 0.7, 0.3), 1, 0)
+    codes[rng.random(600) < 0.2] = -1
+    labels = Annotations((Multiclass("paid", ("no", "yes")),), {"paid": codes})
+    weights = group_weights(labels, "paid", group)
+    seen = (codes >= 0) & (group != "")
+    assert (weights[~seen] == 1).all()
+    assert weights[seen].mean() == pytest.approx(1)
+    rates = [
+        np.average(codes[seen & (group == g)], weights=weights[seen & (group == g)]) for g in "fm"
+    ]
+    assert rates[0] == pytest.approx(rates[1])
+    assert rates[0] == pytest.approx(codes[seen].mean())
+    with pytest.raises(LabelweaveError, match=r"^task 'paid': found no labelled row with a group$"):
+        group_weights(labels, "paid", [""] * 600)
+    two = Annotations((Multilabel("s", ("x", "y")),), {"s": np.zeros((3, 2), int)})
+    with pytest.raises(LabelweaveError, match=r"^task 's': found 2 labels, expected classes or a "):
+        group_weights(two, "s", ["a"] * 3)
 
 
 def test_bad_input_is_refused():
