@@ -193,7 +193,7 @@ class LabelNoiseSummary:
     def verdict(
         self, task: str, label: Any, high: float | None
     ) -> Literal["found", "none", "open"]:
-        """Return whether labels are wrong: noise was found, none was, or it cannot be told.
+        """Return whether labels are wrong: noise was found, none was, or that is open.
 
         That none was found takes an interval that ends at 10 % wrong labels or below.
 
