@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +34,7 @@ from labelweave.trust._saved_sets import SavedSets, read_sets
 from labelweave.trust._sets import SetRule
 
 FORMAT = 1  # of the folder; raised when what a key means changes
+TRIES = 10  # readings of a folder that another process replaces meanwhile
 FACTS, FULL = "final.json", "full"
 Count = Annotated[int, Field(ge=0)]
 
@@ -268,6 +270,30 @@ def load(folder: str | Path, *, full: bool = False) -> FinalModel:
     Raises:
         LabelweaveError: no final model there, a damaged one, or one of a newer format.
     """
+    for _ in range(TRIES):
+        before = _stamp(Path(folder))
+        try:
+            found = _loaded(folder, full=full)
+        except LabelweaveError:
+            if _stamp(Path(folder)) == before:
+                raise
+        else:
+            if _stamp(Path(folder)) == before:
+                return found
+    raise LabelweaveError(f"{folder}: replaced by another process while it was read; try again")
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    """Return what changes when another model takes a folder's name."""
+    found: list[int] = []
+    for path in (folder, folder / FACTS):
+        with suppress(OSError, ValueError):
+            seen = path.stat()
+            found += [seen.st_ino, seen.st_mtime_ns if path.name == FACTS else 0]
+    return tuple(found)
+
+
+def _loaded(folder: str | Path, *, full: bool) -> FinalModel:
     path = current_version(Path(folder)).folder
     try:
         facts = read_description(path / FACTS, FinalFacts, FORMAT)

@@ -9,6 +9,7 @@ import pytest
 from format_example import FOLDER, predicted, write_format
 
 from labelweave.errors import LabelweaveError
+from labelweave.serving import _final
 from labelweave.serving._final import FORMAT
 
 KEPT = [FOLDER / str(number) for number in (FORMAT - 1, FORMAT) if number > 0]
@@ -42,3 +43,32 @@ def test_the_next_format_is_refused_in_one_line(tmp_path: Path) -> None:
         LabelweaveError, match=f"found format {FORMAT + 1}, expected at most {FORMAT}; it was"
     ):
         predicted(copy)
+
+
+@pytest.mark.parametrize("swaps", [1, 1000])
+def test_a_model_that_is_replaced_while_it_is_read_is_read_again_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swaps: int
+) -> None:
+    """Else the facts of one model would stand beside the weights of another."""
+    model, left = tmp_path / "model", swaps
+    shutil.copytree(KEPT[-1] / "model", model)
+    read = _final.load_model
+
+    def replaced(folder: Path) -> object:
+        nonlocal left
+        if left:
+            left -= 1
+            shutil.copytree(KEPT[-1] / "model", tmp_path / "new")
+            facts = json.loads((model / "final.json").read_text("utf-8"))
+            facts["study"] = f"the other {left}"
+            (tmp_path / "new" / "final.json").write_text(json.dumps(facts), "utf-8")
+            model.rename(tmp_path / f"old{left}")
+            (tmp_path / "new").rename(model)
+        return read(folder)
+
+    monkeypatch.setattr(_final, "load_model", replaced)
+    if swaps == 1:
+        assert _final.load(model).facts.study == "the other 0"
+    else:
+        with pytest.raises(LabelweaveError, match="replaced by another process while it was read"):
+            _final.load(model)
