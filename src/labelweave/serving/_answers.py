@@ -1,5 +1,6 @@
 """Answers of the service: predictions by name, and the Open Inference Protocol, version 2."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._parsing import parse_json
-from labelweave.errors import nearest
+from labelweave.errors import listing, nearest
 from labelweave.model import EncodedPredictor
 from labelweave.relations import AnyRelation
 from labelweave.serving._final import FinalModel
@@ -17,14 +18,21 @@ from labelweave.serving._rows import (
     ReadRows,
     RowsError,
     TooManyRowsError,
+    plain_json,
+    plain_numbers,
     row_error,
     schema_of,
     typed_columns,
 )
+from labelweave.tables import Schema
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._coherence import contradiction_scores
 
-NUMBERS = ("FP64", "FP32", "INT64", "INT32", "INT16", "INT8", "UINT8", "UINT16", "UINT32", "UINT64")
+DTYPES = {
+    "FP64": "f8", "FP32": "f4", "INT64": "i8", "INT32": "i4", "INT16": "i2", "INT8": "i1",
+    "UINT8": "u1", "UINT16": "u2", "UINT32": "u4", "UINT64": "u8",
+}  # fmt: skip
+NUMBERS = tuple(DTYPES)
 Probabilities = Mapping[str, NDArray[np.float32]]
 
 
@@ -118,16 +126,32 @@ def _label_shape(task: Task) -> dict[str, Any]:
 
 
 def infer_rows(
-    content: bytes, model: EncodedPredictor, most: int
+    content: bytes, model: EncodedPredictor, most: int, header: int | None = None
 ) -> tuple[dict[str, Any], ReadRows]:
     """Return a request of the protocol and its rows.
+
+    With the extension for binary tensors the JSON is followed by the values of numeric inputs, in
+    the order of the inputs, little-endian; each names its bytes as ``binary_data_size``.
+
+    Args:
+        content: the body.
+        model: what predicts.
+        most: rows at most.
+        header: bytes of the JSON where values follow it; None = the body is all JSON.
 
     Raises:
         RowsError: an input that does not fit the schema.
         TooManyRowsError: more than `most`.
         LabelweaveError: no JSON.
     """
-    given = parse_json(content, "body", finite=True)
+    if header is not None and not 0 <= header <= len(content):
+        raise RowsError(
+            [row_error(None, None, f"a header of {header} bytes", f"at most {len(content)}")]
+        )
+    given = _plain_request(content[:header], schema_of(model))
+    if given is None:
+        given = parse_json(content[:header], "body", finite=True)
+    binary = memoryview(content)[header:] if header is not None else memoryview(b"")
     inputs = given.get("inputs") if isinstance(given, dict) else None
     if not isinstance(inputs, list) or not inputs:
         raise RowsError([row_error(None, None, "no inputs", '{"inputs": [...]}')])
@@ -139,8 +163,15 @@ def infer_rows(
         if not isinstance(name, str) or name not in schema.columns or name in columns:
             near = nearest(name, schema.named("input"))
             raise RowsError([row_error(None, str(name), str(name), f"an input once{near}")])
-        data = _flat(each.get("data"))
-        if data is None or (count is not None and len(data) != count) or not data:
+        own = each.get("parameters")
+        size = own.get("binary_data_size") if isinstance(own, dict) else None
+        data: Any
+        if size is not None:
+            data = _numbers(name, each.get("datatype"), size, binary)
+            binary = binary[size:]
+        else:
+            data = _flat(each.get("data"))
+        if data is None or (count is not None and len(data) != count) or not len(data):
             said = "no list of values" if data is None else f"{len(data)} values"
             wanted = "a list of values" if count is None else f"{count}, as in the first input"
             raise RowsError([row_error(None, name, said, wanted)])
@@ -149,9 +180,58 @@ def infer_rows(
             raise TooManyRowsError(f"rows: found {count:,}, expected at most {most:,}")
         if each.get("shape") not in ([count], [count, 1]):
             raise RowsError([row_error(None, name, f"shape {each.get('shape')}", f"[{count}]")])
-        columns[name] = _values(name, each.get("datatype"), data, schema.columns[name].type)
+        kind = schema.columns[name].type
+        if size is None:
+            columns[name] = _values(name, each.get("datatype"), data, kind)
+        elif kind == "number":
+            columns[name] = data
+        else:
+            columns[name] = _values(name, each.get("datatype"), data.tolist(), kind)
+    if len(binary):
+        raise RowsError(
+            [row_error(None, None, f"{len(binary)} bytes after the last input", "none")]
+        )
     _check_outputs(given, model)
     return given, ReadRows(typed_columns(model, columns))
+
+
+def _plain_request(content: bytes, schema: Schema) -> dict[str, Any] | None:
+    """Return a request whose inputs are lists of finite numbers; None = look at every value."""
+    given = plain_json(content)
+    if not isinstance(given, dict) or not given.keys() <= {"id", "inputs", "parameters"}:
+        return None
+    inputs, called = given.get("inputs"), given.get("id", "")
+    if not isinstance(inputs, list) or not isinstance(called, str) or not called.isascii():
+        return None
+    for each in inputs:
+        name = each.get("name") if isinstance(each, dict) else None
+        column = schema.columns.get(name) if isinstance(name, str) else None
+        if column is None or column.type != "number":
+            return None
+        data = each.get("data", [])
+        if not isinstance(data, list) or plain_numbers(data) is None:
+            return None
+    return given
+
+
+def _numbers(name: str, kind: Any, size: Any, binary: memoryview) -> NDArray[np.float64]:
+    """Return the values of one input, the first `size` of the bytes that follow the JSON."""
+    if kind not in NUMBERS:
+        raise RowsError([row_error(None, name, f"datatype '{kind}' in binary", listing(NUMBERS))])
+    stored = np.dtype(DTYPES[kind]).newbyteorder("<")
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= len(binary):
+        raise RowsError(
+            [row_error(None, name, f"binary_data_size {size}", f"1 to {len(binary)}, what follows")]
+        )
+    if size % stored.itemsize:
+        raise RowsError(
+            [row_error(None, name, f"{size} bytes", f"a multiple of {stored.itemsize}")]
+        )
+    values = np.frombuffer(binary[:size], stored).astype(np.float64)
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        raise RowsError([row_error(int(endless[0]) + 1, name, "infinity", "a number, or NaN")])
+    return values
 
 
 def _check_outputs(given: Mapping[str, Any], model: EncodedPredictor) -> None:
@@ -179,6 +259,8 @@ def _values(name: str, kind: Any, data: list[Any], column_type: str) -> Any:
     expected = "FP64" if column_type == "number" else "BYTES"
     if kind not in (*NUMBERS, "BYTES", "BOOL") or (column_type == "number" and kind == "BYTES"):
         raise RowsError([row_error(None, name, f"datatype '{kind}'", f"'{expected}'")])
+    if column_type == "number" and (found := plain_numbers(data)) is not None:
+        return found
     wanted: tuple[type, ...] = (str,) if kind == "BYTES" else (int, float)
     for place, value in enumerate(data, start=1):
         bad_flag = isinstance(value, bool) and kind != "BOOL"
@@ -212,6 +294,26 @@ def infer_answer(
         outputs = [each for each in outputs if each["name"] in wanted]
     answer = {"model_name": name, "model_version": str(version), "outputs": outputs}
     return answer | ({"id": asked["id"]} if isinstance(asked.get("id"), str) else {})
+
+
+def binary_answer(answer: dict[str, Any]) -> tuple[bytes, int]:
+    """Return an answer whose numeric outputs follow the JSON as bytes, and the JSON's length."""
+    parts, outputs = [], []
+    for each in answer["outputs"]:
+        if each["datatype"] in DTYPES:
+            stored = np.dtype(DTYPES[each["datatype"]]).newbyteorder("<")
+            parts.append(np.asarray(each["data"], stored).tobytes())
+            each = {key: value for key, value in each.items() if key != "data"}
+            each["parameters"] = {"binary_data_size": len(parts[-1])}
+        outputs.append(each)
+    head = json.dumps({**answer, "outputs": outputs}).encode()
+    return head + b"".join(parts), len(head)
+
+
+def wants_binary(asked: Mapping[str, Any]) -> bool:
+    """Return whether a request asks for its outputs as bytes."""
+    given = asked.get("parameters")
+    return isinstance(given, dict) and given.get("binary_data_output") is True
 
 
 def _output(name: str, kind: str, values: NDArray[Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Requests that arrive together are predicted together."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,7 @@ class Batcher:
         seconds: how long the first request of a batch waits for others.
         alone: models whose predictions depend on the batch take one request at a time.
         seen: called with the number of rows of every batch.
+        busy: the number of requests in work; a batch that holds all of them does not wait.
     """
 
     predict: Callable[[Any, pd.DataFrame], Probabilities]
@@ -38,6 +40,7 @@ class Batcher:
     seconds: float = 0.002
     alone: Callable[[Any], bool] = lambda model: False
     seen: Callable[[int], None] = lambda rows: None
+    busy: Callable[[], int] = lambda: sys.maxsize
     _queue: "asyncio.Queue[Waiting]" = field(default_factory=asyncio.Queue)
     _worker: "asyncio.Task[None] | None" = None
 
@@ -74,6 +77,8 @@ class Batcher:
         batch = [await self._queue.get()]
         rows, end = len(batch[0].rows), asyncio.get_running_loop().time() + self.seconds
         while rows < self.most:
+            if self._queue.empty() and len(batch) >= self.busy():
+                break
             left = end - asyncio.get_running_loop().time()
             try:
                 each = (

@@ -2,16 +2,19 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import NoneType
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from labelweave._parsing import parse_json
+from labelweave._parsing import LARGEST_NUMBER, parse_json
 from labelweave.errors import CellError, LabelweaveError, nearest, printable
 from labelweave.model import EncodedPredictor
 from labelweave.tables import ReadOptions, Schema, Table
@@ -68,6 +71,8 @@ def json_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
         LabelweaveError: no such JSON.
     """
     schema = schema_of(model)
+    if (quick := _plain_rows(content, model, most)) is not None:
+        return quick
     given = parse_json(content, "body", finite=True)
     rows = given.get("rows") if isinstance(given, dict) else given
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
@@ -104,6 +109,58 @@ def json_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
         name: columns.pop(name).tolist() for name in schema.named("identifier") if name in columns
     }
     return ReadRows(typed_columns(model, columns), kept)
+
+
+def plain_json(content: bytes) -> Any:
+    """Return the content of a JSON text whose numbers and depth are not looked at; None = no JSON.
+
+    Looking at every number takes several times as long as reading it. Use only what
+    `plain_numbers` takes; for the rest, and for errors, there is `parse_json`.
+    """
+    try:
+        return json.loads(content, parse_constant=_refused)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refused(word: str) -> float:
+    raise ValueError(word)
+
+
+def plain_numbers(values: list[Any]) -> NDArray[np.float64] | None:
+    """Return numbers of at most 2^63, None as NaN; None where there is something else too."""
+    if not set(map(type, values)) <= {int, float, NoneType}:
+        return None
+    try:
+        found = np.array(values, np.float64)
+    except OverflowError:
+        return None
+    return None if (np.abs(found) > LARGEST_NUMBER).any() else found
+
+
+def _plain_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows | None:
+    """Return rows of which every value is a number of an input; None = look at them one by one."""
+    given, schema = plain_json(content), schema_of(model)
+    rows = given.get("rows") if isinstance(given, dict) else given
+    if not isinstance(rows, list) or not 0 < len(rows) <= most or not isinstance(rows[0], dict):
+        return None
+    names = list(rows[0])
+    known = [schema.columns.get(name) for name in names]
+    if any(each is None or each.role != "input" or each.type != "number" for each in known):
+        return None
+    columns: dict[str, Any] = {}
+    try:
+        if any(len(row) != len(names) for row in rows):
+            return None
+        for name in names:
+            columns[name] = plain_numbers([row[name] for row in rows])
+    except (TypeError, KeyError):
+        return None
+    if any(values is None for values in columns.values()):
+        return None
+    if {n for n in schema.named("input") if not schema.columns[n].optional} - columns.keys():
+        return None
+    return ReadRows(typed_columns(model, columns))
 
 
 def schema_of(model: EncodedPredictor) -> Schema:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +24,14 @@ from labelweave.data._input_encoder import InputEncoder
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
-from labelweave.serving._answers import answered, infer_answer, infer_rows, model_metadata
+from labelweave.serving._answers import (
+    answered,
+    binary_answer,
+    infer_answer,
+    infer_rows,
+    model_metadata,
+    wants_binary,
+)
 from labelweave.serving._batching import Batcher
 from labelweave.serving._decision_log import DecisionLog, fingerprint, label_counts
 from labelweave.serving._final import FinalModel, load
@@ -42,6 +50,8 @@ PAGE = Path(__file__).with_name("page.html")
 OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # answered without a key
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SMALL = 16_384  # bytes of a body that is read faster than a thread is asked to
+BINARY = "application/octet-stream"
+HEADER = "Inference-Header-Content-Length"  # of the protocol's extension for binary tensors
 POLL = 1.0  # seconds between looks at the pointer
 T = TypeVar("T")
 log = logging.getLogger("labelweave.service")
@@ -117,6 +127,7 @@ class Service:
     served: Served
     meters: Meters = field(default_factory=Meters)
     decisions: DecisionLog | None = None
+    busy: int = 0  # requests in work
 
     def __post_init__(self) -> None:
         self.batcher = Batcher(
@@ -125,6 +136,7 @@ class Service:
             self.limits.batch_seconds,
             alone=lambda served: served.model.model.prior.name == "rows",
             seen=self.meters.batch.observe,
+            busy=lambda: self.busy,
         )
         self.meters.version.set(self.served.version)
 
@@ -192,7 +204,6 @@ class Gate:
 
     def __init__(self, app: Any, service: Service, keys: tuple[bytes, ...]) -> None:
         self.app, self.service, self.keys = app, service, keys
-        self.busy = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -208,8 +219,8 @@ class Gate:
                 status = int(message["status"])
             await send(message)
 
-        self.busy += 1
-        meters.busy.set(self.busy)
+        self.service.busy += 1
+        meters.busy.set(self.service.busy)
         try:
             refused = self._refused(scope)
             if refused is not None:
@@ -217,8 +228,8 @@ class Gate:
             else:
                 await self._within(scope, receive, noted)
         finally:
-            self.busy -= 1
-            meters.busy.set(self.busy)
+            self.service.busy -= 1
+            meters.busy.set(self.service.busy)
             route = scope.get("route")
             path = getattr(route, "path", "other")
             meters.requests.labels(path, str(status)).inc()
@@ -230,7 +241,7 @@ class Gate:
         if self.keys and not self._known(self._given(scope)):
             headers = {"WWW-Authenticate": "Bearer"}
             return problem(401, "no valid key, expected 'Authorization: Bearer KEY'", headers)
-        if self.busy > self.service.limits.requests:
+        if self.service.busy > self.service.limits.requests:
             most = self.service.limits.requests
             return problem(503, f"busy: {most} requests in work", {"Retry-After": "1"})
         return None
@@ -398,18 +409,16 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
     }
 
     @app.post("/predict", openapi_extra=body, responses=ERRORS, summary="Predict rows")
-    async def predict(request: Request) -> dict[str, Any]:
+    async def predict(request: Request) -> JSONResponse:
         served = service.served
         content = await request.body()
         is_csv = request.headers.get("content-type", "").startswith("text/csv")
         reader = csv_rows if is_csv else json_rows
         read = await small(reader, content, served.model.model, service.limits.rows)
         found = await service.predicted(served, read.typed, request.scope["who"])
-        return {
-            "model": service.name,
-            "version": served.version,
-            "rows": answered(served.model.model, served.model.relations, found, read),
-        }
+        rows = answered(served.model.model, served.model.relations, found, read)
+        # a response as it is: FastAPI would go through every number once more
+        return JSONResponse({"model": service.name, "version": served.version, "rows": rows})
 
     @app.get("/health", summary="Whether the service answers")
     async def health() -> dict[str, Any]:
@@ -444,7 +453,11 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
 
     @app.get("/v2", summary="About the server")
     async def server() -> dict[str, Any]:
-        return {"name": "labelweave", "version": labelweave.__version__, "extensions": []}
+        return {
+            "name": "labelweave",
+            "version": labelweave.__version__,
+            "extensions": ["binary_tensor_data"],
+        }
 
     @app.get("/v2/health/live", summary="Whether the server lives")
     async def live() -> dict[str, bool]:
@@ -468,10 +481,15 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
         served = known(name, version)
         if isinstance(served, JSONResponse):
             return served
-        content = await request.body()
-        asked, read = await small(infer_rows, content, served.model.model, service.limits.rows)
+        content, header = await request.body(), _header_length(request)
+        reader = partial(infer_rows, header=header)
+        asked, read = await small(reader, content, served.model.model, service.limits.rows)
         found = await service.predicted(served, read.typed, request.scope["who"])
-        return infer_answer(service.name, served.version, served.model.model, asked, found)
+        answer = infer_answer(service.name, served.version, served.model.model, asked, found)
+        if not wants_binary(asked):
+            return JSONResponse(answer)
+        body, length = binary_answer(answer)
+        return Response(body, media_type=BINARY, headers={HEADER: str(length)})
 
     example = _infer_example(service)
     for end in ends:
@@ -482,6 +500,15 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
         app.post(
             f"{path}/infer", openapi_extra=example, responses=ERRORS, summary=f"Predict{note}"
         )(infer)
+
+
+def _header_length(request: Request) -> int | None:
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,10}", given):
+        raise LabelweaveError(f"{HEADER}: found '{given[:80]}', expected a number of bytes")
+    return int(given)
 
 
 def _infer_example(service: Service) -> dict[str, Any]:

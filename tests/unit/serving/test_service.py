@@ -161,6 +161,48 @@ def test_the_inference_protocol_describes_and_predicts(client: TestClient, netwo
     assert client.get("/v2/models/parts/versions/2").status_code == 404
 
 
+def test_numbers_and_answers_may_come_as_bytes(client: TestClient, network: Path) -> None:
+    """The protocol's extension for binary tensors, as Triton's clients write and read it."""
+    frame = rows(7)
+    inputs, parts = [], []
+    for name in frame:
+        given = {"name": name, "shape": [7], "datatype": "BYTES", "data": frame[name].tolist()}
+        if name != "colour":
+            kind = "FP32" if name == "noise" else "FP64"
+            parts.append(frame[name].to_numpy("<f4" if kind == "FP32" else "<f8").tobytes())
+            given = {"name": name, "shape": [7], "datatype": kind,
+                     "parameters": {"binary_data_size": len(parts[-1])}}  # fmt: skip
+        inputs.append(given)
+    asked = json.dumps({"inputs": inputs, "parameters": {"binary_data_output": True}}).encode()
+    length = "Inference-Header-Content-Length"
+
+    def post(body: bytes, header: int | str) -> Any:
+        return client.post("/v2/models/parts/infer", content=body, headers={length: str(header)})
+
+    answer = post(asked + b"".join(parts), len(asked))
+    assert answer.status_code == 200, answer.text
+    head = json.loads(answer.content[: int(answer.headers[length])])
+    rest, found = answer.content[int(answer.headers[length]) :], {}
+    for each in head["outputs"]:
+        if each["datatype"] != "BYTES":
+            size = each["parameters"]["binary_data_size"]
+            kind = {"FP32": "<f4", "INT64": "<i8"}[each["datatype"]]
+            found[each["name"]] = np.frombuffer(rest[:size], kind).reshape(each["shape"])
+            rest = rest[size:]
+    assert rest == b""
+    p = labelweave.load(network).predict_proba(frame.astype({"noise": "float32"}))
+    for task in p:
+        assert np.allclose(found[task], p[task], atol=1e-5)
+    for body, header, said in (
+        (asked + b"".join(parts) + b"x", len(asked), "1 bytes after the last input"),
+        (asked + b"".join(parts)[:-1], len(asked), "binary_data_size"),
+        (asked, 10**9, "a header of 1000000000 bytes"),
+    ):
+        assert post(body, header).status_code == 422
+        assert said in post(body, header).json()["error"]
+    assert post(asked, "x").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -261,6 +303,28 @@ def test_requests_that_come_together_are_predicted_together_and_apart_where_need
     assert batches == [6]
     assert asyncio.run(work(alone=True)) == wanted
     assert batches == [6, 1, 2, 3]
+
+
+def test_a_batch_of_all_requests_in_work_does_not_wait() -> None:
+    batches: list[int] = []
+
+    def predict(model: None, frame: pd.DataFrame) -> dict[str, Any]:
+        batches.append(len(frame))
+        return {"t": frame.to_numpy()}
+
+    async def work(requests: int) -> float:
+        made = Batcher(predict, seconds=30, busy=lambda: requests)
+        made.start()
+        begun = time.perf_counter()
+        frame = pd.DataFrame({"x": [1.0]})
+        await asyncio.gather(*(made.probabilities(None, frame) for _ in range(requests)))
+        taken = time.perf_counter() - begun
+        await made.stop()
+        return taken
+
+    assert asyncio.run(work(1)) < 20
+    assert asyncio.run(work(3)) < 20
+    assert batches == [1, 3]
 
 
 def test_an_error_of_a_batch_reaches_its_requests_and_the_next_is_answered() -> None:
