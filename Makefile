@@ -10,7 +10,7 @@ LOWEST := .venv-lowest
 # One thread a process: two processes on two cores leave no core for more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo fuzz test test-all test-lowest check format docs house clean
+.PHONY: bench demo fuzz test test-all test-lowest check format docs house clean
 
 demo: $(READY)
 	$(BIN)/labelweave demo
@@ -37,6 +37,12 @@ fuzz: $(READY)
 docs: $(READY)
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -q -W --keep-going -j 2 -b html docs build/docs
+
+# Ratios of processor time over bare PyTorch loops, as tables and as JSON.
+bench: $(READY)
+	mkdir -p build
+	$(BIN)/python -m benchmarks.coupling_overhead --quick --json build/bench-couplings.json
+	$(BIN)/python -m benchmarks.many_classes --step --json build/bench-many-classes.json
 
 house: $(READY)
 	$(BIN)/python tools/house.py

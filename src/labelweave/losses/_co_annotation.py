@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,21 +46,32 @@ class SoftLabels(RelationCoupling):
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return one term a relation."""
         stacks = self.stacks
-        given = [(stack, batch.one_hot_classes[stack.source]) for stack in stacks]
         missing = stacks.columns_of(self.columns.missing(batch.labels, batch.log_p.dtype))
         # rows of the tables, 0 where the source has no label or the target has one
-        taught = missing * joined([one_hot @ stack.table for stack, one_hot in given])
-        loss = (taught * stacks.columns_of(batch.log_p)).sum(dim=0)
-        parts = zip(given, stacks.by_source(missing), strict=True)
-        count = torch.cat([_count(stack, one_hot, gaps) for (stack, one_hot), (_, gaps) in parts])
+        rows = joined([_rows(stack.table, stack.source, batch) for stack in stacks])
+        loss = (missing * rows * stacks.columns_of(batch.log_p)).sum(dim=0)
+        parts = stacks.by_source(missing)
+        count = torch.cat([_count(stack, batch, gaps) for stack, gaps in parts])
         return Terms(self.names, -loss @ stacks.weights, count @ stacks.elements)
 
 
-def _count(stack: RelationStack, one_hot: Tensor, missing: Tensor) -> Tensor:
+def _rows(table: Tensor, source: str, batch: ColumnBatch) -> Tensor:
+    """Return the row of a table (K, W) for each label of its source, (n, W); without label 0."""
+    one_hot = batch.one_hot_classes.get(source)
+    if one_hot is not None:
+        return one_hot @ table
+    codes = batch.labels[source]
+    return table.index_select(0, codes.clamp(min=0)) * (codes >= 0)[:, None]
+
+
+def _count(stack: RelationStack, batch: ColumnBatch, missing: Tensor) -> Tensor:
     """Return on how many rows the table informs about a column without a label, (W,)."""
     if stack.complete:
+        one_hot = batch.one_hot_classes.get(stack.source)
+        if one_hot is None:
+            return (batch.labels[stack.source] >= 0).to(missing.dtype) @ missing
         return one_hot.sum(dim=1) @ missing
-    return ((one_hot @ stack.known) * missing).sum(dim=0)
+    return (_rows(stack.known, stack.source, batch) * missing).sum(dim=0)
 
 
 class BackwardCoupling(RelationCoupling):
@@ -102,6 +113,20 @@ class BackwardCoupling(RelationCoupling):
         stacks = self.stacks
         observed = stacks.columns_of(batch.one_hot)
         parts = stacks.by_source(observed)
+        missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
+        use = self.taught(observed) & missing
+        if self._some_rows_only(batch):
+            found = [
+                self.loss_of_rows(
+                    stack,
+                    batch.log_classes[stack.source],
+                    by_data_source(batch, part, stacks.sources),
+                    use[:, i].nonzero().squeeze(1),
+                )
+                for i, (stack, part) in enumerate(parts)
+            ]
+            sums = torch.stack([loss.sum() for loss in found])
+            return Terms(self.names, sums * self.factors, use.sum(dim=0, dtype=sums.dtype))
         losses = [
             self.row_loss(
                 stack,
@@ -110,10 +135,29 @@ class BackwardCoupling(RelationCoupling):
             )
             for stack, part in parts
         ]
-        missing = torch.stack([batch.labels[stack.source] < 0 for stack in stacks], dim=1)
-        use = self.taught(observed) & missing
         sums = torch.where(use, torch.stack(losses, dim=1), 0.0).sum(dim=0)
         return Terms(self.names, sums * self.factors, use.sum(dim=0, dtype=sums.dtype))
+
+    def _some_rows_only(self, batch: ColumnBatch) -> bool:
+        """Return whether to pick the rows that teach: with very many classes the others cost much.
+
+        Their number is read, which on a GPU would wait for the device.
+        """
+        wide = {task.name for task in self.columns.wide} & {stack.source for stack in self.stacks}
+        return bool(wide) and batch.log_p.device.type == "cpu" and not torch.compiler.is_compiling()
+
+    def loss_of_rows(
+        self, stack: RelationStack, log_p: Tensor, observed: Tensor, rows: Tensor
+    ) -> Tensor:
+        """Return `row_loss` of some rows, (r,).
+
+        Args:
+            stack: see `row_loss`.
+            log_p: see `row_loss`.
+            observed: see `row_loss`.
+            rows: (r,) their numbers.
+        """
+        return self.row_loss(stack, log_p.index_select(0, rows), observed.index_select(0, rows))
 
     @property
     def multiples(self) -> tuple[float, ...]:
@@ -237,6 +281,40 @@ class MarginalLikelihood(BackwardCoupling):
     def row_loss(self, stack: RelationStack, log_p: Tensor, observed: Tensor) -> Tensor:
         """Return the negative log-likelihood of each row's labels."""
         return -torch.logsumexp(torch.addmm(log_p, observed, stack.log_evidence.T), dim=1)
+
+    def loss_of_rows(
+        self, stack: RelationStack, log_p: Tensor, observed: Tensor, rows: Tensor
+    ) -> Tensor:
+        """Return the same for some rows, in fewer passes over their classes."""
+        seen = observed.index_select(0, rows)
+        found: Tensor = _LogMarginal.apply(log_p, rows, seen, stack.log_evidence)  # type: ignore[no-untyped-call]
+        return -found
+
+
+class _LogMarginal(torch.autograd.Function):
+    """log sum_s exp(log_p[row, s] + observed @ log_evidence[s]) of some rows, (r,).
+
+    Its gradient in log_p is the posterior of the class, which the forward pass has anyway.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, log_p: Tensor, rows: Tensor, observed: Tensor, log_evidence: Tensor
+    ) -> Tensor:
+        joint = log_p.index_select(0, rows).addmm_(observed, log_evidence.T)
+        highest, place = joint.max(dim=1, keepdim=True)
+        posterior = torch.softmax(joint, dim=1)
+        ctx.save_for_backward(posterior, rows)
+        ctx.rows = len(log_p)
+        # the highest posterior is 1 / K at least, so its logarithm is finite
+        return (highest - posterior.gather(1, place).log()).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        posterior, rows = ctx.saved_tensors
+        found = posterior.new_zeros((ctx.rows, posterior.shape[1]))
+        found.index_copy_(0, rows, posterior * gradient[0][:, None])
+        return found, None, None, None
 
 
 class PaperScores(BackwardCoupling):

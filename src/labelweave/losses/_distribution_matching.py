@@ -137,11 +137,11 @@ class DistributionMatching(RelationCoupling):
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return one term a relation; labels are not looked at."""
         stacks = self.stacks
-        given = [(stack, batch.log_classes[stack.source].exp()) for stack in stacks]
-        q = joined([p @ stack.table for stack, p in given])
+        given = [(stack, batch.log_classes[stack.source]) for stack in stacks]
+        q = joined([stack.through(log_p) for stack, log_p in given])
         mass = None
         if not stacks.complete:
-            known = joined([p @ stack.known for stack, p in given])
+            known = joined([log_p.exp() @ stack.known for stack, log_p in given])
             # columns without any known entry have weight 0; a q of 1 keeps the logarithm finite
             q = torch.where(known > LEAST, q / known.clamp(min=LEAST), 1.0)
             mass = known.detach()
@@ -157,5 +157,6 @@ class DistributionMatching(RelationCoupling):
         for stack in self.stacks:
             rounded = stack.known * (stack.table > 0.5)
             stack.table.copy_(torch.where(stack.on, rounded, stack.table))
+            stack.halved = False
         # as printed, the paper has no (1 - p) log(1 - q) term
         self.stacks.shares[self.stacks.off] = 0.0

@@ -6,7 +6,7 @@ elementwise expression over (rows, columns), whatever the mix of tasks; and sinc
 the two matrices, each is computed once a step.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from labelweave.errors import LabelweaveError, nearest
 from labelweave.relations import AnyRelation
 from labelweave.tasks import Multiclass, Task
 
+WIDE = 256  # classes above which a task stays apart from the columns, where its losses allow it
 Logits = Mapping[str, Tensor]
 Labels = Mapping[str, Tensor]
 
@@ -28,9 +29,10 @@ class ColumnBatch(NamedTuple):
 
     Attributes:
         log_p: (n, W) log-probability of every column.
-        log_classes: multiclass task to its (n, C) part of `log_p`.
+        log_classes: multiclass task to its (n, C) part of `log_p`; of a wide one not a part.
         one_hot: (n, W) 1 at the labelled column of an element, else 0; without labels (0,).
         one_hot_classes: multiclass task to its (n, C) part of `one_hot`; without labels empty.
+            Wide tasks have none: their labels are codes.
         labels: task name to its codes, -1 = missing.
         source: (n,) index of the data source of each row; None = not known.
         teachers: task name to the (n, width) scores of its teacher, where it has one.
@@ -50,17 +52,21 @@ class Columns:
 
     Args:
         tasks: the tasks, classes known; a task named twice counts once.
+        wide: names of multiclass tasks of very many classes that no loss needs among the columns:
+            they stay apart from them, so that nothing of their size is copied or filled with zeros.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], wide: Collection[str] = ()) -> None:
         distinct = {task.name: task for task in tasks}.values()
-        self.multiclass = [task for task in distinct if isinstance(task, Multiclass)]
+        classes = [task for task in distinct if isinstance(task, Multiclass)]
+        self.multiclass = [task for task in classes if task.name not in wide]
+        self.wide = [task for task in classes if task.name in wide]
         self.multilabel = [task for task in distinct if not isinstance(task, Multiclass)]
         self.labels = sum(task.width for task in self.multilabel)
         self.start: dict[str, int] = {}
         self.width = 0
-        self.tasks: list[Task] = [*self.multiclass, *self.multilabel]
-        for task in self.tasks:
+        self.tasks: list[Task] = [*self.multiclass, *self.multilabel, *self.wide]
+        for task in self.tasks[: len(self.tasks) - len(self.wide)]:
             self.start[task.name] = self.width
             self.width += task.width
         self.width += self.labels
@@ -91,11 +97,13 @@ class Columns:
             teachers: task name to (n, width) scores of its teacher.
         """
         parts = self._parts(logits)
-        log_p = joined(parts)
         log_classes = {task.name: part for task, part in zip(self.multiclass, parts, strict=False)}
+        for task in self.wide:
+            log_classes[task.name] = F.log_softmax(widened(logits[task.name]), dim=1)
+        log_p = joined(parts) if parts else _none(log_classes)
         if labels is None:
             return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {}, source, teachers or {})
-        one_hot = self._one_hot(labels).to(log_p.dtype)
+        one_hot = self._one_hot(labels).to(log_p.dtype) if parts else log_p
         one_hot_classes = {
             task.name: one_hot.narrow(1, self.start[task.name], task.width)
             for task in self.multiclass
@@ -137,6 +145,12 @@ class Columns:
             codes = joined([labels[task.name] for task in self.multilabel])
             parts += [codes == 1, codes == 0]
         return joined(parts)
+
+
+def _none(values: Mapping[str, Tensor]) -> Tensor:
+    """Return no column, (n, 0)."""
+    first = next(iter(values.values()))
+    return first.new_zeros((len(first), 0))
 
 
 def widened(scores: Tensor) -> Tensor:

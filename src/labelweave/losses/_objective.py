@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from labelweave._options import Named
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._layout import Columns, Labels, Logits, Terms, check_batch, constant, join
+from labelweave.losses._layout import (
+    WIDE,
+    Columns,
+    Labels,
+    Logits,
+    Terms,
+    check_batch,
+    constant,
+    join,
+)
 from labelweave.losses._registry import (
     check_relations,
     checked_weight,
@@ -21,7 +30,7 @@ from labelweave.losses._registry import (
 from labelweave.losses._supervised import Supervised, one_task_loss, supervised_losses
 from labelweave.relations import AnyRelation, Noise, TransferWeights
 from labelweave.relations._transfer_weights import LabelCounts
-from labelweave.tasks import Task
+from labelweave.tasks import Multiclass, Task
 
 Weigh = Callable[[Tensor, Tensor], Tensor]
 
@@ -112,7 +121,8 @@ class Objective(nn.Module):
         if couplings:
             check_relations(relations, tasks)
         self.ramp = ramp
-        self.columns = Columns(tasks)
+        dense = bool(noise or losses or "distillation" in (couplings or {}))
+        self.columns = Columns(tasks, () if dense else _apart(tasks, relations))
         self.supervised = supervised_losses(tasks, noise, losses or {}, shares or {}, self.columns)
         factors = [weights.get(name, 1.0) for name in names]
         self.couplings = nn.ModuleList()
@@ -240,3 +250,13 @@ class Objective(nn.Module):
         elif share >= 1:
             return self.factors
         return torch.where(self.ramped, self.factors * share, self.factors)
+
+
+def _apart(tasks: Sequence[Task], relations: Sequence[AnyRelation]) -> set[str]:
+    """Return the tasks of very many classes whose labels no relation predicts."""
+    targets = {relation.target.name for relation in relations}
+    return {
+        task.name
+        for task in tasks
+        if isinstance(task, Multiclass) and task.width > WIDE and task.name not in targets
+    }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
-from labelweave.losses._layout import ColumnBatch, Columns, constant
+from labelweave.losses._layout import WIDE, ColumnBatch, Columns, constant
 from labelweave.relations import Noise, NoisyOr, Relation
 from labelweave.tasks import Multiclass
 
@@ -41,6 +41,8 @@ class RelationStack(nn.Module):
     informs: Tensor
     on: Tensor
     off: Tensor
+    on_table: Tensor | None
+    order: Tensor
 
     def __init__(self, relations: Sequence[Relation], blocks: Sequence[Block]) -> None:
         super().__init__()
@@ -51,9 +53,39 @@ class RelationStack(nn.Module):
             _register(self, name, _joined(blocks, name))
         self.register_buffer("informs", (self.strength > 0).to(self.strength), persistent=False)
         self.width = self.table.shape[1]
+        self.halved = bool(self.complete and len(self.table) > WIDE and (self.on | self.off).all())
+        on, off = (np.flatnonzero(side) for side in (self.on, self.off))
+        self.register_buffer("on_table", self.table[:, self.on] if self.halved else None, False)
+        self.register_buffer("order", torch.tensor(np.argsort([*on, *off])), False)
         # all relations of the first data source, then those of the second, ...
         by_source = _joined(blocks, "log_evidence").swapaxes(0, 1)
         _register(self, "log_evidence", by_source.reshape(len(self.table), -1))
+
+    def through(self, log_p: Tensor) -> Tensor:
+        """Return what the source's log-probabilities (n, K) say about the targets, (n, W).
+
+        Of very many classes only the "on" columns are a matrix product, where all is known: the
+        others are the rest to 1.
+        """
+        if not self.halved or self.on_table is None:
+            return log_p.exp() @ self.table
+        on: Tensor = _Pushed.apply(log_p, self.on_table)  # type: ignore[no-untyped-call]
+        return torch.cat([on, 1 - on], dim=1).index_select(1, self.order)
+
+
+class _Pushed(torch.autograd.Function):
+    """exp(log_p) @ table: the same as written out, with one matrix less to fill on the way back."""
+
+    @staticmethod
+    def forward(ctx: Any, log_p: Tensor, table: Tensor) -> Tensor:
+        p = log_p.exp()
+        ctx.save_for_backward(p, table)
+        return p @ table
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None]:
+        p, table = ctx.saved_tensors
+        return (gradient[0] @ table.T).mul_(p), None
 
 
 class RelationStacks(nn.Module):

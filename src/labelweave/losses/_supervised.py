@@ -54,20 +54,32 @@ class Supervised(Coupling):
     """
 
     segments: Tensor
+    places: Tensor
 
     def __init__(self, tasks: Sequence[Task], columns: Columns | None = None) -> None:
         super().__init__(columns or Columns(tasks))
         self.names = tuple(f"supervised/{task.name}" for task in tasks)
+        wide = {task.name for task in self.columns.wide}
         segments = torch.zeros(self.columns.width, len(tasks))
         for i, task in enumerate(tasks):
-            segments[self.columns.indices(task), i] = 1.0
+            if task.name not in wide:
+                segments[self.columns.indices(task), i] = 1.0
         self.register_buffer("segments", segments, persistent=False)
+        self.wide = [task.name for task in tasks if task.name in wide]
+        places = torch.tensor([[t.name == name for t in tasks] for name in self.wide])
+        self.register_buffer("places", places.to(segments), persistent=False)
 
     def terms(self, batch: ColumnBatch) -> Terms:
         """Return one term a task."""
         loss = -(batch.one_hot * batch.log_p).sum(dim=0)
         segments = self.segments.to(loss.dtype)
-        return Terms(self.names, loss @ segments, batch.one_hot.sum(dim=0) @ segments)
+        sums, counts = loss @ segments, batch.one_hot.sum(dim=0) @ segments
+        for name, place in zip(self.wide, self.places.to(loss.dtype), strict=True):
+            codes = batch.labels[name].clamp(min=-1)
+            # one entry a row is read
+            found = F.nll_loss(batch.log_classes[name], codes, ignore_index=-1, reduction="sum")
+            sums, counts = sums + place * found, counts + place * (codes >= 0).sum()
+        return Terms(self.names, sums, counts)
 
 
 def one_task_loss(task: Task, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -89,44 +89,58 @@ def check_new(place: str, column: str, earlier: str | None) -> None:
         )
 
 
-def meaning(
-    place: str, column: str, tasks: Sequence[Task], source: Task
-) -> tuple[Task, int | None]:
-    """Return the task that a column is about, and its class or label (None = the whole task).
+class Meanings:
+    """What the columns of a table may be about: the tasks but the source, their classes and labels.
 
-    Raises:
-        LabelweaveError: a column about no task, about several, or about the source itself.
+    Args:
+        place: the table, for errors.
+        tasks: all tasks.
+        source: the task of the table's rows.
     """
-    targets = {task.name: task for task in tasks if task.name != source.name}
-    if column == source.name:
-        raise LabelweaveError(f"{place}: column '{column}' relates the task to itself")
-    if column in targets:
-        task = targets[column]
-        if isinstance(task, Multiclass) or task.width == 1:
-            return task, None
-    meanings = {
-        f"{task.name}={name}": (task, index)
-        for task in targets.values()
-        for index, name in enumerate(task.names)
-    }
-    if column in meanings:
-        return meanings[column]
-    fitting = [full for full, (task, index) in meanings.items() if task.names[index] == column]
-    if len(fitting) > 1:
+
+    def __init__(self, place: str, tasks: Sequence[Task], source: Task) -> None:
+        self.place, self.source = place, source
+        self.targets = {task.name: task for task in tasks if task.name != source.name}
+        self.full: dict[str, tuple[Task, int]] = {
+            f"{task.name}={name}": (task, index)
+            for task in self.targets.values()
+            for index, name in enumerate(task.names)
+        }
+        self.fitting: dict[str, list[str]] = {}
+        for full, (task, index) in self.full.items():
+            self.fitting.setdefault(task.names[index], []).append(full)
+
+    def __call__(self, column: str) -> tuple[Task, int | None]:
+        """Return the task that a column is about, and its class or label (None = the whole task).
+
+        Raises:
+            LabelweaveError: a column about no task, about several, or about the source itself.
+        """
+        place, targets = self.place, self.targets
+        if column == self.source.name:
+            raise LabelweaveError(f"{place}: column '{column}' relates the task to itself")
+        if column in targets:
+            task = targets[column]
+            if isinstance(task, Multiclass) or task.width == 1:
+                return task, None
+        if column in self.full:
+            return self.full[column]
+        fitting = self.fitting.get(column, [])
+        if len(fitting) > 1:
+            raise LabelweaveError(
+                f"{place}: column '{column}' is ambiguous, write one of {listing(fitting)}"
+            )
+        if fitting:
+            return self.full[fitting[0]]
+        if column in targets:
+            raise LabelweaveError(
+                f"{place}: column '{column}' is a task of several labels, "
+                f"expected one of them: {listing(targets[column].names)}"
+            )
+        options = [*targets, *(task.names[index] for task, index in self.full.values())]
         raise LabelweaveError(
-            f"{place}: column '{column}' is ambiguous, write one of {listing(fitting)}"
+            f"{place}: column '{column}' is no task, class or label{nearest(column, options)}"
         )
-    if fitting:
-        return meanings[fitting[0]]
-    if column in targets:
-        raise LabelweaveError(
-            f"{place}: column '{column}' is a task of several labels, "
-            f"expected one of them: {listing(targets[column].names)}"
-        )
-    options = [*targets, *(task.names[index] for task, index in meanings.values())]
-    raise LabelweaveError(
-        f"{place}: column '{column}' is no task, class or label{nearest(column, options)}"
-    )
 
 
 def probability(where: str, cell: str) -> float:
@@ -189,8 +203,9 @@ def read_knowledge(
     rows = _rows(place, frame, speaker)
     entries: dict[str, NDArray[np.float64]] = {}
     said: dict[tuple[str, int | None], str] = {}
+    meaning = Meanings(place, tasks, speaker)
     for column in frame.columns[1:]:
-        task, index = meaning(place, column, tasks, speaker)
+        task, index = meaning(column)
         check_new(place, column, said.get((task.name, index)))
         said[task.name, index] = column
         block = entries.setdefault(task.name, np.full((speaker.width, task.width), np.nan))
@@ -336,8 +351,9 @@ def read_noisy_or(
     rows, names = _noisy_or_rows(place, frame, speaker), (*speaker.names, LEAK)
     entries: dict[str, tuple[Multilabel, NDArray[np.float64]]] = {}
     said: dict[tuple[str, int], str] = {}
+    meaning = Meanings(place, tasks, speaker)
     for column in frame.columns[1:]:
-        task, index = meaning(place, column, tasks, speaker)
+        task, index = meaning(column)
         if not isinstance(task, Multilabel):
             raise LabelweaveError(
                 f"{place}: column '{column}' is about the classes of '{task.name}', expected a "
