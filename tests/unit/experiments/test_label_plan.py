@@ -12,7 +12,7 @@ from study_example import write_study
 from test_label_curves import law, replicates
 
 from labelweave.experiments import Study
-from labelweave.experiments._active_learning import rows_to_label, task_plan
+from labelweave.experiments._active_learning import left_uncertain, rows_to_label, task_plan
 from labelweave.experiments._label_curves import (
     Point,
     TaskCurve,
@@ -89,6 +89,19 @@ def test_tasks_share_the_rows_and_no_row_is_named_twice(tmp_path: Path) -> None:
     everything = rows_to_label(split, given, far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000)
     lacking = sum((~split.train.annotations.labelled(t)).sum() for t in ("kind", "form"))
     assert len(everything) == lacking
+
+
+def test_a_task_that_another_determines_weighs_little(tmp_path: Path) -> None:
+    split = Study.from_file(write_study(tmp_path)).first_split()
+    n = len(split.train.index)
+    open_rows = {"kind": np.full((n, 3), 1 / 3), "form": np.full((n, 2), 0.5)}
+    both = left_uncertain(split, open_rows)
+    assert 0 < both["kind"] <= np.log(3) + 1e-9
+    assert 0 < both["form"] <= 2 * np.log(2) + 1e-9
+    sure = np.eye(3)[np.zeros(n, np.int64)] * 0.998 + 0.001 * (1 - np.eye(3)[0])
+    known = left_uncertain(split, {"kind": sure, "form": open_rows["form"]})
+    assert known["kind"] < 0.05 * both["kind"]
+    assert known["form"] < 0.1 * both["form"], "the table says which form a kind has"
 
 
 def pair(receiver: str, giver: str, gain: float) -> TaskPair:
