@@ -49,7 +49,7 @@ def test_the_next_format_is_refused_in_one_line(tmp_path: Path) -> None:
 def test_a_model_that_is_replaced_while_it_is_read_is_read_again_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swaps: int
 ) -> None:
-    """Else the facts of one model would stand beside the weights of another."""
+    """Else the facts of one model would stand next to the weights of another."""
     model, left = tmp_path / "model", swaps
     shutil.copytree(KEPT[-1] / "model", model)
     read = _final.load_model
