@@ -275,7 +275,7 @@ def test_a_trial_is_ended_where_the_search_says_so():
             return len(reports) == 3
 
     config = parse_study(content(training={"evaluations": 10}))
-    job = Job(config, "full", [], [{}, {"kind": 0.5}], {}, Path(), "", None, 0)
+    job = Job(config, "full", [], [{}, {"kind": 0.5}], {}, Path(), "", None)
     watch = _watcher(job, Trial(), 1)
     watch(1, {"kind": 0.3})
     watch(2, {"kind": None})

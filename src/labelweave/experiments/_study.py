@@ -23,16 +23,13 @@ from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._context import StudyContext
-from labelweave.experiments._details import add_details
 from labelweave.experiments._executor import train_runs
-from labelweave.experiments._groups import check_groups, group_effects
 from labelweave.experiments._loading import StudyData, load, make_split
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
 from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
 from labelweave.experiments._selection import held_out_scores
-from labelweave.experiments._teaching import teaching
 from labelweave.experiments._tracking import Tracking, check_tracking
 from labelweave.experiments._value import add_value, check_value
 from labelweave.fitting._checking import batch_shares, check_split
@@ -101,7 +98,10 @@ class Study:
         self.methods = self.config.method_list(bool(self.data.known or self.data.counted))
         self.mislabelled: pd.DataFrame | None = None
         check_tracking(self.config)
-        check_groups(self.config, self.data)
+        if self.config.statistics.by is not None:
+            from labelweave.experiments._groups import check_groups
+
+            check_groups(self.config, self.data)
         check_value(self.config, self.methods, [task.name for task in self.data.collection.tasks])
         self._trained = Trained({}, {}, {}, [])  # by the last `compare`
 
@@ -181,6 +181,9 @@ class Study:
             results = self._compare(context, checked, recommend=True)
             trained = self._trained.splits, self._trained.runs
             results = add_value(context, results, *trained)
+            # what looks at a model closely takes scikit-learn, which takes seconds to load
+            from labelweave.experiments._details import add_details
+
             results = add_details(context, results, *trained)
             make_folder(self.output)
             write_text(self.output / "results.json", results.to_json())
@@ -209,6 +212,9 @@ class Study:
     def _compare(
         self, context: StudyContext, splits: Sequence[Split], *, recommend: bool = False
     ) -> Results:
+        from labelweave.experiments._groups import group_effects
+        from labelweave.experiments._teaching import teaching
+
         trained = self._trained = train_methods(context, self.methods, splits)
         related = trained.related
         self._note_mislabelled(splits, related)

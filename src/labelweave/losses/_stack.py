@@ -53,10 +53,12 @@ class RelationStack(nn.Module):
             _register(self, name, _joined(blocks, name))
         self.register_buffer("informs", (self.strength > 0).to(self.strength), persistent=False)
         self.width = self.table.shape[1]
-        self.halved = bool(self.complete and len(self.table) > WIDE and (self.on | self.off).all())
-        on, off = (np.flatnonzero(side) for side in (self.on, self.off))
+        on, off = _joined(blocks, "on"), _joined(blocks, "off")  # not the buffers: they stay unread
+        self.halved = bool(self.complete and len(self.table) > WIDE and (on | off).all())
         self.register_buffer("on_table", self.table[:, self.on] if self.halved else None, False)
-        self.register_buffer("order", torch.tensor(np.argsort([*on, *off])), False)
+        self.register_buffer(
+            "order", torch.tensor(np.argsort([*np.flatnonzero(on), *np.flatnonzero(off)])), False
+        )
         # all relations of the first data source, then those of the second, ...
         by_source = _joined(blocks, "log_evidence").swapaxes(0, 1)
         _register(self, "log_evidence", by_source.reshape(len(self.table), -1))

@@ -13,7 +13,7 @@ from labelweave.experiments import Study, StudyConfig, parse_study, read_study_f
 TOP = (
     "inputs network training couplings label_shift relatedness teachers learners budget name tasks "
     "sources relations split scatter methods seeds statistics label_curves label_next label_tools "
-    "prices only tune output language tracking"
+    "prices only tune output use language tracking"
 )
 TOP = ", ".join(f"'{key}'" for key in TOP.split())
 
@@ -37,7 +37,7 @@ def test_unknown_keys_name_the_nearest() -> None:
         "key 'sources.0.inputz': no such key, expected 'path', 'name', 'case', 'root', "
         "'options', 'rows', 'folders', 'inputs', 'exclude', 'identifier', 'format', 'unticked', "
         "'annotators', 'multiple', 'read', 'rename', "
-        "'map', 'join', 'group', 'tasks', 'split', 'missing'; "
+        "'map', 'join', 'group', 'tasks', 'split', 'missing', 'license'; "
         "did you mean 'inputs'?"
     )
     assert refused(network={"hiden": [3]}) == (
