@@ -139,6 +139,7 @@ def test_a_header_with_a_stray_quote_is_named(tmp_path: Path, cli: CommandLine) 
     assert "has 6 values, expected 1 as in the header" in cli.refused("check", path)
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     reading, writing = os.pipe()

@@ -331,6 +331,7 @@ class TestRun:
         assert "tables: 3 runs: LabelweaveError: found no luck" in text
         assert data["failed"][0]["runs"] == 3
 
+    @pytest.mark.slow
     def test_processes_give_the_same(self, tmp_path):
         runs = plan([SETS["wine_and_tumours"]], ["logistic"], 2)
         one = run_all(runs, tmp_path / "one", progress=False)

@@ -79,6 +79,7 @@ def test_probabilities_are_of_clean_marks(noisy) -> None:
     assert accuracy(noisy) > accuracy(plain) + 0.1
 
 
+@pytest.mark.slow
 def test_learners_do_not_see_labels_that_are_likely_wrong(noisy) -> None:
     options = {"method": "coupled", "learners": ["logistic"], "relations": TABLES}
     plain = classifier(**options).fit(X, Y)

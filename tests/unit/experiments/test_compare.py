@@ -154,6 +154,7 @@ def test_a_study_of_one_task_has_a_separate_folder_and_the_same_test_rows(
     assert [row.task for row in found] == ["kind"]
 
 
+@pytest.mark.slow
 def test_stages_start_with_the_related_tasks_and_say_what_one_more_gave(
     tmp_path: Path, cli: CommandLine
 ) -> None:

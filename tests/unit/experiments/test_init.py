@@ -43,6 +43,7 @@ def inputs(rows: int = 60) -> pd.DataFrame:
     return pd.DataFrame(values, columns=["x", "y"])
 
 
+@pytest.mark.slow
 def test_the_written_study_is_accepted_and_runs(tmp_path: Path, cli: CommandLine) -> None:
     out = tmp_path / "study.yaml"
     answer = cli("init", *plants(tmp_path), "--out", out)

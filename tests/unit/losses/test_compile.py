@@ -53,6 +53,7 @@ def batch(seed=0, rows=16):
     return torch.tensor(rng.standard_normal((rows, 5)), dtype=torch.float32), labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.parametrize("couplings", COUPLINGS[-1:], ids=["both"])
 def test_a_step_is_one_graph_compiled_once(backend, couplings):

@@ -289,6 +289,7 @@ def test_a_folder_without_a_final_model_is_named(network: Path, tmp_path: Path) 
         labelweave.load(network, full=True)
 
 
+@pytest.mark.slow
 def test_predicting_loads_no_pictures_pages_studies_or_servers(
     network: Path, tmp_path: Path
 ) -> None:

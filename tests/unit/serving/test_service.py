@@ -361,6 +361,7 @@ def free_port() -> int:
         return int(made.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_a_process_serves_and_ends_gracefully(network: Path) -> None:
     port = free_port()
     command = [sys.executable, "-m", "labelweave", "serve", str(network), "--port", str(port)]

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import CommandLine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
@@ -24,6 +24,7 @@ def every_cut(p: np.ndarray) -> list[float]:
     return [*np.unique(p), 1.1]
 
 
+@settings(max_examples=20)  # each looks at every cut
 @given(CASES)
 def test_f1_and_cost_are_the_best_of_all_cuts(rng: np.random.Generator) -> None:
     p, labels = case(rng)
@@ -40,6 +41,7 @@ def test_f1_and_cost_are_the_best_of_all_cuts(rng: np.random.Generator) -> None:
     )
 
 
+@settings(max_examples=20)  # each looks at every cut
 @given(CASES, st.sampled_from([0.4, 0.6, 0.9, 1.0]))
 def test_recall_is_reached_with_the_highest_cut_and_precision_with_the_most_hits(
     rng: np.random.Generator, value: float

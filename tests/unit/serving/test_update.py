@@ -37,6 +37,7 @@ def new_labels(path: Path, swapped: bool = False) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_good_labels_give_a_new_version_and_rollback_the_old(model: Path, tmp_path: Path) -> None:
     before = labelweave.load(model)
     rows = tables(30, seed=9)[0].drop(columns="kind")
