@@ -35,7 +35,7 @@ from labelweave.datasets._demos import FASHION_MNIST_ROOT as ROOT
 from labelweave.datasets._demos import ITEMS, TASKS, read_fashion_mnist, read_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import parse_study
-from labelweave.experiments._loading import load, make_split
+from labelweave.experiments._loading import make_split
 from labelweave.fitting._fit import fit
 
 Row = dict[str, Any]
@@ -139,7 +139,7 @@ def measure(case: str, ratio: int, seed: int, wanted: Sequence[str]) -> Iterator
     """Train the methods of one case, ratio and seed; return of each a row a task."""
     with tempfile.TemporaryDirectory() as scratch:
         content = study(case, ratio, Path(scratch))
-        data = load(parse_study(content), Path(scratch))
+        data = load_data(parse_study(content), Path(scratch))
         split = None
         for name in wanted:
             spec = method_named(name)

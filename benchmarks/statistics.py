@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from labelweave.evaluation import TestResult
-from labelweave.evaluation._comparison import Replicates, Spread, group_weights, spread
+from labelweave.evaluation._comparison import Replicates, Spread, bootstrap_weights, spread
 from labelweave.tasks import Multiclass
 
 Row = dict[str, object]
@@ -116,7 +116,7 @@ def accuracy_spread(
     groups = [np.asarray(each.groups) for each in method]
     numbers = np.unique(np.concatenate(groups), return_inverse=True)[1]
     sizes = np.bincount(numbers).astype(np.float64)
-    weights = group_weights(len(sizes), REPLICATES, seed)
+    weights = bootstrap_weights(len(sizes), REPLICATES, seed)
     values, replicates = [], []
     parts = np.split(numbers, np.cumsum([len(each) for each in groups])[:-1])
     for one, other, of_row in zip(method, baseline, parts, strict=True):

@@ -281,10 +281,14 @@ class EncodedPredictor(ABC):
         """Return the predictions that belong to probabilities."""
         return {task.name: self._decide(task, probabilities[task.name]) for task in self.tasks}
 
+    def marks(self, task: Task, p: NDArray[Any]) -> NDArray[np.bool_]:
+        """Return which labels of a multilabel task count as on, from P(label on), (n, L)."""
+        return np.asarray(p >= self.thresholds.get(task.name, 0.5))
+
     def _decide(self, task: Task, p: NDArray[Any]) -> NDArray[Any]:
         if isinstance(task, Multiclass):
             return task.decode(p.argmax(axis=1))
-        on = (p >= self.thresholds.get(task.name, 0.5)).astype(np.int8)
+        on = self.marks(task, p).astype(np.int8)
         return task.decode(on[:, 0]) if isinstance(task, Binary) else on
 
 

@@ -103,7 +103,7 @@ def test_texts_are_tokenised_once_and_a_model_learns_what_they_say(texts):
 
 
 @pytest.mark.slow
-def test_a_stack_reads_texts_by_the_backbone_before_and_after_its_training(texts):
+def test_a_stack_reads_texts_by_the_backbone_before_and_after_its_training(texts, tmp_path):
     content = text_content(
         methods=["coupled"], learners=["logistic", {"shared_network": {"steps": 40}}]
     )
@@ -116,6 +116,14 @@ def test_a_stack_reads_texts_by_the_backbone_before_and_after_its_training(texts
     given = model.probabilities(test.inputs)
     for name, expected in run.predictions().items():
         np.testing.assert_allclose(given[name], expected, atol=1e-6)
+    broken = shutil.copytree(run.folder / "model", tmp_path / "model")
+    shutil.rmtree(broken / "view")
+    with pytest.raises(LabelweaveError) as error:
+        load_model(broken)
+    assert str(error.value) == (
+        f"{broken}/model.json: found no folder 'view', expected the network by which the learners "
+        "read texts"
+    )
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from labelweave import MultiTaskClassifier, Study
 from labelweave._targets import annotations_of, input_frame
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study
-from labelweave.experiments._loading import load, make_split
+from labelweave.experiments._loading import load_data, make_split
 from labelweave.fitting import load_model
 
 
@@ -54,7 +54,7 @@ def study(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def refused(content: dict[str, Any], folder: Path) -> str:
     with pytest.raises(LabelweaveError) as caught:
-        load(parse_study(content), folder)
+        load_data(parse_study(content), folder)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -108,12 +108,12 @@ def test_minus_one_is_no_class_by_itself_in_a_study_as_in_python(tmp_path: Path)
         "'missing', or list the task's 'classes'"
     )
     content["sources"] = [{"path": "a.csv", "missing": ["", "-1"]}]
-    assert load(parse_study(content), tmp_path).tasks[0].names == ("0", "1")
+    assert load_data(parse_study(content), tmp_path).tasks[0].names == ("0", "1")
     content |= {
         "sources": [{"path": "a.csv"}],
         "tasks": [{"name": "y", "classes": [-1, 0, 1]}],
     }
-    assert load(parse_study(content), tmp_path).tasks[0].names == ("-1", "0", "1")
+    assert load_data(parse_study(content), tmp_path).tasks[0].names == ("-1", "0", "1")
 
 
 def test_label_columns_are_no_inputs_in_python_as_in_a_study() -> None:
@@ -139,7 +139,7 @@ def test_what_one_source_leaves_out_is_no_input_of_another(tmp_path, own, role) 
         f"b.csv: column 'lot' would be an input, but is {role} in a.csv; exclude it here as well"
     )
     content["sources"] = [sources[0], {"path": "b.csv", "exclude": ["lot"]}]
-    assert list(load(parse_study(content), tmp_path).collection.inputs) == ["x"]
+    assert list(load_data(parse_study(content), tmp_path).collection.inputs) == ["x"]
 
 
 def test_long_numbers_with_a_gap_keep_their_groups(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_long_numbers_with_a_gap_keep_their_groups(tmp_path: Path) -> None:
     content = {
         "tasks": [{"name": "y"}], "sources": [{"path": "a.csv", "group": "lot"}], "name": "s",
     }  # fmt: skip
-    assert len(set(load(parse_study(content), tmp_path).collection.groups)) == 61
+    assert len(set(load_data(parse_study(content), tmp_path).collection.groups)) == 61
 
 
 def test_dates_become_numbers_of_a_study_and_of_a_model(tmp_path: Path) -> None:
@@ -159,12 +159,12 @@ def test_dates_become_numbers_of_a_study_and_of_a_model(tmp_path: Path) -> None:
     content: dict[str, Any] = {
         "tasks": [{"name": "y"}], "sources": [{"path": "a.csv"}], "name": "s",
     }  # fmt: skip
-    data = load(parse_study(content), tmp_path)
+    data = load_data(parse_study(content), tmp_path)
     assert list(data.collection.inputs) == ["x"]
     notes = [str(note) for note in make_split(parse_study(content), data, 1).notes]
     assert any(note.startswith("input columns of dates, left out") for note in notes)
     content["inputs"] = {"dates": {"at": ["elapsed", "month"]}}
-    data = load(parse_study(content), tmp_path)
+    data = load_data(parse_study(content), tmp_path)
     assert list(data.collection.inputs) == ["at (elapsed)", "at (month)", "x"]
     assert data.collection.inputs["at (elapsed)"].tolist() == list(range(40))
 

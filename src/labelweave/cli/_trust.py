@@ -117,7 +117,7 @@ def explain(
     from labelweave.fitting._stack import StackModel
     from labelweave.trust import explain_rows, gain_sources, input_importance
     from labelweave.trust._explanation_page import explanation_page
-    from labelweave.trust._reading import label_columns, labels_of, read_labelled
+    from labelweave.trust._reading import label_columns_in, labels_of, read_labelled
 
     found = find_model(model)
     given = read_inputs(table, found)
@@ -129,7 +129,7 @@ def explain(
             known = (found.typed(other[1]), other[0].annotations)
         explained = explain_rows(found, frame.iloc[:rows], known)
         importance = gains = None
-        if label_columns(given, found.tasks):
+        if label_columns_in(given, found.tasks):
             labels = labels_of(given, found.tasks)
             importance = input_importance(found, frame, labels)
             gains = gain_sources(found, frame, labels) if isinstance(found, StackModel) else None

@@ -104,7 +104,7 @@ CHUNK = 2**19
 
 
 @lru_cache(maxsize=1)  # the methods and tasks of a study ask for the same, one after the other
-def group_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]:
+def bootstrap_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uint16]:
     """Return how often each of G groups is drawn in each resampling of G groups, shape (B, G).
 
     The weights depend on the arguments alone, so that all methods of a study are measured on the
@@ -394,7 +394,7 @@ class Replicates:
         self.groups = numbered_groups(runs)
         self.sizes = np.bincount(np.concatenate(self.groups)).astype(np.float64)
         self.counts = tuple(int((labels >= 0).sum()) for labels in self.labels)
-        weights = group_weights(len(self.sizes), replicates, seed)
+        weights = bootstrap_weights(len(self.sizes), replicates, seed)
         # the first weighting takes every row once: what was measured
         weights = np.vstack([np.ones_like(weights[:1]), weights])
         found = [

@@ -10,7 +10,7 @@ from labelweave._files import check_makeable
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._loading import Typed, load, typed
+from labelweave.experiments._loading import Typed, load_data, typed_sources
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._sections import SourceSection
 from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
@@ -47,14 +47,14 @@ class Inspection:
         # texts of hashed columns are not to be shown
         media = [*(part.column for part in config.inputs.media()), *config.inputs.hashed]
         try:
-            tables = typed(config, sources, tasks)
-        except LabelweaveError:  # `load` says it below; each table can still be looked at alone
+            tables = typed_sources(config, sources, tasks)
+        except LabelweaveError:  # `load_data` raises it below; each table is still looked at
             tables = None
         found = inspect_tables(source_tables(sources, tasks, tables), tasks, media)
         self.error: LabelweaveError | None = None
         self.described: list[Any] = []
         try:
-            study = Study(config, folder, data=load(config, folder, sources, tables))
+            study = Study(config, folder, data=load_data(config, folder, sources, tables))
             check_makeable(study.output)
             splits = study.splits()
             self.described = description(config, study.data.tasks, study.methods, splits)

@@ -156,7 +156,9 @@ class StudyData:
 Typed = tuple[Schema, Sequence[pd.DataFrame]]
 
 
-def typed(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]) -> Typed:
+def typed_sources(
+    config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]
+) -> Typed:
     """Return the schema of all sources together, and their tables by it.
 
     Raises:
@@ -170,7 +172,7 @@ def typed(config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Ta
     return schema, applied
 
 
-def load(
+def load_data(
     config: StudyConfig,
     folder: Path,
     sources: Sequence[ReadSource] | None = None,
@@ -193,7 +195,7 @@ def load(
     if not declared:
         raise LabelweaveError("key 'tasks': found none, expected at least one")
     wanted = [task_from_dict(section.description()) for section in declared]
-    schema, applied = tables or typed(config, sources, wanted)
+    schema, applied = tables or typed_sources(config, sources, wanted)
     ready = prepare(
         applied,
         [each.root for each in sources],

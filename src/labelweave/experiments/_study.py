@@ -24,7 +24,7 @@ from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._executor import train_runs
-from labelweave.experiments._loading import StudyData, load, make_split
+from labelweave.experiments._loading import StudyData, load_data, make_split
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._relating import relate_run, write_mislabelled
 from labelweave.experiments._results import collect
@@ -93,7 +93,7 @@ class Study:
         self.folder = Path(folder)
         given = config if isinstance(config, StudyConfig) else parse_study(dict(config))
         self.config = given.located(self.folder)
-        self.data = data or load(self.config, self.folder)
+        self.data = data or load_data(self.config, self.folder)
         self.command = command
         self.methods = self.config.method_list(bool(self.data.known or self.data.counted))
         self.mislabelled: pd.DataFrame | None = None

@@ -14,6 +14,7 @@ from labelweave._arguments import a_path
 from labelweave._files import write_text
 from labelweave._parsing import read_json_object
 from labelweave._saved import SavedModel, arrays, read_description
+from labelweave._shapes import Tokens
 from labelweave.annotations import Annotations
 from labelweave.class_priors import (
     AssumedPrior,
@@ -139,6 +140,11 @@ class StackModel(EncodedPredictor):
             found.check(stack.tasks)
             calibration = calibration_of(found, stack.tasks)
             view = None if isinstance(encoder.shape_, int) else LibraryView.load(path.parent / VIEW)
+            if isinstance(encoder.shape_, Tokens) and (view is None or view.network is None):
+                raise LabelweaveError(
+                    f"found no folder '{VIEW}', expected the network by which the learners read "
+                    "texts"
+                )
             if view is None and encoder.shape_ != len(stack.centre):
                 raise LabelweaveError(
                     f"the encoder gives {encoder.shape_} inputs, the stack takes "

@@ -364,7 +364,9 @@ def heat_map_figure(relation: RelationTable, say: Messages) -> tuple[Figure, str
 JOINED = 150  # rows or columns of a joined map, at most
 
 
-def joined(relations: Sequence[RelationTable]) -> tuple[list[RelationTable], list[RelationTable]]:
+def on_one_map(
+    relations: Sequence[RelationTable],
+) -> tuple[list[RelationTable], list[RelationTable]]:
     """Return the relations that one joined heat map shows, and those too large for it."""
     small: list[RelationTable] = []
     for relation in relations:

@@ -99,15 +99,15 @@ def _wanted(results: Results, say: Messages) -> dict[str, Any]:
         gain_methods,
         heat_map,
         interval_plot,
-        joined,
         joined_map,
         label_curve,
         loss_curves,
+        on_one_map,
         reliability_diagram,
     )
 
     def maps(relations: Sequence[RelationTable], key: str) -> dict[str, Any]:
-        together, apart = joined(relations)
+        together, apart = on_one_map(relations)
         if len(together) < 2:
             together, apart = [], list(relations)
         picture = Picture(joined_map, (together, f"{key}-joined", say)) if together else None

@@ -116,7 +116,7 @@ def fingerprint(key: bytes | None) -> str:
     return "-" if not key else hashlib.sha256(key).hexdigest()[:12]
 
 
-def label_counts(
+def predicted_counts(
     model: EncodedPredictor, probabilities: Mapping[str, NDArray[Any]]
 ) -> dict[str, dict[str, int]]:
     """Return by task how often each label is predicted."""
@@ -126,6 +126,6 @@ def label_counts(
         if isinstance(task, Multiclass):
             counts = np.bincount(p.argmax(axis=1), minlength=task.width).tolist()
         else:
-            counts = (p >= model.thresholds.get(task.name, 0.5)).sum(axis=0).tolist()
+            counts = model.marks(task, p).sum(axis=0).tolist()
         found[task.name] = {str(n): int(c) for n, c in zip(task.names, counts, strict=True) if c}
     return found

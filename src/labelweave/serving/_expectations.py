@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave.evaluation._comparison import Replicates, TestResult
+from labelweave.evaluation._comparison import Estimate, Replicates, TestResult
 from labelweave.fitting._split import Rows
-from labelweave.results import Results
+from labelweave.results import Cell, Results
 from labelweave.serving._final import Expected
 
 LEVEL, REPLICATES = 0.95, 1000
@@ -19,17 +19,8 @@ def expected_of_study(results: Results, method: str) -> list[Expected]:
     calibration, found = results.calibration.get(method, {}), []
     for task in results.tasks:
         cell, error = results.score(method, task), calibration.get(task.name)
-        found.append(
-            Expected(
-                task=task.name,
-                metric=task.main_metric,
-                mean=cell.mean,
-                low=cell.low,
-                high=cell.high,
-                n=cell.n,
-                calibration_error=None if error is None else error.ece.mean,
-            )
-        )
+        ece = None if error is None else error.ece.mean
+        found.append(_expected(task.name, task.main_metric, cell, cell.n, ece))
     return found
 
 
@@ -58,16 +49,15 @@ def expected_out_of_fold(
         result = TestResult(p, truth, thresholds.get(task.name), rows.groups)
         measured = Replicates(task, [result], REPLICATES)
         figures = measured.summary(LEVEL)
-        cell = figures[measured.main_metric]
-        found.append(
-            Expected(
-                task=task.name,
-                metric=measured.main_metric,
-                mean=cell.mean,
-                low=cell.low,
-                high=cell.high,
-                n=n,
-                calibration_error=figures["ece"].mean,
-            )
-        )
+        metric = measured.main_metric
+        found.append(_expected(task.name, metric, figures[metric], n, figures["ece"].mean))
     return found
+
+
+def _expected(
+    task: str, metric: str, cell: Estimate | Cell, n: int | None, ece: float | None
+) -> Expected:
+    return Expected(
+        task=task, metric=metric, mean=cell.mean, low=cell.low, high=cell.high, n=n,
+        calibration_error=ece,
+    )  # fmt: skip

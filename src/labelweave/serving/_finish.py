@@ -57,7 +57,7 @@ from labelweave.trust import (
     calibration_figures,
     cross_calibrate,
 )
-from labelweave.trust._predictions import judged_labels
+from labelweave.trust._predictions import learnable_labels
 from labelweave.trust._saved_sets import saved_sets
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def write_model(
     """
     whole = measured or made.split
     labels, wishes = whole.train.annotations, parse_rules(rules or {}, study.data.tasks)
-    judged = judged_labels(labels, whole.train.groups)
+    judged = learnable_labels(labels, whole.train.groups)
     fitted = cross_calibrate(Predictions(judged, held, whole.train.groups), whole.seed)
     taught = made.stack is not None and STUDENT in results.methods
     by = STUDENT if taught else method

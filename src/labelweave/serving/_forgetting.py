@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from labelweave._files import locked
 from labelweave.data import Collection
 from labelweave.errors import LabelweaveError, listing, nearest, printable
-from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.fitting._versions import (
     current_version,
     next_version,
@@ -30,7 +29,7 @@ from labelweave.serving._finish import (
     without_rows,
     write_model,
 )
-from labelweave.serving._update import FOLDS, UpdatedTask, compared
+from labelweave.serving._update import FOLDS, UpdatedTask, compared, lies_below
 from labelweave.tables import read_table
 
 if TYPE_CHECKING:
@@ -198,10 +197,5 @@ def _turned(found: UpdatedTask) -> UpdatedTask:
     """Return the comparison from with the rows to without them."""
     low = None if found.high is None else -found.high
     high = None if found.low is None else -found.low
-    higher = HIGHER_IS_BETTER.get(found.metric, True)
-    end = high if higher else low
-    falls = end is not None and (end < 0 if higher else end > 0)
+    falls = lies_below(found.metric, low, high)
     return replace(found, before=found.after, after=found.before, low=low, high=high, falls=falls)
-
-
-__all__ = ["Forgetting", "forget", "forgotten_rows", "read_rows"]

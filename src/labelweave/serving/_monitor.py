@@ -20,8 +20,8 @@ from labelweave.serving._reference import (
     InputReference,
     RelationReference,
     TaskReference,
+    certainties,
     confidence_bins,
-    confidences,
     predicted_codes,
     predicted_counts,
     read_reference,
@@ -275,7 +275,7 @@ def _task_signals(
             name = task.name if task.width == 1 else f"{task.name}={label}"
             sides = ({"on": b, "off": n - b} for b, n in ((before, reference.n), (count, rows)))
             yield _count_signal(name, next(sides), reference.n, next(sides), rows)
-    certain = confidences(task, p, predicted)
+    certain = certainties(task, p, predicted)
     row = certain if certain.ndim == 1 else certain.mean(axis=1)
     now, spread = float(row.mean()), float(row.std())
     fall, p_value = _rise(-reference.confidence, reference.spread, reference.n, -now, spread, rows)
@@ -325,7 +325,7 @@ def _outlook(
     p: NDArray[Any],
     thresholds: NDArray[np.float64] | None,
 ) -> TaskOutlook:
-    certain = confidences(task, p, predicted_codes(task, p, thresholds))
+    certain = certainties(task, p, predicted_codes(task, p, thresholds))
     place = confidence_bins(certain)
     accuracy = None
     if reference.accuracy is not None:

@@ -183,7 +183,7 @@ def _task(
     task: Task, p: NDArray[Any], truth: NDArray[Any], thresholds: NDArray[np.float64] | None
 ) -> TaskReference:
     predicted = predicted_codes(task, p, thresholds)
-    certain = confidences(task, p, predicted)
+    certain = certainties(task, p, predicted)
     row = certain if certain.ndim == 1 else certain.mean(axis=1)
     known = truth >= 0
     place = confidence_bins(certain[known])
@@ -211,7 +211,7 @@ def predicted_codes(
     return (p >= (0.5 if thresholds is None else thresholds)).astype(np.int64)
 
 
-def confidences(task: Task, p: NDArray[Any], predicted: NDArray[np.int64]) -> NDArray[np.float64]:
+def certainties(task: Task, p: NDArray[Any], predicted: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the probability of what is predicted, (n,) or (n, L)."""
     wide = np.asarray(p, np.float64).clip(0, 1)
     if isinstance(task, Multiclass):

@@ -33,7 +33,7 @@ from labelweave.serving._answers import (
     wants_binary,
 )
 from labelweave.serving._batching import Batcher
-from labelweave.serving._decision_log import DecisionLog, fingerprint, label_counts
+from labelweave.serving._decision_log import DecisionLog, fingerprint, predicted_counts
 from labelweave.serving._final import FinalModel, load
 from labelweave.serving._rows import (
     RowsError,
@@ -156,22 +156,15 @@ class Service:
     async def predicted(self, served: Served, rows: pd.DataFrame, who: str = "-") -> dict[str, Any]:
         """Return the probabilities of n rows by the version that has read them; log who asked."""
         found = await self.batcher.probabilities(served, rows)
+        labels = predicted_counts(served.model.model, found)
         if self.decisions is not None:
-            labels = label_counts(served.model.model, found)
             self.decisions.write(
                 who=who, model=self.name, version=served.version, rows=len(rows), labels=labels
             )
         self.meters.rows.inc(len(rows))
-        for task in served.model.tasks:
-            p = found[task.name]
-            if task.kind == "multiclass":
-                counts = dict(zip(task.names, _counts(p.argmax(axis=1), task.width), strict=True))
-            else:
-                on = p >= served.model.model.thresholds.get(task.name, 0.5)
-                counts = dict(zip(task.names, on.sum(axis=0), strict=True))
+        for name, counts in labels.items():
             for label, count in counts.items():
-                if count:
-                    self.meters.labels.labels(task.name, str(label)).inc(int(count))
+                self.meters.labels.labels(name, label).inc(count)
         for name, values in contradiction_scores(found, served.model.relations).items():
             for value in values:
                 if value == value:
@@ -189,10 +182,6 @@ async def small(
     if len(content) <= SMALL:
         return reader(content, model, most)
     return await asyncio.to_thread(reader, content, model, most)
-
-
-def _counts(codes: Any, width: int) -> list[int]:
-    return [int((codes == k).sum()) for k in range(width)]
 
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -246,6 +246,13 @@ def _section(study: "Study", table: Path, like: str | None, format: str | None) 
     return given | {"path": str(table.resolve()), "name": f"update {table.stem}"}
 
 
+def lies_below(metric: str, low: float | None, high: float | None) -> bool:
+    """Return whether the interval of a difference lies wholly on the worse side of 0."""
+    if HIGHER_IS_BETTER[metric]:
+        return high is not None and high < 0
+    return low is not None and low > 0
+
+
 def _check_classes(known: Sequence[Task], found: Sequence[Task], table: Path) -> None:
     classes = {task.name: task.names for task in known}
     for task in found:
@@ -318,9 +325,7 @@ def compared(
             )  # fmt: skip
             metric = after.main_metric
             difference = after.difference(before, LEVEL, tests)[metric]
-            higher = HIGHER_IS_BETTER[metric]
-            end = difference.high if higher else difference.low
-            falls = end is not None and (end < 0 if higher else end > 0)
+            falls = lies_below(metric, difference.low, difference.high)
             means = before.summary(LEVEL)[metric].mean, after.summary(LEVEL)[metric].mean
             n = int((truth[rows] >= 0).sum())
             found_tasks.append(

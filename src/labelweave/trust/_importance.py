@@ -65,7 +65,7 @@ def input_importance(
         raise LabelweaveError(f"repeats: found {repeats}, expected 1 or more")
     frame = model._inputs(X) if isinstance(model, MultiTaskClassifier) else input_frame(X)
     rows = predict_rows(model, X, y, groups)
-    known = inputs_of(model, frame)
+    known = input_columns_of(model, frame)
     for name in columns or ():
         if name not in known:
             raise LabelweaveError(
@@ -126,7 +126,7 @@ def _exchanged(
             yield column, [{name: p[at : at + n] for name, p in given.items()} for at in ends]
 
 
-def inputs_of(model: AnyModel, frame: pd.DataFrame) -> list[str]:
+def input_columns_of(model: AnyModel, frame: pd.DataFrame) -> list[str]:
     """Return the columns of a table that a model takes as inputs."""
     schema = predictor_of(model).encoder.schema
     named = [] if schema is None else schema.named("input")

@@ -134,7 +134,7 @@ def group_codes(groups: ArrayLike | None, n: int) -> NDArray[np.int64]:
     return np.asarray(np.unique(given, return_inverse=True)[1], np.int64)
 
 
-def judged_labels(labels: Annotations, groups: ArrayLike | None = None) -> Annotations:
+def learnable_labels(labels: Annotations, groups: ArrayLike | None = None) -> Annotations:
     """Return the labels whose class others have, too: without them no fold could learn it.
 
     What a model that never saw a class gives for it says nothing about one that did.

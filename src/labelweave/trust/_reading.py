@@ -49,7 +49,7 @@ def labels_of(table: pd.DataFrame | Table, tasks: Sequence[Task]) -> Annotations
     Raises:
         LabelweaveError: no such column, or an unknown label.
     """
-    wanted = label_columns(table, tasks)
+    wanted = label_columns_in(table, tasks)
     if not wanted:
         raise LabelweaveError(
             f"found no label column, expected one named as a task: "
@@ -58,7 +58,7 @@ def labels_of(table: pd.DataFrame | Table, tasks: Sequence[Task]) -> Annotations
     return annotations_of({name: column_texts(table, name) for name in wanted}, tasks, ())
 
 
-def label_columns(table: pd.DataFrame | Table, tasks: Sequence[Task]) -> list[str]:
+def label_columns_in(table: pd.DataFrame | Table, tasks: Sequence[Task]) -> list[str]:
     """Return the columns of a table that hold labels of tasks, by their names."""
     columns, found = {str(name) for name in table.columns}, []
     for task in tasks:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave.evaluation._comparison import CHUNK, group_weights
+from labelweave.evaluation._comparison import CHUNK, bootstrap_weights
 from labelweave.evaluation._metrics import CalibrationError
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ class Resampling:
 
     def __init__(self, codes: NDArray[np.int64], replicates: int, seed: int) -> None:
         self.codes, self.groups = codes, int(codes.max(initial=-1)) + 1
-        self.weights = group_weights(self.groups, replicates, seed)
+        self.weights = bootstrap_weights(self.groups, replicates, seed)
 
     def means(self, values: Floats, base: NDArray[np.bool_] | Floats) -> Floats:
         """Return the mean of values (n,), over rows weighted by base (n,), in each resampling.

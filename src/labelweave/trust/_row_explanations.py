@@ -15,7 +15,7 @@ from labelweave.evaluation._questions import Floats
 from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor
 from labelweave.tasks import Multiclass, Task
-from labelweave.trust._importance import inputs_of
+from labelweave.trust._importance import input_columns_of
 from labelweave.trust._predictions import AnyModel, predictor_of
 
 MOST_ROWS = 1_000
@@ -88,7 +88,7 @@ def explain_rows(
     own, without = _parts(found, frame)
     occluded = {
         name: found.predict_proba(frame.assign(**{name: pd.Series(np.nan, frame.index, object)}))
-        for name in inputs_of(model, frame)
+        for name in input_columns_of(model, frame)
         if columns
     }
     near = None if labelled is None else _nearest(model, frame, labelled, nearest)
@@ -129,7 +129,7 @@ def _answers(model: EncodedPredictor, task: Task, given: Mapping[str, NDArray[An
 
         yield task.name, task.decode(best), of_class
         return
-    on = p >= model.thresholds.get(task.name, 0.5)
+    on = model.marks(task, p)
     for j, label in enumerate(task.names):
 
         def of_label(each: Mapping[str, NDArray[Any]], j: int = j) -> Floats:

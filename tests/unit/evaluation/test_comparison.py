@@ -6,7 +6,7 @@ from scipy.stats import binomtest, ttest_1samp
 
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation import TestResult, compare, evaluate, metric_names, summarise, verdict
-from labelweave.evaluation._comparison import Replicates, group_weights, replicate_metrics
+from labelweave.evaluation._comparison import Replicates, bootstrap_weights, replicate_metrics
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
@@ -133,7 +133,7 @@ def test_a_group_gets_one_weight_for_all_its_rows_in_all_runs():
         for result, of_row in zip(species_results(0, 1.0), groups, strict=True)
     ]
     found = Replicates(SPECIES, results, replicates=20, seed=5)
-    weights = group_weights(25, 20, seed=5)
+    weights = bootstrap_weights(25, 20, seed=5)
     for run, (result, of_row) in enumerate(zip(results, groups, strict=True)):
         expected = replicate_metrics(
             SPECIES, result.probabilities, result.labels, weights[:, of_row]

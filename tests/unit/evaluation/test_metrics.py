@@ -8,7 +8,7 @@ from scipy import stats
 from sklearn import metrics as oracle
 
 from labelweave.evaluation import evaluate, main_metric, metric_names
-from labelweave.evaluation._comparison import group_weights, replicate_metrics
+from labelweave.evaluation._comparison import bootstrap_weights, replicate_metrics
 from labelweave.evaluation._metrics import HIGHER_IS_BETTER
 from labelweave.tasks import Binary, Multiclass, Multilabel
 
@@ -153,7 +153,7 @@ def test_missing_elements_change_nothing(seed, make):
 
 def test_chunks_of_replicates_join_up(monkeypatch):
     task, scores, labels = multilabel(3)
-    weights = group_weights(len(labels), 50, seed=1)
+    weights = bootstrap_weights(len(labels), 50, seed=1)
     whole = replicate_metrics(task, scores, labels, weights)
     monkeypatch.setattr("labelweave.evaluation._comparison.CHUNK", 7 * len(labels))
     for name, values in replicate_metrics(task, scores, labels, weights).items():
@@ -161,12 +161,12 @@ def test_chunks_of_replicates_join_up(monkeypatch):
 
 
 def test_group_weights_are_multinomial_and_depend_on_their_arguments_alone():
-    weights = group_weights(200, 500, seed=3)
+    weights = bootstrap_weights(200, 500, seed=3)
     assert (weights.sum(axis=1) == 200).all()
     assert weights.var() == pytest.approx(1 - 1 / 200, rel=0.03)
-    np.testing.assert_array_equal(weights, group_weights(200, 500, seed=3))
-    assert (weights != group_weights(200, 500, seed=4)).any()
-    assert group_weights(0, 5, seed=0).shape == (5, 0)
+    np.testing.assert_array_equal(weights, bootstrap_weights(200, 500, seed=3))
+    assert (weights != bootstrap_weights(200, 500, seed=4)).any()
+    assert bootstrap_weights(0, 5, seed=0).shape == (5, 0)
 
 
 def test_by_hand():

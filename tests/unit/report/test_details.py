@@ -12,7 +12,7 @@ from labelweave._messages import Messages
 from labelweave.evaluation import TestResult
 from labelweave.evaluation._by_class import task_details
 from labelweave.report import write_html, write_slide
-from labelweave.report._figures import joined, joined_map
+from labelweave.report._figures import joined_map, on_one_map
 from labelweave.report._names import method_name
 from labelweave.report._page import _least_found, _shade
 from labelweave.report._phrases import phrases, would_change
@@ -123,7 +123,7 @@ def relation(source, target, rows=2, columns=2):
 def test_relations_are_one_map_and_large_ones_stand_alone():
     few = [relation("s", "t"), relation("s", "u", columns=3), relation("t", "v")]
     large = relation("s", "w", columns=200)
-    assert joined([few[0], large, *few[1:]]) == (few, [large])
+    assert on_one_map([few[0], large, *few[1:]]) == (few, [large])
     svg = joined_map(few, "key")
     assert svg.count("<svg") == 1
     assert "The relations s → t, s → u, t → v as one table of 4 by 7" in svg

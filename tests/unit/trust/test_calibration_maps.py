@@ -22,7 +22,7 @@ from labelweave.trust import (
     fit_calibration,
     risk_coverage,
 )
-from labelweave.trust._predictions import judged_labels
+from labelweave.trust._predictions import learnable_labels
 
 KIND = Multiclass("kind", ("a", "b", "c"))
 SIGNS = Multilabel("signs", ("x", "y"))
@@ -157,8 +157,8 @@ def test_labels_of_a_class_that_one_group_has_are_not_judged():
         (KIND, HOT),
         {"kind": np.array([0, 0, 1, 2, 2]), "hot": np.array([[0], [0], [1], [1], [-1]])},
     )
-    assert judged_labels(labels).labels["kind"].tolist() == [0, 0, -1, 2, 2]
-    tied = judged_labels(labels, ["a", "b", "c", "d", "d"])
+    assert learnable_labels(labels).labels["kind"].tolist() == [0, 0, -1, 2, 2]
+    tied = learnable_labels(labels, ["a", "b", "c", "d", "d"])
     assert tied.labels["kind"].tolist() == [0, 0, -1, -1, -1]
     assert tied.labels["hot"].ravel().tolist() == [0, 0, 1, 1, -1]
     assert labels.labels["kind"].tolist() == [0, 0, 1, 2, 2]

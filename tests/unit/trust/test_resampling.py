@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from labelweave.evaluation._comparison import group_weights
+from labelweave.evaluation._comparison import bootstrap_weights
 from labelweave.evaluation._metrics import CalibrationError
 from labelweave.trust import _resampling
 from labelweave.trust._resampling import Resampling, ends
@@ -16,7 +16,7 @@ def test_means_and_errors_are_those_of_weighted_rows(monkeypatch, chunk: int):
     codes, values, base = rng.integers(0, 30, 90), rng.random(90), rng.random(90) < 0.6
     codes[:30] = np.arange(30)
     draws = Resampling(codes, 40, 3)
-    weights = group_weights(30, 40, 3)[:, codes].astype(float)
+    weights = bootstrap_weights(30, 40, 3)[:, codes].astype(float)
     expected = (weights[:, base] @ values[base]) / weights[:, base].sum(axis=1)
     np.testing.assert_allclose(draws.means(values, base), expected)
     rows = np.flatnonzero(base)
@@ -30,5 +30,5 @@ def test_a_resampling_without_any_of_the_rows_has_no_mean():
     only = np.zeros(5, bool)
     only[0] = True
     found = Resampling(np.arange(5), 50, 0).means(np.ones(5), only)
-    drawn = group_weights(5, 50, 0)[:, 0] > 0
+    drawn = bootstrap_weights(5, 50, 0)[:, 0] > 0
     np.testing.assert_array_equal(np.isnan(found), ~drawn)
