@@ -35,7 +35,7 @@ from labelweave.datasets._demos import FASHION_MNIST_ROOT as ROOT
 from labelweave.datasets._demos import ITEMS, TASKS, read_fashion_mnist, read_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import parse_study
-from labelweave.experiments._loading import make_split
+from labelweave.experiments._loading import load_data, make_split
 from labelweave.fitting._fit import fit
 
 Row = dict[str, Any]
