@@ -9,7 +9,7 @@ from annotation_files import Row
 
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study, read_study_file
-from labelweave.experiments._loading import StudyData, load
+from labelweave.experiments._loading import StudyData, load_data
 
 ROWS = [
     Row(
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def loaded(folder: Path, *sources: dict[str, object], **more: object) -> StudyData:
-    return load(parse_study({"name": "exports", "sources": list(sources), **more}), folder)
+    return load_data(parse_study({"name": "exports", "sources": list(sources), **more}), folder)
 
 
 @pytest.mark.parametrize("format", NAMES)
