@@ -65,11 +65,12 @@ $(LOWEST)/.ready: pyproject.toml constraints.txt
 
 # The CPU build of torch comes first and alone, so that nothing else asks for the CUDA one.
 # Where the package index gives CUDA builds on Linux, name an index of CPU wheels: PIP_FLAGS=...
+# Python compiles what it imports at the first import: all at once would take a minute more.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('labelweave needs Python 3.11 or newer, found ' + sys.version.split()[0])"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt torch numpy
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
+	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -c constraints.txt torch numpy
+	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
 	touch $(READY)
 
 clean:

@@ -102,7 +102,7 @@ def test_the_workers_of_a_killed_command_end_with_it(tmp_path: Path) -> None:
 
 
 def test_when_one_worker_is_killed_its_runs_go_on(tmp_path: Path) -> None:
-    path = write_study(tmp_path, **LONG)
+    path = write_study(tmp_path, training=LONG["training"] | {"steps": 400})
     with started(path, 2, own_group=True) as process:
         os.kill(workers_of(process)[0], signal.SIGKILL)
         out, err = process.communicate(timeout=PATIENCE)
@@ -118,7 +118,7 @@ def test_when_one_worker_is_killed_its_runs_go_on(tmp_path: Path) -> None:
 
 def test_when_a_worker_is_killed_while_relations_are_found_they_go_on(tmp_path: Path) -> None:
     changes: dict[str, Any] = {
-        "training": {"steps": 400, "batch_size": 32},
+        "training": {"steps": 150, "batch_size": 32},
         "methods": ["multi_task", "full"],
         "relatedness": {"from": "all", "folds": 2},
         "seeds": [3, 4],

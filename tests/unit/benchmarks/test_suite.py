@@ -333,7 +333,7 @@ class TestRun:
 
     @pytest.mark.slow
     def test_processes_give_the_same(self, tmp_path):
-        runs = plan([SETS["wine_and_tumours"]], ["logistic"], 2)
+        runs = plan([SETS["wine_and_tumours"]], ["logistic"], 1, quick=True)
         one = run_all(runs, tmp_path / "one", progress=False)
         two = run_all(runs, tmp_path / "two", jobs=2, progress=False)
         assert [(r.run, r.scores) for r in one] == [(r.run, r.scores) for r in two]
