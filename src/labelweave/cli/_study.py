@@ -22,7 +22,12 @@ MANY = 20  # fewer pictures are drawn before other processes are ready to
 
 
 def run_and_print(
-    study: "Study", jobs: int | None, language: str | None = None, *, every: bool = False
+    study: "Study",
+    jobs: int | None,
+    language: str | None = None,
+    *,
+    every: bool = False,
+    formulas: bool = False,
 ) -> None:
     """Run a study, print what it decided, write its report; exit 1 when runs failed.
 
@@ -31,6 +36,7 @@ def run_and_print(
         jobs: processes side by side; None = one a core.
         language: of the report.
         every: print the table of all methods besides.
+        formulas: write cells that start a formula into the CSV files as they are.
     """
     from labelweave._messages import known_language
     from labelweave.report import print_decision, print_results, write_report
@@ -40,8 +46,10 @@ def run_and_print(
     results = study.run(
         jobs=jobs,
         announce=partial(_announce, console),
+        formulas=formulas,
     )
-    write_report(results, study.output, language, partial(_drawn, jobs, results.study))
+    drawn = partial(_drawn, jobs, results.study)
+    write_report(results, study.output, language, drawn, formulas=formulas)
     if every:
         print_results(results, console)
         console.print()
@@ -117,6 +125,7 @@ def run(
     every: Annotated[
         bool, typer.Option("--all", help="Print the table of all methods and tasks as well.")
     ] = False,
+    formulas: Formulas = False,
 ) -> None:
     """Run a study: train every method on every seed, compare them, and write the report.
 
@@ -152,7 +161,7 @@ def run(
     opened = Study.from_file(study, **changes)
     if opened.config.only:
         opened.command += f" --tasks {','.join(opened.config.only)}"
-    run_and_print(opened, jobs, language, every=every)
+    run_and_print(opened, jobs, language, every=every, formulas=formulas)
     if stage is not None and stage.before is not None:
         say(f"\nEffect of adding '{stage.added}': B with it, A without it:")
         sides = of_study(stage.before, None), of_study(opened.output, None)

@@ -198,10 +198,10 @@ def left_uncertain(split: Split, probabilities: Probabilities) -> dict[str, floa
     return found
 
 
-def write_rows(table: pd.DataFrame, folder: Path) -> Path:
-    """Write ``label_next.csv`` to a folder; return its path."""
+def write_rows(table: pd.DataFrame, folder: Path, *, formulas: bool = False) -> Path:
+    """Write ``label_next.csv`` to a folder; return its path. For `formulas` see `csv_text`."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(folder / ROWS_FILE, table)
+    write_csv(folder / ROWS_FILE, table, formulas=formulas)
     return folder / ROWS_FILE
 
 

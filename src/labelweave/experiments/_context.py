@@ -22,6 +22,7 @@ class StudyContext:
         jobs: processes side by side; None = one a core.
         progress: show a bar when on a terminal.
         root: what paths in the settings are relative to.
+        formulas: CSV files hold cells that start a formula as they are.
     """
 
     config: StudyConfig
@@ -31,3 +32,4 @@ class StudyContext:
     jobs: int | None = None
     progress: bool = False
     root: Path = Path()
+    formulas: bool = False

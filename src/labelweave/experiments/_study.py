@@ -145,6 +145,7 @@ class Study:
         jobs: int | None = None,
         progress: bool = True,
         announce: Callable[[BatchShares, Sequence[DataFinding]], object] | None = None,
+        formulas: bool = False,
     ) -> Results:
         """Run every method on every seed, compare, and write the results.
 
@@ -159,6 +160,8 @@ class Study:
             announce: called when all is checked and the training is about to begin, with what the
                 batches are mixed of, on the first seed, and the tasks on which the study could not
                 detect a change of 5 points.
+            formulas: write cells that start a formula into the CSV files as they are; default: with
+                a ' in front, for spreadsheets run them.
 
         Returns:
             The results, as ``results.json`` holds them.
@@ -172,7 +175,7 @@ class Study:
         check_makeable(self.output)
         check_free(self.output)
         checked = self.splits()
-        with self._working(jobs, progress) as context:
+        with self._working(jobs, progress, formulas) as context:
             if announce is not None:
                 announce(
                     batch_shares(checked[0], self.config.training),
@@ -188,7 +191,7 @@ class Study:
             make_folder(self.output)
             write_text(self.output / "results.json", results.to_json())
             if self.mislabelled is not None:
-                write_mislabelled(self.mislabelled, self.output)
+                write_mislabelled(self.mislabelled, self.output, formulas=formulas)
         return results
 
     def compare(self, *, jobs: int | None = None, progress: bool = True) -> Results:
@@ -199,14 +202,16 @@ class Study:
             return self._compare(context, splits)
 
     @contextmanager
-    def _working(self, jobs: int | None, progress: bool) -> Iterator[StudyContext]:
+    def _working(
+        self, jobs: int | None, progress: bool, formulas: bool = False
+    ) -> Iterator[StudyContext]:
         """Keep the study's folder for this process, without what a killed one left half-written."""
         with locked(self.output):
             remove_unfinished(self.output)
             remove_unfinished(self.output / "held_out")
             tracking = Tracking(self.config, self.output, self.folder)
             yield StudyContext(
-                self.config, self.data, self.output, tracking, jobs, progress, self.folder
+                self.config, self.data, self.output, tracking, jobs, progress, self.folder, formulas
             )
 
     def _compare(

@@ -576,7 +576,7 @@ def _label_plan(
         wanted = left_uncertain(split, given)
     features = model.features(split.train.inputs)
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
-    write_rows(rows, context.folder)
+    write_rows(rows, context.folder, formulas=context.formulas)
     if config.label_tools:
         _write_for_tools(context, split, rows, model.decide(given))
     return LabelPlan(tasks, ROWS_FILE, len(rows))

@@ -124,10 +124,16 @@ def test_the_next_task_is_the_one_that_adds_most_to_those_before() -> None:
 def test_run_names_as_many_rows_as_asked_for_and_no_money_without_prices(
     tmp_path: Path, cli: CommandLine
 ) -> None:
-    path = write_study(tmp_path, training={"steps": 5, "batch_size": 32})
+    sources = [{"path": f"{name}.csv", "name": f"@{name}"} for name in "ab"]
+    path = write_study(tmp_path, training={"steps": 5, "batch_size": 32}, sources=sources)
     answer = cli("run", path, "--jobs", 1, "--label-next", 7)
     assert answer.code == 0
-    assert len(pd.read_csv(tmp_path / "runs/parts/label_next.csv")) == 7
+    rows = pd.read_csv(tmp_path / "runs/parts/label_next.csv")
+    assert len(rows) == 7
+    assert set(rows["source"]) <= {"'@a", "'@b"}, "a spreadsheet runs no name as a formula"
+    assert cli("run", path, "--jobs", 1, "--label-next", 7, "--formulas").code == 0
+    plain = pd.read_csv(tmp_path / "runs/parts/label_next.csv")
+    assert plain["source"].tolist() == [name[1:] for name in rows["source"]]
     assert "Undecided: " in answer.out
     results = json.loads((tmp_path / "runs/parts/results.json").read_text(encoding="utf-8"))
     assert results["money"] is None
