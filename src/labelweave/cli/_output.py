@@ -1,13 +1,18 @@
 """What reaches the terminal: printable, whatever names and values come from files."""
 
-from collections.abc import Iterable
-from typing import Annotated
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from labelweave.errors import printable
+
+if TYPE_CHECKING:
+    from labelweave.results import Check
 
 Formulas = Annotated[
     bool,
@@ -29,6 +34,23 @@ def lines(text: str) -> str:
 def say(text: object, *, err: bool = False) -> None:
     """Print a line."""
     typer.echo(lines(str(text)), err=err)
+
+
+def keep_for_report(folder: Path, name: str, checks: Sequence["Check"]) -> None:
+    """Keep what a check measured with the study of a model, and print how to see it there.
+
+    Args:
+        folder: of the model, or of the study's results.
+        name: of the check, see `keep_check`.
+        checks: its figures.
+    """
+    from labelweave.results import keep_check
+
+    here = folder.resolve()
+    for place in (here, here.parent):
+        if keep_check(place, name, checks):
+            say(f"Kept for the report: labelweave report {os.path.relpath(place)}")
+            return
 
 
 class PrintableConsole(Console):

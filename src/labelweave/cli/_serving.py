@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from labelweave.cli._output import say
+from labelweave.cli._output import keep_for_report, say
 
 
 class ExportFormat(StrEnum):
@@ -340,6 +340,7 @@ def monitor(
         say(f"note: {note}")
     for signal in found.alarms:
         say(f"ALARM: {signal} (p {signal.p_adjusted:.1g})")
+    keep_for_report(model, "monitoring", found.checks())
     count = f"{len(found.signals)} comparisons of {found.rows:,} rows"
     if found.alarms:
         say(f"{len(found.alarms)} alarms, {count}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelweave.cli._output import say
+from labelweave.cli._output import keep_for_report, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,10 +56,11 @@ def fairness(
     if not by:
         raise LabelweaveError("--by: found none, expected the name of a column")
     joined = methods = None
+    place = model
     if model.suffix in STUDY_ENDINGS:
         if table is not None:
             raise LabelweaveError(f"found the table '{table}' with a study file, expected none")
-        rows, single, names, methods = _of_study(model, by)
+        rows, single, names, methods, place = _of_study(model, by)
         say(f"method {methods[0]}, test rows of all seeds")
         joined = compare_groups(rows, single, names)
     else:
@@ -81,6 +82,7 @@ def fairness(
         content["joined"] = json.loads(joined.to_json(orient="records"))
     if out is not None:
         write_text(out, json.dumps(content, indent=1))
+    keep_for_report(place, "fairness", report.checks())
 
 
 def explain(
@@ -181,6 +183,8 @@ def audit(
     if write:
         write_manifest(model)
     found = audit_model(model)
+    if not json_:
+        keep_for_report(model, "audit", found.checks())
     lines = None if log is None else check_decisions(log)[0]
     if json_:
         content = found.to_dict() | ({} if lines is None else {"decisions": lines})
@@ -326,8 +330,10 @@ def _of_table(
         return rows, column_texts(given, by)
 
 
-def _of_study(path: Path, by: str) -> tuple["Predictions", "Predictions", "Texts", tuple[str, str]]:
-    """Return the recommended and the single-task predictions of a study's test rows."""
+def _of_study(
+    path: Path, by: str
+) -> tuple["Predictions", "Predictions", "Texts", tuple[str, str], Path]:
+    """Return recommended and single-task predictions of a study's test rows, and its folder."""
     from labelweave.experiments import Study
     from labelweave.experiments._groups import finished_runs, test_rows
     from labelweave.results import read_results
@@ -344,4 +350,4 @@ def _of_study(path: Path, by: str) -> tuple["Predictions", "Predictions", "Texts
         for name in (method, single)
     )
     names = column_texts(study.data.collection.inputs.iloc[rows], by)
-    return joined, alone, names, (method, single)
+    return joined, alone, names, (method, single), study.output

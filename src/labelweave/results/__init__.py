@@ -70,6 +70,7 @@ from labelweave.results._results import (
     Word,
     cell,
     decision_baseline,
+    keep_check,
     read_results,
 )
 from labelweave.results._teaching import GainPart, Teaching
@@ -138,6 +139,7 @@ __all__ = [
     "Word",
     "cell",
     "decision_baseline",
+    "keep_check",
     "plain",
     "read_results",
     "typed",

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from labelweave._files import read_text, unreadable
+from labelweave._files import read_text, unreadable, write_text
 from labelweave._messages import Text
 from labelweave._parsing import parse_json
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
@@ -273,6 +273,29 @@ def read_results(folder: str | Path) -> Results:
         raise unreadable(path, error) from None
     with in_place(path):
         return Results.from_json(text)
+
+
+def keep_check(folder: str | Path, name: str, checks: Sequence[Check]) -> bool:
+    """Keep what a check measured in the ``results.json`` of a study, for its report.
+
+    Args:
+        folder: the study's results folder.
+        name: ``fairness``, ``audit`` or ``monitoring``; what was kept of it before is replaced.
+        checks: the figures.
+
+    Returns:
+        Whether the folder is that of a study; if it is none, nothing is kept.
+
+    Raises:
+        LabelweaveError: the results cannot be read, or not be written.
+    """
+    path = Path(folder) / "results.json"
+    if not path.is_file():
+        return False
+    results = read_results(folder)
+    kept = replace(results, checks={**results.checks, name: tuple(checks)})
+    write_text(path, kept.to_json())
+    return True
 
 
 def cell(cells: Cells, method: str, task: str, metric: str) -> Cell:

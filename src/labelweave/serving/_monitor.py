@@ -11,9 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from labelweave._messages import Message
 from labelweave.class_priors import estimate_prior
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._opening import read_inputs
+from labelweave.results import Check, MeanInterval
 from labelweave.serving._final import FinalModel, load
 from labelweave.serving._reference import (
     OTHERS,
@@ -36,6 +38,7 @@ LEAST: Mapping[Kind, float] = {  # a smaller change is no alarm, however many ro
 }  # fmt: skip
 FALSE_ALARMS = 0.01  # batches of 100 without a change that raise an alarm
 FEWEST = 20  # rows of a batch
+NAMED = 5  # alarms in a study's report
 TINY = 1e-4  # a share that PSI takes for 0
 
 
@@ -117,6 +120,23 @@ class Monitoring:
     def alarms(self) -> tuple[Signal, ...]:
         """The comparisons that raise an alarm."""
         return tuple(signal for signal in self.signals if signal.alarm)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what a study's report shows of it: alarms, and the accuracy to expect."""
+        names = ", ".join(f"{each.kind} of {each.name}" for each in self.alarms[:NAMED])
+        found = [
+            Check(Message("checks.alarms"), MeanInterval(len(self.alarms)), self.rows, names),
+            *(
+                Check(
+                    Message("checks.expected_accuracy", {"task": each.task}),
+                    MeanInterval(each.accuracy), self.rows,
+                    Message("checks.at_the_fit", {"value": f"{each.accuracy_before:.3f}"}),
+                )
+                for each in self.tasks
+                if each.accuracy is not None and each.accuracy_before is not None
+            ),
+        ]  # fmt: skip
+        return tuple(found)
 
     def to_json(self) -> str:
         """Return it as JSON."""
@@ -214,14 +234,23 @@ def _input_signals(reference: InputReference, values: "pd.Series[Any]") -> Itera
 def _ks(points: NDArray[np.float64], n: int, values: NDArray[np.float64]) -> tuple[float, float]:
     """Return the greatest distance of two distribution functions and its p-value.
 
-    The first is known by its quantiles, so between two of them it is taken as linear.
+    The first is known by its quantiles, so between two of them it is taken as linear; where several
+    are equal it jumps, as values that many rows share make it.
     """
-    ordered = np.sort(values)
-    at = np.interp(ordered, points, np.linspace(0, 1, len(points)), left=0, right=1)
-    m = len(ordered)
-    above = np.arange(1, m + 1) / m - at
-    below = at - np.arange(m) / m
-    distance = float(max(above.max(), below.max(), 0))
+    at, first = np.unique(points, return_index=True)
+    last = np.append(first[1:], len(points)) - 1
+    level = np.linspace(0, 1, len(points))
+    seen, counts = np.unique(values, return_counts=True)
+    # both functions at every value and just before it
+    ends = np.column_stack([level[first], level[last]]).ravel()
+    between = np.interp(seen, np.repeat(at, 2), ends, left=0, right=1)
+    place = np.minimum(np.searchsorted(at, seen), len(at) - 1)
+    jumps = at[place] == seen
+    before = np.where(jumps, level[first[place]], between)
+    to = np.where(jumps, level[last[place]], between)
+    m = len(values)
+    new = np.cumsum(counts) / m
+    distance = float(np.abs([new - to, new - counts / m - before]).max())
     effective = n * m / (n + m)
     return distance, float(stats.kstwobign.sf(distance * np.sqrt(effective)))
 

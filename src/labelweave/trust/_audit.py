@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 
 from labelweave._files import check_regular, unreadable, write_text
+from labelweave._messages import Message
 from labelweave._parsing import read_json_object
 from labelweave.data import Source
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._stack import load_model
 from labelweave.fitting._versions import current_version
+from labelweave.results import Check, MeanInterval
 from labelweave.trust._licences import LicenceAnswer, licence_answers
 
 MANIFEST, FACTS = "manifest.json", "final.json"
@@ -60,6 +62,30 @@ class Audit:
     def intact(self) -> bool:
         """Whether every file is as the manifest says."""
         return self.manifest and not (self.changed or self.added or self.missing)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what a study's report shows of it."""
+        changed = len(self.changed) + len(self.added) + len(self.missing)
+        against = "checks.manifest" if self.manifest else "checks.no_manifest"
+        found = [
+            Check(
+                Message("checks.changed_files"), MeanInterval(changed) if self.manifest else None,
+                len(self.files), Message(against),
+            )
+        ]  # fmt: skip
+        if self.age_days is not None:
+            found.append(Check(Message("checks.age"), MeanInterval(self.age_days)))
+        found += [
+            Check(
+                Message("checks.licence", {"source": each.source}),
+                note=Message(
+                    f"checks.use_{each.allowed}" if each.use else "checks.no_use",
+                    {"licence": each.licence or Message("checks.no_licence")},
+                ),
+            )
+            for each in self.licences
+        ]
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it JSON-able."""

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation._metrics import CalibrationError
 from labelweave.evaluation._questions import Floats, Probabilities
+from labelweave.results import Check, MeanInterval
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._predictions import Predictions
 from labelweave.trust._resampling import Resampling, ends
@@ -45,6 +46,19 @@ class FairnessReport:
     groups: pd.DataFrame
     gaps: pd.DataFrame
     sizes: Mapping[str, int]
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what a study's report shows of it: the accuracy of each task in each group."""
+        lines = self.groups[self.groups["metric"] == "accuracy"].to_dict("records")
+        return tuple(
+            Check(
+                f"{line['question']}, {line['group']}",
+                None if pd.isna(line["value"])
+                else MeanInterval(line["value"], line["low"], line["high"]),
+                int(line["n"]) if line["n"] >= LEAST_CELL else None,
+            )
+            for line in lines
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, object]:
         """Return everything JSON-able; sizes below 10 as None."""

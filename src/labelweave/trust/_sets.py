@@ -15,6 +15,7 @@ from labelweave.trust._predictions import Predictions
 from labelweave.trust._quantiles import check_coverage, conformal_threshold, least_labels
 
 Sets = NDArray[np.bool_]
+MOST_SEGMENTS = 200  # more are identifiers or numbers, not groups
 ROUNDING = 1e-9  # a calibration row must lie in its own set
 
 
@@ -260,12 +261,18 @@ def segment_names(segments: ArrayLike, n: int) -> list[str | None]:
     """Return the segment of each of n rows as text; missing ones as None.
 
     Raises:
-        LabelweaveError: another number of segments than rows.
+        LabelweaveError: another number of segments than rows, or more than `MOST_SEGMENTS` of them.
     """
     given = np.asarray(segments, dtype=object)
     if given.shape != (n,):
         raise LabelweaveError(f"segments: found shape {given.shape}, expected ({n},)")
-    return [None if _gone(value) else str(value) for value in given.tolist()]
+    names = [None if _gone(value) else str(value) for value in given.tolist()]
+    if (found := len(set(names) - {None})) > MOST_SEGMENTS:
+        raise LabelweaveError(
+            f"groups: found {found:,} different values, expected at most {MOST_SEGMENTS}; of a "
+            "number make ranges, such as 18-39, 40-64, 65+"
+        )
+    return names
 
 
 def _gone(value: object) -> bool:

@@ -69,7 +69,7 @@ PUBLIC = {
         Recommendation RelatednessSummary RelationEvidence RelationTable ReliabilityBin
         Results RunFacts RunningCosts RunningMoney StartProposal TaskCalibration
         TaskDetails TaskFacts TaskLabelCurve TaskLearning TaskNoise TaskOrder Teaching
-        Word cell decision_baseline plain read_results typed""",
+        Word cell decision_baseline keep_check plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.serving": """
         Expected Export FinalFacts FinalModel Forgetting Int8Loss Monitoring Signal

@@ -28,8 +28,13 @@ from labelweave.results import (
     RelationTable,
     TaskDetails,
     TaskNoise,
+    keep_check,
+    read_results,
 )
+from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook
 from labelweave.tasks import Binary, Multiclass, Multilabel
+from labelweave.trust._audit import Audit
+from labelweave.trust._licences import LicenceAnswer
 
 
 def sure(codes, width):
@@ -110,6 +115,39 @@ def test_the_page_shows_classes_inputs_and_checks_and_says_where_there_are_none(
     assert page.count("true class by predicted class") == 2  # text and label, of t0
     assert "privacy: not measured" not in page
     assert "fairness: not measured" in page
+
+
+def test_figures_of_audit_and_monitoring_are_kept_and_shown(tmp_path):
+    assert not keep_check(tmp_path, "audit", ())
+    results = small({"single_task": [0.5, 0.5], "full": [0.6, 0.6]}, {"full": ["gain", "gain"]})
+    (tmp_path / "results.json").write_text(results.to_json(), encoding="utf-8")
+    licences = (
+        LicenceAnswer("lab<1>", "MIT", "commercial", "yes", ""),
+        LicenceAnswer("web", None, None, "ask", ""),
+    )
+    audit = Audit("model", "stack", "1", None, 12, {}, dict.fromkeys("abc", ""), ("a",), (), (),
+                  True, licences)  # fmt: skip
+    assert keep_check(tmp_path, "audit", audit.checks())
+    alarm = Signal("values", "torque", "KS", 0.5, 1.0, 2.0, 0.0, 0.0, True)
+    outlook = TaskOutlook("kind", 0.75, 0.875, {}, {})
+    found = Monitoring(400, (alarm,), (outlook,), (), 0.01)
+    assert keep_check(tmp_path, "monitoring", found.checks())
+    kept = read_results(tmp_path)
+    for language, texts in {
+        "en": [
+            "files changed, added or missing (rows: files)", ">1</td><td>3</td>",
+            "days since the model was fitted", ">12</td><td></td>", "licence of lab&lt;1&gt;",
+            "MIT; allows the declared use", "no licence given; the study file declares no use",
+            "alarms of the last batch of new rows<small>values of torque</small>",
+            ">1</td><td>400</td>", "kind: accuracy to expect of the last batch",
+            "0.875 on the rows of the fit", ">0.750</td><td>400</td>",
+        ],
+        "ja": ["変更・追加・欠落", "最新の行データでの警報数", "宣言した用途で利用できます"],
+    }.items():  # fmt: skip
+        write_html(kept, tmp_path / "page.html", language, draw=draw_nothing)
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        for text in texts:
+            assert text in page
 
 
 def relation(source, target, rows=2, columns=2):

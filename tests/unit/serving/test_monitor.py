@@ -96,6 +96,24 @@ def test_the_distance_of_distributions_equals_scipys() -> None:
     assert np.log10(p) == pytest.approx(np.log10(wanted.pvalue), rel=0.15)
 
 
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: rng.choice([0.2, 0.7, 1.0], n, p=[0.1, 0.1, 0.8]),
+        lambda rng, n: np.minimum(rng.exponential(size=n), 1),  # a fourth of the rows at the end
+        lambda rng, n: rng.poisson(3, n).astype(float),
+        lambda rng, n: np.ones(n),
+    ],
+)
+def test_values_that_many_rows_share_are_no_change(draw, shift: int) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(4)
+    before, now = draw(rng, 5000), draw(rng, 1000) + 0.4 * shift
+    distance, p = monitor_module._ks(np.quantile(before, np.linspace(0, 1, 101)), 5000, now)
+    assert distance == pytest.approx(stats.ks_2samp(before, now).statistic, abs=0.011)
+    assert (p < 1e-6) == bool(shift)
+
+
 @pytest.mark.parametrize("many", [30, 4000])
 def test_counts_are_compared_as_scipy_does(many: int) -> None:
     counts = np.array([[many, 2 * many], [many, many]])

@@ -168,6 +168,9 @@ def test_bad_input_is_refused():
     rows, sex = drawn(50, 0)
     with pytest.raises(LabelweaveError, match=r"^segments: found shape \(3,\), expected \(50,\)$"):
         fairness(rows, sex[:3])
+    many, _ = drawn(300, 0)
+    with pytest.raises(LabelweaveError, match=r"^groups: found 300 different values, expected at"):
+        fairness(many, np.arange(300) / 7, column="age")
     with pytest.raises(LabelweaveError, match=r"^column 'sex': found no group"):
         fairness(rows, np.full(50, None), column="sex")
     with pytest.raises(LabelweaveError, match=r"^task 'kind': found 3 classes or labels, expected"):

@@ -1,6 +1,7 @@
 """`labelweave fairness` and its neighbours, on a model's folder and on a small study."""
 
 import json
+from os.path import relpath
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +10,7 @@ from command_line import CommandLine
 from study_example import write_study
 from trust_example import classifier, rows
 
+from labelweave.results import MeanInterval, read_results
 from labelweave.trust import RowExplanation
 from labelweave.trust._explanation_page import explanation_page
 
@@ -73,6 +75,14 @@ def test_fairness_of_a_study_compares_joint_with_single_in_each_group(
     assert {line["group"] for line in shown["joined"]} == {"red", "blue"}
     assert {line["question"] for line in shown["joined"]} == {"kind", "form=round", "form=hole"}
     assert sum(shown["sizes"].values()) == 120  # 60 test rows in each of two seeds
+    output = tmp_path / "runs" / "parts"
+    assert f"Kept for the report: labelweave report {relpath(output)}" in answer.out
+    kept = {check.name: check for check in read_results(output).checks["fairness"]}
+    cells = {(c["question"], c["metric"], c["group"]): c for c in shown["groups"]}
+    red = cells["kind", "accuracy", "red"]
+    assert kept["kind, red"].value == MeanInterval(red["value"], red["low"], red["high"])
+    cli("report", output)
+    assert "kind, red" in (output / "report.html").read_text(encoding="utf-8")
 
 
 def test_explain_writes_a_page_and_json(model: Path, cli: CommandLine):
