@@ -11,6 +11,7 @@ import typer
 
 import labelweave
 from labelweave._trust import trust_packages
+from labelweave.cli._exchange import exchange
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
@@ -53,6 +54,7 @@ for command in (
     audit,
     card,
     croissant,
+    exchange,
     finish,
     export,
     serve,

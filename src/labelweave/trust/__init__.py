@@ -13,6 +13,8 @@ from labelweave.trust._calibration import (
 from labelweave.trust._card import model_card
 from labelweave.trust._coherence import coherent, contradictions, predict_coherent
 from labelweave.trust._croissant import DataColumn, DataFile, croissant
+from labelweave.trust._exchange import Exchange, make_exchange
+from labelweave.trust._exchange_file import read_exchange, write_exchange
 from labelweave.trust._fairness import (
     FairnessReport,
     GroupThresholds,
@@ -48,6 +50,7 @@ __all__ = [
     "Cut",
     "DataColumn",
     "DataFile",
+    "Exchange",
     "FairnessReport",
     "GroupThresholds",
     "JointFigures",
@@ -81,11 +84,14 @@ __all__ = [
     "input_importance",
     "label_provenance",
     "licence_answers",
+    "make_exchange",
     "membership_advantage",
     "model_card",
     "model_relations",
     "predict_coherent",
     "predict_rows",
+    "read_exchange",
     "risk_coverage",
+    "write_exchange",
     "write_manifest",
 ]
