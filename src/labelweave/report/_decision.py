@@ -31,7 +31,7 @@ def print_decision(results: Results, console: Console) -> None:
     screen, found = first_screen(results), results.recommended
     lines = [screen.verdict]
     counts = found.of_method or found.of_best
-    text = f"Recommended: {found.method}"
+    text = f"{'Recommended meanwhile' if found.undecided else 'Recommended'}: {found.method}"
     if counts is not None:
         of = "" if counts.method == found.method else f"{counts.method}: "
         text += (

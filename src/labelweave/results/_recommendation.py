@@ -142,3 +142,8 @@ class Recommendation:
     equal: tuple[str, ...] = ()
     reasons: tuple[Finding, ...] = ()
     risks: tuple[Finding, ...] = ()
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the study does not decide: `method` is then only what held-out rows prefer."""
+        return self.verdict in {"cannot tell", "contradictory"}

@@ -7,7 +7,7 @@ import pytest
 from report_example import example_results, with_value
 from rich.console import Console
 
-from labelweave.report import print_decision
+from labelweave.report import print_decision, write_markdown
 
 
 def decided(results, width=80):
@@ -52,3 +52,13 @@ def test_a_study_without_figures_says_so():
     results = replace(example_results(2, 1, 1), label_curves={}, running=None)
     lines = decided(results)
     assert any("not measured" in line for line in lines)
+
+
+def test_what_is_recommended_before_a_study_decides_says_so(tmp_path):
+    results = with_value(example_results(2))
+    undecided = replace(results, recommended=replace(results.recommended, verdict="contradictory"))
+    assert undecided.recommended.undecided
+    assert not results.recommended.undecided
+    assert any(line.startswith("Recommended meanwhile: ") for line in decided(undecided))
+    write_markdown(undecided, tmp_path / "report.md")
+    assert "until the study can decide" in (tmp_path / "report.md").read_text(encoding="utf-8")
