@@ -56,7 +56,9 @@ def test_a_study_without_figures_says_so():
 
 def test_what_is_recommended_before_a_study_decides_says_so(tmp_path):
     results = with_value(example_results(2))
-    undecided = replace(results, recommended=replace(results.recommended, verdict="contradictory"))
+    undecided = replace(
+        results, recommendation=replace(results.recommended, verdict="contradictory")
+    )
     assert undecided.recommended.undecided
     assert not results.recommended.undecided
     assert any(line.startswith("Recommended meanwhile: ") for line in decided(undecided))
