@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, printable
 
@@ -53,8 +55,35 @@ def a_number(name: str, value: Any, low: float = -math.inf, high: float = math.i
     return float(value)
 
 
+def one_column(values: Any) -> Any:
+    """Return values a row as an array, list or column of pandas: tensors as arrays.
+
+    What is masked is missing. Columns of Arrow and of libraries that know its interface, such as
+    polars, are columns of pandas in which whole numbers with gaps stay whole.
+    """
+    if hasattr(values, "detach"):  # a tensor
+        return np.asarray(values.detach().cpu())
+    arrow = hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__")
+    if arrow and not isinstance(values, pd.DataFrame | pd.Series):
+        import pyarrow as pa
+
+        chunks = pa.table if hasattr(values, "columns") else pa.chunked_array
+        parts = values if hasattr(values, "__arrow_c_stream__") else [pa.array(values)]
+        return chunks(parts).to_pandas(integer_object_nulls=True)
+    return unmasked(values) if isinstance(values, np.ndarray) else values
+
+
+def unmasked(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an array with None for what is masked."""
+    if not isinstance(values, np.ma.MaskedArray):
+        return values
+    filled = np.ma.getdata(values).astype(object)
+    filled[np.ma.getmaskarray(values)] = None
+    return filled
+
+
 def labels_of_rows(name: str, value: Any) -> Any:
-    """Return labels of n rows, (n,) or (n, L), as an array, list or column; tensors as arrays.
+    """Return labels of n rows, (n,) or (n, L), as `one_column` returns them.
 
     Raises:
         LabelweaveError: a single value, a set, a generator, a sparse matrix, or other dimensions.
@@ -62,8 +91,7 @@ def labels_of_rows(name: str, value: Any) -> Any:
     unordered = isinstance(value, str | bytes | Mapping | Set)
     if unordered or not hasattr(value, "__len__") or hasattr(value, "toarray"):
         raise LabelweaveError(f"{name}: found {kind_of(value)}, expected one label a row")
-    if hasattr(value, "detach"):  # a tensor
-        value = np.asarray(value.detach().cpu())
+    value = one_column(value)
     dimensions = getattr(value, "ndim", 1)
     if dimensions not in (1, 2):
         raise LabelweaveError(

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from labelweave._arguments import labels_of_rows
+from labelweave._arguments import labels_of_rows, one_column
 from labelweave.annotations import Annotations
 from labelweave.data import Source
 from labelweave.errors import LabelweaveError, in_place
 from labelweave.relations import AnyRelation, read_relations
+from labelweave.tables._frames import input_frame
 from labelweave.tables._table import column_names
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task, factorize, key
 
@@ -51,7 +51,7 @@ def sources_of(
     if y is None:
         raise LabelweaveError("fit: found no y, expected labels by task")
     annotations = annotations_of(y, tasks, missing, X)
-    members = None if groups is None else np.asarray(by_index("groups", groups, X), dtype=object)
+    members = None if groups is None else by_index("groups", groups, X)
     return [Source("X", input_frame(X), annotations, members)]
 
 
@@ -65,34 +65,6 @@ def are_sources(X: Any) -> bool:
 def is_named(X: Any) -> bool:
     """Return whether the columns of inputs have names: a data frame of any library."""
     return isinstance(X, pd.DataFrame) or hasattr(X, "__arrow_c_stream__")
-
-
-def input_frame(X: Table) -> pd.DataFrame:
-    """Return inputs (n, d) as a data frame; the columns of an array are called x0, x1, ...
-
-    Tables of other libraries (polars, pyarrow and all that know the Arrow PyCapsule interface) keep
-    their names; what is masked in a masked array is missing.
-
-    Raises:
-        LabelweaveError: anything that is no table of two dimensions.
-    """
-    if isinstance(X, pd.DataFrame):
-        return X
-    if isinstance(X, pd.Series):
-        raise LabelweaveError("X: found one column, expected a table: call to_frame() on it")
-    if hasattr(X, "__arrow_c_stream__"):
-        try:
-            frame: pd.DataFrame = pa.table(X).to_pandas(integer_object_nulls=True)
-        except pa.ArrowException:
-            raise LabelweaveError("X: found one column, expected a table") from None
-        return frame
-    if hasattr(X, "collect"):
-        raise LabelweaveError("X: found a lazy table, expected its rows: call collect() first")
-    array = X if isinstance(X, np.ndarray) else np.array(X, dtype=object)
-    if array.ndim != 2:
-        raise LabelweaveError(f"X: found shape {array.shape}, expected (rows, columns)")
-    names = [f"x{i}" for i in range(array.shape[1])]
-    return pd.DataFrame(_unmasked(array), columns=names).infer_objects()
 
 
 def by_index(name: str, values: Any, X: Any) -> Any:
@@ -132,7 +104,8 @@ def row_weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
         raise LabelweaveError("fit: found sample_weight with sources, expected X and y")
     rows = len(X)
     try:
-        weight = np.asarray(by_index("sample_weight", sample_weight, X), dtype=np.float64)
+        given = by_index("sample_weight", one_column(sample_weight), X)
+        weight = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):
         weight = np.full(rows, np.nan)
     if weight.shape != (rows,):
@@ -140,15 +113,6 @@ def row_weights_of(sample_weight: Any, X: Any) -> NDArray[np.float64] | None:
     if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
         raise LabelweaveError("sample_weight: expected numbers of 0 or more, some of them above 0")
     return weight
-
-
-def _unmasked(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array with missing values for what is masked."""
-    if not isinstance(values, np.ma.MaskedArray):
-        return values
-    filled = np.ma.getdata(values).astype(object)
-    filled[np.ma.getmaskarray(values)] = None
-    return filled
 
 
 def annotations_of(
@@ -195,20 +159,9 @@ def annotations_of(
 
 def _values(name: str, values: Any, X: Any) -> Any:
     """Return the labels of one task: by index, without masks, of any library."""
-    if not hasattr(values, "__arrow_c_stream__") and not hasattr(values, "__arrow_c_array__"):
-        values = labels_of_rows(f"y, task '{name}'", values)
-    values = by_index(f"y, task '{name}'", values, X)
-    if isinstance(values, pd.DataFrame | pd.Series):
-        return values
-    if hasattr(values, "__arrow_c_stream__"):
-        # a table is a block of labels, a column is one task's
-        return input_frame(values) if hasattr(values, "columns") else _column(values)
-    return _unmasked(values) if isinstance(values, np.ndarray) else values
-
-
-def _column(values: Any) -> pd.Series:
-    found: pd.Series = pa.chunked_array(values).to_pandas(integer_object_nulls=True)
-    return found
+    if hasattr(values, "__arrow_c_stream__") and hasattr(values, "columns"):
+        return by_index(f"y, task '{name}'", input_frame(values), X)  # a block of labels
+    return by_index(f"y, task '{name}'", labels_of_rows(f"y, task '{name}'", values), X)
 
 
 def relations_of(relations: GivenRelations, tasks: Sequence[Task]) -> tuple[AnyRelation, ...]:

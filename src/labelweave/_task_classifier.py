@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.exceptions import NotFittedError
 
-from labelweave._targets import Table, Targets, annotations_of, input_frame
+from labelweave._targets import Table, Targets, annotations_of
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables._frames import input_frame
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from labelweave._targets import (
     Targets,
     annotations_of,
     are_sources,
-    input_frame,
     is_named,
     label_patterns,
     relations_of,
@@ -51,6 +50,7 @@ from labelweave.fitting._relating import mislabelled_table, without_mislabelled
 from labelweave.fitting._stack import StackModel, describe
 from labelweave.model import EncodedPredictor, Model, Predictor, probability_columns
 from labelweave.relations import Relatedness
+from labelweave.tables._frames import input_frame
 from labelweave.tables._table import column_names
 from labelweave.tasks import Binary, Multilabel, Task
 

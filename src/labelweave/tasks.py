@@ -3,6 +3,7 @@
 Labels are compared by their key and may be missing: see `labelweave.labels`.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ Label = str | int | bool
 
 ON = frozenset({"1", "true", "yes"})
 OFF = frozenset({"0", "false", "no"})
+LARGEST_WHOLE = 2**53  # beyond it a float64 no longer holds every whole number
 PLAIN_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(\.[0-9]*)?")
 
 
@@ -42,13 +44,20 @@ def factorize(values: Any) -> tuple[NDArray[np.int64], list[Any]]:
     NaN and ``""`` are missing. Linear in the number of values.
 
     Raises:
-        LabelweaveError: a cell that holds several values, or more than one dimension.
+        LabelweaveError: a cell that holds several values, more than one dimension, or whole numbers
+            as floats that cannot hold them.
     """
     try:
         codes, distinct = pd.factorize(values if hasattr(values, "dtype") else _column(values))
     except (TypeError, ValueError):  # lists, dictionaries or blocks in the place of values
         raise LabelweaveError("found several values in a row, expected one") from None
     uniques = [value.item() if isinstance(value, np.generic) else value for value in list(distinct)]
+    for value in uniques:
+        if isinstance(value, float) and LARGEST_WHOLE <= abs(value) < math.inf:
+            raise LabelweaveError(
+                f"found {key(value)}, a whole number beyond 2**53 as a float, which merges such "
+                "numbers; expected text, or whole numbers"
+            )
     codes = codes.astype(np.int64, copy=False)
     if "" in uniques:
         empty = uniques.index("")

@@ -11,11 +11,15 @@ import yaml
 from command_line import CommandLine
 
 from labelweave import MultiTaskClassifier, Study
-from labelweave._targets import annotations_of, input_frame
+from labelweave._targets import annotations_of, row_weights_of, sources_of
+from labelweave.annotations import Annotations
+from labelweave.data import Collection, Source
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import parse_study
 from labelweave.experiments._loading import load_data, make_split
 from labelweave.fitting import load_model
+from labelweave.tables._frames import input_frame
+from labelweave.tasks import Multiclass
 
 
 def station(folder: Path, name: str, text: str) -> None:
@@ -175,6 +179,34 @@ def test_long_numbers_of_an_arrow_table_keep_their_gaps_and_digits() -> None:
     assert input_frame(table)["lot"].tolist() == numbers
     found = annotations_of({"lot": table["lot"]}, None, None)
     assert found.tasks[0].names == tuple(str(n) for n in numbers[:2])
+
+
+def test_masks_names_and_long_numbers_survive_on_every_way_in() -> None:
+    polars = pytest.importorskip("polars")
+    numbers = [2**60 + 1, None, 2**60 + 2, 2**60 + 2]
+    mask = [False, True, False, False]
+    columns = [
+        numbers, pd.array(numbers, "Int64"), pa.array(numbers), pa.chunked_array([numbers]),
+        polars.Series(numbers), np.ma.array([2**60 + 1, 7, 2**60 + 2, 2**60 + 2], mask=mask),
+    ]  # fmt: skip
+    y, X = {"k": ["a", "b", "a", "b"]}, pd.DataFrame({"x": range(4)})
+    for column in columns:
+        labels = annotations_of({"k": column}, None, None, X)
+        assert labels.tasks[0].names == (str(2**60 + 1), str(2**60 + 2)), type(column)
+        assert labels.labels["k"].tolist() == [0, -1, 1, 1]
+        direct = Annotations.from_columns([Multiclass("k")], {"k": column})
+        assert direct.labels["k"].tolist() == [0, -1, 1, 1]
+        (source,) = sources_of(X, y, None, None, column)
+        assert Collection([source]).groups[2:].tolist() == [1, 1], type(column)
+        assert len(set(Collection([source]).groups)) == 3
+    values = np.ma.array(np.arange(8.0).reshape(4, 2), mask=np.arange(8).reshape(4, 2) == 5)
+    annotations = annotations_of(y, None, None, X)
+    assert Source("s", values, annotations).inputs.isna().to_numpy().nonzero()[0].tolist() == [2]
+    for table in (pa.table({"p": [1, 2, 3, 4]}), polars.DataFrame({"p": [1, 2, 3, 4]})):
+        assert Source("s", table, annotations).inputs.columns.tolist() == ["p"]
+    weight = np.ma.array([1.0, 1e9, 1.0, 1.0], mask=mask)
+    with pytest.raises(LabelweaveError, match="sample_weight: expected numbers of 0 or more"):
+        row_weights_of(weight, X)
 
 
 def test_python_makes_numbers_of_dates_and_hashes_of_categories(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from rich.console import Console
 from rich.table import Table as TextTable
 
-from labelweave._arguments import kind_of
+from labelweave._arguments import kind_of, one_column
 from labelweave.annotations import Annotations
-from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.tables import Roles, Schema, Table
+from labelweave.tables._frames import input_frame
 from labelweave.tables._table import column_names
 from labelweave.tasks import Multiclass, Task, factorize, key
 
@@ -109,25 +110,18 @@ def label_columns(task: Task) -> tuple[str, ...]:
 
 
 def _members(place: str, groups: ArrayLike) -> NDArray[Any]:
+    given = one_column(groups)
     # a gap would turn whole numbers into floats, which merge long ones
-    members = np.array(groups, dtype=object) if isinstance(groups, list) else np.asarray(groups)
-    if members.dtype.kind == "f" and np.any(np.abs(members[np.isfinite(members)]) >= 2**53):
-        raise LabelweaveError(
-            f"{place}: found groups of whole numbers beyond 2**53 as floats, which merge "
-            "some of them; expected text, or whole numbers"
-        )
+    members = given if isinstance(given, np.ndarray) else np.array(given, dtype=object)
+    if members.ndim == 1:
+        with in_place(f"{place}, groups"):
+            factorize(members)
     return members
 
 
 def _frame(place: str, inputs: pd.DataFrame | NDArray[Any]) -> pd.DataFrame:
-    if isinstance(inputs, pd.DataFrame):
-        return inputs.set_axis(column_names(place, inputs), axis=1)
-    array = np.asarray(inputs)
-    if array.ndim != 2:
-        raise LabelweaveError(
-            f"{place}: found inputs of shape {array.shape}, expected (rows, columns)"
-        )
-    return pd.DataFrame(array, columns=[f"x{j}" for j in range(array.shape[1])])
+    frame = input_frame(inputs, place)
+    return frame.set_axis(column_names(place, frame), axis=1)
 
 
 NO_DATA = "-"

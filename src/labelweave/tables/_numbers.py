@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-LARGEST_WHOLE = 2**53  # beyond it a float64 no longer holds every whole number
+from labelweave.tasks import LARGEST_WHOLE
+
 FEW_WORDS, FEW_CELLS = 10, 0.1  # words in a column of numbers, and their share of its values
 CENSORED = r"^[<>≤≥]=?\s*[+-]?[0-9.,]+$"  # below or above what could be measured
 

@@ -23,7 +23,6 @@ from labelweave.errors import CellError, LabelweaveError, listing, nearest
 from labelweave.tables._column_kinds import identifying
 from labelweave.tables._dates import Order, Part, date_numbers, date_order, moments
 from labelweave.tables._numbers import (
-    LARGEST_WHOLE,
     PLAIN,
     Marks,
     as_array,
@@ -35,6 +34,7 @@ from labelweave.tables._numbers import (
 )
 from labelweave.tables._options import MISSING, ReadOptions
 from labelweave.tables._table import FEW, Table, as_text, is_text
+from labelweave.tasks import LARGEST_WHOLE
 
 Role = Literal["input", "label", "group", "identifier", "excluded"]
 Type = Literal["number", "category", "text", "image", "date"]

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from labelweave.errors import LabelweaveWarning
-from labelweave.tables._numbers import LARGEST_WHOLE
 from labelweave.tables._options import ReadOptions
 from labelweave.tables._reading import read_cells
 from labelweave.tables._schema import Roles, Schema
 from labelweave.tables._table import Table
+from labelweave.tasks import LARGEST_WHOLE
 
 
 def read_table(

@@ -8,13 +8,14 @@ from operator import ne
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from labelweave._targets import Table, Targets, input_frame
+from labelweave._targets import Table, Targets
 from labelweave.coupling import Candidate, CoupledStack
 from labelweave.data import Inputs
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.fitting._stack import StackModel
 from labelweave.learners import TaskStack
+from labelweave.tables._frames import input_frame
 from labelweave.trust._importance import REPLICATES, row_scores
 from labelweave.trust._predictions import AnyModel, Predictions, predict_rows, predictor_of
 from labelweave.trust._resampling import Resampling

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._targets import Table, Targets, input_frame
+from labelweave._targets import Table, Targets
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._metrics import EPSILON
 from labelweave.evaluation._questions import Floats, Probabilities
+from labelweave.tables._frames import input_frame
 from labelweave.tasks import Multiclass
 from labelweave.trust._predictions import (
     AnyModel,

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave._targets import Table, Targets, annotations_of, input_frame
+from labelweave._targets import Table, Targets, annotations_of
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._metrics import checked
 from labelweave.evaluation._questions import Floats, Probabilities
 from labelweave.model import EncodedPredictor
+from labelweave.tables._frames import input_frame
 from labelweave.tasks import Task
 
 AnyModel = MultiTaskClassifier | EncodedPredictor

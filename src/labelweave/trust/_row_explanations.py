@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from labelweave._targets import Table, Targets, annotations_of, input_frame
+from labelweave._targets import Table, Targets, annotations_of
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._questions import Floats
 from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor
+from labelweave.tables._frames import input_frame
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._importance import input_columns_of
 from labelweave.trust._predictions import AnyModel, predictor_of

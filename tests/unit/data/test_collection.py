@@ -51,7 +51,7 @@ def test_an_array_becomes_columns():
         ({"inputs": np.zeros((3, 2))},
          "source 'a': found annotations of 4 rows, expected 3 as in the inputs"),
         ({"inputs": np.zeros(4)},
-         "source 'a': found inputs of shape (4,), expected (rows, columns)"),
+         "source 'a': found shape (4,), expected (rows, columns)"),
         ({"inputs": np.zeros((0, 2))}, "source 'a': found no rows, expected at least one"),
         ({"inputs": pd.DataFrame(np.zeros((4, 2)), columns=["x", "x"])},
          "source 'a': two columns are named 'x'"),

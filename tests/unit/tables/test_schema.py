@@ -105,11 +105,16 @@ def test_long_whole_numbers_with_a_gap_stay_exact_in_parquet(tmp_path: Path) -> 
 def test_groups_as_floats_that_lost_digits_are_refused() -> None:
     annotations = Annotations.from_columns([Multiclass("y", ("a", "b"))], {"y": ["a", "b", "a"]})
     groups = np.array([1234567890123456788, np.nan, 1.0])
-    found = refused(lambda: Source("s", pd.DataFrame({"x": [1, 2, 3]}), annotations, groups))
-    assert found == (
-        "source 's': found groups of whole numbers beyond 2**53 as floats, which merge some of "
-        "them; expected text, or whole numbers"
+    merged = (
+        "found 1234567890123456768, a whole number beyond 2**53 as a float, which merges such "
+        "numbers; expected text, or whole numbers"
     )
+    inputs = pd.DataFrame({"x": [1, 2, 3]})
+    for values in (groups, groups.astype(object), pd.Series(groups), groups.tolist()):
+        found = refused(lambda values=values: Source("s", inputs, annotations, values))
+        assert found == f"source 's', groups: {merged}"
+    labels = {"k": pd.Series([1234567890123456788, None, 1])}
+    assert refused(lambda: Annotations.from_columns([Multiclass("k")], labels)) == merged
     listed = Source("s", pd.DataFrame({"x": [1, 2, 3]}), annotations, [2**60 + 1, None, 2**60 + 2])
     assert len(set(Collection([listed]).groups)) == 3
 
