@@ -12,13 +12,48 @@ from labelweave.cli._output import Formulas, PrintableConsole, say
 
 if TYPE_CHECKING:
     from labelweave.data._batches import BatchShares
-    from labelweave.experiments import Study
+    from labelweave.experiments import Engine, Study
     from labelweave.report._page import Picture
     from labelweave.results import Results
     from labelweave.tables import DataFinding
 
 FINDINGS = 3  # before training
 MANY = 20  # fewer pictures are drawn before other processes are ready to
+
+
+class EngineName(StrEnum):
+    """Where runs are trained."""
+
+    local = "local"
+    dask = "dask"
+
+
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(help="Where to train: processes of this machine, or a Dask cluster."),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(help="Address of the Dask scheduler: tcp://HOST:8786. With --engine dask."),
+]
+
+
+def engine_named(name: EngineName, scheduler: str | None) -> "Engine | None":
+    """Return the engine of the options; None = processes of this machine.
+
+    Raises:
+        LabelweaveError: an address without ``--engine dask``, or the other way round.
+    """
+    from labelweave.errors import LabelweaveError
+    from labelweave.experiments import DaskCluster
+
+    if name is EngineName.dask and scheduler is None:
+        raise LabelweaveError(
+            "--engine dask: found no scheduler, expected --scheduler tcp://HOST:8786"
+        )
+    if name is EngineName.local and scheduler is not None:
+        raise LabelweaveError("--scheduler: found an address, expected it with --engine dask only")
+    return None if scheduler is None else DaskCluster(scheduler)
 
 
 def run_and_print(
@@ -28,15 +63,17 @@ def run_and_print(
     *,
     every: bool = False,
     formulas: bool = False,
+    engine: "Engine | None" = None,
 ) -> None:
     """Run a study, print what it decided, write its report; exit 1 when runs failed.
 
     Args:
         study: the study.
-        jobs: processes side by side; None = one a core.
+        jobs: processes at the same time; None = one a core.
         language: of the report.
         every: print the table of all methods besides.
         formulas: write cells that start a formula into the CSV files as they are.
+        engine: where to train, instead of processes of this machine.
     """
     from labelweave._messages import known_language
     from labelweave.report import print_decision, print_results, write_report
@@ -45,10 +82,11 @@ def run_and_print(
     console = PrintableConsole()
     results = study.run(
         jobs=jobs,
+        engine=engine,
         announce=partial(_announce, console),
         formulas=formulas,
     )
-    drawn = partial(_drawn, jobs, results.study)
+    drawn = partial(_drawn, jobs, study)
     write_report(results, study.output, language, drawn, formulas=formulas)
     if every:
         print_results(results, console)
@@ -72,16 +110,17 @@ def _announce(
         console.print(f"{'':8} labelweave check shows {len(findings) - FINDINGS} more")
 
 
-def _drawn(jobs: int | None, study: str, wanted: "Sequence[Picture]") -> list[str]:
-    """Draw pictures in the study's processes."""
-    from labelweave.experiments._executor import side_by_side
+def _drawn(jobs: int | None, study: "Study", wanted: "Sequence[Picture]") -> list[str]:
+    """Draw pictures in processes of this machine."""
+    from labelweave.experiments._engines import LocalProcesses, Plan
     from labelweave.report._page import Picture, in_turn
 
     if len(wanted) < MANY:
         return in_turn(wanted)
     given = [(picture,) for picture in wanted]
-    title = f"study '{study}': {{}}; {{}} pictures"
-    found = dict(side_by_side(Picture.drawn, given, jobs, title))
+    names = [f"picture{number}" for number in range(len(wanted))]
+    plan = Plan(f"study '{study.config.name}': {{}}; {{}} pictures", study.output, names)
+    found = dict(LocalProcesses(jobs).calls(Picture.drawn, given, plan))
     return [found[number] for number in range(len(wanted))]
 
 
@@ -126,6 +165,8 @@ def run(
         bool, typer.Option("--all", help="Print the table of all methods and tasks as well.")
     ] = False,
     formulas: Formulas = False,
+    engine: EngineOption = EngineName.local,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Run a study: train every method on every seed, compare them, and write the report.
 
@@ -139,6 +180,7 @@ def run(
     - `labelweave run study.yaml --next` : step by step, the most related tasks first
     - `labelweave run study.yaml --label-next 20` : the 20 rows to label first
     - `labelweave run study.yaml --language ja --all`
+    - `labelweave run study.yaml --engine dask --scheduler tcp://10.0.0.1:8786` : on a cluster
     """
     from labelweave.errors import LabelweaveError
     from labelweave.experiments import Study
@@ -146,6 +188,7 @@ def run(
     from labelweave.experiments._stepwise import next_stage
     from labelweave.report import print_compared
 
+    runs_on = engine_named(engine, scheduler)
     if tasks is not None and next_:
         raise LabelweaveError("found both --tasks and --next, expected one of them")
     changes: dict[str, Any] = {} if label_next is None else {"label_next": label_next}
@@ -161,7 +204,7 @@ def run(
     opened = Study.from_file(study, **changes)
     if opened.config.only:
         opened.command += f" --tasks {','.join(opened.config.only)}"
-    run_and_print(opened, jobs, language, every=every, formulas=formulas)
+    run_and_print(opened, jobs, language, every=every, formulas=formulas, engine=runs_on)
     if stage is not None and stage.before is not None:
         say(f"\nEffect of adding '{stage.added}': B with it, A without it:")
         sides = of_study(stage.before, None), of_study(opened.output, None)
@@ -252,6 +295,8 @@ def ablate(
         int | None, typer.Option(min=1, help="Parallel processes; default: one per core.")
     ] = None,
     formulas: Formulas = False,
+    engine: EngineOption = EngineName.local,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Train the ablation: what each part of the network methods contributes.
 
@@ -267,12 +312,13 @@ def ablate(
     from labelweave.experiments import Study, run_ablation
     from labelweave.report import print_ablation, write_ablation
 
+    runs_on = engine_named(engine, scheduler)
     asked = [origin.strip() for origin in origins.split(",") if origin.strip()]
     opened = Study.from_file(study)
     opened.command = f"labelweave ablate {study.name}" + (
         f" --from {','.join(asked)}" * bool(asked)
     )
-    results = run_ablation(opened, asked, jobs=jobs)
+    results = run_ablation(opened, asked, jobs=jobs, engine=runs_on)
     console = PrintableConsole()
     print_ablation(results, console)
     files = write_ablation(results, opened.output, formulas=formulas)
@@ -293,8 +339,12 @@ def tune(
     timeout: Annotated[
         float | None, typer.Option(min=0, help="Seconds after which no new trial starts.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Parallel processes.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Parallel processes; default: 1.")
+    ] = None,
     formulas: Formulas = False,
+    engine: EngineOption = EngineName.local,
+    scheduler: SchedulerOption = None,
 ) -> None:
     """Search the settings of a study on its validation rows. The test rows are not used.
 
@@ -313,8 +363,9 @@ def tune(
     from labelweave.experiments import tune as run_search
     from labelweave.report import print_tuning
 
+    runs_on = engine_named(engine, scheduler)
     opened = Study.from_file(study)
-    results = run_search(opened, trials=trials, timeout=timeout, workers=workers)
+    results = run_search(opened, trials=trials, timeout=timeout, workers=workers, engine=runs_on)
     console = PrintableConsole()
     print_tuning(results, console)
     tuned, *files = write_tuning(results, study, opened.output / "tuning", formulas=formulas)

@@ -2,12 +2,17 @@
 
 from labelweave.experiments._ablation import run_ablation
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
+from labelweave.experiments._dask import DaskCluster
+from labelweave.experiments._engines import Engine, LocalProcesses
 from labelweave.experiments._inspecting import Inspection
 from labelweave.experiments._study import Study
 from labelweave.experiments._tuning import tune, write_tuning
 
 __all__ = [
+    "DaskCluster",
+    "Engine",
     "Inspection",
+    "LocalProcesses",
     "Study",
     "StudyConfig",
     "parse_study",

@@ -6,6 +6,7 @@ from typing import Any
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._coupled_steps import STEPS, step_name, with_steps
+from labelweave.experiments._engines import Engine
 from labelweave.experiments._sections import MethodSection
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, find_method
@@ -86,6 +87,7 @@ def run_ablation(
     origins: Sequence[str] = (),
     *,
     jobs: int | None = None,
+    engine: Engine | None = None,
     progress: bool = True,
 ) -> Results:
     """Run the ablation of a study on its data, seeds and settings, but not with its methods.
@@ -96,7 +98,8 @@ def run_ablation(
     Args:
         study: the study.
         origins: further sources of relations: knowledge, annotations, predictions or all.
-        jobs: processes side by side; None = one a core.
+        jobs: processes at the same time; None = one a core.
+        engine: where the runs are trained, instead of processes of this machine.
         progress: show a bar when on a terminal.
 
     Returns:
@@ -125,7 +128,7 @@ def run_ablation(
         update={"methods": [row.entry for row in rows], "relatedness": as_given}
     )
     ablated = Study(config, study.folder, data=study.data, command=study.command)
-    results = ablated.compare(jobs=jobs, progress=progress)
+    results = ablated.compare(jobs=jobs, engine=engine, progress=progress)
     shown = [row.shown() for row in rows]
     if STACKED in ablated._trained.runs:
         results = with_steps(results, ablated._trained, config, STACKED)

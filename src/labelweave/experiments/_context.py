@@ -1,9 +1,10 @@
 """What every step of a study needs to know: settings, data, folder, processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from labelweave.experiments._config import StudyConfig
+from labelweave.experiments._engines import Engine, LocalProcesses
 from labelweave.experiments._loading import StudyData
 from labelweave.experiments._tracking import Tracking
 
@@ -19,7 +20,7 @@ class StudyContext:
         data: its data.
         folder: where its runs and results are.
         tracking: notes every finished run.
-        jobs: processes side by side; None = one a core.
+        engine: where runs are trained.
         progress: show a bar when on a terminal.
         root: what paths in the settings are relative to.
         formulas: CSV files hold cells that start a formula as they are.
@@ -29,7 +30,7 @@ class StudyContext:
     data: StudyData
     folder: Path
     tracking: Tracking
-    jobs: int | None = None
+    engine: Engine = field(default_factory=LocalProcesses)
     progress: bool = False
     root: Path = Path()
     formulas: bool = False

@@ -18,7 +18,7 @@ from labelweave._files import (
 from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
-from labelweave.experiments._executor import side_by_side
+from labelweave.experiments._engines import Plan
 from labelweave.experiments._runs import Run
 from labelweave.fitting._relating import (
     ByOrigin,
@@ -86,9 +86,11 @@ def relate_runs(
         else:
             waiting.append(number)
     given = [(splits[i], bases[i], config, origins[i], query) for i in waiting]
+    names = [f"relations-{bases[i].folder.name}" for i in waiting]
     title = f"study '{config.name}': {{}}; the relations of {{}} seeds"
+    plan = Plan(title, context.folder, names)
     try:
-        for number, found in side_by_side(relate_run, given, context.jobs, title):
+        for number, found in context.engine.calls(relate_run, given, plan):
             yield waiting[number], found
     except TrainingError as error:
         raise TrainingError(f"relations: {error}") from None

@@ -23,6 +23,8 @@ from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
 from labelweave.experiments._context import StudyContext
+from labelweave.experiments._dask import remove_files
+from labelweave.experiments._engines import Engine, LocalProcesses, engine_of
 from labelweave.experiments._executor import train_runs
 from labelweave.experiments._loading import StudyData, load_data, make_split
 from labelweave.experiments._power import power_findings
@@ -143,6 +145,7 @@ class Study:
         self,
         *,
         jobs: int | None = None,
+        engine: Engine | None = None,
         progress: bool = True,
         announce: Callable[[BatchShares, Sequence[DataFinding]], object] | None = None,
         formulas: bool = False,
@@ -155,7 +158,8 @@ class Study:
         ``labelweave.report.write_report(study.run(), study.output)``.
 
         Args:
-            jobs: processes side by side; None = one a core.
+            jobs: processes at the same time; None = one a core.
+            engine: where the runs are trained, instead of processes of this machine.
             progress: show a bar when on a terminal.
             announce: called when all is checked and the training is about to begin, with what the
                 batches are mixed of, on the first seed, and the tasks on which the study could not
@@ -172,10 +176,11 @@ class Study:
             WriteError: a file cannot be written.
             TrainingError: every method failed on some seed.
         """
+        runs_on = engine_of(jobs, engine)
         check_makeable(self.output)
         check_free(self.output)
         checked = self.splits()
-        with self._working(jobs, progress, formulas) as context:
+        with self._working(runs_on, progress, formulas) as context:
             if announce is not None:
                 announce(
                     batch_shares(checked[0], self.config.training),
@@ -194,16 +199,23 @@ class Study:
                 write_mislabelled(self.mislabelled, self.output, formulas=formulas)
         return results
 
-    def compare(self, *, jobs: int | None = None, progress: bool = True) -> Results:
+    def compare(
+        self,
+        *,
+        jobs: int | None = None,
+        engine: Engine | None = None,
+        progress: bool = True,
+    ) -> Results:
         """Do the same as `run`, but keep the runs only: the results are not written."""
+        runs_on = engine_of(jobs, engine)
         check_free(self.output)
         splits = self.splits()
-        with self._working(jobs, progress) as context:
+        with self._working(runs_on, progress) as context:
             return self._compare(context, splits)
 
     @contextmanager
     def _working(
-        self, jobs: int | None, progress: bool, formulas: bool = False
+        self, engine: Engine, progress: bool, formulas: bool = False
     ) -> Iterator[StudyContext]:
         """Keep the study's folder for this process, without what a killed one left half-written."""
         with locked(self.output):
@@ -211,8 +223,16 @@ class Study:
             remove_unfinished(self.output / "held_out")
             tracking = Tracking(self.config, self.output, self.folder)
             yield StudyContext(
-                self.config, self.data, self.output, tracking, jobs, progress, self.folder, formulas
+                self.config,
+                self.data,
+                self.output,
+                tracking,
+                engine,
+                progress,
+                self.folder,
+                formulas,
             )
+            remove_files(self.output)
 
     def _compare(
         self, context: StudyContext, splits: Sequence[Split], *, recommend: bool = False
@@ -253,7 +273,7 @@ class Study:
         check_free(self.output)
         split = self.first_split()
         plan = plan_runs({UNCOUPLED: [split]}, self.config, self.output)
-        with self._working(1, progress) as context:
+        with self._working(LocalProcesses(1), progress) as context:
             failures = train_runs(context, plan, {UNCOUPLED: [split]})
             if failures:
                 raise TrainingError(failures[0]["error"])

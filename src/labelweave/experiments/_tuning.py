@@ -1,26 +1,23 @@
-"""The search: trials side by side, until there are enough or the time is over."""
+"""The search: trials at the same time, until there are enough or the time is over."""
 
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import yaml
-from joblib import delayed
 
 from labelweave._files import LARGEST_TEXT, read_text, write_csv, write_text
-from labelweave._processes import worker_pool
 from labelweave._progress import runs_bar
 from labelweave._search_space import Range
 from labelweave._yaml import parse_yaml
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.experiments._config import parse_study
-from labelweave.experiments._executor import KILLED
+from labelweave.experiments._engines import Engine, Plan, engine_of
 from labelweave.experiments._study import Study
 from labelweave.experiments._tuning_space import current, searched, with_settings
 from labelweave.experiments._tuning_trials import (
@@ -66,7 +63,8 @@ def tune(
     *,
     trials: int | None = None,
     timeout: float | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    engine: Engine | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
     """Search a study's settings on its validation rows; what was tried before is not tried again.
@@ -75,7 +73,8 @@ def tune(
         study: the study.
         trials: number of trials, those of earlier calls included; None = as the study says.
         timeout: seconds after which no trial begins; None = no limit.
-        workers: processes side by side.
+        workers: processes at the same time; None = 1.
+        engine: where the trials run, instead of processes of this machine.
         progress: show a bar when on a terminal.
 
     Returns:
@@ -90,6 +89,7 @@ def tune(
         WriteError: a file cannot be written.
     """
     config = study.config
+    runs_on = engine_of(workers if engine or workers else 1, engine)
     method = config.tune.method or default_method(
         config, bool(study.data.known or study.data.counted)
     )
@@ -100,7 +100,7 @@ def tune(
     wanted = config.tune.trials if trials is None else trials
     deadline = None if timeout is None else time.time() + timeout
     validation.splits()  # whatever the data do not allow is found before a folder is made
-    with validation.working(workers, progress) as context:
+    with validation.working(runs_on, progress) as context:
         name = ""
         open_search(validation.output, "check")  # optuna is there, before anything is trained
         ready = validation.prepare(context)
@@ -114,7 +114,7 @@ def tune(
             validation.config, method, ready.splits, baseline, space, validation.output, name,
             deadline,
         )  # fmt: skip
-        _run(job, len(settled(search)), wanted, workers, progress)
+        _run(job, len(settled(search)), wanted, runs_on, progress)
         done = settled(search)
     return _results(study, method, validation.config.seed_list(), baseline, space, own, done)
 
@@ -141,18 +141,18 @@ def _take_up(search: "optuna.Study", own: Mapping[str, Any] | None) -> None:
         search.enqueue_trial(trial.params)
 
 
-def _run(job: Job, done: int, wanted: int, workers: int, progress: bool) -> None:
-    parallel = worker_pool(max(1, min(workers, wanted - done)), threads=1 if workers > 1 else None)
+def _run(job: Job, done: int, wanted: int, engine: Engine, progress: bool) -> None:
+    given = [(job, index) for index in range(done, wanted)]
+    names = [f"trial{index}-{job.name}" for _, index in given]
+    plan = Plan(f"study '{job.config.name}': {{}}; {{}} trials", job.folder, names)
     with runs_bar(progress) as bar:
         title = f"{job.config.name}: trials"
         shown = bar.add_task(title, total=wanted, completed=min(done, wanted), last="")
-        calls = (delayed(run_trial)(job, index) for index in range(done, wanted))
-        found: Iterator[bool] = parallel(calls) if wanted > done else iter(())
         try:
-            for began in found:
+            for _, began in engine.calls(run_trial, given, plan):
                 bar.update(shown, advance=int(began))
-        except BrokenProcessPool:
-            raise TrainingError(f"tuning: {KILLED.replace('--jobs', '--workers')}") from None
+        except TrainingError as error:
+            raise TrainingError(f"tuning: {str(error).replace('--jobs', '--workers')}") from None
 
 
 def _name(validation: ValidationStudy, splits: Sequence[Split], space: Mapping[str, Range]) -> str:

@@ -19,6 +19,7 @@ from labelweave.errors import LabelweaveError, Stopped, TrainingError
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments._config import StudyConfig, parse_study
 from labelweave.experiments._context import StudyContext
+from labelweave.experiments._engines import Engine
 from labelweave.experiments._executor import train_runs
 from labelweave.experiments._runs import Run, borrow, execute, plan_run
 from labelweave.experiments._scheduler import find_related, plan_runs
@@ -307,10 +308,10 @@ class ValidationStudy(Study):
         return replace(split, test=split.validation)
 
     @contextmanager
-    def working(self, jobs: int | None, progress: bool) -> Iterator[StudyContext]:
+    def working(self, engine: Engine, progress: bool) -> Iterator[StudyContext]:
         """Keep the study's folder, and the search's, for this process."""
         check_free(self.original.output)
-        with locked(self.original.output), self._working(jobs, progress) as context:
+        with locked(self.original.output), self._working(engine, progress) as context:
             yield context
 
     def prepare(self, context: StudyContext) -> TrialData:

@@ -34,7 +34,8 @@ PUBLIC = {
         cohens_h compare evaluate holm main_metric metric_names recommend reliability
         summarise verdict""",
     "labelweave.experiments": """
-        Inspection Study StudyConfig parse_study read_study_file run_ablation tune write_tuning""",
+        DaskCluster Engine Inspection LocalProcesses Study StudyConfig parse_study
+        read_study_file run_ablation tune write_tuning""",
     "labelweave.fitting": """
         FitConfig METHODS Method Predictor Rows Split find_method find_relatedness fit
         load_model make_training_split with_relations""",

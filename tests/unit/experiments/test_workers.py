@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from labelweave.errors import LabelweaveWarning, TrainingError
-from labelweave.experiments._executor import KILLED, side_by_side
+from labelweave.experiments._engines import KILLED, LocalProcesses, Plan
 
-TITLE = "study 'parts': {}; {} runs"
+
+def plan(calls: int) -> Plan:
+    return Plan("study 'parts': {}; {} runs", Path(), [f"run{number}" for number in range(calls)])
 
 
 def once_killed(folder: Path, number: int) -> int:
@@ -34,7 +36,7 @@ def test_when_a_process_is_killed_what_has_not_ended_goes_on_in_new_ones(tmp_pat
     given = [(tmp_path, number) for number in range(5)]
     killed = r"study 'parts': a worker process was killed, .* runs go on in new ones"
     with pytest.warns(LabelweaveWarning, match=killed):
-        found = dict(side_by_side(once_killed, given, 2, TITLE))
+        found = dict(LocalProcesses(2).calls(once_killed, given, plan(5)))
     assert found == {number: number**2 for number in range(5)}
 
 
@@ -43,10 +45,10 @@ def test_when_they_are_killed_again_and_again_it_gives_one_line() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with pytest.raises(TrainingError) as caught:
-            list(side_by_side(always_killed, [(1,), (2,)], 2, TITLE))
+            list(LocalProcesses(2).calls(always_killed, [(1,), (2,)], plan(2)))
     assert str(caught.value) == KILLED
     assert "\n" not in KILLED
 
 
 def test_nothing_to_call_gives_nothing() -> None:
-    assert list(side_by_side(always_killed, [], 2, TITLE)) == []
+    assert list(LocalProcesses(2).calls(always_killed, [], plan(0))) == []
