@@ -70,7 +70,11 @@ class LocalProcesses:
     def calls(
         self, call: Callable[..., T], given: Sequence[tuple[Any, ...]], plan: Plan
     ) -> Iterator[tuple[int, T]]:
-        """Give the number and the result of every call, as it ends; see `Engine`."""
+        """Give the number and the result of every call, as it ends; see `Engine`.
+
+        Raises:
+            TrainingError: processes were killed again and again.
+        """
         waiting, chances = dict(enumerate(given)), 2
         while waiting:
             before = len(waiting)
