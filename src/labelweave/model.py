@@ -224,7 +224,12 @@ class EncodedPredictor(ABC):
         Raises:
             LabelweaveError: a prior that makes no sense, or damaged weights.
         """
-        encoded = self.encoder.transform(typed)
+        return self.encoded_proba(self.encoder.transform(typed), prior)
+
+    def encoded_proba(
+        self, encoded: Inputs, prior: PriorChoice | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return `predict_proba` of rows that the encoder has read; `typed_proba`'s errors."""
         found = self.under_prior(self.probabilities(encoded), prior)
         for name, p in found.items():
             if not np.isfinite(p).all():

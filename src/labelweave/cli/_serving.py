@@ -312,6 +312,7 @@ def monitor(
 
     Inputs: values and missing shares. Tasks: predicted labels, confidence, expected accuracy.
     Relations: whether the predictions of related tasks contradict each other more than before.
+    Where the batch has labels, in columns named as tasks: the share of them that is predicted.
 
     **Examples**
 
@@ -336,6 +337,8 @@ def monitor(
         if task.accuracy is not None and task.accuracy_before is not None:
             before = f"{task.accuracy_before:.3f} on the fit's rows, out-of-fold"
             say(f"{task.task}: expected accuracy {task.accuracy:.3f} ({before})")
+        if task.measured is not None:
+            say(f"{task.task}: accuracy {task.measured:.3f} on {task.labels:,} labels of the batch")
     for note in found.notes:
         say(f"note: {note}")
     for signal in found.alarms:

@@ -35,6 +35,10 @@ class UnreadableImageError(Exception):
     """An image cannot be used; the message is the reason, without the file's name."""
 
 
+class TooManyPixelsError(UnreadableImageError):
+    """An image has more pixels than are allowed."""
+
+
 @dataclass(frozen=True)
 class ImageFormat:
     """What images become.
@@ -83,15 +87,21 @@ def read_bytes(path: str) -> bytes:
         raise UnreadableImageError(f"cannot be read ({error.strerror})") from None
 
 
-def decode_image(data: bytes, form: ImageFormat) -> Pixels:
+def decode_image(data: bytes, form: ImageFormat, largest: int = LARGEST) -> Pixels:
     """Return the pixels of an image file, uint8 (channels, height, width).
 
     PNG, JPEG, WebP, BMP, PGM and PPM; grey, colour or palette, 8 or 16 bits; the first frame. The
     EXIF orientation is applied, transparency ignored. A JPEG far larger than needed is decoded at
     a half, a quarter or an eighth of its size.
 
+    Args:
+        data: the file's content.
+        form: what it becomes.
+        largest: pixels at most.
+
     Raises:
-        UnreadableImageError: not such a file, damaged, or of more than 100 million pixels.
+        UnreadableImageError: not such a file, or damaged.
+        TooManyPixelsError: more pixels; nothing is decoded then.
     """
     kind = "RGB" if form.mode == "rgb" else "L"
     size = form.width, form.height
@@ -99,15 +109,15 @@ def decode_image(data: bytes, form: ImageFormat) -> Pixels:
         warnings.simplefilter("ignore")  # Pillow warns of what is refused here, or does not matter
         try:
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > LARGEST:
-                raise UnreadableImageError(_too_large(f"{image.width} x {image.height} pixels"))
+            if image.width * image.height > largest:
+                raise _too_large(f"{image.width} x {image.height} pixels", largest)
             image.draft(kind, (2 * max(size), 2 * max(size)))
             image = ImageOps.exif_transpose(image)
             pixels = np.asarray(_resized(_eight_bits(image).convert(kind), size, form.fit))
         except UnreadableImageError:
             raise
         except Image.DecompressionBombError:
-            raise UnreadableImageError(_too_large("more than that many pixels")) from None
+            raise _too_large("more than that many pixels", largest) from None
         except UnidentifiedImageError:
             raise UnreadableImageError("not an image in PNG, JPEG, WebP, BMP, PGM or PPM") from None
         except Exception as error:  # a decoder given a damaged file may raise anything
@@ -116,8 +126,8 @@ def decode_image(data: bytes, form: ImageFormat) -> Pixels:
     return np.ascontiguousarray(shaped)
 
 
-def _too_large(found: str) -> str:
-    return f"found {found}, expected at most {LARGEST // 1_000_000} million"
+def _too_large(found: str, largest: int) -> TooManyPixelsError:
+    return TooManyPixelsError(f"found {found}, expected at most {largest // 1_000_000} million")
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

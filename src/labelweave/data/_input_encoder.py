@@ -22,7 +22,15 @@ from labelweave.data._media_columns import (
     TextColumn,
     TokenColumn,
 )
-from labelweave.data._row_store import Block, Inputs, RowStore, StoredInputs, Unread, as_keys
+from labelweave.data._row_store import (
+    Block,
+    Inputs,
+    KeptRows,
+    RowStore,
+    StoredInputs,
+    Unread,
+    as_keys,
+)
 from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables import Schema
@@ -113,14 +121,14 @@ class InputEncoder:
         return features + (len(self.table.names_) if self.table else 0)
 
     def transform(
-        self, inputs: pd.DataFrame, stores: Mapping[str, RowStore] | None = None
+        self, inputs: pd.DataFrame, stores: Mapping[str, KeptRows] | None = None
     ) -> StoredInputs:
         """Return the inputs of n raw rows.
 
         Args:
             inputs: the rows; columns that `fit` has not seen are ignored.
-            stores: by column where its values, which are keys then, are found; None = they are
-                read when they are wanted.
+            stores: by column where its values, which are keys then, are found; values of other
+                columns are read when they are wanted.
 
         Raises:
             LabelweaveError: a column or a value is missing.
@@ -134,7 +142,7 @@ class InputEncoder:
                 )
             values = inputs[each.column]
             mean, scale = self.statistics_.get(each.column, (None, None))
-            if stores is None:
+            if stores is None or each.column not in stores:
                 blocks.append(Unread(each, _texts(each.resolved(values, Path())), mean, scale))
             else:
                 store = stores[each.column]

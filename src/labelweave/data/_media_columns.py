@@ -141,6 +141,10 @@ class ImageColumn:
                 raise LabelweaveError(f"image {path}: {error}") from None
         return pixels
 
+    def of_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what `read` makes of decoded images: their pixels."""
+        return pixels
+
     def resolved(self, values: "pd.Series[Any]", root: Path) -> "pd.Series[Any]":
         """Return the paths below `root`."""
         return values.map(lambda path: str(root / str(path)), na_action="ignore").astype(object)
@@ -200,7 +204,15 @@ class EncodedImageColumn:
         Raises:
             LabelweaveError: one cannot be read, or the encoder is not that of the training.
         """
-        return encoded(self.images.read(values), self._loaded())
+        return self.of_pixels(self.images.read(values))
+
+    def of_pixels(self, pixels: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """Return what `read` makes of decoded images: their features.
+
+        Raises:
+            LabelweaveError: the encoder is not that of the training.
+        """
+        return encoded(pixels, self._loaded())
 
     def resolved(self, values: "pd.Series[Any]", root: Path) -> "pd.Series[Any]":
         """Return the paths below `root`."""

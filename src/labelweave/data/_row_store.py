@@ -260,6 +260,18 @@ class Block:
         return _standardised(self.array[self.index], self.mean, self.scale)
 
 
+class KeptRows(Protocol):
+    """Rows that are found by keys: a `RowStore`, or rows in memory."""
+
+    def array(self) -> NDArray[Any]:
+        """Return all rows, (N, ...)."""
+        ...
+
+    def find(self, keys: Sequence[str]) -> NDArray[np.int64]:
+        """Return the places of rows in `array`, (n,)."""
+        ...
+
+
 class ValueReader(Protocol):
     """What can read values, such as the paths of images."""
 

@@ -14,13 +14,11 @@ from labelweave.model import EncodedPredictor
 from labelweave.relations import AnyRelation
 from labelweave.serving._final import FinalModel
 from labelweave.serving._graph import PREDICTED
+from labelweave.serving._row_errors import RowsError, TooManyRowsError, row_error
 from labelweave.serving._rows import (
     ReadRows,
-    RowsError,
-    TooManyRowsError,
     plain_json,
     plain_numbers,
-    row_error,
     schema_of,
     typed_columns,
 )
@@ -92,6 +90,8 @@ def model_metadata(name: str, version: int, final: FinalModel) -> dict[str, Any]
             about |= {"low": column.low, "high": column.high}
         if column.categories is not None and column.type == "category":
             about["categories"] = list(column.categories)
+        if column.type == "image":
+            about["encoding"] = "base64"
         kind = "FP64" if column.type == "number" else "BYTES"
         inputs.append({"name": column_name, "datatype": kind, "shape": [-1], "parameters": about})
     outputs = []

@@ -1,4 +1,4 @@
-"""New rows against those of the fit, without labels: inputs, predictions, contradictions."""
+"""New rows against those of the fit: inputs, predictions, contradictions; labels not needed."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from scipy import stats
 
 from labelweave._messages import Message
 from labelweave.class_priors import estimate_prior
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, printable
 from labelweave.fitting._opening import read_inputs
 from labelweave.results import Check, MeanInterval
 from labelweave.serving._final import FinalModel, load
@@ -29,16 +29,19 @@ from labelweave.serving._reference import (
     read_reference,
 )
 from labelweave.tables import Table
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, key
 from labelweave.trust._coherence import contradiction_scores
+from labelweave.trust._reading import column_texts, label_columns_in, labels_of
 
-Kind = Literal["values", "missing", "labels", "confidence", "contradiction"]
+Kind = Literal["values", "missing", "labels", "confidence", "contradiction", "accuracy"]
 LEAST: Mapping[Kind, float] = {  # a smaller change is no alarm, however many rows show it
     "values": 0.1, "missing": 0.02, "labels": 0.1, "confidence": 0.02, "contradiction": 0.02,
+    "accuracy": 0.02,
 }  # fmt: skip
 FALSE_ALARMS = 0.01  # batches of 100 without a change that raise an alarm
 FEWEST = 20  # rows of a batch
 NAMED = 5  # alarms in a study's report
+MOST_WORDS = 5  # labels that are no class, named in a note each
 TINY = 1e-4  # a share that PSI takes for 0
 
 
@@ -47,8 +50,8 @@ class Signal:
     """One comparison of new rows with those of the fit.
 
     Attributes:
-        kind: ``values`` or ``missing`` of an input, ``labels`` or ``confidence`` of a task, or
-            ``contradiction`` of a relation.
+        kind: ``values`` or ``missing`` of an input, ``labels`` or ``confidence`` of a task,
+            ``contradiction`` of a relation, or ``accuracy`` of a task whose labels the batch has.
         name: the input, task or relation.
         measure: what `change` is: ``KS``, ``PSI`` or ``difference``.
         change: the size of the change.
@@ -89,6 +92,8 @@ class TaskOutlook:
         shares: by class or label its estimated share in the new rows, corrected for the errors of
             confidence (EM).
         shares_before: the same of the fit's rows.
+        measured: share of correct labels among those of the batch; None = it has none.
+        labels: rows of the batch with a label.
     """
 
     task: str
@@ -96,6 +101,8 @@ class TaskOutlook:
     accuracy_before: float | None
     shares: Mapping[str, float]
     shares_before: Mapping[str, float]
+    measured: float | None = None
+    labels: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,10 @@ def monitor(
 ) -> Monitoring:
     """Compare a batch of new rows with those of the fit; no label is needed.
 
+    Where the batch has labels, in columns that are named as tasks, the share of them that is
+    predicted is compared as well, with that of the out-of-fold rows. A word that is no class of the
+    model counts as a miss.
+
     Inputs are compared by the Kolmogorov-Smirnov test (numbers) or a chi-squared test with the
     population stability index (categories), and by their missing share; tasks by the counts of
     predicted labels and a fall of the mean confidence; relations by a rise of the mean
@@ -179,20 +190,21 @@ def monitor(
     for column in reference.inputs:
         found += _input_signals(column, typed[column.name])
     tasks = {task.name: task for task in final.tasks}
-    outlooks = []
+    outlooks, notes = [], final.check(given)
     for each in reference.tasks:
         task, thresholds = tasks[each.task], final.model.thresholds.get(each.task)
         found += _task_signals(task, each, p[each.task], thresholds)
-        outlooks.append(_outlook(task, each, p[each.task], thresholds))
+        hits, unknown = _hits(task, predicted_codes(task, p[each.task], thresholds), given)
+        found += _accuracy_signals(task, each, hits)
+        notes += unknown
+        outlooks.append(_outlook(task, each, p[each.task], thresholds, hits))
     by_name = {each.relation: each for each in reference.relations}
     for name, values in contradiction_scores(p, final.relations).items():
         if name in by_name:
             found += _relation_signals(by_name[name], values)
     judged = [_judged(signal, len(found), false_alarms) for signal in found]
     judged.sort(key=lambda signal: (not signal.alarm, signal.p))
-    return Monitoring(
-        len(typed), tuple(judged), tuple(outlooks), tuple(final.check(given)), false_alarms
-    )
+    return Monitoring(len(typed), tuple(judged), tuple(outlooks), tuple(notes), false_alarms)
 
 
 def _judged(signal: Signal, tests: int, false_alarms: float) -> Signal:
@@ -323,6 +335,43 @@ def _count_signal(
     return Signal("labels", name, "PSI", psi, None, None, _independence(counts), note=note)
 
 
+def _hits(
+    task: Task, predicted: NDArray[np.int64], given: pd.DataFrame | Table
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Return of every row with a label the share that is predicted, and words that are no class."""
+    if not label_columns_in(given, [task]):
+        return np.zeros(0), []
+    if isinstance(task, Multiclass):
+        texts = pd.Series(column_texts(given, task.name), dtype=object)
+        codes = texts.map({key(name): code for code, name in enumerate(task.names)})
+        known = texts.notna().to_numpy()
+        new = texts[known & codes.isna().to_numpy()].value_counts()
+        notes = [
+            f"task '{task.name}': label '{printable(word)}' of {count:,} rows is no class of the "
+            "model"
+            for word, count in new[:MOST_WORDS].items()
+        ]
+        return (codes.to_numpy() == predicted)[known].astype(np.float64), notes
+    truth = labels_of(given, [task]).labels[task.name]
+    counted = (truth >= 0).sum(axis=1)
+    right = ((truth >= 0) & (truth == predicted)).sum(axis=1)
+    return (right[counted > 0] / counted[counted > 0]).astype(np.float64), []
+
+
+def _accuracy_signals(
+    task: Task, reference: TaskReference, hits: NDArray[np.float64]
+) -> Iterator[Signal]:
+    """Give the fall of the accuracy (Fisher's exact test); a row of several labels counts once."""
+    if len(hits) < FEWEST or reference.accuracy is None:
+        return
+    before, n, now = reference.accuracy, reference.labels // task.width, float(hits.mean())
+    if isinstance(task, Multiclass):
+        n = reference.labels
+    counts = [[round(rate * m), m - round(rate * m)] for rate, m in ((now, len(hits)), (before, n))]
+    p = float(stats.fisher_exact(counts, alternative="less").pvalue)
+    yield Signal("accuracy", task.name, "difference", min(0.0, now - before), before, now, p)
+
+
 def _relation_signals(
     reference: RelationReference, contradictions: NDArray[np.float64]
 ) -> Iterator[Signal]:
@@ -353,6 +402,7 @@ def _outlook(
     reference: TaskReference,
     p: NDArray[Any],
     thresholds: NDArray[np.float64] | None,
+    hits: NDArray[np.float64],
 ) -> TaskOutlook:
     certain = certainties(task, p, predicted_codes(task, p, thresholds))
     place = confidence_bins(certain)
@@ -372,4 +422,6 @@ def _outlook(
         reference.accuracy,
         dict(zip(names, map(float, shares), strict=True)),
         dict(zip(names, map(float, old), strict=True)),
+        float(hits.mean()) if len(hits) else None,
+        len(hits),
     )

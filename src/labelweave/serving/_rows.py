@@ -1,4 +1,4 @@
-"""Rows of a request, as JSON or CSV, checked against the model's schema."""
+"""Rows of a request, as JSON or CSV, or an image, checked against the model's schema."""
 
 import csv
 import io
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from labelweave._parsing import LARGEST_NUMBER, parse_json
 from labelweave.errors import CellError, LabelweaveError, nearest, printable
 from labelweave.model import EncodedPredictor
+from labelweave.serving._images import decoded_images, example_image, image_columns
+from labelweave.serving._row_errors import MOST_ERRORS, RowsError, TooManyRowsError, row_error
 from labelweave.tables import ReadOptions, Schema, Table
 from labelweave.tables._schema import Column
-
-MOST_ERRORS = 20  # that an answer names
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,32 +34,6 @@ class ReadRows:
 
     typed: pd.DataFrame
     identifiers: Mapping[str, list[Any]] = field(default_factory=dict)
-
-
-class RowsError(LabelweaveError):
-    """Rows that do not fit the schema.
-
-    Attributes:
-        errors: for each row (from 1) and column what was found and what was expected; None where an
-            error has no row or column.
-    """
-
-    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        self.errors = list(errors)[:MOST_ERRORS]
-        first = self.errors[0]
-        place = ", ".join(
-            f"{name} {first[name]!r}" for name in ("row", "column") if first[name] is not None
-        )
-        super().__init__(f"{place or 'rows'}: found {first['found']}, expected {first['expected']}")
-
-
-class TooManyRowsError(LabelweaveError):
-    """More rows than a request may have."""
-
-
-def row_error(row: int | None, column: str | None, found: object, expected: str) -> dict[str, Any]:
-    """Return one entry of `RowsError`."""
-    return {"row": row, "column": column, "found": printable(found), "expected": expected}
 
 
 def json_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
@@ -173,23 +147,31 @@ def schema_of(model: EncodedPredictor) -> Schema:
 def typed_columns(model: EncodedPredictor, columns: Mapping[str, Any]) -> pd.DataFrame:
     """Return what `EncodedPredictor.typed` makes of columns whose numbers are float64 already.
 
-    Numbers stay one array, for a service reads few rows at a time, and often.
+    Numbers stay one array, for a service reads few rows at a time, and often. Images are decoded;
+    a path is no image here.
 
     Raises:
         RowsError: a column that lacks, or a value that does not fit.
+        TooManyRowsError: more images or pixels than a request may have.
     """
     schema = schema_of(model)
+    images = {
+        name: decoded_images(column, list(columns[name]))
+        for name, column in image_columns(model).items()
+        if name in columns
+    }
     numbers = [
         name
         for name, values in columns.items()
         if isinstance(values, np.ndarray) and schema.columns[name].type == "number"
     ]
-    others = {name: values for name, values in columns.items() if name not in numbers}
-    made: pd.DataFrame | None = None
+    others = {n: values for n, values in columns.items() if n not in numbers and n not in images}
+    made = pd.DataFrame(images) if images else None
     if numbers:
         values = np.stack([columns[name] for name in numbers], axis=1)
         gone = np.isin(values, _as_floats(schema.missing))
-        made = pd.DataFrame(np.where(gone, np.nan, values), columns=numbers)
+        given = pd.DataFrame(np.where(gone, np.nan, values), columns=numbers)
+        made = given if made is None else pd.concat([made, given], axis=1)
     try:
         lacking = schema.require_inputs(list(columns))
         if others:
@@ -261,6 +243,9 @@ def csv_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
         TooManyRowsError: more than `most`.
         LabelweaveError: no UTF-8, or columns without a name or named twice.
     """
+    if images := image_columns(model):
+        column = next(iter(images))
+        raise RowsError([row_error(None, column, "CSV", "JSON, with images in base64")])
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -292,6 +277,19 @@ def csv_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
     return ReadRows(typed, {name: table.cells[name].to_pylist() for name in known})
 
 
+def image_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
+    """Return the one row of a request that is an image file itself.
+
+    Raises:
+        RowsError: no image, or a model that takes something else or more than one image.
+        TooManyRowsError: more pixels than a request may have.
+    """
+    images = list(image_columns(model))
+    if len(images) != 1:
+        raise RowsError([row_error(None, None, "an image", "rows as JSON or CSV")])
+    return ReadRows(typed_columns(model, {images[0]: [content]}))
+
+
 def _check_count(rows: int, most: int) -> None:
     if rows > most:
         raise TooManyRowsError(
@@ -318,6 +316,8 @@ def example_row(schema: Schema) -> dict[str, Any]:
         elif column.type == "date":
             if column.parts:
                 row[name] = column.origin
+        elif column.type == "image":
+            row[name] = example_image()
         else:
             row[name] = next(iter(column.categories or ()), "text")
     return row

@@ -20,7 +20,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 import labelweave
-from labelweave.data._input_encoder import InputEncoder
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor
@@ -35,14 +34,9 @@ from labelweave.serving._answers import (
 from labelweave.serving._batching import Batcher
 from labelweave.serving._decision_log import DecisionLog, fingerprint, predicted_counts
 from labelweave.serving._final import FinalModel, load
-from labelweave.serving._rows import (
-    RowsError,
-    TooManyRowsError,
-    csv_rows,
-    example_row,
-    json_rows,
-    schema_of,
-)
+from labelweave.serving._images import image_columns, probabilities_of
+from labelweave.serving._row_errors import RowsError, TooManyRowsError
+from labelweave.serving._rows import csv_rows, example_row, image_rows, json_rows, schema_of
 from labelweave.serving._service_limits import KEYS, LONGEST_KEY, LOOPBACK, Limits, checked_name
 from labelweave.trust._coherence import contradiction_scores
 
@@ -52,6 +46,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 SMALL = 16_384  # bytes of a body that is read faster than a thread is asked to
 BINARY = "application/octet-stream"
 HEADER = "Inference-Header-Content-Length"  # of the protocol's extension for binary tensors
+READERS = 4  # bodies that are read at a time
 POLL = 1.0  # seconds between looks at the pointer
 T = TypeVar("T")
 log = logging.getLogger("labelweave.service")
@@ -69,16 +64,11 @@ class Served:
         """Read the current version.
 
         Raises:
-            LabelweaveError: no final model, or one with images as inputs.
+            LabelweaveError: no final model, or one without a schema.
         """
         found = load(folder)
-        encoder = found.model.encoder
-        if encoder.schema is None or (
-            isinstance(encoder, InputEncoder) and any(each.is_path for each in encoder.columns)
-        ):
-            raise LabelweaveError(
-                f"{folder}: found images as inputs, or no schema, expected columns and texts"
-            )
+        if found.model.encoder.schema is None:
+            raise LabelweaveError(f"{folder}: found no schema of the inputs, expected one")
         version = current_version(folder).number
         return cls(version, found)
 
@@ -131,7 +121,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.batcher = Batcher(
-            lambda served, rows: served.model.model.typed_proba(rows),
+            lambda served, rows: probabilities_of(served.model.model, rows),
             self.limits.batch_rows,
             self.limits.batch_seconds,
             alone=lambda served: served.model.model.prior.name == "rows",
@@ -139,6 +129,20 @@ class Service:
             busy=lambda: self.busy,
         )
         self.meters.version.set(self.served.version)
+        self.readers = asyncio.Semaphore(READERS)
+
+    async def read(
+        self, reader: Callable[[bytes, EncodedPredictor, int], T], content: bytes, served: Served
+    ) -> T:
+        """Return what a reader makes of a body: at once where it is small, else in a thread.
+
+        Images always take a thread. Few bodies are read at a time, so that memory stays bounded.
+        """
+        model, most = served.model.model, self.limits.rows
+        if len(content) <= SMALL and not image_columns(model):
+            return reader(content, model, most)
+        async with self.readers:
+            return await asyncio.to_thread(reader, content, model, most)
 
     async def watch(self) -> None:
         """Swap to another version when the pointer names one; requests in work keep theirs."""
@@ -170,18 +174,6 @@ class Service:
                 if value == value:
                     self.meters.contradiction.labels(name).observe(float(value))
         return found
-
-
-async def small(
-    reader: Callable[[bytes, EncodedPredictor, int], T],
-    content: bytes,
-    model: EncodedPredictor,
-    most: int,
-) -> T:
-    """Return what a reader makes of a body: at once where it is small, else in a thread."""
-    if len(content) <= SMALL:
-        return reader(content, model, most)
-    return await asyncio.to_thread(reader, content, model, most)
 
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -378,7 +370,9 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
     schema = schema_of(service.served.model.model)
     row = example_row(schema)
     text = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
-    body = {
+    images = image_columns(service.served.model.model)
+    inputs = len(schema.named("input"))
+    body: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
@@ -392,18 +386,25 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
                     },
                     "example": {"rows": [row]},
                 },
-                "text/csv": {"schema": {"type": "string"}, "example": text},
             },
         }
     }
+    content_kinds = body["requestBody"]["content"]
+    if not images:
+        content_kinds["text/csv"] = {"schema": {"type": "string"}, "example": text}
+    elif inputs == 1:
+        for kind in ("image/png", "image/jpeg"):
+            content_kinds[kind] = {"schema": {"type": "string", "format": "binary"}}
 
     @app.post("/predict", openapi_extra=body, responses=ERRORS, summary="Predict rows")
     async def predict(request: Request) -> JSONResponse:
         served = service.served
         content = await request.body()
-        is_csv = request.headers.get("content-type", "").startswith("text/csv")
-        reader = csv_rows if is_csv else json_rows
-        read = await small(reader, content, served.model.model, service.limits.rows)
+        kind = request.headers.get("content-type", "").lower()
+        reader = csv_rows if kind.startswith("text/csv") else json_rows
+        if kind.startswith("image/"):
+            reader = image_rows
+        read = await service.read(reader, content, served)
         found = await service.predicted(served, read.typed, request.scope["who"])
         rows = answered(served.model.model, served.model.relations, found, read)
         # a response as it is: FastAPI would go through every number once more
@@ -420,7 +421,10 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page() -> HTMLResponse:
-        policy = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'"
+        policy = (
+            "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+            "img-src data:"
+        )
         return HTMLResponse(PAGE.read_text("utf-8"), headers={"Content-Security-Policy": policy})
 
     @app.get("/example", summary="A row that fits the schema")
@@ -472,7 +476,7 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
             return served
         content, header = await request.body(), _header_length(request)
         reader = partial(infer_rows, header=header)
-        asked, read = await small(reader, content, served.model.model, service.limits.rows)
+        asked, read = await service.read(reader, content, served)
         found = await service.predicted(served, read.typed, request.scope["who"])
         answer = infer_answer(service.name, served.version, served.model.model, asked, found)
         if not wants_binary(asked):

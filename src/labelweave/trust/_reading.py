@@ -14,7 +14,7 @@ from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.fitting._opening import read_inputs
 from labelweave.model import EncodedPredictor
 from labelweave.tables import Table
-from labelweave.tasks import Binary, Multilabel, Task
+from labelweave.tasks import Binary, Multilabel, Task, key
 from labelweave.trust._predictions import Predictions
 
 Texts = NDArray[Any]
@@ -83,4 +83,4 @@ def column_texts(table: pd.DataFrame | Table, name: str) -> Texts:
         given = table.texts(name).to_numpy(object)
         return np.array([None if v is None or v in missing else v for v in given], dtype=object)
     values = table.set_axis(columns, axis=1)[name]
-    return np.array([None if pd.isna(v) else str(v) for v in values], dtype=object)
+    return np.array([None if pd.isna(v) else key(v) for v in values], dtype=object)

@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,44 @@ def test_expected_accuracy_is_near_the_true_one_without_labels(network: Path) ->
     assert (again["kind"].accuracy or 1) < (found["kind"].accuracy or 0) - 0.03
 
 
+def test_labels_of_the_batch_are_compared_with_the_predictions(
+    network: Path, tmp_path: Path, cli: CommandLine
+) -> None:
+    labelled = tables(300, seed=9)[0]
+    found = monitor(network, labelled)
+    kind = {task.task: task for task in found.tasks}["kind"]
+    truth = (labelweave.load(network).predict(labelled)["kind"] == labelled["kind"]).mean()
+    assert (kind.measured, kind.labels) == (pytest.approx(truth), 300)
+    assert not found.alarms
+    words = {"ring": "bolt", "bolt": "ring"}
+    swapped = labelled.assign(kind=labelled["kind"].replace(words))
+    (alarm,) = monitor(network, swapped).alarms
+    assert (alarm.kind, alarm.name) == ("accuracy", "kind")
+    assert alarm.change < -0.3
+    swapped.assign(kind=labelled["kind"].replace("ring", "\x1bO")).to_csv(
+        tmp_path / "b.csv", index=False
+    )
+    answer = cli("monitor", network, "--batch", tmp_path / "b.csv")
+    assert answer.code == 1
+    rings = (labelled["kind"] == "ring").sum()
+    note = rf"note: task 'kind': label '\x1bO' of {rings} rows is no class of the model"
+    assert note in answer.out.splitlines()
+
+
+def test_several_labels_a_row_count_once(network: Path) -> None:
+    _, forms, _ = tables(300, seed=9)
+    found = monitor(network, forms)
+    form = {task.task: task for task in found.tasks}["form"]
+    decided = labelweave.load(network).predict(forms)["form"]
+    truth = forms[["round", "hole"]].to_numpy()
+    known = ~pd.isna(truth)
+    hits = ((decided == truth) & known).sum(axis=1) / known.sum(axis=1).clip(1)
+    assert form.labels == known.any(axis=1).sum()
+    assert form.measured == pytest.approx(hits[known.any(axis=1)].mean())
+    turned = forms.assign(**{"round": 1 - forms["round"], "hole": 1 - forms["hole"]})
+    assert ("accuracy", "form") in alarms(network, turned)
+
+
 def test_label_shift_is_estimated(network: Path) -> None:
     frame = tables(3000, seed=5)[0]
     shifted = pd.concat([frame.query("kind == 'ring'"), frame.query("kind != 'ring'")[:200]])
@@ -112,6 +151,35 @@ def test_values_that_many_rows_share_are_no_change(draw, shift: int) -> None:  #
     distance, p = monitor_module._ks(np.quantile(before, np.linspace(0, 1, 101)), 5000, now)
     assert distance == pytest.approx(stats.ks_2samp(before, now).statistic, abs=0.011)
     assert (p < 1e-6) == bool(shift)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda rng, n: rng.normal(size=n),
+        lambda rng, n: rng.integers(17, 80, n).astype(float),  # ages
+        lambda rng, n: rng.poisson(30, n).astype(float),
+        lambda rng, n: rng.lognormal(size=n) * (rng.random(n) < 0.1),  # many zeros
+    ],
+)
+def test_whole_numbers_and_zeros_are_no_change_by_themselves(
+    draw: Callable[[np.random.Generator, int], np.ndarray],
+) -> None:
+    rng = np.random.default_rng(0)
+    for size in (20, 400, 3000):
+        found = []
+        for _ in range(100):
+            points = np.quantile(draw(rng, 2000), np.linspace(0, 1, 101))
+            found.append(monitor_module._ks(points, 2000, draw(rng, size))[1])
+        assert (np.array(found) < 0.01).sum() <= 5, "1 is expected, more than 5 in 1 of 2,000"
+
+
+def test_a_share_of_zeros_that_grows_is_seen() -> None:
+    before = np.r_[np.zeros(900), np.linspace(1, 2, 100)]
+    points = np.quantile(before, np.linspace(0, 1, 101))
+    distance, p = monitor_module._ks(points, 1000, np.r_[np.zeros(300), np.full(100, 1.5)])
+    assert distance == pytest.approx(0.2, abs=0.011), "just below 1.5: .95 and .75"
+    assert p < 1e-4
 
 
 @pytest.mark.parametrize("many", [30, 4000])
