@@ -229,7 +229,11 @@ class EncodedPredictor(ABC):
     def encoded_proba(
         self, encoded: Inputs, prior: PriorChoice | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Return `predict_proba` of rows that the encoder has read; `typed_proba`'s errors."""
+        """Return `predict_proba` of rows that the encoder has read.
+
+        Raises:
+            LabelweaveError: a prior that makes no sense, or damaged weights.
+        """
         found = self.under_prior(self.probabilities(encoded), prior)
         for name, p in found.items():
             if not np.isfinite(p).all():

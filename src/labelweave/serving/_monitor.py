@@ -368,7 +368,7 @@ def _accuracy_signals(
     if isinstance(task, Multiclass):
         n = reference.labels
     counts = [[round(rate * m), m - round(rate * m)] for rate, m in ((now, len(hits)), (before, n))]
-    p = float(stats.fisher_exact(counts, alternative="less").pvalue)
+    p = float(stats.fisher_exact(np.array(counts), alternative="less").pvalue)
     yield Signal("accuracy", task.name, "difference", min(0.0, now - before), before, now, p)
 
 
