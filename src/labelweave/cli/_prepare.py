@@ -77,7 +77,8 @@ def check(
         say(json.dumps({"error": error, "findings": found}, indent=2, ensure_ascii=False))
     else:
         console = PrintableConsole()
-        for line in [*seen.described, "", *finding_lines(seen.findings)]:
+        shown = finding_lines(seen.findings)
+        for line in [*seen.described, *[""] * bool(seen.described and shown), *shown]:
             console.print(line, soft_wrap=True, markup=False, highlight=False)
     if seen.error is not None:
         raise seen.error

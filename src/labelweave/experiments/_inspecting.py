@@ -1,6 +1,6 @@
 """What a study's data and settings would make worthless, found before any training."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from labelweave.experiments._source_files import ReadSource, brought_tasks, read
 from labelweave.experiments._study import Study
 from labelweave.fitting._methods import BASELINE, METHODS
 from labelweave.tables import DataFinding, SourceTable, inspect_tables
-from labelweave.tables._findings import SEVERITIES, yaml_line
+from labelweave.tables._column_kinds import identifying
+from labelweave.tables._findings import SEVERITIES, is_number, yaml_line
 from labelweave.tables._label_findings import tasks_by_column
 from labelweave.tables._typed import own_frame
 from labelweave.tasks import Task, task_from_dict
@@ -50,7 +51,10 @@ class Inspection:
             tables = typed_sources(config, sources, tasks)
         except LabelweaveError:  # `load_data` raises it below; each table is still looked at
             tables = None
-        found = inspect_tables(source_tables(sources, tasks, tables), tasks, media)
+        asked = {*config.inputs.categorical, *config.inputs.dates}
+        found = inspect_tables(
+            source_tables(sources, tasks, tables, asked), tasks, [*media, *config.inputs.dates]
+        )
         self.error: LabelweaveError | None = None
         self.described: list[Any] = []
         try:
@@ -60,7 +64,8 @@ class Inspection:
             self.described = description(config, study.data.tasks, study.methods, splits)
             found += [*power_findings(config, splits), *method_findings(study)]
         except LabelweaveError as error:
-            self.error = error
+            self.error = error  # what was found out from the files may explain it
+            self.described = [f"note: {note}" for source in sources for note in source.table.notes]
         self.findings = sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
     @property
@@ -79,7 +84,10 @@ class Inspection:
 
 
 def source_tables(
-    sources: Sequence[ReadSource], tasks: Sequence[Task], tables: Typed | None = None
+    sources: Sequence[ReadSource],
+    tasks: Sequence[Task],
+    tables: Typed | None = None,
+    asked: Collection[str] = (),
 ) -> list[SourceTable]:
     """Return the sources of a study as they are inspected, their inputs as the study has them.
 
@@ -88,6 +96,7 @@ def source_tables(
         tasks: the tasks.
         tables: the schema of all sources and their tables; None, and columns that it leaves out,
             such as dates: the types are decided by each table alone.
+        asked: columns that are inputs whatever they hold.
     """
     labels = tasks_by_column(tasks)
     known = [pd.DataFrame()] * len(sources) if tables is None else tables[1]
@@ -104,8 +113,19 @@ def source_tables(
             if (section.inputs == "rest" or column in section.inputs) and column not in apart
         ]
         frame = pd.DataFrame(parts, index=pd.RangeIndex(len(source.table)), copy=False)
-        found.append(SourceTable(section.called, frame, tuple(inputs), section.group))
+        out = {c for c in inputs if c not in asked and _left_out(read, c)} if tables else set()
+        found.append(
+            SourceTable(section.called, frame, tuple(inputs), section.group, frozenset(out))
+        )
     return found
+
+
+def _left_out(read: pd.DataFrame, column: str) -> bool:
+    """Return whether an input is left out: by the schema, or by the encoder as identifying."""
+    if column not in read.columns or is_number(read[column]):
+        return column not in read.columns
+    values = read[column].dropna()
+    return identifying([str(v) for v in pd.unique(values)], len(values))
 
 
 def method_findings(study: Study) -> list[DataFinding]:

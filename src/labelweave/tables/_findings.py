@@ -55,12 +55,14 @@ class SourceTable:
         frame: all columns of its file, labels too.
         inputs: the columns that are inputs as they stand.
         group: the column that ties rows together, or None.
+        left_out: the inputs that a study leaves out by itself, such as dates.
     """
 
     name: str
     frame: pd.DataFrame
     inputs: tuple[str, ...]
     group: str | None = None
+    left_out: frozenset[str] = frozenset()
 
     def sampled(self, column: str, most: int = SAMPLE) -> "pd.Series[Any]":
         """Return a column at up to `most` rows, evenly spread; the same rows for every column."""

@@ -40,11 +40,11 @@ def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> l
         parts = [t.sampled(column) for t in having]
         place = f"column '{column}'" if len(having) > 1 else f"{having[0].name}, column '{column}'"
         exclude = yaml_line("exclude", [column])
+        left_out = all(column in t.left_out for t in having)
         why = personal(column, parts)
         if why is not None:
-            found.append(
-                DataFinding("warning", "personal_data", place, f"among the inputs; {why}", exclude)
-            )
+            role = "left out of the inputs" if left_out else "among the inputs"
+            found.append(DataFinding("warning", "personal_data", place, f"{role}; {why}", exclude))
             continue
         tied = grouping(column, parts)
         if tied is not None:
@@ -62,7 +62,8 @@ def role_findings(tables: Sequence[SourceTable], known: Sequence[str] = ()) -> l
             code = (
                 "dates" if reason == "dates" else "text_input" if "text" in reason else "identifier"
             )
-            evidence = f"would enter as categories: {reason}" if code != "identifier" else reason
+            role = "left out of the inputs" if left_out else "enters as categories"
+            evidence = f"{role}: {reason}" if code != "identifier" else reason
             found.append(DataFinding("warning", code, place, evidence, exclude))
             continue
         labelled = _label_like(column, tables, having)

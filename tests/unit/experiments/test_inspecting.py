@@ -76,6 +76,40 @@ def test_findings_are_printed_before_what_stops_the_study(tmp_path: Path, cli: C
     assert [each["code"] for each in content["findings"]] == ["one_class"]
 
 
+def test_a_finding_says_whether_a_column_is_left_out_or_enters(tmp_path: Path) -> None:
+    path = changed(
+        tmp_path,
+        made=[str(day) for day in pd.date_range("2024-01-01", periods=120, freq="D")],
+        remark=[f"the part with number {i} came back" for i in range(120)],
+    )
+    content = yaml.safe_load(path.read_text())
+    evidence = {
+        finding.place: finding.evidence
+        for finding in Inspection(parse_study(dict(content)), tmp_path).findings
+    }
+    assert evidence == {
+        "b, column 'made'": "left out of the inputs: dates",
+        "b, column 'remark'": "left out of the inputs: a text for every row",
+    }
+    content["inputs"] = {"categorical": ["remark"], "dates": {"made": ["month"]}}
+    found = Inspection(parse_study(content), tmp_path).findings
+    assert [finding.evidence for finding in found] == ["enters as categories: a text for every row"]
+
+
+def test_what_was_found_out_from_files_is_printed_before_what_stops_the_study(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    path = changed(tmp_path)
+    with pd.ExcelWriter(tmp_path / "b.xlsx") as book:
+        pd.DataFrame({"a": ["legend"]}).to_excel(book, sheet_name="about", index=False)
+        tables()[1].to_excel(book, sheet_name="data", index=False)
+    path.write_text(path.read_text().replace("b.csv", "b.xlsx"))
+    answer = cli("check", path)
+    assert answer.code == 2
+    note = f"note: {tmp_path / 'b.xlsx'}: sheet 'about' is read, not 'data'"
+    assert answer.out.splitlines()[0] == note
+
+
 def test_too_few_test_labels_are_found_with_what_would_help(tmp_path: Path) -> None:
     path = write_study(tmp_path, seeds=2, split={"test": 0.1})
     seen = Inspection(parse_study(json_of(path)), tmp_path)

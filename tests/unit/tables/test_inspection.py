@@ -204,7 +204,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], DataFinding]] = [
         add("note", lambda frame: [f"measured at {i}" for i in range(len(frame))]),
         DataFinding(
             "warning", "text_input", "b, column 'note'",
-            "would enter as categories: a text for every row", "exclude: [note]",
+            "enters as categories: a text for every row", "exclude: [note]",
         ),
     ),
     (
@@ -217,7 +217,7 @@ CASES: list[tuple[Callable[[pd.DataFrame], Any], DataFinding]] = [
     (
         add("made", lambda frame: pd.date_range("2024-01-01", periods=len(frame))),
         DataFinding(
-            "warning", "dates", "b, column 'made'", "would enter as categories: dates",
+            "warning", "dates", "b, column 'made'", "enters as categories: dates",
             "exclude: [made]",
         ),
     ),
