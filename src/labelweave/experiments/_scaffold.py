@@ -13,6 +13,8 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.tables import SourceTable, read_table
 from labelweave.tables._column_findings import columns_to_rename
 from labelweave.tables._column_kinds import (
+    GROUP_SIGNS,
+    GROUP_WORDS,
     LABEL_SIGNS,
     LABEL_WORDS,
     MOST_CLASSES,
@@ -142,6 +144,7 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
     With knowledge tables: the tasks in them. Also every column of few values that has gaps or
     is absent from some table, for that is how scattered labels look, that is called like a label,
     or whose values are verdicts (OK, NG). Where there is none, every text column of few values.
+    A column that is called like a group and looks like one is none.
     """
     sources = {path: table for path, table in tables.items() if path not in knowledge}
     columns = list(dict.fromkeys(c for table in sources.values() for c in table.columns))
@@ -154,6 +157,8 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
         parts = _parts(sources, column)
         if column in named:
             found[column] = "in the expert's table"
+        elif called(column, GROUP_WORDS, GROUP_SIGNS) and grouping(column, parts) is not None:
+            continue  # `_group` looks at it
         elif unusable(parts) is None and few_values(parts) and personal(column, parts) is None:
             few.append(column)
             values = distinct(parts)

@@ -22,6 +22,7 @@ from labelweave.tables._findings import (
 
 MOST_CATEGORIES = 1_000
 FEWEST = 20  # values of a source that a distribution is compared from
+UNLIKE = 20  # times as far spread: in other units, though both lie around zero
 FACTORS = {
     1e3: "1000 times", 1e6: "a million times", 100.0: "100 times", 10.0: "10 times",
     25.4: "25.4 times (inches and mm)", 60.0: "60 times", 3600.0: "3600 times",
@@ -145,7 +146,8 @@ def unlike_numbers(tables: Sequence[SourceTable]) -> list[DataFinding]:
             continue
         reference = max(seen, key=lambda a: (sum(_overlap(a, b) for b in seen), a.rows))
         for other in seen:
-            if other is reference or _overlap(other, reference, outer=False):
+            near = _overlap(other, reference, outer=False)
+            if other is reference or (near and _same_spread(other, reference)):
                 continue
             factor = _factor(other.quantiles, reference.quantiles)
             place = f"{other.table.name}, column '{column}'"
@@ -153,6 +155,11 @@ def unlike_numbers(tables: Sequence[SourceTable]) -> list[DataFinding]:
                 f"median {other.quantiles[2]:.4g} here, {reference.quantiles[2]:.4g} in "
                 f"{reference.table.name}"
             )
+            if near:  # both lie around zero
+                medians = (
+                    f"half of the values in {_half(other)} here, in {_half(reference)} in "
+                    f"{reference.table.name}"
+                )
             if factor is not None:
                 found.append(
                     DataFinding(
@@ -183,6 +190,15 @@ def _seen(table: SourceTable, column: str) -> _Seen | None:
 def _overlap(a: _Seen, b: _Seen, outer: bool = True) -> bool:
     low, high = (0, 4) if outer else (1, 3)
     return bool(a.quantiles[low] <= b.quantiles[high] and b.quantiles[low] <= a.quantiles[high])
+
+
+def _same_spread(a: _Seen, b: _Seen) -> bool:
+    own, other = a.quantiles[3] - a.quantiles[1], b.quantiles[3] - b.quantiles[1]
+    return not min(own, other) or bool(max(own, other) < UNLIKE * min(own, other))
+
+
+def _half(seen: _Seen) -> str:
+    return f"{seen.quantiles[1]:.3g} to {seen.quantiles[3]:.3g}"
 
 
 def _factor(own: NDArray[np.float64], other: NDArray[np.float64]) -> str | None:

@@ -215,6 +215,14 @@ def test_a_group_and_relations_are_proposed_and_the_study_is_accepted(tmp_path: 
     assert {"coupled", "student"} <= set(Study(study, tmp_path).methods)
 
 
+def test_a_group_that_one_table_lacks_is_no_label(tmp_path: Path) -> None:
+    first = inputs().assign(state=["on", "off", "idle"] * 20)
+    second = inputs().assign(serial=[f"S{i // 4:03}" for i in range(60)])
+    study = proposed(tmp_path, first, second)
+    assert study["tasks"] == [{"name": "state"}]
+    assert [source.get("group") for source in study["sources"]] == [None, "serial"]
+
+
 def test_personal_data_are_no_labels(tmp_path: Path) -> None:
     first = inputs().assign(state=["on", "off", "idle"] * 20)
     second = inputs().assign(who=[f"p{i % 4}@example.org" for i in range(60)])

@@ -301,6 +301,24 @@ def test_units_are_known_by_their_factor() -> None:
         assert f": {words}, likely another unit" in given[0].evidence
 
 
+def test_units_of_numbers_around_zero_are_known_by_their_spread() -> None:
+    def drift(scale: float) -> list[DataFinding]:
+        parts = []
+        for seed, part in enumerate(tables()):
+            values = np.random.default_rng(seed).normal(size=ROWS) * (1, scale)[seed]
+            frame = part.frame.assign(drift=values.round(3))
+            parts.append(replace(part, frame=frame, inputs=(*part.inputs, "drift")))
+        return inspect_tables(parts, TASKS)
+
+    (finding,) = drift(1000)
+    assert (finding.severity, finding.code, finding.place) == (
+        "serious", "units", "b, column 'drift'"
+    )  # fmt: skip
+    assert finding.evidence.startswith("half of the values in -")
+    assert finding.evidence.endswith(" in a: 1000 times larger, likely another unit")
+    assert drift(3) == []
+
+
 def test_one_source_of_three_is_the_odd_one() -> None:
     parts = tables(add("torque", lambda frame: frame["torque"] * 1000))
     parts = [replace(parts[1], name="c"), parts[0], SourceTable("b", station(3), parts[0].inputs)]
