@@ -12,6 +12,12 @@ from labelweave.experiments._runs import Run, derive, execute
 from labelweave.fitting._split import Split
 
 Pair = tuple[Run, Split]
+LONGEST = ("stack", "single")  # libraries of learners; one network a task
+
+
+def _place(kind: str) -> int:
+    """Return the place of a method's kind in the order in which runs start."""
+    return LONGEST.index(kind) if kind in LONGEST else len(LONGEST)
 
 
 def train_runs(
@@ -40,8 +46,8 @@ def train_runs(
     if not pairs:
         return []
     waiting = [(run, split) for run, split in pairs.values() if not run.done]
-    # one network a task takes longest: start those first, so that no core waits at the end
-    waiting.sort(key=lambda pair: config.method(pair[0].method).kind != "single")
+    # what takes longest starts first, so that no core waits at the end
+    waiting.sort(key=lambda pair: _place(config.method(pair[0].method).kind))
     failures: list[dict[str, Any]] = []
     with runs_bar(context.progress) as bar:
         shown = bar.add_task(
