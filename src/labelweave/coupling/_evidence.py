@@ -9,7 +9,7 @@ from labelweave._messages import Text
 from labelweave.annotations import Annotations
 from labelweave.coupling._tables import RelationVersions, as_relation
 from labelweave.relations import evaluate_relation
-from labelweave.tasks import Multiclass
+from labelweave.tasks import Multiclass, one_hot
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def with_evidence(
             continue
         p = np.array(predictions[name])
         codes = annotations.labels[name]
-        p[codes >= 0] = np.eye(p.shape[1])[codes[codes >= 0]]
+        p[codes >= 0] = one_hot(codes[codes >= 0], p.shape[1])
         found = evaluate_relation(
             as_relation(version.whole), p, annotations.labels[target],
             without_fold=[as_relation(link) for link in version.folds], fold=folds[target],

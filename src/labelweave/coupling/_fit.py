@@ -60,6 +60,7 @@ _Given = Mapping[str, Floats]
 
 WORK = 4_000  # labelled rows of a task that judge and are predicted out-of-fold
 TAUGHT = 4_000  # rows that pseudo-labels are given to
+MOST_CELLS = 10_000_000  # of rows and classes, of each of both: ten thousand classes, 1,000 rows
 TEACHERS = 3  # learners that are self-trained, at most, each of this weight at least
 TEACHER_WEIGHT = 0.05
 WORTH = 0.5  # self-training needs so many related rows for each own label,
@@ -228,6 +229,7 @@ class _Fitting:
         self.progress = progress or (lambda text: None)
         labels = sum(int(annotations.labelled(t.name).sum()) for t in self.tasks)
         self.budget = 60 + labels / 1000 if budget is None else budget
+        self.most_work = min(WORK, MOST_CELLS // max(task.width for task in self.tasks))
         self.folds_all = self._folds(groups)
         self.rows = self._work_rows()
         self.priors = {n: np.asarray(p, np.float64)[self.rows] for n, p in (priors or {}).items()}
@@ -275,8 +277,8 @@ class _Fitting:
         rng = np.random.default_rng(self.seed)
         for task in self.tasks:
             rows = np.flatnonzero(self.all.labelled(task.name))
-            if len(rows) > WORK:
-                rows = rng.choice(rows, WORK, replace=False)
+            if len(rows) > self.most_work:
+                rows = rng.choice(rows, self.most_work, replace=False)
             chosen[rows] = True
         return np.flatnonzero(chosen)
 
@@ -423,8 +425,9 @@ class _Fitting:
         own = int(self.annotations.labelled(name).sum())
         if len(rows) < WORTH * own or not own:
             return rows[:0]
-        if len(rows) > TAUGHT:
-            rows = np.sort(np.random.default_rng(self.seed).choice(rows, TAUGHT, replace=False))
+        most = min(TAUGHT, self.most_work)
+        if len(rows) > most:
+            rows = np.sort(np.random.default_rng(self.seed).choice(rows, most, replace=False))
         return rows
 
     def _library(self, task: Task, watched: Rows) -> LibraryFit:

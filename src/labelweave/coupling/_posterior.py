@@ -14,7 +14,7 @@ towards it, and so does that task's marginal. With equal ones, all marginals are
 distribution.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,13 +24,14 @@ from scipy.special import expit, softmax
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
 from labelweave.relations import AnyRelation, NoisyOr
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, one_hot
 
 Floats = NDArray[np.float64]
 Probabilities = Mapping[str, NDArray[np.floating]]
 
 TINY = 1e-12
 MOST_LABELS = 10  # of a task whose label combinations are states
+CELLS = 1 << 18  # of a matrix of rows and states that is worked on at a time: stays in a cache
 SMOOTHING = 0.02  # share of the base rate in every table: nothing is impossible
 
 
@@ -260,8 +261,7 @@ class _Forest:
     def _message(self, link: Link, sender: str, receiver: str) -> Floats:
         if (sender, receiver) not in self.sent:
             if self._falls_apart(sender):
-                parts = label_messages(link, self.given[sender])
-                self.sent[sender, receiver] = np.sum(parts, axis=0)
+                self.sent[sender, receiver] = label_message(link, self.given[sender])
             else:
                 belief = softmax(self._belief(sender, receiver), axis=1)
                 self.sent[sender, receiver] = state_message(
@@ -274,12 +274,7 @@ class _Forest:
         link = next(link for link in self.links if name in link.ends())
         own = self.given[name]
         belief = self._belief(link.source.name, None)
-        parts = label_messages(link, own)
-        columns = [
-            _revised(own[:, j], softmax(belief - parts[j], axis=1), link, j)
-            for j in range(own.shape[1])
-        ]
-        return np.stack(columns, axis=1)
+        return np.asarray(expit(_log_odds(own) + others_odds(link, own, belief)))
 
 
 def state_message(
@@ -303,33 +298,76 @@ def state_message(
     elif off is None:
         log_table = on
     else:
-        raise AssertionError("split labels send through label_messages")
+        raise AssertionError("split labels send through label_message")
     strength = link.to_source if to_source else link.to_target
     table = np.exp(strength * log_table)
     return np.asarray(np.log(np.maximum(belief @ (table.T if to_source else table), TINY)))
 
 
-def label_messages(link: Link, p: Floats) -> list[Floats]:
-    """Return the log message of every label of a multilabel target to the source, L x (n, S)."""
-    on, off = link.log_ratio(link.source.name)
+def label_message(link: Link, p: Floats) -> Floats:
+    """Return the log message of all labels of a multilabel target to the source, (n, S).
+
+    The sum over labels of log(p T[s, on] + (1 - p) T[s, off]), each T by its base rate.
+
+    Args:
+        link: the relation.
+        p: (n, L) label-on probabilities.
+    """
+    total = np.zeros((len(p), len(link.table)))
+    for rows, messages in _messages(link, p):
+        for message in messages:
+            total[rows] += message
+    return total
+
+
+def others_odds(link: Link, p: Floats, belief: Floats) -> Floats:
+    """Return what the source and the other labels add to the log-odds of each label, (n, L).
+
+    Args:
+        link: a relation with a multilabel target.
+        p: (n, L) label-on probabilities.
+        belief: (n, S) log belief of the source's states, by the messages of all labels; each
+            label's own is taken back.
+    """
+    up, down = _ratios(link, link.target.name, link.to_target)
+    found = np.empty(p.shape)
+    for rows, messages in _messages(link, p):
+        for j, message in enumerate(messages):
+            others = softmax(belief[rows] - message, axis=1)
+            found[rows, j] = _log(others @ up[j]) - _log(others @ down[j])
+    return found
+
+
+def label_odds(link: Link, belief: Floats) -> Floats:
+    """Return what the source's belief (n, S) adds to the log-odds of each label, (n, L)."""
+    up, down = _ratios(link, link.target.name, link.to_target)
+    odds = [_log(belief @ a) - _log(belief @ b) for a, b in zip(up, down, strict=True)]
+    return np.stack(odds, axis=1)
+
+
+def _messages(link: Link, p: Floats) -> Iterator[tuple[slice, Iterator[Floats]]]:
+    """Return some rows at a time, and for each label its log message to the source, (rows, S)."""
+    on, off = _ratios(link, link.source.name, link.to_source)
+    step = max(1, CELLS // len(link.table))
+
+    def of(rows: slice) -> Iterator[Floats]:
+        for j, column in enumerate(p[rows].T):
+            yield _log(np.outer(column, on[j]) + np.outer(1 - column, off[j]))
+
+    for first in range(0, len(p), step):
+        rows = slice(first, first + step)
+        yield rows, of(rows)
+
+
+def _ratios(link: Link, towards: str, strength: float) -> tuple[Floats, Floats]:
+    """Return T / pi and (1 - T) / (1 - pi), both to the power of the strength, (L, S)."""
+    on, off = link.log_ratio(towards)
     assert off is not None
-    on, off = np.exp(link.to_source * on), np.exp(link.to_source * off)
-    return [
-        np.log(np.maximum(np.outer(p[:, j], on[:, j]) + np.outer(1 - p[:, j], off[:, j]), TINY))
-        for j in range(p.shape[1])
-    ]
+    return np.exp(strength * on.T), np.exp(strength * off.T)
 
 
-def label_odds(link: Link, belief: Floats, j: int, strength: float) -> Floats:
-    """Return what the source's belief (n, S) adds to the log-odds of one label, (n,)."""
-    on, off = link.log_ratio(link.target.name)
-    assert off is not None
-    up, down = belief @ np.exp(strength * on[:, j]), belief @ np.exp(strength * off[:, j])
-    return np.asarray(np.log(np.maximum(up, TINY)) - np.log(np.maximum(down, TINY)))
-
-
-def _revised(p: Floats, belief: Floats, link: Link, j: int) -> Floats:
-    return np.asarray(expit(_log_odds(p) + label_odds(link, belief, j, link.to_target)))
+def _log(values: Floats) -> Floats:
+    return np.asarray(np.log(np.maximum(values, TINY)))
 
 
 def log_states(task: Task, p: Floats, joint: bool) -> Floats:
@@ -353,7 +391,7 @@ def _clamped(p: Floats, codes: NDArray[np.integer] | None) -> Floats:
     if codes is None:
         return p
     if codes.ndim == 1:
-        return np.where((codes >= 0)[:, None], np.eye(p.shape[1])[codes], p)
+        return np.where((codes >= 0)[:, None], one_hot(codes, p.shape[1]), p)
     return np.where(codes >= 0, codes.astype(np.float64), p)
 
 

@@ -18,12 +18,12 @@ from labelweave.errors import LabelweaveError, in_place
 from labelweave.learners import JointLearner, JointModel, Member, TaskStack
 from labelweave.learners._saving import read_models, write_models
 from labelweave.learners._stacking import tempered
-from labelweave.tasks import Task, task_to_dict
+from labelweave.tasks import Task, one_hot, task_to_dict
 
 Floats = NDArray[np.float64]
 
 FORMAT = 1
-CHUNK = 20_000  # rows predicted at a time; bounds the memory
+CHUNK, CELLS = 20_000, 4_000_000  # rows, and rows times classes, predicted at a time
 OWN_SHARE = 0.9  # of an own label in a student's soft target
 
 
@@ -83,11 +83,12 @@ class CoupledStack:
         """
         X = self._checked(X)
         joint = X if joint_inputs is None else joint_inputs
-        parts = [
-            self._predict(X[i : i + CHUNK], joint[i : i + CHUNK])
-            for i in range(0, max(1, len(X)), CHUNK)
-        ]
-        return {t.name: np.concatenate([p[t.name] for p in parts]) for t in self.tasks}
+        found = {t.name: np.empty((len(X), t.width)) for t in self.tasks}
+        step = min(CHUNK, max(1, CELLS // max(task.width for task in self.tasks)))
+        for i in range(0, max(1, len(X)), step):
+            for name, p in self._predict(X[i : i + step], joint[i : i + step]).items():
+                found[name][i : i + step] = p
+        return found
 
     def candidates(self, X: Floats, joint_inputs: Any = None) -> dict[str, dict[str, Floats]]:
         """Return per task each candidate's probabilities, tempered; what `guard` averages."""
@@ -254,7 +255,7 @@ def soft_targets(
     for task in stack.tasks:
         codes, p = annotations.labels[task.name], found[task.name]
         if codes.ndim == 1:
-            known, hard = (codes >= 0)[:, None], np.eye(task.width)[codes]
+            known, hard = (codes >= 0)[:, None], one_hot(codes, task.width)
         else:
             known, hard = codes >= 0, codes.astype(np.float64)
         found[task.name] = np.where(known, own_share * hard + (1 - own_share) * p, p)

@@ -29,14 +29,14 @@ from labelweave.coupling._posterior import (
     Link,
     as_states,
     combinations,
-    label_messages,
+    label_message,
     label_odds,
     log_states,
     mixed,
     state_message,
 )
 from labelweave.coupling._tables import Folds, RelationVersions, TableVersion
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, one_hot
 
 Floats = NDArray[np.float64]
 
@@ -272,12 +272,11 @@ class _Work:
         to_source = receiver == link.source.name
         tasks = {link.source.name: link.source, link.target.name: link.target}
         if to_source and not isinstance(link.target, Multiclass) and sender not in self.joint:
-            return np.asarray(np.sum(label_messages(link, given), axis=0))
+            return label_message(link, given)
         belief = np.exp(log_states(tasks[sender], given, sender in self.joint))
         belief /= belief.sum(axis=1, keepdims=True)
         if not to_source and not isinstance(link.target, Multiclass) and receiver not in self.joint:
-            odds = [label_odds(link, belief, j, link.to_target) for j in range(link.target.width)]
-            on = np.stack(odds, axis=1)
+            on = label_odds(link, belief)
             return np.stack([np.zeros_like(on), on], axis=2)
         return state_message(link, belief, receiver, receiver in self.joint, sender in self.joint)
 
@@ -297,7 +296,7 @@ class _Judges:
     ) -> None:
         self.name, self.rows, self.folds, self.weight = task.name, rows, folds, weight
         if isinstance(task, Multiclass):
-            self.log_p, fits = log_states(task, p, joint), np.eye(task.width)[codes]
+            self.log_p, fits = log_states(task, p, joint), one_hot(codes, task.width)
         elif joint:
             states = combinations(task.width)
             self.log_p = log_states(task, p, joint)

@@ -132,9 +132,12 @@ def build_sources(
     """
     by_name = {relation.name: relation for relation in given}
     wanted = list(dict.fromkeys([*((r.source.name, r.target.name) for r in given), *pairs]))
-    every = [_estimates(annotations, predictions, wanted, by_name, seed)]
+    stands = {p for p in wanted if "->".join(p) in by_name and not _can_revise(annotations, p)}
+    # tables with one source are estimated together
+    estimated = [p for p in wanted if any(q[0] == p[0] and q not in stands for q in wanted)]
+    every = [_estimates(annotations, predictions, estimated, by_name, seed)]
     every += [
-        _estimates(hidden(annotations, folds, f), predictions, wanted, by_name, seed)
+        _estimates(hidden(annotations, folds, f), predictions, estimated, by_name, seed)
         for f in range(count)
     ]
     found: list[RelationVersions] = []
@@ -144,7 +147,7 @@ def build_sources(
         if name in by_name:
             link = make_link(by_name[name], rates)
             versions.append(TableVersion(link, (link,) * count))
-            if not _can_revise(annotations, pair):
+            if pair in stands:
                 found.append(RelationVersions(name, True, tuple(versions)))
                 continue
         for number in range(len(every[0].get(name, ()))):

@@ -5,6 +5,7 @@ from labelweave.learners._joint import JointLearner, JointModel
 from labelweave.learners._learner import Learner, Size
 from labelweave.learners._library import (
     Boosting,
+    Discriminant,
     ExtraTrees,
     KernelLogistic,
     Logistic,
@@ -22,6 +23,7 @@ from labelweave.learners._task_stack import Member, TaskStack
 __all__ = [
     "LEARNERS",
     "Boosting",
+    "Discriminant",
     "ExtraTrees",
     "JointLearner",
     "JointModel",

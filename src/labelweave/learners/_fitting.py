@@ -148,8 +148,9 @@ def _drawn(y: Codes, most: int, seed: int) -> NDArray[np.int64]:
         return np.arange(len(y))
     rng = np.random.default_rng(seed)
     chosen: list[NDArray[np.int64]] = []
-    for code in np.unique(y):
-        rows = np.flatnonzero(y == code)
+    order = np.argsort(y, kind="stable")
+    counts = np.unique(y, return_counts=True)[1]
+    for rows in np.split(order, np.cumsum(counts)[:-1]):
         count = max(min(20, len(rows)), round(most * len(rows) / len(y)))
         chosen.append(rng.choice(rows, min(count, len(rows)), replace=False))
     return np.sort(np.concatenate(chosen))

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Multiclass, Task
@@ -41,27 +42,31 @@ def assign_folds(task: Task, codes: Codes, groups: Codes | None, count: int, see
     if n > LARGE and (groups is None or len(np.unique(groups)) == n):
         return _in_turn(task, codes, count, seed)
     group = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
-    totals = _strata(task, codes, group)
-    order = np.random.default_rng(seed).permutation(len(totals))
+    strata = _strata(task, codes, group)
+    size = strata.shape[0]
+    order = np.random.default_rng(seed).permutation(size)
     # of every stratum the number of groups that hold it
-    holders = (totals > 0).sum(axis=0)
-    rarest = np.where(totals > 0, holders, n + 1).min(axis=1, initial=n + 1)
+    holders = np.bincount(strata.indices, minlength=strata.shape[1])
+    rarest = np.full(size, n + 1)
+    np.minimum.at(
+        rarest, np.repeat(np.arange(size), np.diff(strata.indptr)), holders[strata.indices]
+    )
     order = order[np.argsort(rarest[order], kind="stable")]
-    fold = np.zeros(len(totals), np.int64)
-    filled = np.zeros((count, totals.shape[1]))
-    rows = np.bincount(group, minlength=len(totals))
+    fold = np.zeros(size, np.int64)
+    filled = np.zeros((count, strata.shape[1]))
+    rows = np.bincount(group, minlength=size)
     load = np.zeros(count)
     for g in order:
-        held = totals[g] > 0
+        inside = slice(strata.indptr[g], strata.indptr[g + 1])
+        held, labels = strata.indices[inside], strata.data[inside]
         if (holders[held] == 1).any() and isinstance(task, Multiclass):
             fold[g] = ALWAYS
             continue
         # the rarest stratum decides, the load breaks ties
-        key = np.argmin(np.where(held, holders, n + 1)) if held.any() else None
-        first = filled[:, key] if key is not None else np.zeros(count)
+        first = filled[:, held[np.argmin(holders[held])]] if len(held) else np.zeros(count)
         best = np.lexsort((np.arange(count), load, first))[0]
         fold[g] = best
-        filled[best] += totals[g]
+        filled[best, held] += labels
         load[best] += rows[g]
     return fold[group]
 
@@ -80,16 +85,15 @@ def _in_turn(task: Task, codes: Codes, count: int, seed: int) -> Folds:
     return fold
 
 
-def _strata(task: Task, codes: Codes, group: Codes) -> NDArray[np.float64]:
+def _strata(task: Task, codes: Codes, group: Codes) -> sparse.csr_array:
     """Return how many labels of each class (or label value) every group holds, (groups, S)."""
-    size = int(group.max(initial=-1)) + 1
     if isinstance(task, Multiclass):
-        totals = np.zeros((size, task.width))
-        seen = codes >= 0
-        np.add.at(totals, (group[seen], codes[seen]), 1)
-        return totals
-    totals = np.zeros((size, 2 * task.width))
-    for j in range(task.width):
-        for value in (0, 1):
-            np.add.at(totals[:, 2 * j + value], group[codes[:, j] == value], 1)
-    return totals
+        rows, column, width = np.flatnonzero(codes >= 0), codes[codes >= 0], task.width
+    else:
+        rows, labels = np.nonzero(codes >= 0)
+        column, width = 2 * labels + codes[rows, labels], 2 * task.width
+    size = int(group.max(initial=-1)) + 1
+    places = np.ones(len(rows)), (group[rows], column)
+    found = sparse.csr_array(places, shape=(size, width))  # adds up what lies in one place
+    found.sort_indices()
+    return found

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     HistGradientBoostingClassifier,
@@ -18,6 +19,9 @@ from labelweave.learners._learner import Learner, Size
 
 # from so many labels on, forests grow half of their trees, and a quarter
 MANY, LARGE = 300, 5_000
+MANY_CLASSES = 300
+MOST_SCORES = 20_000_000  # rows times classes of a logistic regression: 160 MB, several times
+MOST_BYTES = 1_000_000_000  # of a forest's leaves, each with all classes
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Logistic(Learner):
 
     def seconds(self, size: Size) -> float:
         return 0.01 + 4e-8 * size.rows * (size.columns + 5) * size.classes
+
+    def reason_against(self, size: Size) -> str | None:
+        return _many_scores(size.cut(self.most_rows))
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,9 @@ class KernelLogistic(Learner):
     def seconds(self, size: Size) -> float:
         components = min(self.components, size.rows)
         return 0.02 + 5e-8 * size.rows * components * (size.classes + 2)
+
+    def reason_against(self, size: Size) -> str | None:
+        return _many_scores(size.cut(self.most_rows))
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,9 @@ class ExtraTrees(Learner):
     def seconds(self, size: Size) -> float:
         return 0.05 + 1.2e-6 * fewer(self.trees, size) * size.rows * (1 + size.classes / 30)
 
+    def reason_against(self, size: Size) -> str | None:
+        return _large_forest(self.trees, size.cut(self.most_rows))
+
 
 @dataclass(frozen=True)
 class RandomForest(Learner):
@@ -159,6 +172,9 @@ class RandomForest(Learner):
 
     def seconds(self, size: Size) -> float:
         return 0.07 + 3e-6 * fewer(self.trees, size) * size.rows * (1 + size.classes / 30)
+
+    def reason_against(self, size: Size) -> str | None:
+        return _large_forest(self.trees, size.cut(self.most_rows))
 
 
 @dataclass(frozen=True)
@@ -202,6 +218,43 @@ class Boosting(Learner):
         if size.rows < 10 * size.classes:
             return "fewer than 10 labels a class"
         return None
+
+
+@dataclass(frozen=True)
+class Discriminant(Learner):
+    """Linear discriminant analysis: one mean a class, one covariance (Fisher, 1936).
+
+    Its time and memory are linear in classes and small, where those of other learners are not.
+
+    Args:
+        shrinkage: how much of the covariance is a multiple of the identity, at most 1.
+    """
+
+    shrinkage: float = 0.1
+    name: ClassVar[str] = "discriminant"
+    space: ClassVar[Space] = {"shrinkage": log_uniform(0.01, 0.9)}
+
+    def build(self, size: Size, seed: int) -> Any:
+        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage=min(1.0, self.shrinkage))
+
+    def seconds(self, size: Size) -> float:
+        return 0.02 + 5e-4 * size.classes + 1e-9 * size.rows * (size.columns**2 + size.classes)
+
+    def reason_against(self, size: Size) -> str | None:
+        few = size.classes < MANY_CLASSES
+        return f"fewer than {MANY_CLASSES} classes" if few else None
+
+
+def _many_scores(size: Size) -> str | None:
+    many = size.rows * size.classes > MOST_SCORES
+    return f"more than {MOST_SCORES // 10**6} million rows times classes" if many else None
+
+
+def _large_forest(trees: int, size: Size) -> str | None:
+    size_of_all = fewer(trees, size) * 2 * size.rows * size.classes * 8
+    if size_of_all <= MOST_BYTES:
+        return None
+    return f"up to {size_of_all / 1e9:.1f} GB of memory, expected at most {MOST_BYTES / 1e9:.0f}"
 
 
 def fewer(trees: int, size: Size) -> int:

@@ -12,6 +12,7 @@ from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.learners._learner import Learner, Size
 from labelweave.learners._library import (
     Boosting,
+    Discriminant,
     ExtraTrees,
     KernelLogistic,
     Logistic,
@@ -30,6 +31,7 @@ LEARNERS: dict[str, Learner] = {
         ExtraTrees(),
         RandomForest(),
         Boosting(),
+        Discriminant(),
     )
 }
 NETWORKS = {

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from labelweave.tasks import Multiclass, Task
+from labelweave.tasks import Multiclass, Task, one_hot
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -74,7 +74,7 @@ def own_labels(task: Task, codes: Codes, rows: NDArray[np.int64], weight: Floats
     """
     found = codes[rows]
     if isinstance(task, Multiclass):
-        return Judged(rows, np.eye(task.width)[found], weight[rows])
+        return Judged(rows, one_hot(found, task.width), weight[rows])
     pairs = np.stack([found != 1, found != 0], axis=2).astype(np.float64)
     return Judged(rows, pairs, weight[rows])
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from labelweave.learners._fitting import TaskModel, fit_task
 from labelweave.learners._learner import Learner, Size
+from labelweave.learners._library import MANY_CLASSES
 from labelweave.learners._stacking import (
     Judged,
     fit_temperature,
@@ -207,7 +208,7 @@ def applicable(
     """Return the learners for a task's size within a budget, and why the others are left out.
 
     The time of a fit is the learner's fixed model, so a budget leaves out the same learners on
-    every machine. The costliest go first; two always stay.
+    every machine. The costliest go first; two always stay, of many classes one.
 
     Args:
         learners: all.
@@ -226,7 +227,8 @@ def applicable(
         kept, left_out = [learners[0]], {k: r for k, r in left_out.items() if k != learners[0].key}
     fits = (fold_count(size.rows) + 1) * size.elements
     cost = {k.key: fits * k.seconds(size.cut(k.most_rows)) for k in kept}
-    while len(kept) > 2 and sum(cost[k.key] for k in kept) > seconds:
+    least = 2 if size.classes < MANY_CLASSES else 1
+    while len(kept) > least and sum(cost[k.key] for k in kept) > seconds:
         costliest = max(kept, key=lambda k: cost[k.key])
         if not cost[costliest.key]:
             break

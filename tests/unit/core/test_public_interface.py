@@ -40,7 +40,7 @@ PUBLIC = {
         FitConfig METHODS Method Predictor Rows Split find_method find_relatedness fit
         load_model make_training_split with_relations""",
     "labelweave.learners": """
-        Boosting ExtraTrees JointLearner JointModel KernelLogistic LEARNERS Learner
+        Boosting Discriminant ExtraTrees JointLearner JointModel KernelLogistic LEARNERS Learner
         LearnerChoice Logistic Member RandomForest Size Svm TaskModel TaskStack UserLearner
         fit_task resolve_learners""",
     "labelweave.losses": """

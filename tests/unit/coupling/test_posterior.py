@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelweave.annotations import Annotations
-from labelweave.coupling._posterior import Link, joint_posterior, make_link, too_wide
+from labelweave.coupling import _posterior
+from labelweave.coupling._posterior import (
+    Link,
+    joint_posterior,
+    label_message,
+    make_link,
+    others_odds,
+    too_wide,
+)
 from labelweave.errors import LabelweaveError
 from labelweave.relations import NoisyOr, Relation
 from labelweave.tasks import Binary, Multiclass, Multilabel, Task
@@ -189,3 +197,21 @@ def test_a_cycle_and_a_task_too_wide_are_refused() -> None:
     assert too_wide([relation(A, wide, rng)]) == []
     pair = [relation(A, wide, rng), relation(B, wide, rng)]
     assert too_wide(pair) == ["w"]
+
+
+def test_some_rows_at_a_time_and_many_labels_are_the_sum_of_all_messages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(3)
+    many = Multilabel("many", tuple(f"l{j}" for j in range(37)))
+    link = make_link(relation(A, many, rng), rates([A, many], rng)).with_strengths(0.7, 0.7)
+    p = predictions(many, 11, rng)
+    monkeypatch.setattr(_posterior, "CELLS", 6)  # two rows at a time
+    on, off = (np.exp(0.7 * each) for each in link.log_ratio("a"))
+    parts = np.log(p[:, None] * on + (1 - p[:, None]) * off)
+    np.testing.assert_allclose(label_message(link, p), parts.sum(axis=2), atol=1e-12)
+    total = parts.sum(axis=2)
+    up, down = (np.exp(0.7 * each) for each in link.log_ratio("many"))
+    others = np.exp(total[..., None] - parts)  # (n, S, L)
+    expected = np.log((others * up).sum(axis=1)) - np.log((others * down).sum(axis=1))
+    np.testing.assert_allclose(others_odds(link, p, total), expected, atol=1e-12)

@@ -143,8 +143,19 @@ def test_who_takes_weights() -> None:
 
 def test_rules_and_budget_leave_learners_out_and_say_why() -> None:
     small, why = applicable(tuple(LEARNERS.values()), Size(40, 5, 2), 60)
-    assert "boosting" in why
-    assert len(small) == len(LEARNERS) - 1
+    assert set(why) == {"boosting", "discriminant"}
+    assert len(small) == len(LEARNERS) - 2
     kept, why = applicable(tuple(LEARNERS.values()), Size(100_000, 50, 5), 1)
     assert len(kept) == 2
-    assert all("over the budget" in why[key] for key in set(LEARNERS) - {k.key for k in kept})
+    others = set(LEARNERS) - {k.key for k in kept} - {"discriminant"}
+    assert all("over the budget" in why[key] for key in others)
+
+
+def test_of_many_classes_only_what_is_linear_in_them_stays() -> None:
+    kept, why = applicable(tuple(LEARNERS.values()), Size(80_000, 128, 10_000), 100)
+    assert [learner.key for learner in kept] == ["discriminant"]
+    assert why["logistic"] == "more than 20 million rows times classes"
+    assert why["extra_trees"] == "up to 80.0 GB of memory, expected at most 1"
+    few, why = applicable(tuple(LEARNERS.values()), Size(800, 20, 400), 100)
+    assert {"discriminant", "extra_trees"} <= {learner.key for learner in few}
+    assert set(why) == {"svm", "boosting"}
