@@ -321,3 +321,41 @@ def example_row(schema: Schema) -> dict[str, Any]:
         else:
             row[name] = next(iter(column.categories or ()), "text")
     return row
+
+
+def row_description(schema: Schema) -> dict[str, Any]:
+    """Return the JSON schema of a row: what `json_rows` takes."""
+    properties, required = dict[str, Any](), []
+    for name, column in schema.columns.items():
+        if column.role not in ("input", "identifier"):
+            continue
+        if column.type == "date" and not column.parts:
+            continue
+        is_number = column.type == "number" and column.role == "input"
+        kinds = ["number", "null"] if is_number else ["string", "number", "null"]
+        about: dict[str, Any] = {"type": kinds}
+        if is_number:
+            about |= {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
+        elif column.type == "image":
+            about = {"type": "string", "contentEncoding": "base64"}
+        elif column.type == "date":
+            about = {"type": ["string", "null"], "format": "date"}
+        properties[name] = about
+        if column.role == "input" and not column.optional:
+            required.append(name)
+    described = {"type": "object", "properties": properties, "additionalProperties": False}
+    return described | ({"required": required} if required else {})
+
+
+def input_description(schema: Schema) -> dict[str, Any]:
+    """Return the JSON schema of an input of the Open Inference Protocol: a column."""
+    return {
+        "type": "object",
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": {"enum": schema.named("input")},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+            "datatype": {"enum": ["FP64", "FP32", "INT64", "BOOL", "BYTES"]},
+            "data": {"type": "array", "items": {"type": ["number", "string", "boolean", "null"]}},
+        },
+    }

@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import pandas as pd
 import prometheus_client as prometheus
 import uvicorn
 from fastapi import FastAPI, Request, Response
+from fastapi import Path as Parameter
 from fastapi.responses import HTMLResponse, JSONResponse
 
 import labelweave
@@ -36,7 +37,15 @@ from labelweave.serving._decision_log import DecisionLog, fingerprint, predicted
 from labelweave.serving._final import FinalModel, load
 from labelweave.serving._images import image_columns, probabilities_of
 from labelweave.serving._row_errors import RowsError, TooManyRowsError
-from labelweave.serving._rows import csv_rows, example_row, image_rows, json_rows, schema_of
+from labelweave.serving._rows import (
+    csv_rows,
+    example_row,
+    image_rows,
+    input_description,
+    json_rows,
+    row_description,
+    schema_of,
+)
 from labelweave.serving._service_limits import KEYS, LONGEST_KEY, LOOPBACK, Limits, checked_name
 from labelweave.trust._coherence import contradiction_scores
 
@@ -381,7 +390,12 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
                         "type": "object",
                         "required": ["rows"],
                         "properties": {
-                            "rows": {"type": "array", "minItems": 1, "items": {"type": "object"}}
+                            "rows": {
+                                "type": "array",
+                                "minItems": 1,
+                                "maxItems": service.limits.rows,
+                                "items": row_description(schema),
+                            }
                         },
                     },
                     "example": {"rows": [row]},
@@ -435,6 +449,7 @@ def _add_service_paths(app: FastAPI, service: Service) -> None:
 def _add_protocol_paths(app: FastAPI, service: Service) -> None:
     """Add the Open Inference Protocol, version 2."""
     ends = ("", "/versions/{version}")
+    Name = Annotated[str, Parameter(json_schema_extra={"enum": [service.name]})]
 
     def known(name: str, version: str | None) -> Served | JSONResponse:
         served = service.served
@@ -460,17 +475,17 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
     async def ready() -> dict[str, bool]:
         return {"ready": True}
 
-    async def metadata(name: str, version: str | None = None) -> Any:
+    async def metadata(name: Name, version: str | None = None) -> Any:
         served = known(name, version)
         if isinstance(served, JSONResponse):
             return served
         return model_metadata(service.name, served.version, served.model)
 
-    async def model_ready(name: str, version: str | None = None) -> Any:
+    async def model_ready(name: Name, version: str | None = None) -> Any:
         served = known(name, version)
         return served if isinstance(served, JSONResponse) else {"name": name, "ready": True}
 
-    async def infer(request: Request, name: str, version: str | None = None) -> Any:
+    async def infer(request: Request, name: Name, version: str | None = None) -> Any:
         served = known(name, version)
         if isinstance(served, JSONResponse):
             return served
@@ -515,7 +530,15 @@ def _infer_example(service: Service) -> dict[str, Any]:
         }
         for name, value in example_row(schema).items()
     ]
-    content = {"schema": {"type": "object"}, "example": {"id": "1", "inputs": inputs}}
+    described = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {
+            "id": {"type": "string"},
+            "inputs": {"type": "array", "minItems": 1, "items": input_description(schema)},
+        },
+    }
+    content = {"schema": described, "example": {"id": "1", "inputs": inputs}}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 

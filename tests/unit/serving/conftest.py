@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from image_example import write_image_study
 from study_example import write_study
 
 from labelweave.experiments import Study
@@ -38,6 +39,17 @@ def stack(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """Return the final model of 'coupled': its student, with the stack."""
     made = finish(finished_study, "coupled", full=True, new_version=True)
     return copied(made, tmp_path_factory.mktemp("stack") / "model")
+
+
+@pytest.fixture(scope="package")
+def pictures_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the final model of a network that reads images."""
+    path = write_image_study(
+        tmp_path_factory.mktemp("pictures"), 30, methods=["multi_task"], relations=None,
+        training={"steps": 5, "batch_size": 32}, split={"test": 20},
+    )  # fmt: skip
+    Study.from_file(path).run(jobs=1, progress=False)
+    return finish(path, "multi_task")
 
 
 def copied(model: Path, to: Path) -> Path:

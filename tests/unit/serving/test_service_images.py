@@ -9,28 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from image_example import SIDE, picture, write_image_study
+from image_example import SIDE, picture
 from PIL import Image
 from starlette.testclient import TestClient
 
 import labelweave
-from labelweave.experiments import Study
 from labelweave.serving import _images as images_module
-from labelweave.serving import finish
 from labelweave.serving._service import Limits, make_app
 
 KINDS = ("bolt", "disc", "ring")
-TRAINING = {"steps": 5, "batch_size": 32}
-
-
-@pytest.fixture(scope="module")
-def pictures_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    path = write_image_study(
-        folder, 30, methods=["multi_task"], training=TRAINING, relations=None, split={"test": 20}
-    )
-    Study.from_file(path).run(jobs=1, progress=False)
-    return finish(path, "multi_task")
 
 
 @pytest.fixture(scope="module")
