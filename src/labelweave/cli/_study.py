@@ -1,6 +1,7 @@
 """``labelweave run``."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -38,14 +39,28 @@ SchedulerOption = Annotated[
 ]
 
 
-def engine_named(name: EngineName, scheduler: str | None) -> "Engine | None":
-    """Return the engine of the options; None = processes of this machine.
+@contextmanager
+def engine_for(
+    name: EngineName, scheduler: str | None, study: Path | None
+) -> "Iterator[Engine | None]":
+    """Give the engine of the options; None = processes of this machine.
+
+    Under `torchrun` all of its processes train together: the first one gets on with the command,
+    the others help it inside this call and then exit.
+
+    Args:
+        name: of the engine.
+        scheduler: its address.
+        study: the study file; None = the command cannot run under `torchrun`.
 
     Raises:
-        LabelweaveError: an address without ``--engine dask``, or the other way round.
+        LabelweaveError: an address without ``--engine dask``, or the other way round; or `torchrun`
+            where it does not fit.
     """
     from labelweave.errors import LabelweaveError
-    from labelweave.experiments import DaskCluster
+    from labelweave.experiments import DaskCluster, read_study_file
+    from labelweave.experiments._torchrun import leading
+    from labelweave.training._device import processes
 
     if name is EngineName.dask and scheduler is None:
         raise LabelweaveError(
@@ -53,7 +68,17 @@ def engine_named(name: EngineName, scheduler: str | None) -> "Engine | None":
         )
     if name is EngineName.local and scheduler is not None:
         raise LabelweaveError("--scheduler: found an address, expected it with --engine dask only")
-    return None if scheduler is None else DaskCluster(scheduler)
+    if processes() == 1:
+        yield None if scheduler is None else DaskCluster(scheduler)
+        return
+    if study is None or scheduler is not None:
+        raise LabelweaveError(
+            "torchrun: expected it with 'labelweave run' or 'ablate', on no cluster"
+        )
+    with leading(read_study_file(study).training) as engine:
+        if engine is None:
+            raise typer.Exit(0)
+        yield engine
 
 
 def run_and_print(
@@ -188,23 +213,23 @@ def run(
     from labelweave.experiments._stepwise import next_stage
     from labelweave.report import print_compared
 
-    runs_on = engine_named(engine, scheduler)
-    if tasks is not None and next_:
-        raise LabelweaveError("found both --tasks and --next, expected one of them")
-    changes: dict[str, Any] = {} if label_next is None else {"label_next": label_next}
-    if tasks is not None:
-        changes["only"] = [name.strip() for name in tasks.split(",") if name.strip()]
-        if not changes["only"]:
-            raise LabelweaveError(f"--tasks: found '{tasks}', expected names with commas")
-    stage = None
-    if next_:
-        stage = next_stage(Study.from_file(study))
-        changes["only"] = list(stage.tasks)
-        say(f"Step: {', '.join(stage.tasks)} ({stage.reason})\n")
-    opened = Study.from_file(study, **changes)
-    if opened.config.only:
-        opened.command += f" --tasks {','.join(opened.config.only)}"
-    run_and_print(opened, jobs, language, every=every, formulas=formulas, engine=runs_on)
+    with engine_for(engine, scheduler, study) as runs_on:
+        if tasks is not None and next_:
+            raise LabelweaveError("found both --tasks and --next, expected one of them")
+        changes: dict[str, Any] = {} if label_next is None else {"label_next": label_next}
+        if tasks is not None:
+            changes["only"] = [name.strip() for name in tasks.split(",") if name.strip()]
+            if not changes["only"]:
+                raise LabelweaveError(f"--tasks: found '{tasks}', expected names with commas")
+        stage = None
+        if next_:
+            stage = next_stage(Study.from_file(study))
+            changes["only"] = list(stage.tasks)
+            say(f"Step: {', '.join(stage.tasks)} ({stage.reason})\n")
+        opened = Study.from_file(study, **changes)
+        if opened.config.only:
+            opened.command += f" --tasks {','.join(opened.config.only)}"
+        run_and_print(opened, jobs, language, every=every, formulas=formulas, engine=runs_on)
     if stage is not None and stage.before is not None:
         say(f"\nEffect of adding '{stage.added}': B with it, A without it:")
         sides = of_study(stage.before, None), of_study(opened.output, None)
@@ -312,13 +337,13 @@ def ablate(
     from labelweave.experiments import Study, run_ablation
     from labelweave.report import print_ablation, write_ablation
 
-    runs_on = engine_named(engine, scheduler)
     asked = [origin.strip() for origin in origins.split(",") if origin.strip()]
     opened = Study.from_file(study)
     opened.command = f"labelweave ablate {study.name}" + (
         f" --from {','.join(asked)}" * bool(asked)
     )
-    results = run_ablation(opened, asked, jobs=jobs, engine=runs_on)
+    with engine_for(engine, scheduler, study) as runs_on:
+        results = run_ablation(opened, asked, jobs=jobs, engine=runs_on)
     console = PrintableConsole()
     print_ablation(results, console)
     files = write_ablation(results, opened.output, formulas=formulas)
@@ -363,9 +388,11 @@ def tune(
     from labelweave.experiments import tune as run_search
     from labelweave.report import print_tuning
 
-    runs_on = engine_named(engine, scheduler)
     opened = Study.from_file(study)
-    results = run_search(opened, trials=trials, timeout=timeout, workers=workers, engine=runs_on)
+    with engine_for(engine, scheduler, None) as runs_on:
+        results = run_search(
+            opened, trials=trials, timeout=timeout, workers=workers, engine=runs_on
+        )
     console = PrintableConsole()
     print_tuning(results, console)
     tuned, *files = write_tuning(results, study, opened.output / "tuning", formulas=formulas)

@@ -8,8 +8,9 @@ from labelweave.errors import TrainingError
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._engines import Plan
-from labelweave.experiments._runs import Run, derive, execute
+from labelweave.experiments._runs import Run, derive, execute, take_part
 from labelweave.fitting._split import Split
+from labelweave.training._device import is_first
 
 Pair = tuple[Run, Split]
 LONGEST = ("stack", "single")  # libraries of learners; one network a task
@@ -94,5 +95,8 @@ def _trained(waiting: Sequence[Pair], context: StudyContext) -> Iterator[tuple[R
 
 
 def _job(run: Run, split: Split, config: StudyConfig) -> str | None:
+    if not is_first():
+        take_part(run, split, config)
+        return None
     # where its process was killed after it, but before its answer arrived
     return None if run.done else execute(run, split, config)

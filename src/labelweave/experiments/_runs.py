@@ -7,6 +7,7 @@ import shutil
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -161,14 +162,7 @@ def execute(
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        teachers = None
-        if run.teachers is not None:
-            teacher = load_model(run.teachers / "model")
-            teachers = taught_scores(config.method(run.method), teacher, split, config)
-        model = fit(
-            config.method(run.method), split, config, folder=partial / "training",
-            teachers=teachers, progress=progress, watch=watch,
-        )  # fmt: skip
+        model = _fitted(run, split, config, partial / "training", progress, watch)
         outcome = _predicted(model, split)
     except WriteError:
         remove_empty(partial)
@@ -189,6 +183,30 @@ def execute(
         torch.set_num_threads(threads)
     _finish(run, partial, outcome, split, time.perf_counter() - started)
     return None
+
+
+def _fitted(
+    run: Run,
+    split: Split,
+    config: StudyConfig,
+    folder: Path | None,
+    progress: bool = False,
+    watch: Watch | None = None,
+) -> Predictor:
+    teachers = None
+    if run.teachers is not None:
+        teacher = load_model(run.teachers / "model")
+        teachers = taught_scores(config.method(run.method), teacher, split, config)
+    return fit(
+        config.method(run.method), split, config, folder=folder,
+        teachers=teachers, progress=progress, watch=watch,
+    )  # fmt: skip
+
+
+def take_part(run: Run, split: Split, config: StudyConfig) -> None:
+    """Train a run with the process that writes it, see `execute`; what went wrong is said there."""
+    with suppress(TrainingError, LabelweaveError):
+        _fitted(run, split, config, None)
 
 
 def derive(run: Run, base: Run, split: Split) -> None:
@@ -377,6 +395,6 @@ def _learners(method: Method, split: Split, config: StudyConfig) -> dict[str, An
 
 def _training(config: TrainingConfig) -> dict[str, Any]:
     """Return what a run depends on; keys that came later count only where they are used."""
-    said = config.model_dump(exclude={"checkpoint_seconds"})
+    said = config.model_dump(exclude={"checkpoint_seconds", "devices", "nodes"})
     fields = TrainingConfig.model_fields
     return {k: v for k, v in said.items() if k not in LATER or v != fields[k].default}

@@ -17,8 +17,9 @@ from labelweave.fitting._split import Split
 from labelweave.losses import Objective
 from labelweave.networks import backbone
 from labelweave.networks._backbones import family_of
-from labelweave.training import Trainer, TrainingConfig
+from labelweave.training import TrainingConfig
 from labelweave.training._augmentation import augmentation
+from labelweave.training._device import check_device
 
 
 def check_split(split: Split, config: FitConfig) -> None:
@@ -45,7 +46,7 @@ def check_split(split: Split, config: FitConfig) -> None:
         found.make([task.name for task in labels.tasks], options)
         batch_shares(split, training)
     config.check_couplings(lambda options: Objective(labels.tasks, split.relations, options))
-    Trainer(config.training)
+    check_device(config.training)
     augmentation(config.training.augment, split.seed)
     check_backbone(config, split)
 

@@ -24,7 +24,7 @@ from labelweave.relations import AnyRelation, Noise
 from labelweave.relations._transfer_weights import label_counts
 from labelweave.tasks import Task
 from labelweave.training import History, Trainer
-from labelweave.training._device import adds_nothing
+from labelweave.training._device import adds_nothing, is_first
 from labelweave.training._diagnostics import mean_gradients, speeds
 from labelweave.training._history import LOG
 from labelweave.training._loop import Watch
@@ -223,6 +223,7 @@ class Fit:
             self._learnt_from(),
             self.sampler,
             trainer.fabric.device,
+            shard=(trainer.fabric.global_rank, trainer.fabric.world_size),
             source=self.split.source,
             teachers=self.teachers,
         )
@@ -240,7 +241,7 @@ class Fit:
         fits = task_fits(network, self.split.train, self.labels, self.split.validation)
         records = self.history.records
         records[-1]["fit"] = fits
-        if folder is not None:
+        if folder is not None and is_first():
             self.history.write(folder / LOG)
         return {"speeds": speeds(records), "gradients": mean_gradients(records), "fits": fits}
 

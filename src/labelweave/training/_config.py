@@ -42,6 +42,9 @@ class TrainingConfig(BaseModel):
         evaluations: evaluations on the validation rows, spread evenly over the training.
         precision: Lightning Fabric's precision, for example ``32-true`` or ``bf16-mixed``.
         accelerator: Fabric's accelerator: ``auto``, ``cpu``, ``gpu``, ``cuda``, ``mps``.
+        devices: devices of each machine that one training uses, a process each. More than one
+            needs `torchrun`.
+        nodes: machines that one training uses.
         checkpoint_seconds: seconds between checkpoints of a run that has a folder.
     """
 
@@ -63,6 +66,8 @@ class TrainingConfig(BaseModel):
     evaluations: int = Field(default=20, ge=1, le=10**6)
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "bf16-true", "64-true"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    devices: int = Field(default=1, ge=1, le=1024)
+    nodes: int = Field(default=1, ge=1, le=1024)
     checkpoint_seconds: float = Field(default=30.0, gt=0, le=1e9)
 
     @field_validator("sampling")
@@ -92,6 +97,20 @@ class TrainingConfig(BaseModel):
         if self.steps is not None and self.epochs is not None:
             raise ValueError("found both steps and epochs, expected one of them")
         return self
+
+    @model_validator(mode="after")
+    def _rows_for_all(self) -> Self:
+        if self.batch_size < self.processes:
+            raise ValueError(
+                f"key 'batch_size': found {self.batch_size}, expected at least one row for each of "
+                f"{self.processes} processes"
+            )
+        return self
+
+    @property
+    def processes(self) -> int:
+        """Processes of one training: devices times nodes."""
+        return self.devices * self.nodes
 
     def total_steps(self, rows: int) -> int:
         """Return the number of steps for that many training rows (default: 1000 steps)."""

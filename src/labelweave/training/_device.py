@@ -1,7 +1,8 @@
 """Where a training runs: the CPU of one process, with no wrappers, or what Fabric sets up."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,9 @@ from labelweave.training._config import TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+T = TypeVar("T")
 
 
 class ThisProcess:
@@ -33,6 +37,10 @@ class ThisProcess:
         """Return the values: there is no other process."""
         return values
 
+    def broadcast(self, value: T, src: int = 0) -> T:
+        """Return the value: there is no other process."""
+        return value
+
     def no_backward_sync(self, module: nn.Module) -> AbstractContextManager[None]:
         """Return a context that changes nothing."""
         return nullcontext()
@@ -41,24 +49,55 @@ class ThisProcess:
 Device: TypeAlias = Union[ThisProcess, "Fabric"]
 
 
+def processes() -> int:
+    """Return how many processes `torchrun` has started for this training; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if torch.distributed.is_torchelastic_launched() else 1
+
+
+def is_first() -> bool:
+    """Return whether this is the process that writes files and prints."""
+    return processes() == 1 or os.environ["RANK"] == "0"
+
+
 def device_of(config: TrainingConfig) -> Device:
     """Return where a training with these settings runs.
 
     Raises:
-        LabelweaveError: there is no such device, or it does not have the precision.
+        LabelweaveError: there is no such device, it does not have the precision, or `torchrun` has
+            not started as many processes.
     """
-    if config.precision == "32-true" and _is_cpu(config.accelerator):
+    if config.processes != processes():
+        raise LabelweaveError(
+            f"training: devices {config.devices} x nodes {config.nodes}: found {processes()} "
+            f"process(es), expected {config.processes}: start them with torchrun "
+            f"--nnodes {config.nodes} --nproc-per-node {config.devices}"
+        )
+    if config.processes == 1 and config.precision == "32-true" and _is_cpu(config.accelerator):
         return ThisProcess()
     from lightning_fabric import Fabric
 
     try:
-        return Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
+        fabric = Fabric(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            strategy="auto" if config.processes == 1 else "ddp",
+            precision=config.precision,
+        )
+        if config.processes > 1:
+            fabric.launch()
+        return fabric
     except (RuntimeError, ValueError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise LabelweaveError(
             f"training: accelerator '{config.accelerator}' with precision '{config.precision}' "
             f"cannot be used here: {reason}"
         ) from None
+
+
+def check_device(config: TrainingConfig) -> None:
+    """Raise what `device_of` would, but one process may check what several will train."""
+    device_of(config if processes() > 1 else config.model_copy(update={"devices": 1, "nodes": 1}))
 
 
 def _is_cpu(accelerator: str) -> bool:

@@ -1,7 +1,7 @@
 """What a training run recorded: every loss term over the steps, and the validation scores."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,15 @@ class Window:
         self.raw[self.filled] = loss.raw
         self.weighted[self.filled] = loss.weighted
         self.filled += 1
+
+    def average(self, mean: Callable[[Tensor], Tensor]) -> None:
+        """Replace the values by their mean over all processes.
+
+        Args:
+            mean: of a tensor over the processes.
+        """
+        both = mean(torch.stack([self.raw, self.weighted]))
+        self.raw, self.weighted = both[0].clone(), both[1].clone()
 
     def first_bad(self) -> tuple[int, str, float] | None:
         """Return the first value that is not finite: its place in the window, term and value."""

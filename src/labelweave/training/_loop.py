@@ -271,7 +271,10 @@ class Loop:
         if self.fabric.world_size == 1:
             return None
         # gradients are averaged over the processes, so counts are averaged too
-        return lambda counts: self.fabric.all_reduce(counts, reduce_op="mean")  # type: ignore[return-value]
+        return self._mean
+
+    def _mean(self, values: torch.Tensor) -> torch.Tensor:
+        return self.fabric.all_reduce(values, reduce_op="mean")  # type: ignore[return-value]
 
     def _check(self) -> None:
         bad = self.window.first_bad()
@@ -286,6 +289,8 @@ class Loop:
         )
 
     def _record(self, evaluate: bool) -> None:
+        if self.fabric.world_size > 1:  # each process has the sums of its rows over a mean count
+            self.window.average(self._mean)
         self._check()
         record = {"step": self.step, "learning_rate": self.optimizer.param_groups[0]["lr"]}
         record |= self.window.means()
@@ -301,7 +306,8 @@ class Loop:
             record["validation"] = scores
             if self.setting.watch is not None:
                 self.setting.watch(self._evaluated(self.step), scores)
-            if self.stopping.update(scores, self.network.state_dict()) and self.setting.folder:
+            if self.stopping.update(scores, self.network.state_dict()) and self._writes:
+                assert self.setting.folder is not None
                 best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
                 save_tensors(self.setting.folder / "best.safetensors", best, {"step": self.step})
         self.history.records.append(record)
@@ -312,7 +318,7 @@ class Loop:
         check_finite(self.network, self.step)
         self.saved = time.monotonic()
         folder = self.setting.folder
-        if folder is None or not self.fabric.is_global_zero:
+        if folder is None or not self._writes:
             return
         tensors = training_state(self.network, self.optimizer) | self.window.tensors()
         if self.balance is not None:
@@ -328,11 +334,18 @@ class Loop:
         save_tensors(folder / "last.safetensors", tensors, state)
         self.history.write(folder / LOG)
 
+    @property
+    def _writes(self) -> bool:
+        return self.setting.folder is not None and self.fabric.is_global_zero
+
     def _resume(self) -> None:
         path = self.setting.folder / "last.safetensors" if self.setting.folder else None
-        if path is None or not path.exists():
+        found = load_tensors(path) if path is not None and self._writes and path.exists() else None
+        if self.fabric.world_size > 1:  # the others need not see the folder
+            path, found = self.fabric.broadcast((path, found))
+        if found is None:
             return
-        tensors, state = load_tensors(path)
+        tensors, state = found
         if state.get("steps") != self.steps:
             raise LabelweaveError(
                 f"{path}: a checkpoint of a run of {state.get('steps')} steps, "
@@ -346,6 +359,8 @@ class Loop:
             raise LabelweaveError(
                 f"{path}: a checkpoint of another network; remove the folder to start anew"
             ) from None
+        if not self.fabric.is_global_zero:  # the random numbers are those of the first process
+            torch.manual_seed(self.setting.seed + state["step"] + self.fabric.global_rank)
         self.window.restore(tensors, tuple(state["names"]), self.fabric.device)
         self.step, self.history = state["step"], History(state["records"])
         self.stopping.restore(tensors, state)

@@ -32,6 +32,7 @@ def keep_freed_memory() -> None:
     torch.empty(BLOCK, dtype=torch.uint8)
 
 
+RANK_SEED = 1_000_003  # apart, so that processes do not drop the same units
 SMALL_STEP = 50_000_000  # weights x rows of a step below which a second thread does not pay
 
 
@@ -122,5 +123,5 @@ class Trainer:
         keep_freed_memory()
         work = sum(p.numel() for p in network.parameters()) * self.config.batch_size
         with torch.random.fork_rng(), threads_for(work), Interrupt() as interrupt:
-            torch.manual_seed(self.seed)
+            torch.manual_seed(self.seed + RANK_SEED * self.fabric.global_rank)
             return Loop(setting, network, objective, batches, steps, validate).train(interrupt)
