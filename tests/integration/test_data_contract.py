@@ -209,6 +209,18 @@ def test_masks_names_and_long_numbers_survive_on_every_way_in() -> None:
         row_weights_of(weight, X)
 
 
+def test_new_rows_may_lack_columns_that_a_model_leaves_out() -> None:
+    X = pd.DataFrame({"x": np.arange(60.0), "who": [f"p{i}@example.org" for i in range(60)]})
+    y = {"k": ["a", "b"] * 30}
+    model = MultiTaskClassifier(method="best_single_task", learners=["logistic"]).fit(X, y)
+    schema = model.model_.encoder.schema
+    assert {name: c.role for name, c in schema.columns.items()} == {"x": "input", "who": "excluded"}
+    probability = model.predict_proba(X)["k"]
+    np.testing.assert_array_equal(model.predict_proba(X[["x"]])["k"], probability)
+    with pytest.raises(LabelweaveError, match="no input column 'x', found 'who'"):
+        model.predict(X[["who"]])
+
+
 def test_python_makes_numbers_of_dates_and_hashes_of_categories(tmp_path: Path) -> None:
     rows = 60
     days = pd.date_range("2024-01-01", periods=rows, freq="D")

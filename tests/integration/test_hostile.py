@@ -279,11 +279,14 @@ def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: Comm
     content = yaml.safe_load(path.read_text())
     content |= {
         "use": "research", "statistics": {"replicates": 100, "by": "colour"},
+        "label_tools": ["label_studio", "prodigy"],
     }  # fmt: skip
     for source in content["sources"]:
         source["license"] = "own"
     path.write_text(yaml.safe_dump(content))
     model, rows = tmp_path / "runs" / "parts" / "model", tmp_path / "a.csv"
+    new = tmp_path / "new.csv"
+    pd.read_csv(rows, dtype=str)[:40].assign(customer="Customer-Unknown").to_csv(new, index=False)
     (tmp_path / "gone.csv").write_text("source,row\na,1\na,2\n")
     answers = [
         cli("run", path, "--jobs", 1), cli("finish", path, "--method", "multi_task"),
@@ -294,8 +297,16 @@ def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: Comm
             "--out", tmp_path / "croissant.json"),
         cli("audit", model, "--write"), cli("forget", model, "--rows", tmp_path / "gone.csv"),
         cli("predict", model, rows, "--sets", 0.8, "--out", tmp_path / "predicted.csv"),
+        cli("export", model, "--format", "torch", "--rows", rows),
     ]  # fmt: skip
     assert [each.code for each in answers] == [0] * len(answers), answers
+    answers += [  # 1: rows unlike those of the fit, a task falls, no version before
+        cli("monitor", model, "--batch", new, "--page", tmp_path / "june.html",
+            "--json", tmp_path / "june.json", "--metrics", tmp_path / "june.prom"),
+        cli("update", model, "--source", new, "--like", "a", "--folds", 2),
+        cli("rollback", model),
+    ]  # fmt: skip
+    assert {each.code for each in answers} <= {0, 1}, answers
     log = tmp_path / "decisions.jsonl"
     with TestClient(make_app(model, keys=(), decisions=log)) as client:
         table = pd.read_csv(rows, dtype=str)[:5]
@@ -305,10 +316,16 @@ def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: Comm
         metrics = client.get("/metrics").text
     assert cli("audit", model, "--log", log).code == 0
     files = {file for file in tmp_path.rglob("*") if file.is_file()}
-    files -= {rows, tmp_path / "b.csv"}
-    assert {"card.md", "final.json", "sets.json", "decisions.jsonl"} <= {f.name for f in files}
+    files -= {rows, tmp_path / "b.csv", new}
+    tools = {"label_next.label_studio.json", "label_next.prodigy.jsonl"}
+    assert {
+        "card.md", "final.json", "sets.json", "decisions.jsonl", "model.pt2", "june.html",
+        "label_next.csv",
+    } <= {f.name for f in files}  # fmt: skip
     for word in WORDS:
         holding = {file.name for file in files if word.encode() in file.read_bytes()}
-        assert holding == ({"predicted.csv"} if word == SERIAL else set()), word
+        kept = {"predicted.csv", *tools} if word == SERIAL else set()
+        # who labels a row sees its inputs, those that the model keeps as hashes, too
+        assert holding == (tools if word == "Customer-Kaiser" else kept), word
         shown = [line for each in answers for line in (each.out + each.err).splitlines()]
         assert [line for line in [*shown, *metrics.splitlines()] if word in line] == []

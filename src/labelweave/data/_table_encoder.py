@@ -179,6 +179,8 @@ class TableEncoder:
     Attributes:
         names_: the names of the d features.
         notes_: messages about the training columns, a line each.
+        left_out_: the columns that look like identifiers, personal data or sentences; of an encoder
+            that has been fitted, not of one that has been read.
         schema: what raw tables are read by before; None = they are taken as they are.
     """
 
@@ -215,10 +217,12 @@ class TableEncoder:
         ]
         self.numeric_ = NumericColumns.fit(inputs[numeric], notes, self.scale)
         self.categories_: dict[str, list[str]] = {}
+        self.left_out_: list[str] = []
         for name in inputs.columns.drop(numeric):
             texts = [key(value) for value in factorize(inputs[name])[1]]
             if name not in self.categorical and identifying(texts, int(inputs[name].count())):
                 notes[Message("note.identifying")].append(str(name))
+                self.left_out_.append(str(name))
                 continue
             categories = _categories(inputs[name], self.max_categories, notes)
             if categories:

@@ -1,7 +1,7 @@
 """The rows to label next as files of annotation tools, with the model's predictions to correct."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ Inputs = Callable[[str, int], dict[str, Any]]  # of a source's row, from 1
 
 
 def inputs_of(
-    sources: Sequence[ReadSource], tasks: Sequence[Task], media: Mapping[str, str]
+    sources: Sequence[ReadSource],
+    tasks: Sequence[Task],
+    media: Mapping[str, str],
+    excluded: Collection[str] = (),
 ) -> Inputs:
     """Return what gives the inputs and identifiers of a row, as its file has them.
 
@@ -30,6 +33,7 @@ def inputs_of(
         sources: the sources of the study.
         tasks: its tasks, whose labels are left out.
         media: by column of paths or texts ``image`` or ``text``, which the tools show it as.
+        excluded: columns that the model leaves out, such as personal data.
     """
     labels = {name for task in tasks for name in label_columns(task)}
     by_name = {each.section.called: each for each in sources}
@@ -37,11 +41,11 @@ def inputs_of(
 
     def columns(source: str) -> "dict[str, pd.Series[Any]]":
         section, table = by_name[source].section, by_name[source].table
-        left_out = labels | {*section.exclude, section.group}
+        apart = {*section.exclude, section.group, *excluded} - {*section.identifier}
         wanted = [*section.identifier, *table.columns]
         if section.inputs != "rest":
             wanted = [*section.identifier, *section.inputs]
-        names = [n for n in dict.fromkeys(wanted) if n in table.columns and n not in left_out]
+        names = [n for n in dict.fromkeys(wanted) if n in table.columns and n not in labels | apart]
         return {media.get(name, name): table.texts(name) for name in names}
 
     def row(source: str, number: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -578,12 +578,18 @@ def _label_plan(
     rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
     write_rows(rows, context.folder, formulas=context.formulas)
     if config.label_tools:
-        _write_for_tools(context, split, rows, model.decide(given))
+        schema = model.encoder.schema
+        excluded = [] if schema is None else schema.named("excluded")
+        _write_for_tools(context, split, rows, model.decide(given), excluded)
     return LabelPlan(tasks, ROWS_FILE, len(rows))
 
 
 def _write_for_tools(
-    context: StudyContext, split: Split, rows: pd.DataFrame, predicted: Mapping[str, NDArray[Any]]
+    context: StudyContext,
+    split: Split,
+    rows: pd.DataFrame,
+    predicted: Mapping[str, NDArray[Any]],
+    excluded: Collection[str],
 ) -> None:
     config, collection = context.config, context.data.collection
     names = np.array(collection.names, dtype=object)[collection.source[split.train.index]]
@@ -597,6 +603,7 @@ def _write_for_tools(
     write_label_tools(
         config.label_tools, rows, predicted,
         [places[at] for at in zip(rows["source"], rows["row"], strict=True)],
-        context.data.tasks, inputs_of(sources, collection.tasks, media), config.name,
+        context.data.tasks, inputs_of(sources, collection.tasks, media, excluded),
+        config.name,
         context.folder,
     )  # fmt: skip

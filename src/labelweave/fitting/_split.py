@@ -200,10 +200,10 @@ def fitted_encoder(
     media, inputs = section.media(), collection.inputs
     if not media:
         table.fit(inputs.iloc[rows])
-        table.schema = collection.schema
+        table.schema = collection.schema.excluding(table.left_out_)
         return table, lambda index: table.transform(inputs.iloc[index])
     encoder = InputEncoder(media, table).fit(inputs.iloc[rows], stores)
-    encoder.schema = collection.schema
+    encoder.schema = collection.schema.excluding(encoder.table.left_out_ if encoder.table else ())
     return encoder, lambda index: encoder.transform(inputs.iloc[index], stores)
 
 

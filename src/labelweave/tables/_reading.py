@@ -82,9 +82,11 @@ def _suffix(path: Path) -> str:
     if suffix in PACKED and inner not in TEXTS:
         inner = ".csv" if suffix == ".zip" and not inner else inner
     if inner not in (TEXTS if suffix in PACKED else READERS):
+        more = nearest(suffix, SUFFIXES)
+        if suffix in (".json", ".xml"):
+            more = "; the export of an annotation tool needs its name, as in format: label_studio"
         raise LabelweaveError(
-            f"{path}: unknown suffix '{path.suffix}', expected {listing(SUFFIXES, 12)}"
-            f"{nearest(suffix, SUFFIXES)}"
+            f"{path}: unknown suffix '{path.suffix}', expected {listing(SUFFIXES, 12)}{more}"
         )
     return inner
 

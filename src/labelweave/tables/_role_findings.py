@@ -97,6 +97,16 @@ def _label_like(
     return None
 
 
+def _shared_group(table: SourceTable, tables: Sequence[SourceTable]) -> bool:
+    """Return whether a group has rows in another table, too: the same sample, labelled twice."""
+    own = set() if table.group is None else distinct([table.frame[table.group]])
+    return any(
+        not own.isdisjoint(distinct([other.frame[other.group]]))
+        for other in tables
+        if other is not table and other.group is not None
+    )
+
+
 def group_findings(tables: Sequence[SourceTable]) -> list[DataFinding]:
     """Return gaps in groups, groups of one row each, and candidates among the columns left out."""
     found = []
@@ -125,7 +135,7 @@ def group_findings(tables: Sequence[SourceTable]) -> list[DataFinding]:
                 )
             )  # fmt: skip
         many = int(table.frame[table.group].nunique())
-        if 0 < many == known and rows > 1:
+        if 0 < many == known and rows > 1 and not _shared_group(table, tables):
             found.append(
                 DataFinding(
                     "note", "single_groups", place, "every group has one row; it ties nothing"

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -209,6 +209,15 @@ class Schema:
     def named(self, *roles: Role) -> list[str]:
         """Return the names of the columns of some roles."""
         return [name for name, column in self.columns.items() if column.role in roles]
+
+    def excluding(self, names: Iterable[str]) -> "Schema":
+        """Return the schema with some inputs excluded: rows may lack them, no list keeps them."""
+        gone = {
+            name: self.columns[name].model_copy(update={"role": "excluded", "categories": None})
+            for name in names
+            if name in self.columns and self.columns[name].role == "input"
+        }
+        return replace(self, columns={**self.columns, **gone}) if gone else self
 
     def apply(self, table: Table | pd.DataFrame, *, all_columns: bool = True) -> pd.DataFrame:
         """Return a table whose columns are what the schema says.

@@ -282,6 +282,11 @@ def test_groups_with_gaps_of_one_row_and_one_for_all() -> None:
     ]  # fmt: skip
     assert [f.code for f in grouped([str(i) for i in range(ROWS)])] == ["single_groups"]
     assert [f.code for f in grouped(["L1"] * ROWS)] == ["one_group"]
+    both = [
+        replace(each, frame=each.frame.assign(lot=[f"s{i}" for i in range(ROWS)]), group="lot")
+        for each in tables()
+    ]
+    assert inspect_tables(both, TASKS) == [], "each sample has a row in either source"
 
 
 def test_media_are_inputs_by_their_content() -> None:

@@ -131,6 +131,10 @@ def test_bad_files(tmp_path):
         f"{sheet}: unknown suffix '.xls', expected '.csv', '.tsv', '.jsonl', '.ndjson', '.txt', "
         "'.parquet', '.feather', '.arrow', '.xlsx', '.gz', '.zip'; did you mean '.xlsx'?"
     )
+    export = written(tmp_path, "[]", "done.json")
+    assert error(lambda: read_table(export)).endswith(
+        "'.zip'; the export of an annotation tool needs its name, as in format: label_studio"
+    )
     parquet = written(tmp_path, "x", "plants.parquet")
     assert error(lambda: read_table(parquet)) == f"{parquet}: not a readable Parquet file"
     pd.DataFrame({"a": [[1], [2]]}).to_parquet(parquet)
