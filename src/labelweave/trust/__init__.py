@@ -35,6 +35,7 @@ from labelweave.trust._joint_sets import (
 from labelweave.trust._licences import LicenceAnswer, licence_answers
 from labelweave.trust._membership import membership_advantage
 from labelweave.trust._predictions import Predictions, predict_rows
+from labelweave.trust._private import PrivateFit, fit_private
 from labelweave.trust._reweighing import group_weights
 from labelweave.trust._row_explanations import RowExplanation, explain_rows
 from labelweave.trust._selection import Abstention, Cut, fit_abstention, risk_coverage
@@ -58,6 +59,7 @@ __all__ = [
     "JointSets",
     "LicenceAnswer",
     "Predictions",
+    "PrivateFit",
     "Promise",
     "RowExplanation",
     "SetFigures",
@@ -78,6 +80,7 @@ __all__ = [
     "fit_calibration",
     "fit_group_thresholds",
     "fit_joint_sets",
+    "fit_private",
     "fit_sets",
     "gain_sources",
     "group_weights",

@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelweave._arguments import a_list, a_number
 from labelweave._messages import Message
-from labelweave._targets import Table, Targets, annotations_of, input_frame
+from labelweave._targets import Table, Targets, annotations_of
 from labelweave.annotations import Annotations
 from labelweave.data import Source
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import AnyRelation, Relation
 from labelweave.relations._relatedness import relation_table
+from labelweave.tables._frames import input_frame
 from labelweave.tasks import Binary, Multiclass, Task, key
 from labelweave.trust._predictions import AnyModel, predictor_of, probabilities_of
 from labelweave.trust._protected_counts import (
