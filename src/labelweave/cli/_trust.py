@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from labelweave.relations import AnyRelation
     from labelweave.trust import Predictions
     from labelweave.trust._reading import Texts
 
@@ -99,19 +100,29 @@ def explain(
         typer.Option(help="Table of labelled rows; the nearest ones are named for each row."),
     ] = None,
     rows: Annotated[int, typer.Option(min=1, max=1000, help="Explain the first rows only.")] = 20,
+    gradients: Annotated[
+        bool,
+        typer.Option(
+            "--gradients",
+            help="Integrated gradients of the columns, in place of leaving out their values; for "
+            "networks.",
+        ),
+    ] = False,
     out: Annotated[
         Path, typer.Option(help="Folder for explain.html and explain.json; made where needed.")
     ] = Path("explained"),
 ) -> None:
     """Show why rows got their answers, as a page and as JSON.
 
-    For each row and task: the answer, its probability by the task's own learners, how far it falls
-    without each relation and without the value of a column, and the nearest labelled rows.
+    For each row and task: the answer, its probability by the task's own learners, what each
+    relation alone says, how far it falls without each relation, the value of a column, a word of a
+    text or a region of an image, and the nearest labelled rows.
 
     **Examples**
 
     - `labelweave explain model rows.csv`
     - `labelweave explain model rows.csv --labelled train.csv --rows 50 --out explained`
+    - `labelweave explain model rows.csv --gradients`
     """
     from labelweave._files import make_folder, write_text
     from labelweave.errors import in_place
@@ -129,7 +140,9 @@ def explain(
         if labelled is not None:
             other = read_labelled(labelled, found)
             known = (found.typed(other[1]), other[0].annotations)
-        explained = explain_rows(found, frame.iloc[:rows], known)
+        explained = explain_rows(
+            found, frame.iloc[:rows], known, relations=_kept_relations(model), gradients=gradients
+        )
         importance = gains = None
         if label_columns_in(given, found.tasks):
             labels = labels_of(given, found.tasks)
@@ -308,6 +321,17 @@ def croissant(
     for name in left_out:
         say(f"left out, no single file: {name}", err=True)
     say(f"Croissant: {out}")
+
+
+def _kept_relations(model: Path) -> "tuple[AnyRelation, ...] | None":
+    """Return the relations of a finished network; None of a model that brings its own, or none."""
+    from labelweave.fitting._stack import StackModel
+    from labelweave.serving import load
+
+    if not (model / "final.json").exists() and not (model / "current.json").exists():
+        return None
+    final = load(model)
+    return None if isinstance(final.model, StackModel) else final.relations
 
 
 def _sizes(sizes: "Mapping[str, int]") -> list[str]:

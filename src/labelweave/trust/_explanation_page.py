@@ -14,8 +14,8 @@ table { border-collapse: collapse; margin: 1rem 0 }
 th, td { border-bottom: 1px solid #ccc; padding: .3rem .7rem; text-align: left }
 td.number { text-align: right; font-variant-numeric: tabular-nums }
 """
-HEAD = ("row", "task", "answer", "probability", "own learners", "without a relation",
-        "without a column", "nearest labelled rows")  # fmt: skip
+HEAD = ("row", "task", "answer", "probability", "own learners", "a relation alone",
+        "without a relation", "columns, words, regions", "nearest labelled rows")  # fmt: skip
 
 
 def explanation_page(
@@ -36,9 +36,10 @@ def explanation_page(
     head = "".join(f"<th>{text}</th>" for text in HEAD)
     parts = [
         f"<h1>Why {_text(name)} got these answers</h1>",
-        "<p>Own learners: the answer's probability by the task's learners alone. Without a "
-        "relation or a column's value: by how much the answer's probability falls. Columns that "
-        "carry the same information hide each other.</p>",
+        "<p>Own learners: the answer's probability by the task's learners alone. A relation alone: "
+        "its probability by the other task's prediction and the table. Without a relation, and for "
+        "columns, words and regions: by how much the answer's probability falls without it. Those "
+        "that carry the same information hide each other.</p>",
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>",
         "<h2>Which inputs matter to each task</h2>", _frame(importance),
         "<h2>What each part of the model brought</h2>", _frame(gains),
@@ -53,7 +54,8 @@ def _values(each: RowExplanation) -> list[object]:
     near = ", ".join(f"row {n['row'] + 1}: {n['label']}" for n in each.nearest)
     return [
         each.row + 1, each.question, each.answer, each.probability, each.own,
-        _signed(each.relations), _signed(each.columns), near,
+        ", ".join(f"{name} {value:.3f}" for name, value in each.says.items()),
+        _signed(each.relations), _signed({**each.columns, **each.parts}), near,
     ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Why a row got its answer: own evidence against the relations', columns, nearest labelled rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,14 +9,20 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._targets import Table, Targets, annotations_of
+from labelweave.coupling._posterior import Link, joint_posterior
+from labelweave.data._media_columns import MediaColumn
 from labelweave.errors import LabelweaveError
 from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._questions import Floats
 from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor
+from labelweave.relations import AnyRelation
 from labelweave.tables._frames import input_frame
 from labelweave.tasks import Multiclass, Task
+from labelweave.trust._forest import model_links, model_relations
+from labelweave.trust._gradients import gradients_by_column
 from labelweave.trust._importance import input_columns_of
+from labelweave.trust._input_parts import media_columns, without_parts
 from labelweave.trust._predictions import AnyModel, predictor_of
 
 MOST_ROWS = 1_000
@@ -33,9 +39,13 @@ class RowExplanation:
         answer: the predicted class; of a label ``on`` or ``off``.
         probability: of the answer.
         own: its probability by the task's learners alone; None of a model that is one network.
-        relations: by relation, how far the answer's probability falls without it.
+        relations: by relation, how far the answer's probability falls without it; empty for one
+            network.
+        says: by relation, the answer's probability by the other task's prediction and the table
+            alone, where all classes were alike before.
         columns: the columns that matter most, by how far the answer's probability falls where the
-            column's value is missing.
+            column's value is missing; with gradients by their parts in it.
+        parts: likewise the words of its texts and the regions of its images.
         nearest: the nearest labelled rows: ``row`` (from 0), ``label`` and ``distance``.
     """
 
@@ -47,13 +57,16 @@ class RowExplanation:
     relations: Mapping[str, float]
     columns: Mapping[str, float]
     nearest: Sequence[Mapping[str, Any]]
+    says: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it JSON-able."""
         return {
             "row": self.row, "question": self.question, "answer": self.answer,
             "probability": self.probability, "own": self.own, "relations": dict(self.relations),
-            "columns": dict(self.columns), "nearest": [dict(each) for each in self.nearest],
+            "says": dict(self.says), "columns": dict(self.columns), "parts": dict(self.parts),
+            "nearest": [dict(each) for each in self.nearest],
         }  # fmt: skip
 
 
@@ -64,12 +77,15 @@ def explain_rows(
     *,
     columns: int = COLUMNS,
     nearest: int = NEAREST,
+    relations: Sequence[AnyRelation] | None = None,
+    gradients: bool = False,
 ) -> list[RowExplanation]:
     """Return why rows got their answers, a line for each row and question.
 
     A column's part is by occlusion (Zeiler and Fergus, "Visualizing and understanding convolutional
     networks", ECCV 2014): its value is missing, all else stays. Columns that carry the same
-    information hide each other. Distances are Euclidean in the model's features.
+    information hide each other. Of texts each word, and of images each of 4 x 4 regions, is left
+    out instead. Distances are Euclidean in the model's features.
 
     Args:
         model: a fitted classifier or a saved model.
@@ -77,9 +93,11 @@ def explain_rows(
         labelled: inputs and labels of rows to look for near ones in; None = not.
         columns: columns to name.
         nearest: labelled rows to name.
+        relations: what `says` compares the answers with; None = those that the model couples by.
+        gradients: integrated gradients in the place of occlusion, of a network that reads columns.
 
     Raises:
-        LabelweaveError: too many rows, or inputs that do not fit.
+        LabelweaveError: too many rows, inputs that do not fit, or gradients of another model.
     """
     found = predictor_of(model)
     frame = _frame(model, X)
@@ -87,31 +105,83 @@ def explain_rows(
         raise LabelweaveError(f"X: found {len(frame)} rows, expected at most {MOST_ROWS}")
     given = found.predict_proba(frame)
     own, without = _parts(found, frame)
+    links = model_relations(model) if relations is None else model_links(found, relations)
+    says = {link.name: _said(found, link, given) for link in links}
+    media = media_columns(found)
+    changed = [_without_part(found, frame, each) for each in media] if columns else []
+    read = [each.column for each in media]
     occluded = {
         name: found.predict_proba(frame.assign(**{name: pd.Series(np.nan, frame.index, object)}))
         for name in input_columns_of(model, frame)
-        if columns
+        if columns and not gradients and name not in read
     }
     near = None if labelled is None else _nearest(model, frame, labelled, nearest)
+    typed = found.typed(frame) if gradients else frame
+    every = np.arange(len(frame))
     result = []
     for task in found.tasks:
         for question, answer, p in _answers(found, task, given):
-            base = p(given)
-            alone = None if own is None else p(own)
-            falls = {name: base - p(each) for name, each in without.items()}
-            by_column = {name: base - p(each) for name, each in occluded.items()}
-            for i in range(len(frame)):
-                top = sorted(by_column, key=lambda n: -abs(by_column[n][i]))[:columns]
+            base = p(given[task.name], every)
+            alone = None if own is None else p(own[task.name], every)
+            falls = {n: base - p(each[task.name], every) for n, each in without.items()}
+            said = {n: p(each[task.name], every) for n, each in says.items() if task.name in each}
+            by_column = {n: base - p(each[task.name], every) for n, each in occluded.items()}
+            if gradients and columns:
+                by_column = gradients_by_column(found, typed, task.name, _torch(p, len(frame)))
+            by_part: list[dict[str, float]] = [{} for _ in every]
+            for predicted, rows, names in changed:
+                left = base[rows] - p(predicted[task.name], rows)
+                for row, name, fall in zip(rows, names, left, strict=True):
+                    by_part[row][name] = float(fall)
+            for i in every:
                 result.append(
                     RowExplanation(
-                        i, question, str(answer[i]), float(base[i]),
+                        int(i), question, str(answer[i]), float(base[i]),
                         None if alone is None else float(alone[i]),
                         {name: float(fall[i]) for name, fall in falls.items()},
-                        {name: float(by_column[name][i]) for name in top},
+                        _largest({n: float(fall[i]) for n, fall in by_column.items()}, columns),
                         () if near is None else near[task.name][i],
+                        {name: float(each[i]) for name, each in said.items()},
+                        _largest(by_part[i], columns),
                     )
                 )  # fmt: skip
     return sorted(result, key=lambda each: each.row)
+
+
+def _largest(parts: Mapping[str, float], count: int) -> dict[str, float]:
+    top = sorted(parts, key=lambda name: -abs(parts[name]))[:count]
+    return {name: parts[name] for name in top}
+
+
+def _without_part(
+    model: EncodedPredictor, frame: pd.DataFrame, column: MediaColumn
+) -> tuple[Mapping[str, NDArray[Any]], NDArray[np.int64], list[str]]:
+    with without_parts(frame, column) as (variants, rows, names):
+        if not names:
+            return {t.name: np.zeros((0, t.width)) for t in model.tasks}, rows, names
+        return model.predict_proba(variants), rows, names
+
+
+def _said(
+    model: EncodedPredictor, link: Link, given: Mapping[str, NDArray[Any]]
+) -> dict[str, Floats]:
+    """Return what a relation alone gives for either of its tasks, from the other's prediction."""
+    found = {}
+    for task in (link.source, link.target):
+        flat = 1 / task.width if isinstance(task, Multiclass) else 0.5
+        both = {name: np.asarray(given[name], np.float64) for name in link.ends()}
+        both[task.name] = np.full(both[task.name].shape, flat)
+        found[task.name] = joint_posterior(both, [link])[task.name]
+    return found
+
+
+def _torch(p: Any, n: int) -> Any:
+    """Return what reads the answers' probabilities from tensors of n rows, repeated or not."""
+
+    def answers(given: Any) -> Any:
+        return p(given, np.arange(len(given)) % n)
+
+    return answers
 
 
 def _frame(model: AnyModel, X: Table) -> pd.DataFrame:
@@ -120,22 +190,26 @@ def _frame(model: AnyModel, X: Table) -> pd.DataFrame:
 
 
 def _answers(model: EncodedPredictor, task: Task, given: Mapping[str, NDArray[Any]]) -> Any:
-    """Give question, answers (n,) and what reads the answers' probabilities from predictions."""
+    """Give question, answers (n,) and what reads the answers' probabilities from predictions.
+
+    The latter takes the task's probabilities, of numpy or torch, and the row that each is of.
+    """
     p = given[task.name]
     if isinstance(task, Multiclass):
         best = p.argmax(axis=1)
 
-        def of_class(each: Mapping[str, NDArray[Any]]) -> Floats:
-            return np.asarray(each[task.name][np.arange(len(best)), best], np.float64)
+        def of_class(each: Any, rows: NDArray[np.int64]) -> Any:
+            return each[np.arange(len(rows)), best[rows]]
 
         yield task.name, task.decode(best), of_class
         return
     on = model.marks(task, p)
     for j, label in enumerate(task.names):
 
-        def of_label(each: Mapping[str, NDArray[Any]], j: int = j) -> Floats:
-            found = each[task.name][:, j]
-            return np.asarray(np.where(on[:, j], found, 1 - found), np.float64)
+        def of_label(each: Any, rows: NDArray[np.int64], j: int = j) -> Any:
+            sign = 2.0 * on[rows, j] - 1  # of an off label it is 1 - p
+            factor = sign if isinstance(each, np.ndarray) else each.new_tensor(sign)
+            return each[:, j] * factor + (1 - factor) / 2
 
         name = task.name if task.width == 1 else f"{task.name}={label}"
         yield name, np.where(on[:, j], "on", "off"), of_label
