@@ -2,7 +2,7 @@
 
 from labelweave.coupling._fit import fit_best_single, fit_coupled
 from labelweave.coupling._guard import Candidate
-from labelweave.coupling._stack import CoupledStack, soft_targets
+from labelweave.coupling._stack import CoupledStack
 from labelweave.coupling._strengths import Strength
 
 __all__ = [
@@ -11,5 +11,4 @@ __all__ = [
     "Strength",
     "fit_best_single",
     "fit_coupled",
-    "soft_targets",
 ]

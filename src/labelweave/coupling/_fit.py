@@ -92,7 +92,7 @@ def fit_coupled(
     """Fit a library of learners to every task, couple the tasks, and guard what comes out.
 
     The six steps are those of docs/explanation/coupling.md: learners and their mixture,
-    joint posterior, strengths, self-training, guard; a student learns from `soft_targets`.
+    joint posterior, strengths, self-training, guard; a student learns the predictions.
 
     Args:
         X: (n, d) encoded inputs, finite.

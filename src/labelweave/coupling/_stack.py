@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 
 FORMAT = 1
 CHUNK, CELLS = 20_000, 4_000_000  # rows, and rows times classes, predicted at a time
-OWN_SHARE = 0.9  # of an own label in a student's soft target
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,36 +229,6 @@ class CoupledStack:
             found["strengths"],
             found["history"],
         )
-
-
-def soft_targets(
-    stack: CoupledStack,
-    X: Floats,
-    annotations: Annotations,
-    own_share: float = OWN_SHARE,
-    joint_inputs: Any = None,
-) -> dict[str, Floats]:
-    """Return what a student learns from: the stack's predictions, own labels weighing `own_share`.
-
-    Args:
-        stack: the teacher.
-        X: (n, d) encoded inputs.
-        annotations: labels of the same rows; a missing element leaves the prediction as it is.
-        own_share: weight of a known label, from 0 to 1.
-        joint_inputs: what joint learners read of the rows, as in the fit; None = `X`.
-
-    Returns:
-        Per task (n, K) class or (n, L) label-on probabilities.
-    """
-    found = stack.predict_proba(X, joint_inputs)
-    for task in stack.tasks:
-        codes, p = annotations.labels[task.name], found[task.name]
-        if codes.ndim == 1:
-            known, hard = (codes >= 0)[:, None], one_hot(codes, task.width)
-        else:
-            known, hard = codes >= 0, codes.astype(np.float64)
-        found[task.name] = np.where(known, own_share * hard + (1 - own_share) * p, p)
-    return found
 
 
 def standardised(X: Floats, centre: Floats, scale: Floats) -> Floats:

@@ -102,7 +102,7 @@ def _fit_student(
     progress: bool,
     watch: Watch | None,
 ) -> Model:
-    """Train one network on soft targets alone: what the stack predicts, own labels weighing .9."""
+    """Train one network on soft targets alone: what the stack predicts."""
     split = with_mixtures(split)
     training = config.training.model_copy(update={"weighting": "sum", "ramp": 0.0})
     config = config.model_copy(update={"training": training})

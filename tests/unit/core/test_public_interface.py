@@ -21,7 +21,7 @@ PUBLIC = {
     "labelweave.class_priors": """
         AssumedPrior PriorChoice adjust assumed_prior estimate_prior source_priors""",
     "labelweave.coupling": """
-        Candidate CoupledStack Strength fit_best_single fit_coupled soft_targets""",
+        Candidate CoupledStack Strength fit_best_single fit_coupled""",
     "labelweave.data": """
         Collection Coverage ImageFormat Inputs Part Source infer_tasks leak_check scatter
         split_rows table_source""",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from labelweave.annotations import Annotations
-from labelweave.coupling import CoupledStack, fit_best_single, fit_coupled, soft_targets
+from labelweave.coupling import CoupledStack, fit_best_single, fit_coupled
 from labelweave.errors import LabelweaveError
 from labelweave.learners import ExtraTrees
 from labelweave.relations import AnyRelation, NoisyOr, Relation
@@ -363,18 +363,6 @@ def test_a_joint_learner_is_a_learner_and_a_candidate(tmp_path: Path) -> None:
     with pytest.raises(LabelweaveError, match="'nearest'"):
         CoupledStack.load(tmp_path / "joint")
     assert accuracy(stack, X_test, y_test) > 0.5
-
-
-def test_soft_targets_mix_own_labels_in() -> None:
-    X, annotations, _, _ = drawn()
-    stack = fitted()
-    plain, soft = stack.predict_proba(X), soft_targets(stack, X, annotations)
-    own = annotations.labels["kind"] >= 0
-    rows = np.flatnonzero(own)
-    codes = annotations.labels["kind"][rows]
-    np.testing.assert_allclose(soft["kind"][rows, codes], 0.9 + 0.1 * plain["kind"][rows, codes])
-    assert (soft["kind"][~own] == plain["kind"][~own]).all()
-    np.testing.assert_allclose(soft["kind"].sum(axis=1), 1)
 
 
 def test_what_was_left_out_is_in_the_history() -> None:

@@ -10,8 +10,9 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.fitting._methods import METHODS
 from labelweave.fitting._stack import StackModel, load_model
-from labelweave.fitting._student import with_mixtures
+from labelweave.fitting._student import student_targets, with_mixtures
 from labelweave.model import Model
+from labelweave.tasks import Multiclass
 
 LEARNERS = ["logistic", "kernel_logistic"]
 
@@ -115,6 +116,22 @@ def test_few_rows_are_mixed_for_the_student_and_many_are_not(tmp_path, monkeypat
     assert (mixed.source == np.tile(split.source, 5)).all()
     monkeypatch.setattr("labelweave.fitting._student.ENOUGH", n - 1)
     assert with_mixtures(split) is split
+
+
+def test_a_student_learns_what_the_stack_predicts_and_no_label_on_top(tmp_path):
+    split = Study.from_file(write_study(tmp_path)).first_split()
+
+    class Teacher:
+        tasks = split.train.annotations.tasks
+
+        def uncalibrated(self, inputs):
+            return {t.name: np.full((len(inputs), t.width), 0.25, np.float32) for t in self.tasks}
+
+    found = student_targets(Teacher(), split)
+    n = 5 * len(split.train.index)
+    for task in Teacher.tasks:
+        score = np.log(0.25) if isinstance(task, Multiclass) else np.log(0.25 / 0.75)
+        assert found[task.name] == pytest.approx(np.full((n, task.width), score), abs=1e-6)
 
 
 def test_only_trees_need_columns():
