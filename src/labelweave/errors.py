@@ -141,11 +141,13 @@ OUT_OF_MEMORY = (
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, of Python or of PyTorch, says that there is no more memory."""
-    text = str(error)
+    """Return whether an error says that there is no more memory.
+
+    It comes of Python, of PyTorch, or of the system, which cannot load a library.
+    """
+    said = ("can't allocate memory", "out of memory", "failed to map segment")
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and any(said in text for said in ("can't allocate memory", "out of memory"))
+        isinstance(error, RuntimeError | ImportError) and any(text in str(error) for text in said)
     )
 
 

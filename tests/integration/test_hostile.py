@@ -169,9 +169,15 @@ def test_a_terminal_in_latin_1_and_no_home(tmp_path: Path) -> None:
     assert b"\\u30dc" in found.stdout
 
 
-def test_a_memory_limit_is_one_line(monkeypatch: pytest.MonkeyPatch, cli: CommandLine) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), ImportError("libx.so: failed to map segment from shared object")],
+)
+def test_a_memory_limit_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, cli: CommandLine
+) -> None:
     def full(*_: object, **__: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr("labelweave.experiments.read_study_file", full)
     answer = cli("check", "study.yaml")
