@@ -10,6 +10,7 @@ from labelweave.fitting._methods import METHODS, Method, find_method
 from labelweave.fitting._relating import find_relatedness, with_relations
 from labelweave.fitting._split import Rows, Split, make_training_split
 from labelweave.fitting._stack import load_model
+from labelweave.fitting._streamed import fit_parquet
 from labelweave.model import Predictor
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "find_method",
     "find_relatedness",
     "fit",
+    "fit_parquet",
     "load_model",
     "make_training_split",
     "with_relations",

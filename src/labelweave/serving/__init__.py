@@ -11,7 +11,7 @@ from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
 from labelweave.serving._finish import finish
 from labelweave.serving._forgetting import Forgetting, forget
 from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook, monitor
-from labelweave.serving._prediction import prediction_table, prediction_tables
+from labelweave.serving._prediction import predict_parquet, prediction_table, prediction_tables
 from labelweave.serving._update import Update, UpdatedTask, rollback, update
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "forget",
     "load",
     "monitor",
+    "predict_parquet",
     "prediction_table",
     "prediction_tables",
     "rollback",

@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from labelweave._files import replacing, write_csv
@@ -14,7 +17,7 @@ from labelweave.class_priors import PriorChoice
 from labelweave.coupling._posterior import Link
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.model import EncodedPredictor, probability_columns
-from labelweave.tables import Table
+from labelweave.tables import ParquetTable, ReadOptions, Table
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._coherence import decided_together
 from labelweave.trust._sets import SetRule
@@ -138,6 +141,52 @@ def _kept(
         return {name: inputs.cells[name].to_pandas() for name in chosen}
     frame = inputs.set_axis(names, axis=1)
     return {name: frame[name].to_numpy() for name in chosen}
+
+
+def predict_parquet(
+    model: EncodedPredictor,
+    path: str | Path,
+    out: Path,
+    *,
+    labels: bool = True,
+    prior: PriorChoice | None = None,
+    keep: Sequence[str] = (),
+    rows: int = CHUNK,
+) -> int:
+    """Write `prediction_table` of a Parquet file to another one, a few row groups at a time.
+
+    Args:
+        model: what predicts.
+        path: the file, or an ``s3://``, ``gs://`` or ``memory://`` address.
+        out: the file to write, whole or not at all.
+        labels: with the predicted labels.
+        prior: the class prior to assume; ``rows`` is estimated from each part alone.
+        keep: columns of the inputs to stand in front.
+        rows: about how many rows are in memory; at least one row group is.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        LabelweaveError: a file that cannot be read (`labelweave.tables.ParquetTable`), inputs that
+            do not fit, or another ending than .parquet; see `check_writable`.
+    """
+    if out.suffix != ".parquet":
+        raise LabelweaveError(f"{out}: found ending '{out.suffix}', expected .parquet")
+    check_writable(out, Path(path))
+    schema = model.encoder.schema
+    table = ParquetTable(path, None if schema is None else ReadOptions(missing=schema.missing))
+    with replacing(out) as temporary, ExitStack() as held:
+        writer, start = None, 0
+        for part in table.parts(rows):
+            with in_place(f"{table.place}: counted from row {start + 1:,}"):
+                made = prediction_table(model, part, labels=labels, prior=prior, keep=keep)
+            found = pa.Table.from_pandas(made, preserve_index=False)
+            if writer is None:
+                writer = held.enter_context(pq.ParquetWriter(temporary, found.schema))
+            writer.write_table(found.cast(writer.schema))
+            start += len(part)
+    return start
 
 
 def check_writable(path: Path, source: Path | None = None) -> None:

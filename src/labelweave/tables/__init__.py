@@ -10,6 +10,7 @@ from labelweave.tables._findings import DataFinding, SourceTable
 from labelweave.tables._folders import read_folder
 from labelweave.tables._inspection import inspect_tables
 from labelweave.tables._options import ReadOptions
+from labelweave.tables._parquet import ParquetTable
 from labelweave.tables._reading import read_cells
 from labelweave.tables._schema import Column, Roles, Schema
 from labelweave.tables._table import Table
@@ -18,6 +19,7 @@ from labelweave.tables._typed import read_table
 __all__ = [
     "Column",
     "DataFinding",
+    "ParquetTable",
     "ReadOptions",
     "Roles",
     "Schema",

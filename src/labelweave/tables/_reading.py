@@ -91,13 +91,14 @@ def _suffix(path: Path) -> str:
     return inner
 
 
-def _arrow(path: Path, read: ReadOptions, table: pa.Table) -> Table:
-    check_columns(str(path), table.column_names)
+def arrow_table(place: str, read: ReadOptions, table: pa.Table) -> Table:
+    """Return the cells of an Arrow table; raise `LabelweaveError` for columns that are none."""
+    check_columns(place, table.column_names)
     cells = [
-        without_missing(plain_cells(column, str(path), name), read.missing)
+        without_missing(plain_cells(column, place, name), read.missing)
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
-    return Table(str(path), pa.table(cells, names=table.column_names), read)
+    return Table(place, pa.table(cells, names=table.column_names), read)
 
 
 def _read_parquet(path: Path, read: ReadOptions) -> Table:
@@ -107,7 +108,7 @@ def _read_parquet(path: Path, read: ReadOptions) -> Table:
         raise LabelweaveError(f"{path}: not a readable Parquet file") from None
     # pandas writes a column for an index that only counts; it says so
     unnamed = [name for name in table.column_names if name.startswith("__index_level_")]
-    return _arrow(path, read, table.drop_columns(unnamed))
+    return arrow_table(str(path), read, table.drop_columns(unnamed))
 
 
 def _read_feather(path: Path, read: ReadOptions) -> Table:
@@ -115,7 +116,7 @@ def _read_feather(path: Path, read: ReadOptions) -> Table:
         table = pyarrow.feather.read_table(path, memory_map=False)
     except pa.ArrowException:
         raise LabelweaveError(f"{path}: not a readable Arrow file") from None
-    return _arrow(path, read, table)
+    return arrow_table(str(path), read, table)
 
 
 def _read_json_lines(path: Path, read: ReadOptions) -> Table:

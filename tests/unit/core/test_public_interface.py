@@ -38,7 +38,7 @@ PUBLIC = {
         read_study_file run_ablation tune write_tuning""",
     "labelweave.fitting": """
         FitConfig METHODS Method Predictor Rows Split find_method find_relatedness fit
-        load_model make_training_split with_relations""",
+        fit_parquet load_model make_training_split with_relations""",
     "labelweave.learners": """
         Boosting Discriminant ExtraTrees JointLearner JointModel KernelLogistic LEARNERS Learner
         LearnerChoice Logistic Member RandomForest Size Svm TaskModel TaskStack UserLearner
@@ -75,9 +75,9 @@ PUBLIC = {
     "labelweave.serving": """
         Expected Export FinalFacts FinalModel Forgetting Int8Loss Monitoring Signal
         TaskOutlook Update UpdatedTask export_model finish forget load monitor
-        prediction_table prediction_tables rollback update""",
+        predict_parquet prediction_table prediction_tables rollback update""",
     "labelweave.tables": """
-        Column DataFinding ReadOptions Roles Schema SourceTable Table inspect_tables read_cells
+        Column DataFinding ParquetTable ReadOptions Roles Schema SourceTable Table inspect_tables read_cells
         read_folder read_table""",
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
