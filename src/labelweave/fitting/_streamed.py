@@ -50,10 +50,13 @@ def fit_parquet(
     about `sample` rows; the classes, class counts and priors from all rows. Every epoch takes the
     row groups in another random order and shuffles the rows of each block (`BlockShuffled`).
 
+    >>> import pandas as pd
     >>> from labelweave import Multiclass
+    >>> from labelweave.fitting import FitConfig
     >>> frame = pd.DataFrame({"a": range(60), "high": ["no", "yes"] * 30})
     >>> frame.to_parquet("rows.parquet", row_group_size=20)
-    >>> fit_parquet("rows.parquet", [Multiclass("high")]).tasks[0].names
+    >>> config = FitConfig.model_validate({"training": {"steps": 5}})
+    >>> fit_parquet("rows.parquet", [Multiclass("high")], config).tasks[0].names
     ('no', 'yes')
 
     Args:

@@ -77,8 +77,8 @@ PUBLIC = {
         TaskOutlook Update UpdatedTask export_model finish forget load monitor
         predict_parquet prediction_table prediction_tables rollback update""",
     "labelweave.tables": """
-        Column DataFinding ParquetTable ReadOptions Roles Schema SourceTable Table inspect_tables read_cells
-        read_folder read_table""",
+        Column DataFinding ParquetTable ReadOptions Roles Schema SourceTable Table
+        inspect_tables read_cells read_folder read_table""",
     "labelweave.tasks": "Binary Label Multiclass Multilabel Task task_from_dict task_to_dict",
     "labelweave.tracking": "FinishedRun MLflow RunsFile TRACKERS TensorBoard Tracker",
     "labelweave.trust": """
