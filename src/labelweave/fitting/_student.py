@@ -16,7 +16,7 @@ from labelweave.fitting._split import Split
 from labelweave.fitting._stack import StackModel
 
 MOST = 4  # mixtures a row
-ENOUGH = 12_000  # mixtures; more rows than that have none
+ENOUGH = 5_000  # mixtures; more rows than that have none
 
 
 def with_mixtures(split: Split) -> Split:
