@@ -42,39 +42,45 @@ def answered(
 ) -> list[dict[str, Any]]:
     """Return for each row every task's label, probabilities, and contradictions of relations."""
     decided = model.decide(found)
-    gaps = contradiction_scores(found, relations)
+    by_task = {
+        task.name: _task_answers(task, found[task.name], decided[task.name]) for task in model.tasks
+    }
+    gaps = {
+        name: [None if x != x else x for x in np.round(values.astype(np.float64), 4).tolist()]
+        for name, values in contradiction_scores(found, relations).items()
+    }
     rows = []
     for i in range(len(read.typed)):
         row: dict[str, Any] = {name: values[i] for name, values in read.identifiers.items()}
         answer: dict[str, Any] = {"identifiers": row} if row else {}
-        answer["tasks"] = {
-            task.name: _task_answer(task, found[task.name][i], decided[task.name][i])
-            for task in model.tasks
-        }
+        answer["tasks"] = {name: answers[i] for name, answers in by_task.items()}
         if gaps:
-            answer["contradictions"] = {
-                name: None if np.isnan(values[i]) else round(float(values[i]), 4)
-                for name, values in gaps.items()
-            }
+            answer["contradictions"] = {name: values[i] for name, values in gaps.items()}
         rows.append(answer)
     return rows
 
 
-def _task_answer(task: Task, p: NDArray[np.float32], label: Any) -> dict[str, Any]:
-    chances = {str(name): round(float(x), 6) for name, x in zip(task.names, p, strict=True)}
+def _task_answers(task: Task, p: NDArray[np.float32], labels: NDArray[Any]) -> list[dict[str, Any]]:
+    """Return the answer of every row; whole arrays are rounded, for rows may be many."""
+    names = [str(name) for name in task.names]
+    wide = p.astype(np.float64)
+    chances = [dict(zip(names, row, strict=True)) for row in np.round(wide, 6).tolist()]
     if isinstance(task, Multiclass | Binary):
-        top = max(float(p.max()), 1 - float(p.max())) if isinstance(task, Binary) else p.max()
-        return {
-            "predicted": _plain(label),
-            "confidence": round(float(top), 6),
-            "probabilities": chances,
+        top = wide.max(axis=1)
+        top = np.maximum(top, 1 - top) if isinstance(task, Binary) else top
+        return [
+            {"predicted": label, "confidence": confidence, "probabilities": row}
+            for label, confidence, row in zip(
+                labels.tolist(), np.round(top, 6).tolist(), chances, strict=True
+            )
+        ]
+    return [
+        {
+            "predicted": [name for name, on in zip(names, flags, strict=True) if on],
+            "probabilities": row,
         }
-    on = [str(name) for name, flag in zip(task.names, label, strict=True) if flag]
-    return {"predicted": on, "probabilities": chances}
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+        for flags, row in zip(labels.tolist(), chances, strict=True)
+    ]
 
 
 def model_metadata(name: str, version: int, final: FinalModel) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from labelweave.serving._images import decoded_images, example_image, image_colu
 from labelweave.serving._row_errors import MOST_ERRORS, RowsError, TooManyRowsError, row_error
 from labelweave.tables import ReadOptions, Schema, Table
 from labelweave.tables._schema import Column
+
+PLAIN = re.compile(r"[0-9eE.,+\n-]*")  # what a CSV of numbers only is made of
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +172,9 @@ def typed_columns(model: EncodedPredictor, columns: Mapping[str, Any]) -> pd.Dat
     made = pd.DataFrame(images) if images else None
     if numbers:
         values = np.stack([columns[name] for name in numbers], axis=1)
-        gone = np.isin(values, _as_floats(schema.missing))
-        given = pd.DataFrame(np.where(gone, np.nan, values), columns=numbers)
+        for number in _as_floats(schema.missing):
+            values[values == number] = np.nan
+        given = pd.DataFrame(values, columns=numbers)
         made = given if made is None else pd.concat([made, given], axis=1)
     try:
         lacking = schema.require_inputs(list(columns))
@@ -252,6 +256,8 @@ def csv_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
         raise LabelweaveError(f"body: found bytes that are no UTF-8 ({error.reason})") from None
     head = text.partition("\n")[0]
     separator = max(",;\t", key=head.count)
+    if (quick := _plain_csv(text, separator, model, most)) is not None:
+        return quick
     try:
         lines = [line for line in csv.reader(io.StringIO(text), delimiter=separator) if line]
     except csv.Error as error:
@@ -275,6 +281,28 @@ def csv_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:
         raise _named(error) from None
     known = [name for name in schema.named("identifier") if name in table.columns]
     return ReadRows(typed, {name: table.cells[name].to_pylist() for name in known})
+
+
+def _plain_csv(text: str, separator: str, model: EncodedPredictor, most: int) -> ReadRows | None:
+    """Return rows of which every cell is a number of an input, or empty; None = read every cell."""
+    head, _, rest = text.replace("\r\n", "\n").partition("\n")
+    if separator != "," or not PLAIN.fullmatch(rest):
+        return None
+    schema, names = schema_of(model), head.split(",")
+    known = [schema.columns.get(name) for name in names]
+    if any(each is None or each.role != "input" or each.type != "number" for each in known):
+        return None
+    cells = [line.split(",") for line in rest.splitlines() if line]
+    if not 0 < len(cells) <= most or any(len(line) != len(names) for line in cells):
+        return None
+    try:
+        values = np.array([[float(cell or "nan") for cell in line] for line in cells])
+    except ValueError:
+        return None
+    lacking = {n for n in schema.named("input") if not schema.columns[n].optional} - set(names)
+    if lacking or len(set(names)) != len(names) or (np.abs(values) > LARGEST_NUMBER).any():
+        return None
+    return ReadRows(typed_columns(model, dict(zip(names, values.T, strict=True))))
 
 
 def image_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:

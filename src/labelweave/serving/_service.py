@@ -6,19 +6,23 @@ import logging
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import pandas as pd
 import prometheus_client as prometheus
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi import Path as Parameter
 from fastapi.responses import HTMLResponse, JSONResponse
+from numpy.typing import NDArray
+from prometheus_client.metrics_core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 import labelweave
 from labelweave.errors import LabelweaveError
@@ -82,6 +86,36 @@ class Served:
         return cls(version, found)
 
 
+class Contradictions(Collector):
+    """A histogram of a row's contradiction by relation, to which whole batches are added."""
+
+    UPPER = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, np.inf)  # ends of the buckets
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.counts: dict[str, NDArray[np.int64]] = {}
+        self.sums: dict[str, float] = {}
+
+    def add(self, relation: str, values: NDArray[np.floating[Any]]) -> None:
+        """Count the values of n rows; NaN = unknown, not counted."""
+        known = values[np.isfinite(values)]
+        places = np.searchsorted(self.UPPER, known)
+        counts = np.bincount(places, minlength=len(self.UPPER))
+        self.counts[relation] = self.counts.get(relation, 0) + counts
+        self.sums[relation] = self.sums.get(relation, 0.0) + float(known.sum())
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the histogram as Prometheus reads it."""
+        found = HistogramMetricFamily(
+            self.name, "Contradiction of a relation, 0 to 1, a row.", labels=["relation"]
+        )
+        for relation, counts in self.counts.items():
+            ends = ["+Inf" if np.isinf(end) else str(end) for end in self.UPPER]
+            buckets = list(zip(ends, np.cumsum(counts).tolist(), strict=True))
+            found.add_metric([relation], buckets, self.sums[relation])
+        yield found
+
+
 class Meters:
     """What /metrics shows."""
 
@@ -105,13 +139,8 @@ class Meters:
         self.labels = prometheus.Counter(
             f"{name}_predicted", "Predicted labels.", ["task", "label"], **given
         )
-        self.contradiction = prometheus.Histogram(
-            f"{name}_contradiction",
-            "Contradiction of a relation, 0 to 1, a row.",
-            ["relation"],
-            buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
-            **given,
-        )
+        self.contradiction = Contradictions(f"{name}_contradiction")
+        self.registry.register(self.contradiction)
         self.version = prometheus.Gauge(f"{name}_model_version", "Version in use.", **given)
         self.busy = prometheus.Gauge(f"{name}_requests_in_work", "Requests in work.", **given)
 
@@ -179,9 +208,7 @@ class Service:
             for label, count in counts.items():
                 self.meters.labels.labels(name, label).inc(count)
         for name, values in contradiction_scores(found, served.model.relations).items():
-            for value in values:
-                if value == value:
-                    self.meters.contradiction.labels(name).observe(float(value))
+            self.meters.contradiction.add(name, values)
         return found
 
 

@@ -13,7 +13,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.model import EncodedPredictor, _numbers_only
 from labelweave.serving import _answers, _rows
 from labelweave.serving._answers import infer_rows
-from labelweave.serving._rows import json_rows
+from labelweave.serving._rows import csv_rows, json_rows
 
 NAMES = ["length", "width", "weight", "noise"]
 
@@ -65,6 +65,27 @@ def test_both_ways_of_reading_give_the_same(
     assert repr(found) == repr(again)
     if second in GOOD:
         assert not isinstance(found[0], str)
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "1.5,2,,-3e9\n0,1e-300,4.0,5\n", "1,2,3,4\r\n5,6,7,8", "+1,.5,3.,04\n\n1,2,3,4",
+        "-9,1,1,1", "", "\n", "1,2,3\n", "1,2,3,4,5\n", "1,2,3,4_0\n", "1,2,3,1e30\n",
+        "1,2,3,--4\n", "1,2,3,e\n", '1,2,3,"4"\n', "1,2,3,nan\n", "1,2,3, 4\n", "1,2,3,4\n" * 11,
+        "1,2,3,1e999\n",
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_both_ways_of_reading_csv_give_the_same(
+    rest: str, model: EncodedPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = f"{','.join(NAMES[::-1])}\n{rest}".encode()
+    found = outcome(csv_rows, content, model, 10)
+    monkeypatch.setattr(_rows, "_plain_csv", lambda *args: None)
+    assert repr(found) == repr(outcome(csv_rows, content, model, 10))
+    if rest.startswith("1.5"):
+        assert found == [pytest.approx([-3e9, np.nan, 2, 1.5], nan_ok=True), [5, 4, 1e-300, 0]]
 
 
 def test_a_frame_of_numbers_is_read_as_column_by_column(model: EncodedPredictor) -> None:
