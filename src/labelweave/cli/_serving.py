@@ -14,6 +14,7 @@ class ExportFormat(StrEnum):
 
     onnx = "onnx"
     torch = "torch"
+    mlflow = "mlflow"
 
 
 def finish(
@@ -91,21 +92,23 @@ def export(
     model: Annotated[Path, typer.Argument(help="Folder of a model: runs/NAME/model.")],
     format_: Annotated[
         ExportFormat,
-        typer.Option("--format", help="A graph for ONNX Runtime, or a program of torch.export."),
+        typer.Option(
+            "--format", help="A graph for ONNX Runtime, a program of torch.export, or of MLflow."
+        ),
     ] = ExportFormat.onnx,
     rows: Annotated[
         Path | None,
         typer.Option(help="Table of rows to compare on; default: those of the model's study."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write; default: model.onnx or model.pt2 in it.")
+        Path | None, typer.Option(help="File to write; default: model.onnx, .pt2 or .mlflow in it.")
     ] = None,
     int8: Annotated[
         bool,
         typer.Option("--int8", help="Write a smaller graph, too, and measure what it loses."),
     ] = False,
 ) -> None:
-    """Write a model as one file that other programs run, and compare it with the original.
+    """Write a model as a file or folder that other programs run, and compare it with the original.
 
     Encoding, class prior and thresholds are inside the file. Columns, classes and versions are in
     its metadata. Nothing is written where a probability differs by more than 0.0001.
@@ -115,6 +118,7 @@ def export(
     - `labelweave export runs/leaves/model --format onnx`
     - `labelweave export runs/leaves/model --format onnx --int8`
     - `labelweave export runs/leaves/model --format torch --rows new.csv --out leaves.pt2`
+    - `labelweave export runs/leaves/model --format mlflow`
     """
     from labelweave.serving import export_model
 

@@ -24,10 +24,11 @@ from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor, Model
 from labelweave.serving._finish import study_at
 from labelweave.serving._graph import CATEGORIES, NUMBERS, PREDICTED, PredictionGraph
+from labelweave.serving._mlflow import write_mlflow
 from labelweave.tables import Table
 
-Format = Literal["onnx", "torch"]
-SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+Format = Literal["onnx", "torch", "mlflow"]
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "mlflow": ".mlflow"}
 LARGEST_DIFFERENCE = 1e-4
 CHECKED = 10_000  # rows that are compared
 INT8 = ".int8.onnx"
@@ -88,14 +89,15 @@ def export_model(
     thresholds. Inputs: ``numbers``, (n, c) float64 with NaN for missing, and ``categories``, (n, k)
     text with "" for missing (in a program of PyTorch int64 codes). Outputs: every task by its name,
     (n, width) float32, and its labels as ``<task> predicted``: the place of the class, (n,), or 0
-    and 1, (n, L). Columns, classes and versions are in the metadata.
+    and 1, (n, L). Columns, classes and versions are in the metadata. For MLflow it is a folder: the
+    final model, a flat table in, a flat table out.
 
     Args:
         folder: the model's folder.
-        format: ``onnx``, or ``torch`` for `torch.export`.
+        format: ``onnx``, ``torch`` for `torch.export`, or ``mlflow``.
         rows: real rows to compare on, or their table; None = those of the study that the folder
             stands in.
-        out: the file; None = ``model.onnx`` or ``model.pt2`` in the folder.
+        out: the file; None = ``model.onnx``, ``model.pt2`` or ``model.mlflow`` in the folder.
         int8: write ``model.int8.onnx`` as well, with weights of 8 bits, and measure what that
             changes. The study's labels measure it, training rows among them.
 
@@ -116,9 +118,11 @@ def export_model(
             f"{folder}: found a stack of learners, expected networks; 'labelweave finish' makes "
             "its student the model"
         )
-    graph = PredictionGraph(model).eval()
-    typed, labels = _typed(model, path, rows)
     target = Path(out) if out is not None else path / f"model{SUFFIXES[format]}"
+    typed, labels = _typed(model, path, rows)
+    if format == "mlflow":
+        return Export(target, len(typed), write_mlflow(path, typed, target, _within))
+    graph = PredictionGraph(model).eval()
     make = _onnx if format == "onnx" else _program
     content, run = make(graph, typed)
     differences = _compared(model, graph, typed, run)
@@ -167,7 +171,15 @@ def _compared(
 ) -> dict[str, float]:
     wanted = model.under_prior(model.probabilities(model.encoder.transform(typed)))
     found = dict(zip(graph.outputs, run(typed), strict=True))
-    differences = {name: float(np.abs(found[name] - p).max()) for name, p in wanted.items()}
+    return _within({name: float(np.abs(found[name] - p).max()) for name, p in wanted.items()})
+
+
+def _within(differences: dict[str, float]) -> dict[str, float]:
+    """Return the largest differences by task, which must be small.
+
+    Raises:
+        LabelweaveError: one is not.
+    """
     for name, difference in differences.items():
         if not difference <= LARGEST_DIFFERENCE:
             raise LabelweaveError(
