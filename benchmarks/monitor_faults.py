@@ -52,7 +52,7 @@ class Data:
     def numbers(self) -> list[str]:
         """Numeric inputs."""
         inputs = self.frame.drop(columns=self.tasks)
-        return list(inputs.select_dtypes("number"))
+        return [str(name) for name in inputs.select_dtypes("number")]
 
 
 def digits() -> Data:
