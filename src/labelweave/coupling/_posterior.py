@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 Probabilities = Mapping[str, NDArray[np.floating]]
 
 TINY = 1e-12
+HUB = 16  # relations of a task from which its belief is summed once, not for each of them
 MOST_LABELS = 10  # of a task whose label combinations are states
 CELLS = 1 << 18  # of a matrix of rows and states that is worked on at a time: stays in a cache
 SMOOTHING = 0.02  # share of the base rate in every table: nothing is impossible
@@ -201,6 +202,10 @@ class _Forest:
         self.links = links
         self.given = {name: np.asarray(p, np.float64) for name, p in probabilities.items()}
         self.tasks = {t.name: t for link in links for t in (link.source, link.target)}
+        self.around: dict[str, dict[str, Link]] = {name: {} for name in self.tasks}
+        for link in links:
+            self.around[link.source.name][link.target.name] = link
+            self.around[link.target.name][link.source.name] = link
         self.joint = as_states(list(self.tasks.values()), links)
         self._check()
         if evidence is not None:
@@ -212,6 +217,7 @@ class _Forest:
             if not self._falls_apart(name)
         }
         self.sent: dict[tuple[str, str], Floats] = {}
+        self.totals: dict[str, Floats] = {}
 
     def _falls_apart(self, name: str) -> bool:
         return not isinstance(self.tasks[name], Multiclass) and name not in self.joint
@@ -240,6 +246,9 @@ class _Forest:
 
     def marginals(self) -> dict[str, Floats]:
         result = dict(self.given)
+        for sender, receiver in self._order():
+            if not self._falls_apart(receiver):
+                self._message(sender, receiver)
         for name, task in self.tasks.items():
             if self._falls_apart(name):
                 result[name] = self._labels(name)
@@ -250,16 +259,35 @@ class _Forest:
 
     def _belief(self, name: str, without: str | None) -> Floats:
         """Return the log belief of a task's states from all sides but one, (n, S)."""
+        others = self.around[name]
+        if without is not None and len(others) > HUB and (without, name) in self.sent:
+            if name not in self.totals:
+                self.totals[name] = self._belief(name, None)
+            return np.asarray(self.totals[name] - self.sent[without, name])
         total = self.log_p[name]
-        for link in self.links:
-            if name in link.ends():
-                other = link.target.name if link.source.name == name else link.source.name
-                if other != without:
-                    total = total + self._message(link, other, name)
+        for other in others:
+            if other != without:
+                total = total + self._message(other, name)
         return total
 
-    def _message(self, link: Link, sender: str, receiver: str) -> Floats:
+    def _order(self) -> list[tuple[str, str]]:
+        """Return (sender, receiver) so that each message comes after those it is made of."""
+        up: list[tuple[str, str]] = []
+        seen: set[str] = set()
+        for root in self.tasks:
+            waiting = [root] if root not in seen else []
+            seen.add(root)
+            while waiting:
+                name = waiting.pop()
+                new = [other for other in self.around[name] if other not in seen]
+                seen.update(new)
+                up += [(other, name) for other in new]
+                waiting += new
+        return up[::-1] + [(b, a) for a, b in up]
+
+    def _message(self, sender: str, receiver: str) -> Floats:
         if (sender, receiver) not in self.sent:
+            link = self.around[sender][receiver]
             if self._falls_apart(sender):
                 self.sent[sender, receiver] = label_message(link, self.given[sender])
             else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri  # scipy.stats takes a second to load
 
 from labelweave.tasks import Multiclass, Task, one_hot
 
@@ -60,7 +60,7 @@ def choose(
     baseline = scores[known[0]]
     counts = (~np.isnan(baseline)).sum(axis=0)
     tasks = int((counts > 0).sum())
-    limit = float(norm.isf(HARM / max(tasks, 1)))
+    limit = float(-ndtri(HARM / max(tasks, 1)))
     harmed = {}
     for method in known[1:]:
         change, error = _paired(scores[method] - baseline)

@@ -68,8 +68,7 @@ class BlockColumns:
         for target in self.targets:
             codes = annotations.labels[target.name][rows]
             if isinstance(target, Multiclass):
-                # one row more, all zeros, that the missing label -1 picks
-                parts.append(np.eye(target.width + 1, target.width, dtype=np.float32)[codes])
+                parts.append(_one_hot(codes, target.width))
             else:
                 parts.append(_pairs(codes == 1, codes == 0).astype(np.float32))
         return np.concatenate(parts, axis=1)
@@ -99,6 +98,14 @@ class BlockColumns:
         chosen = values[:, self.spans[number]].astype(np.float64)
         multiclass = isinstance(self.targets[number], Multiclass)
         return np.asarray(chosen if multiclass else chosen[:, ::2])
+
+
+def _one_hot(codes: NDArray[np.integer], width: int) -> NDArray[np.float32]:
+    """Return 1 at each row's class, (n, width); a missing label's row is all 0."""
+    hot = np.zeros((len(codes), width), np.float32)
+    seen = np.flatnonzero(codes >= 0)
+    hot[seen, codes[seen]] = 1.0
+    return hot
 
 
 def _pairs(on: NDArray[np.generic], off: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -279,7 +286,10 @@ def estimate_concentration(
 
     Each row of a block is a draw from Dirichlet(concentration * base). Fixed point of Minka,
     "Estimating a Dirichlet distribution" (2000), section 3; limited to 0.01 to 100 pseudo-counts.
+    Of more than 1,000 rows, as many evenly spread ones.
     """
+    if len(counts) > ALIKE:
+        counts = counts[np.linspace(0, len(counts) - 1, ALIKE).astype(np.int64)]
     total = columns.sums(counts)
     value = start
     for _ in range(steps):
@@ -362,7 +372,9 @@ def which_label(
 ) -> Counts:
     """Count rows with the source's label under the target labels that they may carry.
 
-    r(t) is proportional to p(t|x)^power / base(t) * T[y_s, t], for every block without XX
+    r(t) is proportional to p(t|x)^power / base(t) * T[y_s, t], for every block without
+    a label. A row counts in a block by how certain it is there, sum_t r(t)^2.
+
     Args:
         problem: the data.
         rows: rows with the source's label.
@@ -416,7 +428,9 @@ def _log_softmax(scores: Floats) -> Floats:
 
 
 SAMPLE = 10_000  # rows of each kind that the powers and the start are learnt on, ...
-CELLS, LEAST_ROWS = 10_000_000, 500  # ... fewer where rows x classes would be more than that
+SAMPLE_CELLS, LEAST_ROWS = 2_000_000, 500  # ... fewer where rows x classes would be more than that
+CELLS = 10_000_000  # rows x classes worked on at a time
+ALIKE = 1_000  # classes whose rows of a table show how far rows differ
 STEPS, TOLERANCE = 50, 5e-4
 WARM = 3  # steps before anything but the table is learnt
 FULL_STEPS = 2  # passes over all rows, where there are more than the sample
@@ -597,7 +611,7 @@ class EM:
 
 
 def _sample(rows: Rows, width: int, rng: np.random.Generator) -> Rows:
-    most = min(SAMPLE, max(LEAST_ROWS, CELLS // width))
+    most = min(SAMPLE, max(LEAST_ROWS, SAMPLE_CELLS // width))
     if len(rows) <= most:
         return rows
     return np.sort(rng.choice(rows, most, replace=False))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import beta
+from scipy.special import betaincinv  # scipy.stats takes a second to load
 
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation._questions import Floats, Probabilities, questions, states
@@ -95,7 +95,7 @@ def _cut(sure: Floats, right: NDArray[np.bool_], error: float) -> Cut:
     n = len(sure)
     confidence, answered, wrong = _curve(sure, right)
     if n:
-        upper = np.asarray(beta.ppf(CONFIDENCE, wrong + 1, np.maximum(answered - wrong, 1e-9)))
+        upper = np.asarray(betaincinv(wrong + 1, np.maximum(answered - wrong, 1e-9), CONFIDENCE))
         good = np.flatnonzero(np.where(wrong >= answered, 1.0, upper) <= error)
         if len(good):
             i = good[-1]

@@ -1,7 +1,7 @@
 """The joint posterior against enumeration of every combination of labels."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -215,3 +215,29 @@ def test_some_rows_at_a_time_and_many_labels_are_the_sum_of_all_messages(
     others = np.exp(total[..., None] - parts)  # (n, S, L)
     expected = np.log((others * up).sum(axis=1)) - np.log((others * down).sum(axis=1))
     np.testing.assert_allclose(others_odds(link, p, total), expected, atol=1e-12)
+
+
+def test_a_hub_of_many_relations_is_what_its_messages_one_by_one_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(4)
+    others = [Multiclass(f"t{i}", ("a", "b")) for i in range(20)]
+    tasks = [A, *others]
+    shares = rates(tasks, rng)
+    links = [make_link(relation(A, other, rng), shares) for other in others]
+    p = {task.name: predictions(task, 5, rng) for task in tasks}
+    found = joint_posterior(p, links)
+    monkeypatch.setattr(_posterior, "HUB", 100)
+    for name, expected in joint_posterior(p, links).items():
+        np.testing.assert_allclose(found[name], expected, atol=1e-12)
+
+
+def test_a_chain_of_a_thousand_relations_is_no_recursion() -> None:
+    rng = np.random.default_rng(5)
+    chain = [Multiclass(f"t{i}", ("a", "b")) for i in range(1000)]
+    shares = {task.name: np.array([0.5, 0.5]) for task in chain}
+    table = np.array([[1.0, 0.0], [0.0, 1.0]])
+    links = [make_link(Relation(a, b, table), shares) for a, b in pairwise(chain)]
+    p = {task.name: predictions(task, 2, rng) for task in chain}
+    last = joint_posterior(p, links[-1:])["t999"]
+    assert (joint_posterior(p, links)["t999"] != last).all()  # others inform it as well
