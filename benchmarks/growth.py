@@ -139,7 +139,9 @@ def main() -> None:
     options = parser.parse_args()
     found: dict[str, Any] = {}
     context = multiprocessing.get_context("fork")
-    print(f"{'part':20} {'sizes':>28} {'slope of time':>14} {'last':>6} {'of memory':>10} {'last':>6}")
+    print(
+        f"{'part':20} {'sizes':>28} {'slope of time':>14} {'last':>6} {'of memory':>10} {'last':>6}"
+    )
     for part in options.only or PARTS:
         sizes, rows = PARTS[part][0], []
         for size in sizes:

@@ -32,6 +32,8 @@ Probabilities = Mapping[str, NDArray[np.floating]]
 TINY = 1e-12
 HUB = 16  # relations of a task from which its belief is summed once, not for each of them
 MOST_LABELS = 10  # of a task whose label combinations are states
+MANY_STATES = 256  # from so many on, products and quotients take the place of their logarithms
+TOGETHER = 16  # labels whose factors are multiplied before a logarithm; each is .02 to 1e6
 CELLS = 1 << 18  # of a matrix of rows and states that is worked on at a time: stays in a cache
 SMOOTHING = 0.02  # share of the base rate in every table: nothing is impossible
 
@@ -342,9 +344,14 @@ def label_message(link: Link, p: Floats) -> Floats:
         p: (n, L) label-on probabilities.
     """
     total = np.zeros((len(p), len(link.table)))
-    for rows, messages in _messages(link, p):
-        for message in messages:
-            total[rows] += message
+    together = 1 if len(link.table) < MANY_STATES else TOGETHER
+    for rows, factors in _factors(link, p):
+        product = np.ones(total[rows].shape)
+        for j, factor in enumerate(factors, start=1):
+            product *= factor
+            if not j % together or j == p.shape[1]:
+                total[rows] += np.log(product)
+                product[:] = 1.0
     return total
 
 
@@ -359,9 +366,11 @@ def others_odds(link: Link, p: Floats, belief: Floats) -> Floats:
     """
     up, down = _ratios(link, link.target.name, link.to_target)
     found = np.empty(p.shape)
-    for rows, messages in _messages(link, p):
-        for j, message in enumerate(messages):
-            others = softmax(belief[rows] - message, axis=1)
+    many = len(link.table) >= MANY_STATES
+    for rows, factors in _factors(link, p):
+        whole = softmax(belief[rows], axis=1) if many else belief[rows]
+        for j, factor in enumerate(factors):
+            others = whole / factor if many else softmax(whole - np.log(factor), axis=1)
             found[rows, j] = _log(others @ up[j]) - _log(others @ down[j])
     return found
 
@@ -373,14 +382,18 @@ def label_odds(link: Link, belief: Floats) -> Floats:
     return np.stack(odds, axis=1)
 
 
-def _messages(link: Link, p: Floats) -> Iterator[tuple[slice, Iterator[Floats]]]:
-    """Return some rows at a time, and for each label its log message to the source, (rows, S)."""
+def _factors(link: Link, p: Floats) -> Iterator[tuple[slice, Iterator[Floats]]]:
+    """Return some rows at a time, and for each label its message to the source, (rows, S)."""
     on, off = _ratios(link, link.source.name, link.to_source)
     step = max(1, CELLS // len(link.table))
 
     def of(rows: slice) -> Iterator[Floats]:
-        for j, column in enumerate(p[rows].T):
-            yield _log(np.outer(column, on[j]) + np.outer(1 - column, off[j]))
+        part = np.ascontiguousarray(p[rows].T)
+        factor, rest = np.empty((2, part.shape[1], len(link.table)))
+        for j, column in enumerate(part):
+            np.multiply.outer(column, on[j], out=factor)
+            factor += np.multiply.outer(1 - column, off[j], out=rest)
+            yield np.maximum(factor, TINY, out=factor)
 
     for first in range(0, len(p), step):
         rows = slice(first, first + step)

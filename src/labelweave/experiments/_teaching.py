@@ -9,7 +9,7 @@ from labelweave.results import GainPart, Results, Teaching
 from labelweave.trust import Predictions
 from labelweave.trust._gains import gain_parts
 
-MOST_ROWS = 5_000  # of the test: every part is a prediction of all of them
+MOST_ROWS, CELLS = 5_000, 10_000_000  # of the test, and rows x classes: each part predicts all
 
 
 def teaching(
@@ -35,7 +35,8 @@ def teaching(
         if not isinstance(model, StackModel):
             continue
         test, thresholds = split.test, dict(model.thresholds)
-        kept = slice(0, MOST_ROWS)
+        widest = max(task.width for task in model.tasks)
+        kept = slice(0, min(MOST_ROWS, max(1, CELLS // widest)))
         inputs, labels = test.inputs[kept], test.annotations[kept]
         given = model.under_prior(model.probabilities(inputs))
         rows = Predictions(labels, given, test.groups[kept], thresholds)

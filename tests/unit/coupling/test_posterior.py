@@ -199,19 +199,21 @@ def test_a_cycle_and_a_task_too_wide_are_refused() -> None:
     assert too_wide(pair) == ["w"]
 
 
+@pytest.mark.parametrize("many", [2, 1000])
 def test_some_rows_at_a_time_and_many_labels_are_the_sum_of_all_messages(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, many: int
 ) -> None:
     rng = np.random.default_rng(3)
-    many = Multilabel("many", tuple(f"l{j}" for j in range(37)))
-    link = make_link(relation(A, many, rng), rates([A, many], rng)).with_strengths(0.7, 0.7)
-    p = predictions(many, 11, rng)
+    wide = Multilabel("wide", tuple(f"l{j}" for j in range(37)))
+    link = make_link(relation(A, wide, rng), rates([A, wide], rng)).with_strengths(0.7, 0.7)
+    p = predictions(wide, 11, rng)
+    monkeypatch.setattr(_posterior, "MANY_STATES", many)
     monkeypatch.setattr(_posterior, "CELLS", 6)  # two rows at a time
     on, off = (np.exp(0.7 * each) for each in link.log_ratio("a"))
     parts = np.log(p[:, None] * on + (1 - p[:, None]) * off)
     np.testing.assert_allclose(label_message(link, p), parts.sum(axis=2), atol=1e-12)
     total = parts.sum(axis=2)
-    up, down = (np.exp(0.7 * each) for each in link.log_ratio("many"))
+    up, down = (np.exp(0.7 * each) for each in link.log_ratio("wide"))
     others = np.exp(total[..., None] - parts)  # (n, S, L)
     expected = np.log((others * up).sum(axis=1)) - np.log((others * down).sum(axis=1))
     np.testing.assert_allclose(others_odds(link, p, total), expected, atol=1e-12)
