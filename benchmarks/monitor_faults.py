@@ -7,7 +7,7 @@ class of the first task. Batches are drawn from the other half without replaceme
 but chance is between a healthy batch and the fit. The healthy batches also show how far the
 accuracy that is expected without labels is from the true one.
 
-Run: python -m benchmarks.monitor_faults [--seeds 3] [--batches 40]
+Run: python -m benchmarks.monitor_faults [--sets digits leaves] [--seeds 3] [--batches 40]
 """
 
 import argparse
@@ -275,9 +275,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--batches", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     asked = parser.parse_args()
-    for name, read in SETS.items():
-        data, tallies = read(), dict[str, Tally]()
+    for name in asked.sets:
+        data, tallies = SETS[name](), dict[str, Tally]()
         errors = {"none": Errors(), "offset of one sensor, one sd": Errors()}
         for seed in range(asked.seeds):
             rng = np.random.default_rng(seed)
