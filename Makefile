@@ -43,6 +43,7 @@ bench: $(READY)
 	mkdir -p build
 	$(BIN)/python -m benchmarks.coupling_overhead --quick --json build/bench-couplings.json
 	$(BIN)/python -m benchmarks.many_classes --step --json build/bench-many-classes.json
+	$(BIN)/python -m benchmarks.growth --quick --json build/bench-growth.json
 
 house: $(READY)
 	$(BIN)/python tools/house.py

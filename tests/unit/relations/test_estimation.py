@@ -222,3 +222,24 @@ def test_a_class_without_evidence_is_unknown():
     assert estimate.relation.mask.all()
     assert (estimate.shares == [1, 0, 0]).all()
     assert estimate.relation.table.argmax(axis=1).tolist() == SHAPES.argmax(axis=1).tolist()
+
+
+def test_the_concentration_of_many_classes_is_found_on_some_of_them() -> None:
+    columns = em.BlockColumns([Multiclass("target", ("a", "b", "c"))])
+    base = np.array([0.5, 0.3, 0.2])
+    rng = np.random.default_rng(0)
+    rows = rng.dirichlet(4.0 * base, 3000)
+    counts = np.array([rng.multinomial(50, row) for row in rows], np.float64)
+    found = em.estimate_concentration(columns, counts, base, np.ones(1), steps=200)
+    assert found[0] == pytest.approx(4.0, rel=0.15)
+    some = counts[np.linspace(0, 2999, 1000).astype(int)]
+    np.testing.assert_array_equal(
+        found, em.estimate_concentration(columns, some, base, np.ones(1), steps=200)
+    )
+
+
+def test_a_missing_label_is_a_row_of_zeros() -> None:
+    task = Multiclass("target", ("a", "b", "c"))
+    known = Annotations((task,), {"target": np.array([2, -1, 0])})
+    hot = em.BlockColumns([task]).one_hot(known, np.arange(3))
+    np.testing.assert_array_equal(hot, [[0, 0, 1], [0, 0, 0], [1, 0, 0]])
