@@ -1,5 +1,6 @@
 """CSV and TSV files: encoding, separator, header and quotes, found from the file itself."""
 
+import codecs
 import csv
 import gzip
 import io
@@ -182,11 +183,13 @@ def _without_marks(cells: pa.Table) -> pa.Table:
 def _said(path: Path, read: ReadOptions, sep: str, encoding: str, head: bytes) -> list[Text]:
     """Return what was found out that a plain reader would not expect, in one line or none."""
     usual = "\t" if ".tsv" in path.suffixes else ","
-    if (read.sep or usual) == sep and (read.encoding or "utf-8") == encoding:
+    marked = encoding == "utf-8" and head.startswith(codecs.BOM_UTF8)
+    if (read.sep or usual) == sep and (read.encoding or "utf-8") == encoding and not marked:
         return []
     if (read.sep, read.encoding) == (sep, encoding):
         return []
-    values = {"place": str(path), "sep": NAMES.get(sep, sep), "encoding": encoding}
+    shown = "utf-8 (BOM)" if marked else encoding
+    values = {"place": str(path), "sep": NAMES.get(sep, sep), "encoding": shown}
     return [Message("note.read_as", values)]
 
 

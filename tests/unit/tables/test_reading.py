@@ -51,11 +51,21 @@ def test_a_station_in_japan_is_read_as_it_is(tmp_path: Path, encoding: str) -> N
     table = read_cells(put(tmp_path, STATION.encode(encoding)))
     assert table.columns == ["型番", "判定", "トルク"]
     assert typed(table) == {"型番": ["0117", "007"], "判定": ["良", "NG"], "トルク": [3.4, 12.25]}
-    found = "utf-8" if encoding == "utf-8-sig" else encoding
+    found = "utf-8 (BOM)" if encoding == "utf-8-sig" else encoding
     assert [str(note) for note in table.notes] == [
         f"{tmp_path}/a.csv: columns separated by ';', encoding {found}",
         f"{tmp_path}/a.csv: blanks around column names are left out: '判定 '",
     ]
+
+
+def test_a_byte_order_mark_alone_is_reported(tmp_path: Path) -> None:
+    path = put(tmp_path, "a,b\n1,2\n".encode("utf-8-sig"))
+    table = read_cells(path)
+    assert table.columns == ["a", "b"]
+    assert [str(note) for note in table.notes] == [
+        f"{path}: columns separated by ',', encoding utf-8 (BOM)"
+    ]
+    assert read_cells(path, ReadOptions(sep=",", encoding="utf-8")).notes == ()
 
 
 @pytest.mark.parametrize("text", ["größe,b\n1,grün\n", "a,b\n1,°C\n2,µm\n", "prix,b\n1,5 €\n"])
