@@ -88,7 +88,8 @@ PUBLIC = {
         audit_model calibrated calibration_figures coherent compare_groups
         contradictions croissant cross_calibrate evaluate_joint_sets evaluate_sets
         explain_rows fairness fit_abstention fit_calibration fit_group_thresholds
-        fit_joint_sets fit_private fit_sets gain_sources group_weights input_importance label_provenance
+        fit_joint_sets fit_private fit_sets gain_sources group_weights input_importance
+        label_provenance
         licence_answers make_exchange membership_advantage model_card model_relations
         predict_coherent predict_rows read_exchange risk_coverage write_exchange write_manifest""",
     "labelweave.training": "AugmentConfig History Trainer TrainingConfig",
