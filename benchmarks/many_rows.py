@@ -5,7 +5,7 @@
 Writes a table of 64 columns and two tasks (10 classes, half of whose labels are missing, and 2).
 Then three processes: `--epochs` from disk (`fit_parquet`), as many in memory (the file read and
 encoded whole, the same network), predictions of all rows to another file. The memory is what the
-system says of the process, at its peak (VmHWM). A process from disk that is above `--limit`
+system reports for the process, at its peak (VmHWM). A process from disk that is above `--limit`
 gigabytes is ended, and fails the run.
 """
 
@@ -128,7 +128,7 @@ STEPS = {"disk": train_on_disk, "memory": train_in_memory, "predict": predict_on
 
 
 def main() -> None:
-    """Write the table and measure each step in a process of its own."""
+    """Write the table and measure each step in a separate process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--epochs", type=int, default=1)
