@@ -17,9 +17,7 @@ Run: python -m benchmarks.active_labels [--seeds 3] [--sets digits leaves]
 """
 
 import argparse
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -139,28 +137,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        for name in asked.sets:
-            frame, tasks, known = digits() if name == "digits" else leaves(Path(made) / name)
-            found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-            for seed in range(1, asked.seeds + 1):
-                pool = Pool(frame, tasks, known, seed)
-                for way in WAYS:
-                    found[way].append(curve(pool, way, seed))
-                    line = " ".join(f"{x:.3f}" for x in found[way][-1])
-                    print(f"{name}, seed {seed}, {way}: {line}", flush=True)
-            for way in WAYS[1:]:
-                shares = [needed(*pair) for pair in zip(found[way], found["random"], strict=True)]
-                first = FIRST * len(tasks)
-                whole = (first + np.mean(shares) * BATCH * ROUNDS) / (first + BATCH * ROUNDS)
-                ends = [c[-1] - r[-1] for c, r in zip(found[way], found["random"], strict=True)]
-                seeds = ", ".join(f"{share:.2f}" for share in shares)
-                print(
-                    f"{name}, {way}: {np.mean(shares):.2f} of random's labels for it "
-                    f"(seeds {seeds}; sd {np.std(shares):.2f}), {whole:.2f} with the first; "
-                    f"accuracy with all {BATCH * ROUNDS}: {np.mean(ends):+.3f}",
-                    flush=True,
-                )
+    for name in asked.sets:
+        data = digits() if name == "digits" else leaves()
+        found: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+        for seed in range(1, asked.seeds + 1):
+            pool = Pool(data.frame, data.tasks, data.known, seed)
+            for way in WAYS:
+                found[way].append(curve(pool, way, seed))
+                line = " ".join(f"{x:.3f}" for x in found[way][-1])
+                print(f"{name}, seed {seed}, {way}: {line}", flush=True)
+        for way in WAYS[1:]:
+            shares = [needed(*pair) for pair in zip(found[way], found["random"], strict=True)]
+            first = FIRST * len(data.tasks)
+            whole = (first + np.mean(shares) * BATCH * ROUNDS) / (first + BATCH * ROUNDS)
+            ends = [c[-1] - r[-1] for c, r in zip(found[way], found["random"], strict=True)]
+            seeds = ", ".join(f"{share:.2f}" for share in shares)
+            print(
+                f"{name}, {way}: {np.mean(shares):.2f} of random's labels for it "
+                f"(seeds {seeds}; sd {np.std(shares):.2f}), {whole:.2f} with the first; "
+                f"accuracy with all {BATCH * ROUNDS}: {np.mean(ends):+.3f}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def sharpened(p: Floats) -> Floats:
     return np.asarray(powered / powered.sum(axis=1, keepdims=True))
 
 
-def one(task: Task, rows: int, apart: float, seed: int) -> tuple[Floats, Floats, float]:
+def one(task: Task, rows: int, apart: float, seed: int) -> tuple[NDArray[np.bool_], Floats, float]:
     """Return hits and widths of a data set's entries, and the accuracy of the source's head."""
     rng = np.random.default_rng([seed, rows, round(100 * apart)])
     source = Multiclass("source", tuple(range(SOURCE)))

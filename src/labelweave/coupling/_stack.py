@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from labelweave._files import make_folder, unreadable, write_text
 from labelweave._saved import SavedStack, read_description, tasks_of
-from labelweave.annotations import Annotations
 from labelweave.coupling._guard import Candidate
 from labelweave.coupling._posterior import Link, joint_posterior
 from labelweave.errors import LabelweaveError, in_place
 from labelweave.learners import JointLearner, JointModel, Member, TaskStack
 from labelweave.learners._saving import read_models, write_models
 from labelweave.learners._stacking import tempered
-from labelweave.tasks import Task, one_hot, task_to_dict
+from labelweave.tasks import Task, task_to_dict
 
 Floats = NDArray[np.float64]
 
