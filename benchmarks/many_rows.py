@@ -93,14 +93,14 @@ def train_in_memory(path: Path, epochs: int) -> None:
 
     from labelweave.balancing import sampler
     from labelweave.data._batches import Batches
-    from labelweave.fitting._streamed import BUFFER, encoder_of_sample, labels_of
+    from labelweave.fitting._streamed import BUFFER, encoder_of_sample, streamed_labels
     from labelweave.losses import Objective
     from labelweave.networks import MultiTaskNetwork, backbone
     from labelweave.tables import ParquetTable
     from labelweave.training import Trainer
 
     table, settings = ParquetTable(path), config(epochs)
-    labels = labels_of(table, tasks())
+    labels = streamed_labels(table, tasks())
     names = [task.name for task in labels.tasks]
     rng = np.random.default_rng(0)
     schema, encoder = encoder_of_sample(table, names, (), settings, rng, 10**5)

@@ -303,7 +303,7 @@ def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: Comm
             "--out", tmp_path / "croissant.json"),
         cli("audit", model, "--write"), cli("forget", model, "--rows", tmp_path / "gone.csv"),
         cli("predict", model, rows, "--sets", 0.8, "--out", tmp_path / "predicted.csv"),
-        cli("export", model, "--format", "torch", "--rows", rows),
+        *(cli("export", model, "--format", kind, "--rows", rows) for kind in ("torch", "onnx")),
     ]  # fmt: skip
     assert [each.code for each in answers] == [0] * len(answers), answers
     answers += [  # 1: rows unlike those of the fit, a task falls, no version before
@@ -325,7 +325,7 @@ def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: Comm
     files -= {rows, tmp_path / "b.csv", new}
     tools = {"label_next.label_studio.json", "label_next.prodigy.jsonl"}
     assert {
-        "card.md", "final.json", "sets.json", "decisions.jsonl", "model.pt2", "june.html",
+        "card.md", "final.json", "sets.json", "decisions.jsonl", "model.pt2", "model.onnx", "june.html",
         "label_next.csv",
     } <= {f.name for f in files}  # fmt: skip
     for word in WORDS:

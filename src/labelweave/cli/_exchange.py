@@ -133,7 +133,7 @@ def _read(
     from labelweave.errors import LabelweaveError, in_place
     from labelweave.tables import read_cells
     from labelweave.trust import read_exchange
-    from labelweave.trust._exchange import knowledge_tables, label_columns
+    from labelweave.trust._exchange import labels_as_columns, tables_of_relations
     from labelweave.trust._reading import column_texts
 
     received, table = read_exchange(path), read_cells(shared)
@@ -142,7 +142,7 @@ def _read(
         source = received.source(
             frame, None if ids is None else column_texts(table, ids), least=least
         )
-        labels = label_columns(source)
+        labels = labels_as_columns(source)
         for name in labels:
             if name in frame:
                 raise LabelweaveError(f"column '{name}' is a label of the exchange, expected none")
@@ -151,7 +151,7 @@ def _read(
     write_csv(out / "shared.csv", frame.join(labels), **options)
     say("For the study file, besides your own sources and relations:")
     say(f"sources:\n  - {{path: {out / 'shared.csv'}, name: {received.name}, split: train}}")
-    tables = knowledge_tables(received.known_relations)
+    tables = tables_of_relations(received.known_relations)
     if tables:
         say("relations:")
     for number, (name, content) in enumerate(tables.items(), 1):

@@ -10,7 +10,7 @@ from labelweave._files import check_makeable
 from labelweave.errors import LabelweaveError, listing
 from labelweave.experiments._checking import description
 from labelweave.experiments._config import StudyConfig
-from labelweave.experiments._loading import Typed, load_data, typed_sources
+from labelweave.experiments._loading import Typed, load_data, schema_of_study
 from labelweave.experiments._power import power_findings
 from labelweave.experiments._sections import SourceSection
 from labelweave.experiments._source_files import ReadSource, brought_tasks, read_sources
@@ -48,7 +48,7 @@ class Inspection:
         # texts of hashed columns are not to be shown
         media = [*(part.column for part in config.inputs.media()), *config.inputs.hashed]
         try:
-            tables = typed_sources(config, sources, tasks)
+            tables = schema_of_study(config, sources, tasks)
         except LabelweaveError:  # `load_data` raises it below; each table is still looked at
             tables = None
         asked = {*config.inputs.categorical, *config.inputs.dates}

@@ -156,7 +156,7 @@ class StudyData:
 Typed = tuple[Schema, Sequence[pd.DataFrame]]
 
 
-def typed_sources(
+def schema_of_study(
     config: StudyConfig, sources: Sequence[ReadSource], tasks: Sequence[Task]
 ) -> Typed:
     """Return the schema of all sources together, and their tables by it.
@@ -195,7 +195,7 @@ def load_data(
     if not declared:
         raise LabelweaveError("key 'tasks': found none, expected at least one")
     wanted = [task_from_dict(section.description()) for section in declared]
-    schema, applied = tables or typed_sources(config, sources, wanted)
+    schema, applied = tables or schema_of_study(config, sources, wanted)
     ready = prepare(
         applied,
         [each.root for each in sources],

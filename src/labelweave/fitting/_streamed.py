@@ -80,7 +80,7 @@ def fit_parquet(
     _check(config)
     rng = np.random.default_rng([seed, STREAM])
     with in_place(table.place):
-        labels = labels_of(table, a_list("tasks", tasks, "a list of tasks"))
+        labels = streamed_labels(table, a_list("tasks", tasks, "a list of tasks"))
     columns = [name for task in labels.tasks for name in label_columns(task)]
     schema, encoder = encoder_of_sample(table, columns, exclude, config, rng, sample)
     inputs = [name for name in schema.named("input") if name in table.columns]
@@ -128,7 +128,7 @@ def _check(config: FitConfig) -> None:
         )
 
 
-def labels_of(table: ParquetTable, tasks: Sequence[Task]) -> Annotations:
+def streamed_labels(table: ParquetTable, tasks: Sequence[Task]) -> Annotations:
     """Return the labels of all rows, read part by part, with classes from all rows."""
     columns = [n for task in tasks for n in label_columns(task) if n in table.columns]
     if not columns:

@@ -116,7 +116,7 @@ def fingerprint(key: bytes | None) -> str:
     return "-" if not key else hashlib.sha256(key).hexdigest()[:12]
 
 
-def predicted_counts(
+def counts_to_log(
     model: EncodedPredictor, probabilities: Mapping[str, NDArray[Any]]
 ) -> dict[str, dict[str, int]]:
     """Return by task how often each label is predicted."""

@@ -90,7 +90,7 @@ class GivenRows:
         return np.array([int(key) for key in keys], np.int64)
 
 
-def probabilities_of(
+def probabilities_with_images(
     model: EncodedPredictor, typed: pd.DataFrame
 ) -> dict[str, NDArray[np.float32]]:
     """Return `typed_proba` of rows whose images are decoded; no file is opened.

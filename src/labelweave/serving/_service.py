@@ -37,9 +37,9 @@ from labelweave.serving._answers import (
     wants_binary,
 )
 from labelweave.serving._batching import Batcher
-from labelweave.serving._decision_log import DecisionLog, fingerprint, predicted_counts
+from labelweave.serving._decision_log import DecisionLog, counts_to_log, fingerprint
 from labelweave.serving._final import FinalModel, load
-from labelweave.serving._images import image_columns, probabilities_of
+from labelweave.serving._images import image_columns, probabilities_with_images
 from labelweave.serving._row_errors import RowsError, TooManyRowsError
 from labelweave.serving._rows import (
     csv_rows,
@@ -159,7 +159,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.batcher = Batcher(
-            lambda served, rows: probabilities_of(served.model.model, rows),
+            lambda served, rows: probabilities_with_images(served.model.model, rows),
             self.limits.batch_rows,
             self.limits.batch_seconds,
             alone=lambda served: served.model.model.prior.name == "rows",
@@ -198,7 +198,7 @@ class Service:
     async def predicted(self, served: Served, rows: pd.DataFrame, who: str = "-") -> dict[str, Any]:
         """Return the probabilities of n rows by the version that has read them; log who asked."""
         found = await self.batcher.probabilities(served, rows)
-        labels = predicted_counts(served.model.model, found)
+        labels = counts_to_log(served.model.model, found)
         if self.decisions is not None:
             self.decisions.write(
                 who=who, model=self.name, version=served.version, rows=len(rows), labels=labels

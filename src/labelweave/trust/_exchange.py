@@ -215,7 +215,7 @@ def make_exchange(
     )
 
 
-def label_columns(source: Source) -> pd.DataFrame:
+def labels_as_columns(source: Source) -> pd.DataFrame:
     """Return the labels of a source as the columns of a table; None = missing.
 
     One column a task, of a multilabel task one a label with 0 and 1.
@@ -234,7 +234,7 @@ def label_columns(source: Source) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=object)
 
 
-def knowledge_tables(relations: Sequence[AnyRelation]) -> dict[str, pd.DataFrame]:
+def tables_of_relations(relations: Sequence[AnyRelation]) -> dict[str, pd.DataFrame]:
     """Return relations by their source as the tables that `read_relations` reads."""
     found: dict[str, pd.DataFrame] = {}
     for relation in relations:

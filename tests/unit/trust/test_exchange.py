@@ -12,7 +12,7 @@ from trust_example import HOT, KIND, RELATIONS, SHAPE, classifier, rows
 from labelweave import Annotations, LabelweaveError, Multilabel, MultiTaskClassifier, Source
 from labelweave.relations import count_relation, read_relations
 from labelweave.trust import Exchange, make_exchange, read_exchange, write_exchange
-from labelweave.trust._exchange import knowledge_tables, label_columns
+from labelweave.trust._exchange import labels_as_columns, tables_of_relations
 from labelweave.trust._protected_counts import Protection, class_counts, joint_counts
 
 OWN, OWN_LABELS = rows(400, 41)
@@ -221,7 +221,7 @@ def test_the_command_writes_and_reads(tmp_path: Path, cli: CommandLine):
     classifier().save(tmp_path / "model")
     SHARED.assign(part=IDS).to_csv(tmp_path / "shared.csv", index=False)
     OWN.assign(**OWN_LABELS).to_csv(tmp_path / "own.csv", index=False)
-    table = knowledge_tables(RELATIONS[:1])["kind"]
+    table = tables_of_relations(RELATIONS[:1])["kind"]
     table.to_csv(tmp_path / "kind.csv")
     answer = cli(
         "exchange", tmp_path / "model", tmp_path / "shared.csv", "--ids", "part", "--labelled",
@@ -240,7 +240,7 @@ def test_the_command_writes_and_reads(tmp_path: Path, cli: CommandLine):
     )
     found = pd.read_csv(tmp_path / "given" / "shared.csv")
     source = made(ids=IDS).source(SHARED, IDS)
-    for name, column in label_columns(source).items():
+    for name, column in labels_as_columns(source).items():
         assert found[name].tolist() == column.tolist()
     read = read_relations(tmp_path / "given" / "table1.csv", "kind", [KIND, SHAPE, HOT])
     assert [each.name for each in read] == ["kind->shape", "kind->hot"]
