@@ -325,8 +325,8 @@ def test_personal_data_reach_no_file_of_a_model_in_use(tmp_path: Path, cli: Comm
     files -= {rows, tmp_path / "b.csv", new}
     tools = {"label_next.label_studio.json", "label_next.prodigy.jsonl"}
     assert {
-        "card.md", "final.json", "sets.json", "decisions.jsonl", "model.pt2", "model.onnx", "june.html",
-        "label_next.csv",
+        "card.md", "final.json", "sets.json", "decisions.jsonl", "model.pt2", "model.onnx",
+        "june.html", "label_next.csv",
     } <= {f.name for f in files}  # fmt: skip
     for word in WORDS:
         holding = {file.name for file in files if word.encode() in file.read_bytes()}
