@@ -1,7 +1,7 @@
 """A first study file, written from a look at the tables."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,7 +143,8 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
 
     With knowledge tables: the tasks in them. Also every column of few values that has gaps or
     is absent from some table, for that is how scattered labels look, that is called like a label,
-    or whose values are verdicts (OK, NG). Where there is none, every text column of few values.
+    or whose values are verdicts (OK, NG), and every text column of few values that stands right of
+    one of these. Where there is none, every text column of few values.
     A column that is called like a group and looks like one is none.
     """
     sources = {path: table for path, table in tables.items() if path not in knowledge}
@@ -170,10 +171,18 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
                 found[column] = "few values, called like a label"
             elif {normalized(value) for value in values} <= VERDICTS:
                 found[column] = "its values are verdicts"
-    if found:
-        return found
     texts = [c for c in few if not any(is_numeric_dtype(part) for part in _parts(sources, c))]
-    return dict.fromkeys(texts, "text of few values")
+    if not found:
+        return dict.fromkeys(texts, "text of few values")
+    # exports write results after what they were measured from
+    after = [c for c in texts if c not in found and _after(sources, c, found)]
+    return found | dict.fromkeys(after, "text of few values, right of a label")
+
+
+def _after(sources: Tables, column: str, labels: Collection[str]) -> bool:
+    """Return whether a label stands left of a column in every table that has it."""
+    orders = [list(table.columns) for table in sources.values() if column in table]
+    return all(set(order[: order.index(column)]) & set(labels) for order in orders)
 
 
 def _parts(sources: Tables, column: str) -> Parts:

@@ -202,6 +202,20 @@ def test_complete_labels_are_found_together_with_labels_with_gaps(tmp_path: Path
     assert "inputs   'x', 'y', 'tool'" in found.decisions
 
 
+def test_complete_words_after_a_label_are_labels_and_those_before_it_are_inputs(
+    tmp_path: Path,
+) -> None:
+    table = inputs().assign(
+        material=np.resize(["steel", "brass"], 60), surface=np.resize(["matt", "gloss", None], 60),
+        finish=np.resize(["fine", "coarse", "none"], 60), width=np.arange(60.0),
+    )  # fmt: skip
+    study = proposed(tmp_path, table)
+    assert [task["name"] for task in study["tasks"]] == ["surface", "finish"]
+    other = table.drop(columns="surface")  # there, nothing stands before it
+    study = proposed(tmp_path, table, other)
+    assert [task["name"] for task in study["tasks"]] == ["surface"]
+
+
 def test_a_group_and_relations_are_proposed_and_the_study_is_accepted(tmp_path: Path) -> None:
     first = inputs().assign(serial=[f"S{i // 3:03}" for i in range(60)], kind=["a", "b", "c"] * 20)
     first["flat"] = ["yes", "no"] * 30
