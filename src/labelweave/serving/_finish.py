@@ -184,6 +184,7 @@ def write_model(
     rules: Mapping[str, str] | None = None,
     measured: Split | None = None,
     forgotten: Sequence[Forgotten] = (),
+    folds: int = FOLDS,
 ) -> None:
     """Write a final model to a folder, whole or not at all.
 
@@ -199,6 +200,7 @@ def write_model(
         rules: by task what its thresholds are to reach (`finish`).
         measured: the rows that are known; None = those of the fit.
         forgotten: sources and rows that are left out; the study's figures are of other rows then.
+        folds: of `held`.
     """
     whole = measured or made.split
     labels, wishes = whole.train.annotations, parse_rules(rules or {}, study.data.tasks)
@@ -236,9 +238,12 @@ def write_model(
         }
     )
     rows = study.data.collection.inputs.iloc[whole.train.index]
+    parts = np.zeros(len(rows), np.int64)
+    for number, (_, out) in enumerate(held_out(whole, folds)):
+        parts[out] = number
     reference = make_reference(
         made.model.encoder.schema, rows, shown, labels, made.model.thresholds,
-        saved_relations(facts, made.model.tasks, target),
+        saved_relations(facts, made.model.tasks, target), parts,
     )  # fmt: skip
     sets = saved_sets(Predictions(judged, shown, whole.train.groups))
     with _replacing_folder(target) as new:

@@ -35,7 +35,7 @@ from labelweave.trust._reading import column_texts, label_columns_in, labels_of
 
 Kind = Literal["values", "missing", "labels", "confidence", "contradiction", "accuracy"]
 LEAST: Mapping[Kind, float] = {  # a smaller change is no alarm, however many rows show it
-    "values": 0.1, "missing": 0.02, "labels": 0.1, "confidence": 0.02, "contradiction": 0.02,
+    "values": 0.1, "missing": 0.02, "labels": 0.1, "confidence": 0.05, "contradiction": 0.02,
     "accuracy": 0.02,
 }  # fmt: skip
 FALSE_ALARMS = 0.01  # batches of 100 without a change that raise an alarm
@@ -319,7 +319,9 @@ def _task_signals(
     certain = certainties(task, p, predicted)
     row = certain if certain.ndim == 1 else certain.mean(axis=1)
     now, spread = float(row.mean()), float(row.std())
-    fall, p_value = _rise(-reference.confidence, reference.spread, reference.n, -now, spread, rows)
+    fall, p_value = _rise(
+        -reference.confidence, reference.spread, reference.n, -now, spread, rows, reference.between
+    )
     yield Signal("confidence", task.name, "difference", -fall, reference.confidence, now, p_value)
 
 
@@ -379,19 +381,21 @@ def _relation_signals(
     if len(found) < FEWEST:
         return
     now, spread = float(found.mean()), float(found.std(ddof=1))
-    rise, p = _rise(reference.mean, reference.spread, reference.n, now, spread, len(found))
+    rise, p = _rise(
+        reference.mean, reference.spread, reference.n, now, spread, len(found), reference.between
+    )
     yield Signal("contradiction", reference.relation, "difference", rise, reference.mean, now, p)
 
 
 def _rise(
-    before: float, spread_before: float, n: int, now: float, spread: float, m: int
+    before: float, spread_before: float, n: int, now: float, spread: float, m: int, between: float
 ) -> tuple[float, float]:
     """Return by how much a mean rises, and the one-sided p-value; a fall is 0 and no fault.
 
     The model of all rows is a little surer than those of the folds, so a fall of contradictions, or
-    a rise of confidence, is expected.
+    a rise of confidence, is expected. It also differs from them as they do `between` each other.
     """
-    error = np.sqrt(spread_before**2 / max(1, n) + spread**2 / m)
+    error = np.sqrt(spread_before**2 / max(1, n) + spread**2 / m + between**2)
     if error == 0:
         return max(0.0, now - before), 1.0 if now <= before else 0.0
     return max(0.0, now - before), float(stats.norm.sf((now - before) / error))

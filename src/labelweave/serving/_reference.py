@@ -60,6 +60,7 @@ class TaskReference(SavedPart):
         prior: mean probability of every class or label.
         confidence: mean probability of the predicted labels.
         spread: standard deviation of a row's confidence.
+        between: that of the mean confidence between the fits of the folds, beyond chance.
         labels: known labels among the rows.
         accuracy: share of them that was predicted; None = no label.
         correct: by tenth of the confidence (from 0 to 1) the share of correct labels; None = no
@@ -72,6 +73,7 @@ class TaskReference(SavedPart):
     prior: list[Share]
     confidence: Share
     spread: Annotated[float, Field(ge=0, le=1)]
+    between: Annotated[float, Field(ge=0, le=1)] = 0.0
     labels: Count
     accuracy: Share | None
     correct: list[Share | None]
@@ -84,6 +86,7 @@ class RelationReference(SavedPart):
     n: Count
     mean: Share
     spread: Annotated[float, Field(ge=0, le=1)]
+    between: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class Reference(SavedPart):
@@ -102,6 +105,7 @@ def make_reference(
     labels: Annotations,
     thresholds: Mapping[str, NDArray[np.float64]],
     known: Sequence[AnyRelation],
+    parts: NDArray[np.int64],
 ) -> Reference:
     """Return the reference of n rows.
 
@@ -112,6 +116,7 @@ def make_reference(
         labels: of the rows.
         thresholds: of multilabel tasks.
         known: the relations.
+        parts: (n,) the fold that each row was left out of.
     """
     names = [] if schema is None else [n for n in schema.named("input") if n in typed]
     kinds = {} if schema is None else schema.columns
@@ -121,17 +126,23 @@ def make_reference(
         if kinds[name].type in ("number", "category") and not _personal(typed[name])
     ]
     tasks = [
-        _task(task, probabilities[task.name], labels.labels[task.name], thresholds.get(task.name))
+        _task(
+            task, probabilities[task.name], labels.labels[task.name], thresholds.get(task.name),
+            parts,
+        )
         for task in labels.tasks
-    ]
+    ]  # fmt: skip
     relations = []
     for name, values in contradiction_scores(probabilities, known).items():
-        found = values[np.isfinite(values)].clip(0, 1)
+        finite = np.isfinite(values)
+        found = values[finite].clip(0, 1)
         if len(found) > 1:
-            mean, spread = float(found.mean()), float(found.std(ddof=1))
             relations.append(
-                RelationReference(relation=name, n=len(found), mean=mean, spread=spread)
-            )
+                RelationReference(
+                    relation=name, n=len(found), mean=float(found.mean()),
+                    spread=float(found.std(ddof=1)), between=_between(found, parts[finite]),
+                )
+            )  # fmt: skip
     return Reference(format=FORMAT, inputs=inputs, tasks=tasks, relations=relations)
 
 
@@ -179,8 +190,26 @@ def _input(name: str, values: "pd.Series[Any]", kind: str) -> InputReference:
     return InputReference(**about, shares=kept)
 
 
+def _between(values: NDArray[np.float64], parts: NDArray[np.int64]) -> float:
+    """Return the standard deviation of the parts' means, without what their rows' spread makes.
+
+    Fits to other rows of the same kind differ by so much, and so may the fit to all of them.
+    """
+    groups = [values[parts == part] for part in np.unique(parts)]
+    groups = [group for group in groups if len(group) > 1]
+    if len(groups) < 2:
+        return 0.0
+    chance = np.mean([group.var(ddof=1) / len(group) for group in groups])
+    beyond = np.var([group.mean() for group in groups], ddof=1) - chance
+    return float(np.sqrt(max(0.0, beyond)).clip(0, 1))
+
+
 def _task(
-    task: Task, p: NDArray[Any], truth: NDArray[Any], thresholds: NDArray[np.float64] | None
+    task: Task,
+    p: NDArray[Any],
+    truth: NDArray[Any],
+    thresholds: NDArray[np.float64] | None,
+    parts: NDArray[np.int64],
 ) -> TaskReference:
     predicted = predicted_codes(task, p, thresholds)
     certain = certainties(task, p, predicted)
@@ -196,6 +225,7 @@ def _task(
         prior=np.asarray(p, np.float64).mean(axis=0).clip(0, 1).tolist(),
         confidence=float(row.mean()),
         spread=float(row.std()),
+        between=_between(row, parts),
         labels=int(known.sum()),
         accuracy=float(hits.mean()) if len(hits) else None,
         correct=correct,

@@ -178,7 +178,7 @@ def update(
         full = (current.folder / FULL).is_dir()
         write_model(
             following.folder, wider, results, facts.method, made, held, full,
-            added, facts.rules, measured=split, forgotten=facts.forgotten,
+            added, facts.rules, measured=split, forgotten=facts.forgotten, folds=folds,
         )  # fmt: skip
         found = Update(True, number, tasks, "", int((kept & ~is_new).sum()))
         write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))

@@ -14,6 +14,7 @@ from study_example import tables
 import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.serving import _monitor as monitor_module
+from labelweave.serving import _reference as reference_module
 from labelweave.serving import monitor
 from labelweave.serving._monitor import Signal
 
@@ -241,3 +242,15 @@ def test_what_cannot_be_monitored_is_named(network: Path, tmp_path: Path) -> Non
     (copy / "reference.json").unlink()
     with pytest.raises(LabelweaveError, match=r"found no reference\.json, expected the final"):
         monitor(copy, rows())
+
+
+def test_fits_that_differ_between_folds_say_how_far_the_final_one_may() -> None:
+    rng = np.random.default_rng(6)
+    parts = np.arange(3000) % 3
+    alike = rng.normal(0.6, 0.1, 3000).clip(0, 1)
+    assert reference_module._between(alike, parts) < 0.005
+    apart = alike + np.array([-0.05, 0.0, 0.05])[parts]
+    assert reference_module._between(apart, parts) == pytest.approx(0.05, abs=0.005)
+    assert reference_module._between(alike[:3], parts[:3]) == 0
+    near = monitor_module._rise(0.6, 0.1, 3000, 0.65, 0.1, 400, 0.0)[1]
+    assert near < 1e-6 < 0.05 < monitor_module._rise(0.6, 0.1, 3000, 0.65, 0.1, 400, 0.05)[1]
