@@ -10,6 +10,9 @@ LOWEST := .venv-lowest
 # One thread a process: two processes on two cores leave no core for more.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+# Where it is set, every process compiles all that it imports: twice the time of a start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: bench demo fuzz test test-all test-lowest check format docs house clean
 
 demo: $(READY)
@@ -66,12 +69,11 @@ $(LOWEST)/.ready: pyproject.toml constraints.txt
 
 # The CPU build of torch comes first and alone, so that nothing else asks for the CUDA one.
 # Where the package index gives CUDA builds on Linux, name an index of CPU wheels: PIP_FLAGS=...
-# Python compiles what it imports at the first import: all at once would take a minute more.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('labelweave needs Python 3.11 or newer, found ' + sys.version.split()[0])"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -c constraints.txt torch numpy
-	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt torch numpy
+	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
 	touch $(READY)
 
 clean:

@@ -177,7 +177,7 @@ def test_what_cannot_be_exported_is_named(network: Path, stack: Path, tmp_path: 
         return str(error.value)
 
     assert refused(network, "onx") == (
-        "format: found 'onx', expected 'onnx', 'torch'; did you mean 'onnx'?"
+        "format: found 'onx', expected 'onnx', 'torch', 'mlflow'; did you mean 'onnx'?"
     )
     assert refused(network, "torch", int8=True) == "int8: found the format 'torch', expected 'onnx'"
     assert refused(stack / "full") == (
