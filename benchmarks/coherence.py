@@ -6,12 +6,11 @@ For each set: accuracy of every task, and share of rows with all tasks right, of
 and of joint ones, from the guarded probabilities and from those of each task alone.
 """
 
-import argparse
-
 import numpy as np
 import pandas as pd
 
 from benchmarks.conformal_sets import fitted
+from benchmarks.suite._lines import measured_lines
 from benchmarks.suite._scatterings import make_case
 from benchmarks.suite._sets import SETS
 from labelweave.tasks import Multiclass
@@ -52,17 +51,8 @@ def measured(name: str, seed: int) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", default=NAMES)
-    parser.add_argument("--seeds", type=int, default=2)
-    asked = parser.parse_args()
-    lines = [
-        line
-        for name in asked.sets.split(",")
-        for seed in range(asked.seeds)
-        for line in measured(name, seed)
-    ]
-    table = pd.DataFrame(lines).groupby(["set", "way"], sort=False).mean(numeric_only=True)
+    lines = measured_lines(__doc__, NAMES, 2, measured)
+    table = lines.groupby(["set", "way"], sort=False).mean(numeric_only=True)
     print(table.round(4).to_string())
     print(table.groupby("way", sort=False).mean().round(4).to_string())
 

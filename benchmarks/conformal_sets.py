@@ -8,13 +8,12 @@ half is measured. Joint sets hold the answer to all related tasks; the separate 
 compared with promise the same, one task each at 1 - 0.1 / tasks.
 """
 
-import argparse
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.suite._data_sets import load
+from benchmarks.suite._lines import measured_lines
 from benchmarks.suite._scatterings import Case, _number, make_case, split
 from benchmarks.suite._sets import SETS
 from labelweave.coupling import CoupledStack, fit_coupled
@@ -85,17 +84,8 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", default="loans,pitches,rodents,ames,olive,leaves")
-    parser.add_argument("--seeds", type=int, default=4)
-    asked = parser.parse_args()
-    found = [
-        line
-        for name in asked.sets.split(",")
-        for seed in range(asked.seeds)
-        for line in measured(name, seed)
-    ]
-    table = pd.DataFrame(found).groupby(["set", "what"], sort=False).mean()
+    found = measured_lines(__doc__, "loans,pitches,rodents,ames,olive,leaves", 4, measured)
+    table = found.groupby(["set", "what"], sort=False).mean()
     table["share"] = table["size"] / table["separate"]
     print(table.round(3).to_string())
 

@@ -8,12 +8,12 @@ is the shared table. Pooled is B's and A's rows in one place. Each site has its 
 model.
 """
 
-import argparse
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from benchmarks.suite._lines import measured_lines
 from benchmarks.suite._scatterings import Case, make_case
 from benchmarks.suite._sets import SETS
 from labelweave import MultiTaskClassifier, Source
@@ -78,24 +78,14 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
         "pooled": classifier(case, seed, coupled=True).fit([b, a]),
     }
     return [
-        {"set": name, "way": way, "rare task": accuracy(model, case, rare),
+        {"set": name, "seed": seed, "way": way, "rare task": accuracy(model, case, rare),
          "other tasks": accuracy(model, case, others) if way != "B alone" else np.nan}
         for way, model in models.items()
     ]  # fmt: skip
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", default="leaves,olive,pitches")
-    parser.add_argument("--seeds", type=int, default=4)
-    asked = parser.parse_args()
-    lines = [
-        line | {"seed": seed}
-        for name in asked.sets.split(",")
-        for seed in range(asked.seeds)
-        for line in measured(name, seed)
-    ]
-    table = pd.DataFrame(lines)
+    table = measured_lines(__doc__, "leaves,olive,pitches", 4, measured)
     shown = table.groupby(["set", "way"], sort=False)[["rare task", "other tasks"]].mean()
     pooled = table[table["way"] == "pooled"].set_index(["set", "seed"])["rare task"]
     same = pd.MultiIndex.from_frame(table[["set", "seed"]])

@@ -7,12 +7,11 @@ and thresholds; the model is fitted on all of them. Measured on the test rows, n
 models are `coupled` with logistic regressions and extra trees, on the suite's first scattering.
 """
 
-import argparse
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from benchmarks.suite._lines import measured_lines
 from benchmarks.suite._scatterings import Case, make_case
 from benchmarks.suite._sets import SETS
 from labelweave.coupling import CoupledStack, fit_coupled
@@ -71,17 +70,8 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", default="ames,pitches,rodents")
-    parser.add_argument("--seeds", type=int, default=2)
-    asked = parser.parse_args()
-    found = [
-        line
-        for name in asked.sets.split(",")
-        for seed in range(asked.seeds)
-        for line in measured(name, seed)
-    ]
-    table = pd.DataFrame(found).groupby(["set", "task"], sort=False)
+    found = measured_lines(__doc__, "ames,pitches,rodents", 2, measured)
+    table = found.groupby(["set", "task"], sort=False)
     print(table.mean().round(3).to_string())
     print(table["coverage"].agg(["min", "max"]).round(3).to_string())
 

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from labelweave.errors import printable
+from labelweave.errors import LabelweaveError, printable
 
 if TYPE_CHECKING:
     from labelweave.results import Check
@@ -39,6 +39,8 @@ def say(text: object, *, err: bool = False) -> None:
 def keep_for_report(folder: Path, name: str, checks: Sequence["Check"]) -> None:
     """Keep what a check measured with the study of a model, and print how to see it there.
 
+    Where it cannot be kept, one line says so: the check itself has ended, and so does its command.
+
     Args:
         folder: of the model, or of the study's results.
         name: of the check, see `keep_check`.
@@ -48,7 +50,12 @@ def keep_for_report(folder: Path, name: str, checks: Sequence["Check"]) -> None:
 
     here = folder.resolve()
     for place in (here, here.parent):
-        if keep_check(place, name, checks):
+        try:
+            kept = keep_check(place, name, checks)
+        except LabelweaveError as error:
+            say(f"note: not kept for the report: {error}", err=True)
+            return
+        if kept:
             say(f"Kept for the report: labelweave report {os.path.relpath(place)}")
             return
 

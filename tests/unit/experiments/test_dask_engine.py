@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+import killed_calls
 import numpy as np
 import pytest
 from filelock import FileLock
+from killed_calls import die_once
 
 import labelweave
 from labelweave.errors import LabelweaveError
@@ -116,7 +118,8 @@ class Cluster:
         self, kind: str, options: list[str], path: Path | None = None
     ) -> "subprocess.Popen[bytes]":
         """Start a process of Dask, with labelweave from a folder."""
-        found = [str(each) for each in (path, Path(__file__).parent) if each is not None]
+        places = (path, Path(__file__).parent, Path(killed_calls.__file__).parent)
+        found = [str(each) for each in places if each is not None]
         code = f"import sys; sys.path[:0] = {found}; "  # this module, whose functions they call
         code += f"from distributed.cli.dask_{kind} import main; main()"
         process = subprocess.Popen(
@@ -155,12 +158,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def once_killed(folder: Path, number: int, values: np.ndarray) -> float:
     (folder / f"{number}.began").touch()
-    marker = folder / "killed"
-    if number == 2 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    with (folder / f"{number}.txt").open("a", encoding="utf-8") as file:
-        file.write("called\n")
+    die_once(folder, number)
     time.sleep(0.1)
     return float(values.sum()) + number
 

@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from killed_calls import die_once
 
 from labelweave.errors import LabelweaveWarning, TrainingError
 from labelweave.experiments._engines import KILLED, LocalProcesses, Plan
@@ -16,13 +17,7 @@ def plan(calls: int) -> Plan:
 
 
 def once_killed(folder: Path, number: int) -> int:
-    """Kill the process of the first call with the number 2."""
-    marker = folder / "killed"
-    if number == 2 and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    with (folder / f"{number}.txt").open("a", encoding="utf-8") as file:
-        file.write("called\n")
+    die_once(folder, number)
     return number**2
 
 

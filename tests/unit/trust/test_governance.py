@@ -151,6 +151,12 @@ def test_audit_and_card_on_the_command_line(tmp_path: Path, cli: CommandLine):
     changed = cli("audit", folder, "--json")
     assert changed.code == 1
     assert json.loads(changed.out)["changed"] == ["schema.yaml"]
+    (tmp_path / "results.json").write_text("[]")  # of a damaged study: the audit goes on
+    again = cli("audit", folder)
+    assert (again.code, "changed: schema.yaml" in again.out) == (1, True)
+    assert again.err.startswith("note: not kept for the report: ")
+    assert again.err.count("\n") == 1
+    (tmp_path / "results.json").unlink()
     X, y = rows(200, 23)
     X.assign(**y).to_csv(tmp_path / "rows.csv", index=False)
     cli("card", folder, tmp_path / "rows.csv", "--by", "site", "--out", out, "--name", "parts")
