@@ -144,8 +144,8 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
     With knowledge tables: the tasks in them. Also every column of few values that has gaps or
     is absent from some table, for that is how scattered labels look, that is called like a label,
     or whose values are verdicts (OK, NG), and every text column of few values that stands right of
-    one of these. Where there is none, every text column of few values.
-    A column that is called like a group and looks like one is none.
+    one of these and is not called like a group (a customer, a lot). Where there is none, every
+    text column of few values. A column that is called like a group and looks like one is none.
     """
     sources = {path: table for path, table in tables.items() if path not in knowledge}
     columns = list(dict.fromkeys(c for table in sources.values() for c in table.columns))
@@ -175,7 +175,8 @@ def guess_labels(tables: Tables, knowledge: Mapping[Path, str]) -> dict[str, str
     if not found:
         return dict.fromkeys(texts, "text of few values")
     # exports write results after what they were measured from
-    after = [c for c in texts if c not in found and _after(sources, c, found)]
+    free = [c for c in texts if c not in found and not called(c, GROUP_WORDS, GROUP_SIGNS)]
+    after = [c for c in free if _after(sources, c, found)]
     return found | dict.fromkeys(after, "text of few values, right of a label")
 
 
@@ -219,9 +220,12 @@ def _excluded(sources: Tables, inputs: Sequence[str]) -> dict[str, str]:
 
 
 def _counted(sources: Tables, tasks: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Return each task with the others that enough of its labelled rows have labels of too."""
+    """Return each task with the others that enough of its labelled rows have labels of too.
+
+    Tasks of classes come before binary ones: a binary task is no source for classes.
+    """
     found = []
-    free = list(tasks)
+    free = sorted(tasks, key=lambda name: _is_binary(distinct(_parts(sources, name))))
     while free:
         task = free.pop(0)
         targets = []
@@ -278,8 +282,7 @@ def _decisions(
 def _tasks(classes: Mapping[str, set[str]]) -> list[str]:
     lines = ["tasks:   # what is to be predicted; the labels are columns of the tables"]
     for name, values in classes.items():
-        binary = {value.lower() for value in values} <= ON | OFF
-        kind = ", kind: binary" if binary else ""
+        kind = ", kind: binary" if _is_binary(values) else ""
         lines.append(f"  - {{name: {_quoted(name)}{kind}}}   {_comment(values)}")
     return lines
 
@@ -342,6 +345,10 @@ def _relations(
             for task, targets in counted
         ),
     ]
+
+
+def _is_binary(values: set[str]) -> bool:
+    return {value.lower() for value in values} <= ON | OFF
 
 
 def _relative(path: Path, folder: Path) -> str:

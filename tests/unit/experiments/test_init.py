@@ -229,6 +229,24 @@ def test_a_group_and_relations_are_proposed_and_the_study_is_accepted(tmp_path: 
     assert {"coupled", "student"} <= set(Study(study, tmp_path).methods)
 
 
+def test_a_binary_task_left_of_classes_is_their_target_and_the_study_is_accepted(
+    tmp_path: Path, cli: CommandLine
+) -> None:
+    values = np.random.default_rng(1).integers(0, 3, size=90)
+    grades = np.array(["low", "mid", "high"])[values]
+    frame = inputs(90).assign(passed=np.minimum(values, 1), grade=grades)
+    frame["customer"] = ["Kaiser", "Otto", "Ohm"] * 30
+    frame.loc[:9, "grade"] = None
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    out = tmp_path / "study.yaml"
+    assert cli("init", tmp_path / "a.csv", "--out", out, "--labels", "passed,grade").code == 0
+    written = yaml.safe_load(out.read_text("utf-8"))
+    assert written["relations"] == [{"source": "grade", "targets": ["passed"]}]
+    assert cli("check", out).code == 0
+    # a customer is a group or an input, also where it stands right of a label
+    assert "customer" not in {task["name"] for task in proposed(tmp_path, frame)["tasks"]}
+
+
 def test_a_group_that_one_table_lacks_is_no_label(tmp_path: Path) -> None:
     first = inputs().assign(state=["on", "off", "idle"] * 20)
     second = inputs().assign(serial=[f"S{i // 4:03}" for i in range(60)])
