@@ -3,7 +3,8 @@
 Run: python -m benchmarks.stored_sets [--sets ames,pitches,rodents] [--seeds 2]
 
 As `labelweave finish` does: predictions of fits on two thirds of the training rows set calibration
-and thresholds; the model is fitted on all of them. Measured on the test rows, nominal .90. The
+and thresholds, for the shares of classes that the labels of related tasks show; the model is
+fitted on all of them. Measured on the test rows, nominal .90. The
 models are `coupled` with logistic regressions and extra trees, on the suite's first scattering.
 """
 
@@ -14,6 +15,7 @@ import numpy as np
 from benchmarks.suite._lines import measured_lines
 from benchmarks.suite._scatterings import Case, make_case
 from benchmarks.suite._sets import SETS
+from labelweave.class_priors import labelled_prior, population_prior, source_priors
 from labelweave.coupling import CoupledStack, fit_coupled
 from labelweave.trust import (
     Predictions,
@@ -52,7 +54,10 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
             held[task][out] = p
     judged = learnable_labels(case.labels, groups)
     found = cross_calibrate(Predictions(judged, held, groups), seed)
-    sets = saved_sets(found.after)
+    source = np.where(case.labels.labelled(case.scattering.rare), 0, 1)
+    training = {task.name: labelled_prior(case.labels, task.name) for task in case.tasks}
+    own = source_priors(case.labels, source, case.relations, training)
+    sets = saved_sets(found.after, population_prior(own, source))
     before = Predictions(case.test_labels, fitted(case, np.arange(n), seed).predict_proba(X_test))
     after = calibrated(before, found.calibration)
     rule = sets.rule(case.tasks, COVERAGE)

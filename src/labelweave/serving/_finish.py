@@ -20,6 +20,7 @@ from labelweave._files import locked, unwritable
 from labelweave._parsing import read_json_object
 from labelweave._progress import fit_status
 from labelweave.annotations import Annotations
+from labelweave.class_priors import labelled_prior, population_prior, source_priors
 from labelweave.data import Collection, Source
 from labelweave.data._row_hashes import SALT, row_hashes
 from labelweave.errors import LabelweaveError, listing, nearest
@@ -212,6 +213,9 @@ def write_model(
     if made.stack is not None:
         made.stack.thresholds.update(made.model.thresholds)
     made.model.calibration = fitted.calibration
+    shares = _shares(whole, _relations(made))
+    if made.stack is not None:  # a student's own fit knows no relations
+        made.model.priors["population"] = shares
     raw, shown = (
         made.model.under_prior(each.probabilities) for each in (fitted.before, fitted.after)
     )
@@ -245,7 +249,7 @@ def write_model(
         made.model.encoder.schema, rows, shown, labels, made.model.thresholds,
         saved_relations(facts, made.model.tasks, target), parts,
     )  # fmt: skip
-    sets = saved_sets(Predictions(judged, shown, whole.train.groups))
+    sets = saved_sets(Predictions(judged, shown, whole.train.groups), shares)
     with _replacing_folder(target) as new:
         write_final(new, made.model, facts, hashes, sets, made.stack if full else None)
         write_reference(new, reference)
@@ -475,6 +479,18 @@ def _facts(study: "Study", results: Results, method: str, made: Fitted, salt: by
         versions=environment(),
         salt=salt.hex(),
     )
+
+
+def _shares(split: Split, relations: Sequence[AnyRelation]) -> dict[str, NDArray[np.float64]]:
+    """Return the shares of every task's classes among all rows, labelled or not.
+
+    Labels that were chosen by class, such as five of each, do not show them; the labels of related
+    tasks do, through the relations.
+    """
+    labels = split.train.annotations
+    training = {task.name: labelled_prior(labels, task.name) for task in labels.tasks}
+    own = source_priors(labels, split.source, relations, training)
+    return population_prior(own, split.source)
 
 
 def _relations(made: Fitted) -> list[AnyRelation]:

@@ -81,7 +81,8 @@ def cross_calibrate(rows: Predictions, seed: int = 0) -> CrossFit:
     """Return the maps of `fit_calibration` that lower the log-loss of rows that did not fit them.
 
     Of each question five maps are fitted, each without a fifth of the groups, and change that
-    fifth. Where they do not lower the mean log-loss of the labels, the probabilities stay.
+    fifth. Where they do not lower the mean log-loss of the labels by more than its standard error
+    (over groups), the probabilities stay: with few labels a map is mostly chance.
 
     Args:
         rows: labelled rows that the model was not trained on: out-of-fold.
@@ -95,7 +96,7 @@ def cross_calibrate(rows: Predictions, seed: int = 0) -> CrossFit:
     for task in rows.tasks:
         parts = []
         for name, p, codes in states(task, rows.probabilities[task.name], rows.labels(task.name)):
-            maps[name], made = _cross_fitted(p, codes, fold)
+            maps[name], made = _cross_fitted(p, codes, place, fold)
             parts.append(made)
         single = isinstance(task, Multiclass)
         after[task.name] = parts[0] if single else np.stack([each[:, 1] for each in parts], axis=1)
@@ -104,7 +105,7 @@ def cross_calibrate(rows: Predictions, seed: int = 0) -> CrossFit:
 
 
 def _cross_fitted(
-    p: Floats, codes: NDArray[np.int64], fold: NDArray[np.int64]
+    p: Floats, codes: NDArray[np.int64], groups: NDArray[np.int64], fold: NDArray[np.int64]
 ) -> tuple[CalibrationMap, Floats]:
     seen, width = codes >= 0, p.shape[1]
     unchanged = fitted_map(p[:0], codes[:0], "none")
@@ -116,12 +117,17 @@ def _cross_fitted(
         kept, out = seen & (fold != each), fold == each
         made[out] = fitted_map(p[kept], codes[kept], kind).apply(p[out])
     at = np.flatnonzero(seen)
-    before, after = (
-        np.log(np.maximum(values[at, codes[at]], EPSILON)).mean() for values in (p, made)
-    )
-    if not after > before:
+    before, after = (np.log(np.maximum(values[at, codes[at]], EPSILON)) for values in (p, made))
+    if not _beyond_chance(after - before, groups[at]):
         return unchanged, p
     return fitted_map(p[seen], codes[seen], kind), made
+
+
+def _beyond_chance(gains: Floats, groups: NDArray[np.int64]) -> bool:
+    """Return whether a mean lies above 0 by more than its standard error, over groups of rows."""
+    mean = gains.mean()
+    noise = np.bincount(groups, gains - mean)
+    return bool(mean > np.sqrt((noise**2).sum()) / len(gains))
 
 
 def calibration_figures(rows: Predictions) -> dict[str, CalibrationFigures]:

@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from labelweave._files import write_text
@@ -102,15 +103,18 @@ class SavedSets(Saved):
         write_text(folder / FILE, json.dumps(self.model_dump()))
 
 
-def saved_sets(rows: Predictions) -> SavedSets:
+def saved_sets(rows: Predictions, shares: Mapping[str, ArrayLike] | None = None) -> SavedSets:
     """Return thresholds for every coverage, as `fit_sets` sets them.
 
     Args:
         rows: labelled rows that the model was not trained on; a group counts as one row.
+        shares: by task the shares of its classes among the rows to predict (`fit_sets`).
     """
     found: dict[str, dict[str, Any]] = {}
     for coverage in COVERAGES:
-        plain, each = (fit_sets(rows, coverage, per=per) for per in ("task", "class"))
+        plain, each = (
+            fit_sets(rows, coverage, per=per, shares=shares) for per in ("task", "class")
+        )
         for task in rows.tasks:
             for name in question_names(task):
                 mine = found.setdefault(name, {"cuts": [], "class_cuts": []})

@@ -8,11 +8,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelweave.errors import LabelweaveError, listing
-from labelweave.evaluation._questions import Floats, Probabilities, states
+from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.evaluation._questions import Floats, Probabilities, question_names, states
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._predictions import Predictions
-from labelweave.trust._quantiles import check_coverage, conformal_threshold, least_labels
+from labelweave.trust._quantiles import (
+    check_coverage,
+    conformal_threshold,
+    least_labels,
+    share_weights,
+)
 
 Sets = NDArray[np.bool_]
 MOST_SEGMENTS = 200  # more are identifiers or numbers, not groups
@@ -134,6 +139,7 @@ def fit_sets(
     *,
     per: Literal["task", "class"] = "task",
     segments: ArrayLike | None = None,
+    shares: Mapping[str, ArrayLike] | None = None,
 ) -> SetRule:
     """Return thresholds for sets that hold the truth with the wanted probability.
 
@@ -141,7 +147,8 @@ def fit_sets(
     sets on average (Sadinle, Lei and Wasserman, "Least ambiguous set-valued classifiers with
     bounded error levels", JASA 2019). With ``per="class"`` every class has its own threshold, so
     that the promise holds for rows of each class; a class with too few labels takes the task's. All
-    promises assume that new rows are drawn as the given ones are.
+    promises assume that new rows are drawn as the given ones are, up to the shares of the classes
+    where `shares` gives them.
 
     Args:
         rows: labelled rows that the model was not trained on. Rows of one of their `groups` count
@@ -150,11 +157,15 @@ def fit_sets(
         per: ``task`` or ``class``.
         segments: (n,) a named part of every row, such as its site: each gets its own thresholds,
             so that the promise holds in each; None = none.
+        shares: by task those of its classes, (K,), or of its labels being on, (L,), among the rows
+            to predict, where the labelled ones were chosen by class; None = as among the labels.
 
     Raises:
-        LabelweaveError: a coverage outside (0, 1), or another number of segments than rows.
+        LabelweaveError: a coverage outside (0, 1), another number of segments than rows, or shares
+            that do not fit a task.
     """
     wanted = check_coverage(coverage)
+    known = _known_shares(rows.tasks, shares or {})
     if per not in ("task", "class"):
         raise LabelweaveError(f"per: found '{per}', expected 'task' or 'class'")
     parts: dict[str | None, NDArray[np.bool_]] = {None: np.ones(len(rows), np.bool_)}
@@ -168,9 +179,14 @@ def fit_sets(
         for task in rows.tasks:
             p, codes = rows.probabilities[task.name], rows.labels(task.name)
             for name, given_p, truth in states(task, p, codes):
+                mine = np.where(inside, truth, -1)
+                weights = None
+                if name in known:  # those of all rows: the shares in a segment are not known
+                    weights = np.zeros(len(rows))
+                    weights[truth >= 0] = share_weights(truth[truth >= 0], known[name])
                 found, kept = _question_cuts(
-                    name, given_p, np.where(inside, truth, -1), rows.group_codes, wanted, per,
-                    _words(task), segment,
+                    name, given_p, mine, rows.group_codes, wanted, per, _words(task), segment,
+                    weights,
                 )  # fmt: skip
                 if segment is not None and not kept[0].kept:
                     found = cuts[None][name]
@@ -183,6 +199,32 @@ def _words(task: Task) -> Sequence[str]:
     return task.names if isinstance(task, Multiclass) else ("off", "on")
 
 
+def _known_shares(tasks: Sequence[Task], given: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    """Return by question the shares of its states, of the tasks that some are given for."""
+    names = [task.name for task in tasks]
+    for name in given:
+        if name not in names:
+            raise LabelweaveError(
+                f"shares: no task '{name}', expected {listing(names)}{nearest(name, names)}"
+            )
+    found: dict[str, Floats] = {}
+    for task in tasks:
+        if task.name not in given:
+            continue
+        shares = np.asarray(given[task.name], np.float64)
+        if shares.shape != (task.width,) or not ((shares >= 0) & (shares <= 1)).all():
+            raise LabelweaveError(
+                f"shares of '{task.name}': expected {task.width} numbers from 0 to 1"
+            )
+        each = zip(question_names(task), shares, strict=False)
+        found |= (
+            {task.name: shares}
+            if isinstance(task, Multiclass)
+            else {name: np.array([1 - on, on]) for name, on in each}
+        )
+    return found
+
+
 def _question_cuts(
     name: str,
     p: Floats,
@@ -192,6 +234,7 @@ def _question_cuts(
     per: str,
     words: Sequence[str],
     segment: str | None,
+    weights: Floats | None,
 ) -> tuple[Floats, list[Promise]]:
     """Return the thresholds of one question's classes, and the promises behind them."""
     needed = least_labels(coverage)
@@ -199,7 +242,8 @@ def _question_cuts(
     scores = 1 - p[seen, codes[seen]]
     part = "all" if segment is None else f"segment={segment}"
     promises = [Promise(name, part, len(np.unique(groups[seen])), needed)]
-    cuts = np.full(p.shape[1], conformal_threshold(scores, coverage, groups[seen]))
+    counted = None if weights is None else weights[seen]
+    cuts = np.full(p.shape[1], conformal_threshold(scores, coverage, groups[seen], counted))
     if per == "class":
         for code, word in enumerate(words):
             mine = codes[seen] == code

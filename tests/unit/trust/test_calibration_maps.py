@@ -146,6 +146,18 @@ def test_cross_fitted_maps_help_rows_that_did_not_fit_them_and_noise_stays_as_it
             np.testing.assert_array_equal(kept.after.probabilities[task], fair.probabilities[task])
 
 
+def test_with_few_labels_of_a_fair_model_no_map_is_applied():
+    def kinds(n: int, seeds: int, power: float) -> list[str]:
+        found = [cross_calibrate(only_kind(drawn(n, seed, power))) for seed in range(seeds)]
+        return [each.calibration.maps["kind"].kind for each in found]
+
+    def only_kind(rows: Predictions) -> Predictions:
+        return Predictions(rows.annotations, {"kind": rows.probabilities["kind"]})
+
+    assert set(kinds(50, 20, 1.0)) == {"none"}  # by the sign of the mean a fifth have a map
+    assert "none" not in kinds(400, 5, 3.0)
+
+
 def test_rows_of_a_group_are_calibrated_by_maps_that_saw_none_of_them():
     rows = drawn(60, 13)
     one = Predictions(rows.annotations, rows.probabilities, np.zeros(60))

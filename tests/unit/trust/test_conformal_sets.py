@@ -90,6 +90,53 @@ def test_per_class_every_class_is_covered_and_without_it_the_hard_one_is_not():
     assert 0.87 <= covered["class"] <= 0.93
 
 
+SHARES = np.array([0.85, 0.05, 0.05, 0.05])
+
+
+def chosen_by_class(shares: np.ndarray, n: int, seed: int) -> Predictions:
+    """Return rows with these shares of the classes; the model knows the first one best."""
+    rng = np.random.default_rng(seed)
+    labels = rng.choice(4, n, p=shares)
+    scores = rng.normal(size=(n, 4)) + np.where(labels == 0, 4.0, 1.0)[:, None] * np.eye(4)[labels]
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return Predictions(Annotations((KIND,), {"kind": labels}), {"kind": p})
+
+
+def test_labels_of_each_class_alike_cover_rows_of_other_shares_by_these_shares():
+    def coverage(shares: dict[str, np.ndarray] | None) -> float:
+        found = []
+        for seed in range(40):
+            rule = fit_sets(chosen_by_class(np.full(4, 0.25), 200, seed), shares=shares)
+            new = chosen_by_class(SHARES, 500, 1000 + seed)
+            sets = rule.predict(new.probabilities, allow_empty=True)
+            found.append(evaluate_sets(new, sets)["kind"].coverage)
+        return float(np.mean(found))
+
+    assert coverage(None) > 0.95
+    assert 0.88 <= coverage({"kind": SHARES}) <= 0.92
+
+
+def test_the_shares_of_the_labels_themselves_change_nothing():
+    rows = drawn(300, 4)
+    own = np.bincount(rows.labels("kind"), minlength=4) / 300
+    plain, same = fit_sets(rows), fit_sets(rows, shares={"kind": own})
+    np.testing.assert_allclose(same.cuts[None]["kind"], plain.cuts[None]["kind"])
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"kid": SHARES}, "shares: no task 'kid', expected 'kind'; did you mean 'kind'?"),
+        ({"kind": [0.5, 0.5]}, "shares of 'kind': expected 4 numbers from 0 to 1"),
+        ({"kind": [2.0, 0, 0, 0]}, "shares of 'kind': expected 4 numbers from 0 to 1"),
+    ],
+)
+def test_shares_that_do_not_fit_are_refused(shares: dict, message: str):
+    with pytest.raises(LabelweaveError) as error:
+        fit_sets(drawn(20, 0), shares=shares)
+    assert str(error.value) == message
+
+
 def test_with_two_labels_a_class_no_class_wise_promise_is_possible():
     labels = np.array([0] * 40 + [1] * 40 + [2] * 40 + [3] * 2)
     p = np.full((122, 4), 0.25)
