@@ -67,13 +67,23 @@ $(LOWEST)/.ready: pyproject.toml constraints.txt
 	$(LOWEST)/bin/python -m pip install -q $(PIP_FLAGS) -c $(LOWEST)/lowest.txt -e '.[cases,dev]'
 	touch $(LOWEST)/.ready
 
+# Compiles what labelweave imports and nothing else: a quarter of the files that pip installs.
+define IMPORT_ALL
+import importlib, pkgutil, labelweave
+for module in pkgutil.walk_packages(labelweave.__path__, 'labelweave.'):
+    if not module.name.endswith('__main__'):
+        importlib.import_module(module.name)
+endef
+export IMPORT_ALL
+
 # The CPU build of torch comes first and alone, so that nothing else asks for the CUDA one.
 # Where the package index gives CUDA builds on Linux, name an index of CPU wheels: PIP_FLAGS=...
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('labelweave needs Python 3.11 or newer, found ' + sys.version.split()[0])"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt torch numpy
-	$(BIN)/python -m pip install -q $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
+	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -c constraints.txt torch numpy
+	$(BIN)/python -m pip install -q --no-compile $(PIP_FLAGS) -c constraints.txt -e '.[cases,dev,docs]'
+	$(BIN)/python -c "$$IMPORT_ALL"
 	touch $(READY)
 
 clean:
