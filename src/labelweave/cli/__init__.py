@@ -15,6 +15,7 @@ from labelweave.cli._exchange import exchange
 from labelweave.cli._model import predict
 from labelweave.cli._output import say
 from labelweave.cli._prepare import case, check, init, relate, schema
+from labelweave.cli._private import private
 from labelweave.cli._serving import export, finish, forget, monitor, rollback, serve, update
 from labelweave.cli._study import ablate, compare, demo, report, run, tune
 from labelweave.cli._trust import audit, card, croissant, explain, fairness
@@ -56,6 +57,7 @@ for command in (
     croissant,
     exchange,
     finish,
+    private,
     export,
     serve,
     update,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelweave.cli._output import Formulas, say
+from labelweave.cli._output import Formulas, keep_for_report, say
 
 if TYPE_CHECKING:
     from labelweave.relations import AnyRelation
@@ -109,6 +109,7 @@ def exchange(
     say(f"tables: {', '.join(each.name for each in made.known_relations) or 'none'}")
     say(made.protection or "no counts")
     say(f"Exchange: {out}")
+    keep_for_report(given, "exchange", made.checks())
 
 
 def _relations(given: list[str], tasks: "tuple[Task, ...]") -> "list[AnyRelation]":

@@ -207,6 +207,8 @@ def audit(
         say(f"{found.folder}: {found.kind}, labelweave {found.labelweave or unknown}")
         age = "" if found.age_days is None else f" ({found.age_days} days ago)"
         say(f"created: {found.created or unknown}{age}")
+        for promise in found.privacy:
+            say(f"differential privacy, {promise}")
         for key in ("study", "method", "network", "seed", "sources", "rows", "labels"):
             say(f"{key}: {found.lineage.get(key, unknown)}")
         if not found.licences:
@@ -260,6 +262,7 @@ def card(
     from labelweave.fitting._opening import find_model
     from labelweave.trust import fairness as measure
     from labelweave.trust import model_card
+    from labelweave.trust._privacy_file import read_privacy
     from labelweave.trust._reading import column_texts, read_labelled
 
     if table is None and (by or group):
@@ -272,8 +275,9 @@ def card(
             with in_place(table):
                 report = measure(rows, column_texts(given, by), column=by)
     shown = model_card(
-        found, rows, name=name or model.resolve().name, license=license_, groups=report
-    )
+        found, rows, name=name or model.resolve().name, license=license_, groups=report,
+        privacy=read_privacy(model),
+    )  # fmt: skip
     write_text(out, shown)
     say(f"Card: {out}")
 

@@ -16,7 +16,7 @@ from labelweave.evaluation._questions import Floats, Probabilities, question_nam
 from labelweave.tasks import Multiclass, Task
 
 KINDS = ("none", "temperature", "vector", "isotonic")
-LEAST = 10  # labels from which a temperature is fitted
+LEAST = 10  # labels a class, on average, from which a temperature is fitted
 VECTOR = 20  # labels for each of the two numbers a class that vector scaling has
 ISOTONIC, ISOTONIC_CLASS = 1_000, 100  # labels in all, and of each class
 PENALTY = 1e-3  # per label, towards no change: separable labels have no finite optimum
@@ -198,7 +198,7 @@ def fitted_map(p: Floats, codes: NDArray[np.int64], kind: str | None = None) -> 
 def chosen_kind(counts: NDArray[np.int64]) -> str:
     """Return which map the labels of each class, (S,), allow."""
     total = int(counts.sum())
-    if total < LEAST or (counts > 0).sum() < 2:
+    if total < LEAST * len(counts) or (counts > 0).sum() < 2:
         return "none"
     if total >= ISOTONIC and counts.min() >= ISOTONIC_CLASS:
         return "isotonic"

@@ -216,10 +216,10 @@ def _largest_terms(curves: Mapping[str, LossTerms]) -> list[str]:
 
 SECTIONS = (
     "verdict", "results", "label_curves", "relations", "teaching", "calibration", "costs",
-    "privacy", "fairness", "audit", "monitoring", "left_behind", "learning", "coverage",
-    "left_out", "reproduce",
+    "privacy", "private", "exchange", "fairness", "audit", "monitoring", "left_behind", "learning",
+    "coverage", "left_out", "reproduce",
 )  # fmt: skip
-CHECKED = ("privacy", "audit", "monitoring")
+CHECKED = ("privacy", "private", "exchange", "audit", "monitoring")
 RUNNING = ("networks", "parameters", "disk_mb", "memory_mb", "rows_per_second", "training_seconds")
 
 
@@ -231,9 +231,9 @@ def write_html(
     First the decision: verdict, what would change it, three figures, gain chart, recommendation,
     what to do next, risks, phrases for the meeting. Then the results of every task, with a
     confusion matrix, its classes and the inputs that matter; label curves, relations, calibration,
-    costs, privacy, fairness, audit, monitoring, which task is left behind, loss curves, coverage,
-    what was left out, and the settings. A part without data is one line.
-    The same results give the same bytes.
+    costs, privacy, private training, exchange, fairness, audit, monitoring, which task is left
+    behind, loss curves, coverage, what was left out, and the settings. A part without data is one
+    line. The same results give the same bytes.
 
     Args:
         results: of a study.

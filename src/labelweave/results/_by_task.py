@@ -96,7 +96,7 @@ class InputsMeasured:
 
 @dataclass(frozen=True)
 class Check:
-    """A figure of a check of the model: privacy, fairness, audit or monitoring.
+    """A figure of a check: privacy, private training, exchange, fairness, audit or monitoring.
 
     Attributes:
         name: what was measured, such as a task.

@@ -74,7 +74,8 @@ class Results:
         calibration: by method and task.
         details: by task what the shown method does, class by class.
         inputs: which inputs matter to each task; None = not measured.
-        checks: by ``privacy``, ``fairness``, ``audit`` and ``monitoring`` what was measured.
+        checks: by ``privacy``, ``private``, ``exchange``, ``fairness``, ``audit`` and
+            ``monitoring`` what was measured.
         label_curves: by task the label curve.
         label_plan: which labels to buy next.
         costs: by method what training costs.
@@ -280,7 +281,8 @@ def keep_check(folder: str | Path, name: str, checks: Sequence[Check]) -> bool:
 
     Args:
         folder: the study's results folder.
-        name: ``fairness``, ``audit`` or ``monitoring``; what was kept of it before is replaced.
+        name: ``private``, ``exchange``, ``fairness``, ``audit`` or ``monitoring``; what was kept of
+            it before is replaced.
         checks: the figures.
 
     Returns:

@@ -12,6 +12,7 @@ from labelweave.serving._finish import finish
 from labelweave.serving._forgetting import Forgetting, forget
 from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook, monitor
 from labelweave.serving._prediction import predict_parquet, prediction_table, prediction_tables
+from labelweave.serving._private_model import PrivateModel, finish_private
 from labelweave.serving._update import Update, UpdatedTask, rollback, update
 
 __all__ = [
@@ -22,12 +23,14 @@ __all__ = [
     "Forgetting",
     "Int8Loss",
     "Monitoring",
+    "PrivateModel",
     "Signal",
     "TaskOutlook",
     "Update",
     "UpdatedTask",
     "export_model",
     "finish",
+    "finish_private",
     "forget",
     "load",
     "monitor",

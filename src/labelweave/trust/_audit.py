@@ -19,6 +19,7 @@ from labelweave.fitting._stack import load_model
 from labelweave.fitting._versions import current_version
 from labelweave.results import Check, MeanInterval
 from labelweave.trust._licences import LicenceAnswer, licence_answers
+from labelweave.trust._privacy_file import read_privacy
 
 MANIFEST, FACTS = "manifest.json", "final.json"
 FORMAT = 1
@@ -42,6 +43,7 @@ class Audit:
         manifest: whether there is a manifest to compare with.
         licences: by source whether its licence allows the declared use.
         forgotten: the sources that the model was fitted again without, or some of their rows.
+        privacy: what a private model promises, a line a source.
     """
 
     folder: str
@@ -57,6 +59,7 @@ class Audit:
     manifest: bool
     licences: tuple[LicenceAnswer, ...] = ()
     forgotten: tuple[str, ...] = ()
+    privacy: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
@@ -112,6 +115,9 @@ def audit_model(folder: str | Path, *, now: datetime | None = None) -> Audit:
         facts = read_json_object(path / FACTS)
     files = hashes(path)
     known = _manifest(path)
+    if (promised := read_privacy(path)) is not None:
+        facts = {"created": promised.created, "study": promised.study, "method": "private",
+                 "sources": list(promised.epsilons)}  # fmt: skip
     created = facts.get("created") if isinstance(facts.get("created"), str) else None
     return Audit(
         folder=str(path),
@@ -131,6 +137,7 @@ def audit_model(folder: str | Path, *, now: datetime | None = None) -> Audit:
         manifest=known is not None,
         licences=tuple(_licences(facts)),
         forgotten=tuple(_forgotten(facts)),
+        privacy=tuple(promised.lines()) if promised is not None else (),
     )
 
 

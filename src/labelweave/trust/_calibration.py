@@ -18,6 +18,7 @@ from labelweave.tasks import Multiclass
 from labelweave.trust._predictions import Predictions
 
 FOLDS = 5  # of cross-fitted maps
+BEYOND = 2.0  # standard errors that a map must gain
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class CalibrationFigures:
 def fit_calibration(rows: Predictions) -> Calibration:
     """Return maps that make probabilities calibrated, as rich as the number of labels allows.
 
-    Below 10 labels (or with labels of one class) nothing is changed; then comes one temperature
+    Below 10 labels a class (or with labels of one class) nothing is changed: fits that leave some
+    of so few labels out are too unlike the final one. Then comes one temperature
     (Guo et al., "On calibration of modern neural networks", ICML 2017); from 40 labels a class one
     factor and one shift a class, their vector scaling, which is Platt's for a label; from 1,000
     labels, 100 of each class, isotonic regression of each class against the rest (Zadrozny and
@@ -81,7 +83,7 @@ def cross_calibrate(rows: Predictions, seed: int = 0) -> CrossFit:
     """Return the maps of `fit_calibration` that lower the log-loss of rows that did not fit them.
 
     Of each question five maps are fitted, each without a fifth of the groups, and change that
-    fifth. Where they do not lower the mean log-loss of the labels by more than its standard error
+    fifth. Where they do not lower the mean log-loss of the labels by more than two standard errors
     (over groups), the probabilities stay: with few labels a map is mostly chance.
 
     Args:
@@ -124,10 +126,10 @@ def _cross_fitted(
 
 
 def _beyond_chance(gains: Floats, groups: NDArray[np.int64]) -> bool:
-    """Return whether a mean lies above 0 by more than its standard error, over groups of rows."""
+    """Return whether a mean lies above 0 by more than chance would bring, over groups of rows."""
     mean = gains.mean()
     noise = np.bincount(groups, gains - mean)
-    return bool(mean > np.sqrt((noise**2).sum()) / len(gains))
+    return bool(mean > BEYOND * np.sqrt((noise**2).sum()) / len(gains))
 
 
 def calibration_figures(rows: Predictions) -> dict[str, CalibrationFigures]:

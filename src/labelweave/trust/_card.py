@@ -14,6 +14,7 @@ from labelweave.tasks import Multiclass, Task
 from labelweave.trust._calibration import calibration_figures
 from labelweave.trust._fairness import FairnessReport
 from labelweave.trust._predictions import AnyModel, Predictions, predictor_of
+from labelweave.trust._privacy_file import Privacy
 from labelweave.trust._sets import SetFigures
 
 MANY = 20  # classes of a task that are listed
@@ -31,6 +32,7 @@ def model_card(
     sets: Mapping[str, SetFigures] | None = None,
     groups: FairnessReport | None = None,
     membership: pd.DataFrame | None = None,
+    privacy: Privacy | None = None,
 ) -> str:
     """Return a model card in Markdown, with the head that the Hugging Face Hub reads.
 
@@ -47,20 +49,21 @@ def model_card(
         sets: what `evaluate_sets` gives.
         groups: what `fairness` gives.
         membership: what `membership_advantage` gives.
+        privacy: what a private model promises (``privacy.json``).
     """
     found = predictor_of(model)
-    scored = {} if rows is None else {task.name: _scored(task, rows) for task in rows.tasks}
+    measured = {} if rows is None else {task.name: scored(task, rows) for task in rows.tasks}
     head = {
         "license": license or "unknown",
         "library_name": "labelweave",
         "pipeline_tag": "tabular-classification",
         "tags": ["multi-task-learning", "labelweave"],
         "datasets": list(data or {}),
-        "model-index": [{"name": name, "results": [_result(*each) for each in scored.items()]}],
+        "model-index": [{"name": name, "results": [_result(*each) for each in measured.items()]}],
     }
     if not data:
         del head["datasets"]
-    if not scored:
+    if not measured:
         del head["model-index"]
     parts = [
         "---", yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip(), "---", "",
@@ -68,18 +71,19 @@ def model_card(
         f"A model of {len(found.tasks)} tasks, made with labelweave {labelweave.__version__}.", "",
         "## Intended use", "", _text(intended_use or "Not stated."), "",
         "## Tasks", "", *_table(["task", "kind", "classes or labels"], map(_task, found.tasks)),
-        "## Test results", "", *_results(scored, rows),
+        "## Test results", "", *_results(measured, rows),
         "## Calibration", "", *_calibration(rows),
         "## Conformal sets", "", *_sets(sets),
         "## Groups", "", *_groups(groups),
-        "## Privacy", "", *_membership(membership),
+        "## Privacy", "", *_membership(membership), *_privacy(privacy),
         "## Training data", "",
         *(_table(["data set", "licence"], (data or {}).items()) if data else ["Not stated.", ""]),
     ]  # fmt: skip
     return "\n".join(parts)
 
 
-def _scored(task: Task, rows: Predictions) -> tuple[str, Estimate]:
+def scored(task: Task, rows: Predictions) -> tuple[str, Estimate]:
+    """Return a task's main metric on labelled rows: its name, and mean and interval."""
     result = TestResult(
         rows.probabilities[task.name], rows.annotations.labels[task.name],
         None if isinstance(task, Multiclass) else rows.thresholds.get(task.name), rows.group_codes,
@@ -162,6 +166,17 @@ def _membership(found: pd.DataFrame | None) -> list[str]:
     head = ["task", "part", "membership advantage (95 % interval)"]
     return ["How much better than chance a simple attack guesses who trained the model:", "",
             *_table(head, lines)]  # fmt: skip
+
+
+def _privacy(found: Privacy | None) -> list[str]:
+    if found is None:
+        return ["Differential privacy: none promised.", ""]
+    lines = ([name, f"{value:.2f}"] for name, value in found.epsilons.items())
+    return [
+        f"Differential privacy for a row of each source, delta {found.delta:.1g}. It is for the "
+        "network, not for figures on this card.", "",
+        *_table(["source", "epsilon"], lines),
+    ]  # fmt: skip
 
 
 def _table(head: Sequence[str], lines: Any) -> list[str]:

@@ -21,6 +21,7 @@ from labelweave.data import Source
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.relations import AnyRelation, Relation
 from labelweave.relations._relatedness import relation_table
+from labelweave.results import Check, MeanInterval
 from labelweave.tables._frames import input_frame
 from labelweave.tasks import Binary, Multiclass, Task, key
 from labelweave.trust._predictions import AnyModel, predictor_of, probabilities_of
@@ -84,6 +85,25 @@ class Exchange:
                 relation = _counted(by_name[source], by_name[target], counts, self.noise)
                 found += [] if relation is None else [relation]
         return tuple(found)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what a study's report shows of it."""
+        cells = [*self.counts.values(), *self.tables.values()]
+        found = [
+            Check(Message("checks.shared", {"task": task.name}), MeanInterval(len(self)))
+            for task in self.tasks
+        ]
+        if cells:
+            shown, hidden = (
+                sum(int(part.sum()) for part in parts)
+                for parts in ([c >= 0 for c in cells], [c < 0 for c in cells])
+            )
+            name = Message("checks.handed_counts")
+            noised = Message("checks.noised", {"scale": f"{self.noise:.1f}"})
+            how = noised if self.noise else Message("checks.rounded")
+            found.append(Check(name, MeanInterval(shown), hidden, how))
+        tables = MeanInterval(len(self.known_relations))
+        return (*found, Check(Message("checks.handed_tables"), tables))
 
     def source(
         self,

@@ -57,7 +57,7 @@ class PrivateFit:
 def fit_private(
     sources: Source | Sequence[Source],
     epsilon: float | Mapping[str, float],
-    public: Table,
+    public: Table | Cells,
     *,
     relations: Sequence[AnyRelation] = (),
     delta: float | None = None,
@@ -244,9 +244,9 @@ def _epsilons(given: float | Mapping[str, float], names: Sequence[str]) -> dict[
     return {n: a_number(f"epsilon of '{n}'", given[n], low=0.01, high=100) for n in names}
 
 
-def _encoded(sources: Sequence[Source], public: Table) -> tuple[TableEncoder, torch.Tensor]:
+def _encoded(sources: Sequence[Source], public: Table | Cells) -> tuple[TableEncoder, torch.Tensor]:
     """Return the encoder of the public rows, and the sources' rows as it encodes them."""
-    rows = Cells.of_frame(input_frame(public), "public")
+    rows = public if isinstance(public, Cells) else Cells.of_frame(input_frame(public), "public")
     schema = Schema.infer([rows])
     encoder = TableEncoder().fit(schema.apply(rows))
     encoder.schema = schema

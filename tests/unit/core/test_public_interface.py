@@ -73,8 +73,8 @@ PUBLIC = {
         Word cell decision_baseline keep_check plain read_results typed""",
     "labelweave.importers": "read_annotations",
     "labelweave.serving": """
-        Expected Export FinalFacts FinalModel Forgetting Int8Loss Monitoring Signal
-        TaskOutlook Update UpdatedTask export_model finish forget load monitor
+        Expected Export FinalFacts FinalModel Forgetting Int8Loss Monitoring PrivateModel Signal
+        TaskOutlook Update UpdatedTask export_model finish finish_private forget load monitor
         predict_parquet prediction_table prediction_tables rollback update""",
     "labelweave.tables": """
         Column DataFinding ParquetTable ReadOptions Roles Schema SourceTable Table

@@ -44,8 +44,8 @@ def drawn(n: int, seed: int, power: float = 3.0) -> Predictions:
     return Predictions(Annotations((KIND, SIGNS), {"kind": kind, "signs": signs}), shown)
 
 
-@pytest.mark.parametrize(("n", "kind"), [(5, "none"), (60, "temperature"), (500, "vector"),
-                                         (4000, "isotonic")])  # fmt: skip
+@pytest.mark.parametrize(("n", "kind"), [(5, "none"), (25, "none"), (60, "temperature"),
+                                         (500, "vector"), (4000, "isotonic")])  # fmt: skip
 def test_the_number_of_labels_decides_the_map_and_every_map_helps(n: int, kind: str):
     rows, new = drawn(n, 0), drawn(4000, 1)
     calibration = fit_calibration(rows)
