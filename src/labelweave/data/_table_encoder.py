@@ -92,16 +92,26 @@ class NumericColumns:
     def write(self, inputs: pd.DataFrame, features: NDArray[np.float32], clip: float) -> None:
         """Write the features of n rows into the first columns of `features`, (n, d)."""
         frame = _as_numeric(inputs, self.names)
-        values_end = int(self.varies.sum())
-        end = values_end + int(self.gaps.sum())
         step = max(1, CELLS // max(1, len(self.names)))
         for start in range(0, len(frame), step):
             rows = slice(start, start + step)
-            values, _ = _block(frame.iloc[rows])
-            missing = np.isnan(values)
-            values = (np.where(missing, self.median, values) - self.mean) / self.scale
-            features[rows, :values_end] = np.clip(values[:, self.varies], -clip, clip)
-            features[rows, values_end:end] = missing[:, self.gaps]
+            values = frame.iloc[rows].to_numpy(dtype=np.float64, na_value=np.nan)
+            self.write_values(values, features[rows], clip)
+
+    def write_values(
+        self, values: NDArray[np.float64], features: NDArray[np.float32], clip: float
+    ) -> None:
+        """Write the features of values, (n, c), into the first columns of `features`, (n, d)."""
+        values_end = int(self.varies.sum())
+        end = values_end + int(self.gaps.sum())
+        usable = np.abs(values) <= LARGEST  # false for NaN, too
+        filled = values if usable.all() else np.where(usable, values, self.median)
+        scaled = filled - self.mean
+        scaled /= self.scale
+        kept = scaled if self.varies.all() else scaled[:, self.varies]
+        features[:, :values_end] = np.clip(kept, -clip, clip, out=kept)
+        if end > values_end:
+            features[:, values_end:end] = ~usable[:, self.gaps]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the names and numbers, ready for JSON."""
@@ -265,6 +275,21 @@ class TableEncoder:
         for name, categories in self.categories_.items():
             features[rows, start + _category_codes(inputs[name], categories)] = 1
             start += len(categories) + 1
+        return features
+
+    @property
+    def only_numbers_(self) -> list[str] | None:
+        """The columns of `transform_numbers`, in order; None where there are categories, too."""
+        return None if self.categories_ else self.numeric_.names
+
+    def transform_numbers(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return what `transform` does, of n rows that are numbers already, without a frame.
+
+        Args:
+            values: (n, c), NaN = missing, in the order of `only_numbers_`.
+        """
+        features = np.zeros((len(values), len(self.names_)), dtype=np.float32)
+        self.numeric_.write_values(values, features, self.clip)
         return features
 
     def to_dict(self) -> dict[str, Any]:

@@ -83,12 +83,16 @@ class MultiTaskNetwork(nn.Module):
         if chunk is None:
             chunk = self.backbone.chunk if isinstance(self.backbone, Backbone) else CHUNK
         training, weight = self.training, self.heads.weight
-        self.eval()
+        if training:  # else a walk through all modules, as long as a pass of a row
+            self.eval()
         parts = [
             {name: part.float().cpu() for name, part in self._chunk(_like(rows, weight)).items()}
             for rows in torch.split(inputs, chunk)
         ]
-        self.train(training)
+        if training:
+            self.train()
+        if len(parts) == 1:
+            return parts[0]
         return {task.name: torch.cat([p[task.name] for p in parts]) for task in self.tasks}
 
     def _chunk(self, inputs: Tensor) -> dict[str, Tensor]:

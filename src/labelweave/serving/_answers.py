@@ -1,6 +1,7 @@
 """Answers of the service: predictions by name, and the Open Inference Protocol, version 2."""
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from labelweave.serving._rows import (
     plain_numbers,
     schema_of,
     typed_columns,
+    typed_numbers,
 )
 from labelweave.tables import Schema
 from labelweave.tasks import Binary, Multiclass, Task
@@ -30,6 +32,7 @@ DTYPES = {
     "FP64": "f8", "FP32": "f4", "INT64": "i8", "INT32": "i4", "INT16": "i2", "INT8": "i1",
     "UINT8": "u1", "UINT16": "u2", "UINT32": "u4", "UINT64": "u8",
 }  # fmt: skip
+STORED = {name: np.dtype(code).newbyteorder("<") for name, code in DTYPES.items()}
 NUMBERS = tuple(DTYPES)
 Probabilities = Mapping[str, NDArray[np.float32]]
 
@@ -192,12 +195,24 @@ def infer_rows(
         elif kind == "number":
             columns[name] = data
         else:
-            columns[name] = _values(name, each.get("datatype"), data.tolist(), kind)
+            words = _without_infinity(name, data.astype(np.float64)).tolist()
+            columns[name] = _values(name, each.get("datatype"), words, kind)
     if len(binary):
         raise RowsError(
             [row_error(None, None, f"{len(binary)} bytes after the last input", "none")]
         )
     _check_outputs(given, model)
+    if all(isinstance(values, np.ndarray) for values in columns.values()):
+        numbers = np.empty((len(columns), count or 0))
+        for j, values in enumerate(columns.values()):
+            numbers[j] = values
+        if np.isinf(numbers).any():
+            for name, values in zip(columns, numbers, strict=True):
+                _without_infinity(name, values)
+        return given, ReadRows(typed_numbers(model, list(columns), numbers.T))
+    for name, values in columns.items():
+        if isinstance(values, np.ndarray):
+            columns[name] = _without_infinity(name, values.astype(np.float64))
     return given, ReadRows(typed_columns(model, columns))
 
 
@@ -215,16 +230,16 @@ def _plain_request(content: bytes, schema: Schema) -> dict[str, Any] | None:
         if column is None or column.type != "number":
             return None
         data = each.get("data", [])
-        if not isinstance(data, list) or plain_numbers(data) is None:
+        if not isinstance(data, list) or (data and plain_numbers(data) is None):
             return None
     return given
 
 
-def _numbers(name: str, kind: Any, size: Any, binary: memoryview) -> NDArray[np.float64]:
+def _numbers(name: str, kind: Any, size: Any, binary: memoryview) -> NDArray[Any]:
     """Return the values of one input, the first `size` of the bytes that follow the JSON."""
     if kind not in NUMBERS:
         raise RowsError([row_error(None, name, f"datatype '{kind}' in binary", listing(NUMBERS))])
-    stored = np.dtype(DTYPES[kind]).newbyteorder("<")
+    stored = STORED[kind]
     if isinstance(size, bool) or not isinstance(size, int) or not 0 < size <= len(binary):
         raise RowsError(
             [row_error(None, name, f"binary_data_size {size}", f"1 to {len(binary)}, what follows")]
@@ -233,7 +248,10 @@ def _numbers(name: str, kind: Any, size: Any, binary: memoryview) -> NDArray[np.
         raise RowsError(
             [row_error(None, name, f"{size} bytes", f"a multiple of {stored.itemsize}")]
         )
-    values = np.frombuffer(binary[:size], stored).astype(np.float64)
+    return np.frombuffer(binary[:size], stored)
+
+
+def _without_infinity(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
     endless = np.flatnonzero(np.isinf(values))
     if len(endless):
         raise RowsError([row_error(int(endless[0]) + 1, name, "infinity", "a number, or NaN")])
@@ -285,35 +303,51 @@ def infer_answer(
     asked: Mapping[str, Any],
     found: Probabilities,
 ) -> dict[str, Any]:
-    """Return the answer of the protocol: the outputs asked for, else all."""
+    """Return the answer of the protocol: the outputs asked for, else all; data are arrays yet."""
     decided = model.decide(found)
+    wanted = {each["name"] for each in asked["outputs"]} if asked.get("outputs") else None
     outputs = []
     for task in model.tasks:
-        p = found[task.name]
-        outputs.append(_output(task.name, "FP32", p))
-        labels = decided[task.name]
-        shape = _label_shape(task)
-        values = labels.astype(str) if shape["datatype"] == "BYTES" else labels
-        outputs.append(_output(f"{task.name}{PREDICTED}", shape["datatype"], values))
-    if asked.get("outputs"):
-        wanted = [each["name"] for each in asked["outputs"]]
-        outputs = [each for each in outputs if each["name"] in wanted]
+        if wanted is None or task.name in wanted:
+            outputs.append(_output(task.name, "FP32", found[task.name]))
+        labels = f"{task.name}{PREDICTED}"
+        if wanted is None or labels in wanted:
+            outputs.append(_output(labels, _label_shape(task)["datatype"], decided[task.name]))
     answer = {"model_name": name, "model_version": str(version), "outputs": outputs}
     return answer | ({"id": asked["id"]} if isinstance(asked.get("id"), str) else {})
 
 
+def json_answer(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer whose outputs hold lists."""
+    return {**answer, "outputs": [_with_list(each) for each in answer["outputs"]]}
+
+
 def binary_answer(answer: dict[str, Any]) -> tuple[bytes, int]:
-    """Return an answer whose numeric outputs follow the JSON as bytes, and the JSON's length."""
+    """Return an answer whose outputs follow the JSON as bytes, and the length of the JSON."""
     parts, outputs = [], []
     for each in answer["outputs"]:
-        if each["datatype"] in DTYPES:
-            stored = np.dtype(DTYPES[each["datatype"]]).newbyteorder("<")
-            parts.append(np.asarray(each["data"], stored).tobytes())
-            each = {key: value for key, value in each.items() if key != "data"}
-            each["parameters"] = {"binary_data_size": len(parts[-1])}
-        outputs.append(each)
+        if each["datatype"] in STORED:
+            parts.append(np.asarray(each["data"], STORED[each["datatype"]]).tobytes())
+        else:
+            parts.append(_packed(each["data"].tolist()))
+        about = {key: value for key, value in each.items() if key != "data"}
+        outputs.append(about | {"parameters": {"binary_data_size": len(parts[-1])}})
     head = json.dumps({**answer, "outputs": outputs}).encode()
     return head + b"".join(parts), len(head)
+
+
+def _packed(labels: list[Any]) -> bytes:
+    """Return texts as bytes, each after its length, 4 bytes."""
+    known = {}
+    for label in set(labels):
+        text = str(label).encode()
+        known[label] = struct.pack("<I", len(text)) + text
+    return b"".join([known[label] for label in labels])
+
+
+def _with_list(output: dict[str, Any]) -> dict[str, Any]:
+    values = output["data"].ravel().tolist()
+    return {**output, "data": list(map(str, values)) if output["datatype"] == "BYTES" else values}
 
 
 def wants_binary(asked: Mapping[str, Any]) -> bool:
@@ -324,5 +358,5 @@ def wants_binary(asked: Mapping[str, Any]) -> bool:
 
 def _output(name: str, kind: str, values: NDArray[Any]) -> dict[str, Any]:
     return {
-        "name": name, "datatype": kind, "shape": list(values.shape), "data": values.ravel().tolist()
+        "name": name, "datatype": kind, "shape": list(values.shape), "data": values
     }  # fmt: skip

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+AnyRows = pd.DataFrame | NDArray[np.float64]
 Probabilities = dict[str, NDArray[np.float32]]
 
 
@@ -18,7 +19,7 @@ class Waiting:
     """Rows of a request, the model to predict them with, and where its answer goes."""
 
     model: Any
-    rows: pd.DataFrame
+    rows: AnyRows
     answer: "asyncio.Future[Probabilities]"
 
 
@@ -35,7 +36,7 @@ class Batcher:
         busy: the number of requests in work; a batch that holds all of them does not wait.
     """
 
-    predict: Callable[[Any, pd.DataFrame], Probabilities]
+    predict: Callable[[Any, Any], Probabilities]
     most: int = 1024
     seconds: float = 0.002
     alone: Callable[[Any], bool] = lambda model: False
@@ -55,7 +56,7 @@ class Batcher:
             self._worker.cancel()
             await asyncio.gather(self._worker, return_exceptions=True)
 
-    async def probabilities(self, model: Any, rows: pd.DataFrame) -> Probabilities:
+    async def probabilities(self, model: Any, rows: AnyRows) -> Probabilities:
         """Return the probabilities of n rows."""
         waiting = Waiting(model, rows, asyncio.get_running_loop().create_future())
         await self._queue.put(waiting)
@@ -67,7 +68,7 @@ class Batcher:
             groups: dict[Any, list[Waiting]] = {}
             for place, each in enumerate(batch):
                 own = place if self.alone(each.model) else None
-                groups.setdefault((id(each.model), own), []).append(each)
+                groups.setdefault((id(each.model), type(each.rows), own), []).append(each)
             for group in groups.values():
                 await self._answer(group)
             for _ in batch:
@@ -96,8 +97,7 @@ class Batcher:
         group = [each for each in group if not each.answer.done()]  # the others gave up
         if not group:
             return
-        frames = [each.rows for each in group]
-        rows = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+        rows = _joined([each.rows for each in group])
         self.seen(len(rows))
         try:
             found = await asyncio.to_thread(self.predict, group[0].model, rows)
@@ -112,3 +112,12 @@ class Batcher:
             if not each.answer.done():
                 each.answer.set_result({name: p[start:end] for name, p in found.items()})
             start = end
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Return the rows of requests, all frames or all arrays, as one."""
+    if len(parts) == 1:
+        return parts[0]
+    if isinstance(parts[0], np.ndarray):
+        return np.concatenate(parts)
+    return pd.concat(parts, ignore_index=True)

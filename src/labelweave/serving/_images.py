@@ -16,6 +16,7 @@ from PIL import Image
 from labelweave.data._image_files import TooManyPixelsError, UnreadableImageError, decode_image
 from labelweave.data._input_encoder import InputEncoder
 from labelweave.data._media_columns import EncodedImageColumn, ImageColumn
+from labelweave.data._table_encoder import TableEncoder
 from labelweave.model import EncodedPredictor
 from labelweave.serving._row_errors import RowsError, TooManyRowsError, row_error
 
@@ -90,14 +91,21 @@ class GivenRows:
         return np.array([int(key) for key in keys], np.int64)
 
 
-def probabilities_with_images(
-    model: EncodedPredictor, typed: pd.DataFrame
+def probabilities_of_rows(
+    model: EncodedPredictor, typed: pd.DataFrame | NDArray[np.float64]
 ) -> dict[str, NDArray[np.float32]]:
-    """Return `typed_proba` of rows whose images are decoded; no file is opened.
+    """Return the probabilities of what a request holds; no file is opened.
+
+    Args:
+        model: what predicts.
+        typed: rows whose images are decoded, or numbers, (n, c), as `ReadRows` has them.
 
     Raises:
         LabelweaveError: the errors of `typed_proba`.
     """
+    if isinstance(typed, np.ndarray):
+        assert isinstance(model.encoder, TableEncoder)
+        return model.encoded_proba(model.encoder.transform_numbers(typed))
     images = image_columns(model)
     if not images:
         return model.typed_proba(typed)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from types import NoneType
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._parsing import LARGEST_NUMBER, parse_json
+from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import CellError, LabelweaveError, nearest, printable
 from labelweave.model import EncodedPredictor
 from labelweave.serving._images import decoded_images, example_image, image_columns
@@ -23,6 +25,7 @@ from labelweave.serving._row_errors import MOST_ERRORS, RowsError, TooManyRowsEr
 from labelweave.tables import ReadOptions, Schema, Table
 from labelweave.tables._schema import Column
 
+AnyRows = pd.DataFrame | NDArray[np.float64]
 PLAIN = re.compile(r"[0-9eE.,+\n-]*")  # what a CSV of numbers only is made of
 
 
@@ -31,11 +34,12 @@ class ReadRows:
     """Rows of a request.
 
     Attributes:
-        typed: the inputs, read by the schema.
+        typed: the inputs, read by the schema; (n, c) numbers of a model that reads nothing else, in
+            the order of its encoder.
         identifiers: by identifier column its values.
     """
 
-    typed: pd.DataFrame
+    typed: AnyRows
     identifiers: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
@@ -125,19 +129,23 @@ def _plain_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows 
     known = [schema.columns.get(name) for name in names]
     if any(each is None or each.role != "input" or each.type != "number" for each in known):
         return None
-    columns: dict[str, Any] = {}
+    if {n for n in schema.named("input") if not schema.columns[n].optional} - set(names):
+        return None
+    flat: list[Any] = []
     try:
-        if any(len(row) != len(names) for row in rows):
-            return None
-        for name in names:
-            columns[name] = plain_numbers([row[name] for row in rows])
-    except (TypeError, KeyError):
+        for row in rows:
+            if list(row) != names:
+                if len(row) != len(names):
+                    return None
+                row = {name: row[name] for name in names}
+            flat += row.values()
+    except (TypeError, KeyError, AttributeError):
         return None
-    if any(values is None for values in columns.values()):
+    numbers = plain_numbers(flat)
+    if numbers is None:
         return None
-    if {n for n in schema.named("input") if not schema.columns[n].optional} - columns.keys():
-        return None
-    return ReadRows(typed_columns(model, columns))
+    values = numbers.reshape(len(rows), len(names))
+    return ReadRows(typed_numbers(model, names, values))
 
 
 def schema_of(model: EncodedPredictor) -> Schema:
@@ -188,7 +196,39 @@ def typed_columns(model: EncodedPredictor, columns: Mapping[str, Any]) -> pd.Dat
     return made.assign(**dict.fromkeys(lacking, np.nan)) if lacking else made
 
 
-def _as_floats(words: Sequence[str]) -> list[float]:
+def typed_numbers(
+    model: EncodedPredictor, names: Sequence[str], values: NDArray[np.float64]
+) -> AnyRows:
+    """Return what `typed_columns` does, of numbers; without a frame where the model reads no more.
+
+    Args:
+        model: what predicts.
+        names: the columns that are given, numeric inputs, each once.
+        values: (n, k) of them, NaN = missing.
+
+    Raises:
+        RowsError: a column that lacks.
+    """
+    encoder, schema = model.encoder, schema_of(model)
+    wanted = encoder.only_numbers_ if isinstance(encoder, TableEncoder) else None
+    if wanted is None:
+        return typed_columns(model, dict(zip(names, values.T, strict=True)))
+    places = {name: j for j, name in enumerate(names)}
+    try:
+        schema.require_inputs(places)
+    except LabelweaveError as error:
+        raise _named(error) from None
+    order = [places.get(name, -1) for name in wanted]
+    if -1 in order:
+        values = np.column_stack([values, np.full(len(values), np.nan)])
+    made = values if order == list(range(values.shape[1])) else values[:, order]
+    for number in _as_floats(schema.missing):
+        made = np.where(made == number, np.nan, made)
+    return made
+
+
+@cache
+def _as_floats(words: tuple[str, ...]) -> list[float]:
     found = []
     for word in words:
         with suppress(ValueError):
@@ -302,7 +342,7 @@ def _plain_csv(text: str, separator: str, model: EncodedPredictor, most: int) ->
     lacking = {n for n in schema.named("input") if not schema.columns[n].optional} - set(names)
     if lacking or len(set(names)) != len(names) or (np.abs(values) > LARGEST_NUMBER).any():
         return None
-    return ReadRows(typed_columns(model, dict(zip(names, values.T, strict=True))))
+    return ReadRows(typed_numbers(model, names, values))
 
 
 def image_rows(content: bytes, model: EncodedPredictor, most: int) -> ReadRows:

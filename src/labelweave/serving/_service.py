@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-import pandas as pd
 import prometheus_client as prometheus
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -33,15 +32,17 @@ from labelweave.serving._answers import (
     binary_answer,
     infer_answer,
     infer_rows,
+    json_answer,
     model_metadata,
     wants_binary,
 )
 from labelweave.serving._batching import Batcher
 from labelweave.serving._decision_log import DecisionLog, counts_to_log, fingerprint
 from labelweave.serving._final import FinalModel, load
-from labelweave.serving._images import image_columns, probabilities_with_images
+from labelweave.serving._images import image_columns, probabilities_of_rows
 from labelweave.serving._row_errors import RowsError, TooManyRowsError
 from labelweave.serving._rows import (
+    AnyRows,
     csv_rows,
     example_row,
     image_rows,
@@ -159,7 +160,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self.batcher = Batcher(
-            lambda served, rows: probabilities_with_images(served.model.model, rows),
+            lambda served, rows: probabilities_of_rows(served.model.model, rows),
             self.limits.batch_rows,
             self.limits.batch_seconds,
             alone=lambda served: served.model.model.prior.name == "rows",
@@ -195,7 +196,7 @@ class Service:
             except (LabelweaveError, OSError) as error:
                 log.error("version %d stays in use: %s", self.served.version, error)
 
-    async def predicted(self, served: Served, rows: pd.DataFrame, who: str = "-") -> dict[str, Any]:
+    async def predicted(self, served: Served, rows: AnyRows, who: str = "-") -> dict[str, Any]:
         """Return the probabilities of n rows by the version that has read them; log who asked."""
         found = await self.batcher.probabilities(served, rows)
         labels = counts_to_log(served.model.model, found)
@@ -522,7 +523,7 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
         found = await service.predicted(served, read.typed, request.scope["who"])
         answer = infer_answer(service.name, served.version, served.model.model, asked, found)
         if not wants_binary(asked):
-            return JSONResponse(answer)
+            return JSONResponse(json_answer(answer))
         body, length = binary_answer(answer)
         return Response(body, media_type=BINARY, headers={HEADER: str(length)})
 

@@ -1,7 +1,7 @@
 """The schema: what every column is, decided once from all training files, kept with the model."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -276,7 +276,7 @@ class Schema:
             return table
         return Table.of_frame(table, "X", ReadOptions(missing=self.missing))
 
-    def require_inputs(self, columns: Sequence[str]) -> list[str]:
+    def require_inputs(self, columns: Collection[str]) -> list[str]:
         """Return the inputs that are not among `columns` and that new rows may lack.
 
         Raises:

@@ -43,6 +43,8 @@ def outcome(read: Any, *args: Any) -> Any:
     except LabelweaveError as error:
         return str(error)
     rows = found[1] if isinstance(found, tuple) else found
+    if isinstance(rows.typed, np.ndarray):  # in the order of the encoder
+        return rows.typed.tolist()
     return rows.typed[NAMES].to_numpy(np.float64).tolist()
 
 

@@ -161,6 +161,16 @@ def test_the_inference_protocol_describes_and_predicts(client: TestClient, netwo
     assert client.get("/v2/models/parts/versions/2").status_code == 404
 
 
+def unpacked(content: bytes) -> list[str]:
+    """Return texts of which each follows its length, 4 bytes, as Triton's clients read them."""
+    found = []
+    while content:
+        end = 4 + int.from_bytes(content[:4], "little")
+        found.append(content[4:end].decode())
+        content = content[end:]
+    return found
+
+
 def test_numbers_and_answers_may_come_as_bytes(client: TestClient, network: Path) -> None:
     """The protocol's extension for binary tensors, as Triton's clients write and read it."""
     frame = rows(7)
@@ -184,12 +194,15 @@ def test_numbers_and_answers_may_come_as_bytes(client: TestClient, network: Path
     head = json.loads(answer.content[: int(answer.headers[length])])
     rest, found = answer.content[int(answer.headers[length]) :], {}
     for each in head["outputs"]:
-        if each["datatype"] != "BYTES":
-            size = each["parameters"]["binary_data_size"]
+        size = each["parameters"]["binary_data_size"]
+        if each["datatype"] == "BYTES":
+            found[each["name"]] = unpacked(rest[:size])
+        else:
             kind = {"FP32": "<f4", "INT64": "<i8"}[each["datatype"]]
             found[each["name"]] = np.frombuffer(rest[:size], kind).reshape(each["shape"])
-            rest = rest[size:]
+        rest = rest[size:]
     assert rest == b""
+    assert found["kind predicted"] == labelweave.load(network).predict(frame)["kind"].tolist()
     p = labelweave.load(network).predict_proba(frame.astype({"noise": "float32"}))
     for task in p:
         assert np.allclose(found[task], p[task], atol=1e-5)
