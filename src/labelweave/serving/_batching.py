@@ -34,6 +34,7 @@ class Batcher:
         alone: models whose predictions depend on the batch take one request at a time.
         seen: called with the number of rows of every batch.
         busy: the number of requests in work; a batch that holds all of them does not wait.
+        quick: rows that are predicted faster than a thread is asked to, and so without one.
     """
 
     predict: Callable[[Any, Any], Probabilities]
@@ -42,6 +43,7 @@ class Batcher:
     alone: Callable[[Any], bool] = lambda model: False
     seen: Callable[[int], None] = lambda rows: None
     busy: Callable[[], int] = lambda: sys.maxsize
+    quick: Callable[[Any], bool] = lambda rows: False
     _queue: "asyncio.Queue[Waiting]" = field(default_factory=asyncio.Queue)
     _worker: "asyncio.Task[None] | None" = None
 
@@ -100,7 +102,10 @@ class Batcher:
         rows = _joined([each.rows for each in group])
         self.seen(len(rows))
         try:
-            found = await asyncio.to_thread(self.predict, group[0].model, rows)
+            if self.quick(rows):
+                found = self.predict(group[0].model, rows)
+            else:
+                found = await asyncio.to_thread(self.predict, group[0].model, rows)
         except Exception as error:
             for each in group:
                 if not each.answer.done():

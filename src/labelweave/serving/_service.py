@@ -1,7 +1,9 @@
 """The HTTP service of a final model; FastAPI and the rest of the extra are imported here only."""
 
 import asyncio
+import gc
 import hmac
+import json
 import logging
 import os
 import re
@@ -58,6 +60,7 @@ PAGE = Path(__file__).with_name("page.html")
 OPEN = ("/health", "/v2/health/live", "/v2/health/ready")  # answered without a key
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SMALL = 16_384  # bytes of a body that is read faster than a thread is asked to
+QUICK = 4_096  # numbers that are predicted faster than a thread is asked to
 BINARY = "application/octet-stream"
 HEADER = "Inference-Header-Content-Length"  # of the protocol's extension for binary tensors
 READERS = 4  # bodies that are read at a time
@@ -84,6 +87,9 @@ class Served:
         if found.model.encoder.schema is None:
             raise LabelweaveError(f"{folder}: found no schema of the inputs, expected one")
         version = current_version(folder).number
+        # a first prediction takes many times as long; no request is to wait for it
+        row = json.dumps({"rows": [example_row(schema_of(found.model))]}).encode()
+        probabilities_of_rows(found.model, json_rows(row, found.model, 1).typed)
         return cls(version, found)
 
 
@@ -166,6 +172,7 @@ class Service:
             alone=lambda served: served.model.model.prior.name == "rows",
             seen=self.meters.batch.observe,
             busy=lambda: self.busy,
+            quick=lambda rows: isinstance(rows, np.ndarray) and rows.size <= QUICK,
         )
         self.meters.version.set(self.served.version)
         self.readers = asyncio.Semaphore(READERS)
@@ -620,6 +627,8 @@ def run_service(
             "without"
         )
     app = make_app(folder, name=name, limits=limits, keys=keys, decisions=decisions)
+    gc.collect()
+    gc.freeze()  # what was loaded stays; to look through it would stop all requests for a while
     uvicorn.run(
         app,
         host=host,

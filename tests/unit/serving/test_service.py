@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -338,6 +339,27 @@ def test_a_batch_of_all_requests_in_work_does_not_wait() -> None:
     assert asyncio.run(work(1)) < 20
     assert asyncio.run(work(3)) < 20
     assert batches == [1, 3]
+
+
+def test_few_numbers_are_predicted_without_a_thread() -> None:
+    threads: list[threading.Thread] = []
+
+    def predict(model: None, rows: Any) -> dict[str, Any]:
+        threads.append(threading.current_thread())
+        return {"t": rows}
+
+    async def work(rows: list[Any]) -> list[Any]:
+        made = Batcher(predict, seconds=0.05, quick=lambda rows: len(rows) < 4)
+        made.start()
+        found = await asyncio.gather(*(made.probabilities(None, each) for each in rows))
+        await made.stop()
+        return [answer["t"].tolist() for answer in found]
+
+    few, many = np.arange(4.0).reshape(2, 2), np.zeros((9, 2))
+    assert asyncio.run(work([few[:1], few[1:]])) == [[[0, 1]], [[2, 3]]]
+    assert asyncio.run(work([many])) == [many.tolist()]
+    here = threading.current_thread()
+    assert [thread is here for thread in threads] == [True, False]
 
 
 def test_an_error_of_a_batch_reaches_its_requests_and_the_next_is_answered() -> None:
