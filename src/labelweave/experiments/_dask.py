@@ -255,7 +255,9 @@ def _called(packed: Packed, name: str, needs: Needs) -> Any:
     """Make a call on a worker."""
     reason = reason_against(needs)
     if reason is not None:  # it came after the others were asked
-        raise LabelweaveError(f"a Dask worker: {reason}")
+        from distributed import get_worker
+
+        raise LabelweaveError(f"Dask worker {get_worker().address}: {reason}")
     files = Path(needs.folder) / FILES
     make_folder(files)
     with contextlib.chdir(needs.place), contextlib.ExitStack() as held:

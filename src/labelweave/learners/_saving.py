@@ -16,6 +16,7 @@ from labelweave._files import read_regular, replacing
 from labelweave._trust import VARIABLE
 from labelweave.errors import LabelweaveError, listing
 from labelweave.learners._fitting import FittedPart, TaskModel
+from labelweave.learners._forests import packed, unpacked
 
 LARGEST_MODELS = 1 << 32  # bytes
 
@@ -51,7 +52,7 @@ def write_models(models: Mapping[str, TaskModel], path: Path) -> dict[str, Any]:
             number = None
             if part.classifier is not None:
                 number = len(classifiers)
-                classifiers.append(part.classifier)
+                classifiers.append(packed(part.classifier))
             parts.append(
                 {
                     "classes": part.classes.tolist(),
@@ -89,7 +90,8 @@ def read_models(described: Mapping[str, Any], path: Path) -> dict[str, TaskModel
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            classifiers: Sequence[Any] = skops.loads(content, trusted=unknown)
+            loaded: Sequence[Any] = skops.loads(content, trusted=unknown)
+        classifiers = [unpacked(each) for each in loaded]
         wanted = [part["classifier"] for found in described.values() for part in found["parts"]]
         if max((n for n in wanted if n is not None), default=-1) >= len(classifiers):
             raise LabelweaveError(f"{path}: found {len(classifiers)} learners, expected more")

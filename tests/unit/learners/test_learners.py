@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,6 +21,7 @@ from labelweave.learners import (
     resolve_learners,
 )
 from labelweave.learners._fitting import takes_weights
+from labelweave.learners._forests import packed, unpacked
 from labelweave.learners._saving import read_models, write_models
 from labelweave.learners._task_stack import applicable
 from labelweave.tasks import Multiclass, Multilabel
@@ -53,6 +55,27 @@ def test_a_model_is_read_back_bitwise(name: str, tmp_path: Path) -> None:
     described = write_models({"m": model}, tmp_path / "m.skops")
     back = read_models(described, tmp_path / "m.skops")["m"]
     assert (back.predict(X) == model.predict(X)).all()
+
+
+def test_a_forest_is_written_whole_and_one_that_leads_out_of_its_trees_is_refused() -> None:
+    X, y = rows()
+    forest = ExtraTreesClassifier(7, random_state=1).fit(X, y)
+    small = packed(forest)
+    assert len(small["forest"].estimators_) == 1
+    assert len(forest.estimators_) == 7  # the packed one is a copy
+    back = unpacked(small)
+    for one, other in zip(forest.estimators_, back.estimators_, strict=True):
+        assert one.get_params() == other.get_params()
+        assert (one.predict_proba(X) == other.predict_proba(X)).all()
+    assert (forest.apply(X) == back.apply(X)).all()
+    inner = np.flatnonzero(small["nodes"]["left_child"] != -1)
+    for name, value in (("left_child", 10_000), ("right_child", -7), ("feature", 4)):
+        damaged = packed(forest)
+        damaged["nodes"][name][inner[-1]] = value
+        with pytest.raises(ValueError, match="lead out of their tree"):
+            unpacked(damaged)
+    with pytest.raises(ValueError, match="expected"):
+        unpacked(packed(forest) | {"counts": small["counts"][:-1]})
 
 
 def test_a_file_with_a_foreign_type_is_refused(tmp_path: Path) -> None:
