@@ -41,7 +41,7 @@ from labelweave.fitting._sections import (
     TeachersSection,
 )
 from labelweave.losses import TASK_LOSSES
-from labelweave.losses._supervised import LOSS_TITLES, MULTICLASS_ONLY, MULTILABEL_ONLY
+from labelweave.losses._task_losses import LOSS_TITLES, MULTICLASS_ONLY, MULTILABEL_ONLY
 from labelweave.training import AugmentConfig, TrainingConfig
 
 REFERENCE = Path(__file__).with_name("reference")
@@ -237,8 +237,12 @@ def modules() -> list[str]:
 def api_pages() -> dict[str, str]:
     """Return the pages of the Python interface by file name: one a module, and their index."""
     pages = {f"{module}.md": _module_page(module) for module in modules()}
-    homes = {name: home for name, home in labelweave._HOME.items() if not home.startswith("_")}
-    top = [f"- {{py:obj}}`labelweave.{home}.{name}`" for name, home in homes.items()]
+    homes = {name: home for home, names in labelweave._HOMES.items() for name in names}
+    top = [
+        f"- {{py:obj}}`labelweave.{homes[name]}.{name}`"
+        for name in sorted(homes)
+        if not homes[name].startswith("_")
+    ]
     pages["index.md"] = "\n".join(
         [
             "# Python interface",

@@ -1,7 +1,8 @@
 """labelweave: one network for several tasks, from data sets that each carry some of the labels."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from labelweave._lazy import lazy_face
 
 __version__ = "0.1.0"
 
@@ -39,34 +40,19 @@ __all__ = [
     "trust_packages",
 ]
 
-_HOME = {
-    "Annotations": "annotations",
-    "Binary": "tasks",
-    "LabelweaveError": "errors",
-    "Model": "model",
-    "MultiTaskClassifier": "estimator",
-    "Multiclass": "tasks",
-    "Multilabel": "tasks",
-    "NoisyOr": "relations",
-    "Relatedness": "relations",
-    "Relation": "relations",
-    "Source": "data",
-    "Study": "experiments",
-    "TrainingError": "errors",
-    "load": "serving",
-    "read_knowledge": "relations",
-    "read_table": "tables",
-    "relate": "relations",
-    "trust_packages": "_trust",
+_HOMES = {
+    "annotations": ["Annotations"],
+    "tasks": ["Binary", "Multiclass", "Multilabel"],
+    "errors": ["LabelweaveError", "TrainingError"],
+    "model": ["Model"],
+    "estimator": ["MultiTaskClassifier"],
+    "relations": ["NoisyOr", "Relatedness", "Relation", "read_knowledge", "relate"],
+    "data": ["Source"],
+    "experiments": ["Study"],
+    "serving": ["load"],
+    "tables": ["read_table"],
+    "_trust": ["trust_packages"],
 }
 
-
-def __getattr__(name: str) -> Any:
-    # loaded at first use: PyTorch takes seconds, `labelweave --version` must not
-    if name not in _HOME:
-        raise AttributeError(f"module 'labelweave' has no attribute '{name}'")
-    return getattr(import_module(f"labelweave.{_HOME[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+if not TYPE_CHECKING:  # PyTorch takes seconds to load, `labelweave --version` must not
+    __getattr__, __dir__ = lazy_face(__name__, _HOMES)

@@ -3,9 +3,10 @@
 import os
 import threading
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from joblib import Parallel
+if TYPE_CHECKING:
+    from joblib import Parallel
 
 INTERVAL = 0.2  # seconds; a command started again takes longer than that to begin its work
 
@@ -14,7 +15,7 @@ def worker_pool(
     workers: int,
     return_as: Literal["generator", "generator_unordered"] = "generator_unordered",
     threads: int | None = None,
-) -> Parallel:
+) -> "Parallel":
     """Return what runs joblib's delayed calls in processes that end with this one.
 
     Without this the workers of a killed study would train on, next to those of the same command
@@ -26,6 +27,8 @@ def worker_pool(
         return_as: the answers in the order of the calls, or as they come.
         threads: of numerical libraries in each process; None = the cores shared out.
     """
+    from joblib import Parallel
+
     # the initializer is the first that a worker does: before it loads what the calls need
     watch = {"initializer": end_with, "initargs": (os.getpid(),)}
     return Parallel(

@@ -19,3 +19,13 @@ class Tokens(NamedTuple):
 
 Shape = int | tuple[int, ...]
 """The number of columns; (channels, height, width) of images, uint8; or `Tokens`."""
+
+
+def describe_inputs(inputs: Shape) -> str:
+    """Return inputs in words."""
+    if isinstance(inputs, Tokens):
+        return f"texts of {inputs.length} tokens"
+    if isinstance(inputs, tuple):
+        channels, height, width = inputs
+        return f"{'colour' if channels == 3 else 'grey'} images of {height} x {width}"
+    return f"{inputs} columns"

@@ -30,6 +30,8 @@ __all__ = [
     "source_priors",
 ]
 
+PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
+
 Floats = NDArray[np.floating]
 Prior = NDArray[np.float64]
 TINY = 1e-12

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from torch import Tensor
 
 
@@ -134,6 +133,8 @@ def lawson_hanson(Q: Matrix, B: Matrix) -> Matrix:
     """Return the same as `nonnegative`, by its definition as least squares, for any such `Q`."""
     root = factor(Q)
     wanted = B @ np.linalg.pinv(root, rcond=1e-8)  # root' wanted = b
+    from scipy.optimize import nnls  # takes half a second to load
+
     return np.stack([nnls(root, row)[0] for row in wanted])
 
 

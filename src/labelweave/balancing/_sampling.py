@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
-from scipy.optimize import nnls
 
 from labelweave._options import Named, Options, resolve
 from labelweave._search_space import Space, Uniform
@@ -243,6 +242,8 @@ def label_shares(sources: Sequence[Rows], annotations: Annotations) -> NDArray[n
     start = own * per_batch.sum() / (per_batch @ per_batch)
     # per unit of x, so that sources with many labels a row are not held back less
     tie = TIE * np.diag(np.linalg.norm(A, axis=0))
+    from scipy.optimize import nnls  # takes a second to load
+
     x, _ = nnls(np.vstack([A, tie]), np.concatenate([np.ones(len(A)), tie @ start]))
     shares = rows.copy()
     shares[labelled] = own.sum() * x / x.sum()

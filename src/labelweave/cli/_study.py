@@ -12,7 +12,7 @@ import typer
 from labelweave.cli._output import Formulas, PrintableConsole, say
 
 if TYPE_CHECKING:
-    from labelweave.data._batches import BatchShares
+    from labelweave.data._batch_shares import BatchShares
     from labelweave.experiments import Engine, Study
     from labelweave.report._page import Picture
     from labelweave.results import Results

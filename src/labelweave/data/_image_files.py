@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from joblib import cpu_count, delayed
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -203,6 +202,8 @@ def cache_images(
     waiting = [path for path, key in keys.items() if key is None or key not in store]
     damaged: dict[str, str] = {}
     if waiting:
+        from joblib import cpu_count, delayed
+
         workers = 1 if len(waiting) < PARALLEL else jobs or cpu_count()
         blocks = [waiting[i : i + BLOCK] for i in range(0, len(waiting), BLOCK)]
         parallel = worker_pool(workers, "generator")

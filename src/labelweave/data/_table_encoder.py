@@ -68,11 +68,9 @@ class NumericColumns:
         mean, deviation = np.zeros(median.size), np.ones(median.size)
         varies = values.min(axis=0) < values.max(axis=0)
         if median.size:
-            from sklearn.preprocessing import StandardScaler
-
             learnt = values.reshape(-1, 1) if scale == "together" else values
-            scaler = StandardScaler().fit(learnt)
-            mean, deviation = mean + scaler.mean_, deviation * scaler.scale_
+            shift, factor = mean_and_scale(learnt)
+            mean, deviation = mean + shift, deviation * factor
         if scale == "together":
             varies[:] = varies.any()
         gaps = missing[seen] > 0
@@ -132,6 +130,24 @@ class NumericColumns:
             varies=np.array(state["varies"], dtype=np.bool_),
             gaps=np.array(state["gaps"], dtype=np.bool_),
         )
+
+
+def mean_and_scale(
+    values: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of the columns of finite numbers (n, c), each (c,).
+
+    Bit for bit those of scikit-learn's StandardScaler, which takes two seconds to load. Where the
+    deviation may be rounding alone it is 1 (Chan, Golub and LeVeque, "Algorithms for computing the
+    sample variance", The American Statistician 37, 1983).
+    """
+    n, eps = len(values), np.finfo(np.float64).eps
+    mean = values.sum(axis=0) / n
+    gaps = values - mean
+    lost = gaps.sum(axis=0)  # what rounding of the mean has left
+    variance = ((gaps**2).sum(axis=0) - lost**2 / n) / n
+    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    return mean, np.where(constant, 1.0, np.sqrt(variance))
 
 
 def is_number_column(column: "pd.Series[Any]") -> bool:

@@ -3,14 +3,16 @@
 The module of a data set is loaded when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from labelweave._lazy import lazy_face
 from labelweave.datasets._official import DataSet, Reader
 from labelweave.datasets._registry import described_cases, find_reader, write_named
 
 if TYPE_CHECKING:
     from labelweave.datasets._demos import write_digits, write_leaves
+else:
+    __getattr__, __dir__ = lazy_face(__name__, {"_demos": ["write_digits", "write_leaves"]})
 
 __all__ = [
     "DataSet",
@@ -21,13 +23,3 @@ __all__ = [
     "write_leaves",
     "write_named",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in {"write_digits", "write_leaves"}:
-        raise AttributeError(f"module 'labelweave.datasets' has no attribute '{name}'")
-    return getattr(import_module("labelweave.datasets._demos"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})

@@ -14,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._files import read_text
-from labelweave.data._frozen_encoders import MiniLM, TextEncoder, text_vectors
+from labelweave.data._encoder_networks import MiniLM
+from labelweave.data._frozen_encoders import TextEncoder, text_vectors
 from labelweave.datasets._official import Case, read_idx
 from labelweave.datasets._writing import other_rows, rows_of, write_case
 from labelweave.errors import LabelweaveError, listing, nearest

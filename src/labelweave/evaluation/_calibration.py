@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
 from labelweave.errors import LabelweaveError
@@ -110,6 +109,8 @@ def best_temperature(task: Task, probabilities: ArrayLike, labels: ArrayLike) ->
         return -float(log_expit(signs * softened)[codes >= 0].mean())
 
     # in 1 / T the loss is convex, so in log T it has one minimum
+    from scipy.optimize import minimize_scalar  # takes half a second to load
+
     found = minimize_scalar(loss, bounds=(np.log(LEAST), np.log(MOST)), method="bounded")
     return float(np.exp(found.x))
 

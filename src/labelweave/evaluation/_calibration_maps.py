@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
 from labelweave.errors import LabelweaveError, listing
@@ -171,6 +170,7 @@ def fitted_map(p: Floats, codes: NDArray[np.int64], kind: str | None = None) -> 
         return CalibrationMap(chosen, scale, shift)
     logs, n = _logs(p), len(codes)
     hot = np.eye(width)[codes]
+    from scipy.optimize import minimize  # takes half a second to load
 
     if chosen == "temperature":
 

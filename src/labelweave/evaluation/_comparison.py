@@ -22,7 +22,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import chdtri, nctdtrinc, stdtrit
 
 from labelweave.annotations import Codes
@@ -236,6 +235,8 @@ class Spread:
             return 1.0
         if self.reach(SMALLEST_P / 2) <= abs(mean):
             return SMALLEST_P
+        from scipy.optimize import brentq  # takes half a second to load
+
         found: float = brentq(lambda x: self.reach(exp(x) / 2) - abs(mean), log(SMALLEST_P), 0)
         return exp(found)
 

@@ -130,8 +130,9 @@ def run_ablation(
     ablated = Study(config, study.folder, data=study.data, command=study.command)
     results = ablated.compare(jobs=jobs, engine=engine, progress=progress)
     shown = [row.shown() for row in rows]
-    if STACKED in ablated._trained.runs:
-        results = with_steps(results, ablated._trained, config, STACKED)
+    trained = ablated._trained
+    if trained is not None and STACKED in trained.runs:
+        results = with_steps(results, trained, config, STACKED)
         place = next(i for i, row in enumerate(shown) if row.method == STACKED)
         shown[place:place] = [
             Row(step_name(STACKED, step), label, STEPPED, of_steps).shown()

@@ -6,14 +6,15 @@ from typing import Any
 import numpy as np
 
 from labelweave._messages import Message, Text
+from labelweave._shapes import describe_inputs
 from labelweave.balancing._sampling import sampling
 from labelweave.class_priors import assumed_prior
-from labelweave.errors import listing
+from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._checking import batch_shares
 from labelweave.fitting._split import Split
-from labelweave.networks._pretrained import describe_inputs
 from labelweave.tasks import Binary, Task
+from labelweave.tracking._stores import missing_packages
 
 FEW_GROUPS = 10
 
@@ -77,3 +78,30 @@ def description(
 def _inputs(split: Split) -> str:
     shape = split.encoder.shape_
     return str(shape) if isinstance(shape, int) else describe_inputs(shape)
+
+
+def check_tracking(config: StudyConfig) -> None:
+    """Raise `LabelweaveError` for a tracker whose packages are not installed."""
+    for name, _ in config.trackers():
+        if missing := missing_packages(name):
+            raise LabelweaveError(
+                f"key 'tracking': {name} needs the package {missing[0]}, which is not installed: "
+                "pip install 'labelweave[track]'"
+            )
+
+
+def check_value(config: StudyConfig, methods: Sequence[str], tasks: Sequence[str]) -> None:
+    """Raise `LabelweaveError` for a method or a task that value sections name and a study lacks."""
+    section, prices = config.label_curves, config.prices
+    asked = section.method if section else None
+    if asked is not None and asked not in methods:
+        raise LabelweaveError(
+            f"key 'label_curves.method': method '{asked}' is not compared, expected "
+            f"{listing(methods, 9)}{nearest(asked, methods)}"
+        )
+    for name in prices.label if prices else ():
+        if name not in tasks:
+            raise LabelweaveError(
+                f"key 'prices.label': no task '{name}', expected {listing(tasks)}"
+                f"{nearest(name, tasks)}"
+            )

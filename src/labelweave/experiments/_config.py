@@ -30,7 +30,7 @@ from labelweave.experiments._sections import (
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._methods import BASELINE, METHODS, Method, find_method
 from labelweave.fitting._sections import SplitSection
-from labelweave.losses._supervised import reweighted
+from labelweave.losses._task_losses import reweighted
 from labelweave.training import TrainingConfig
 
 

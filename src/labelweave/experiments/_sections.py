@@ -16,7 +16,7 @@ from labelweave.fitting._methods import METHODS, NOISE, Method, find_method
 from labelweave.fitting._sections import LARGEST_SEED, MOST_ROWS
 from labelweave.importers._annotation_tools import Format
 from labelweave.importers._answers import Annotators, Unticked
-from labelweave.losses._supervised import task_loss
+from labelweave.losses._task_losses import task_loss
 from labelweave.relations._relate import Origin
 from labelweave.tables import ReadOptions
 from labelweave.tables._options import MISSING

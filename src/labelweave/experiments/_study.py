@@ -1,4 +1,7 @@
-"""A study: methods x seeds, run in parallel, resumable, with results as files."""
+"""A study: methods x seeds, run in parallel, resumable, with results as files.
+
+What trains is imported where it is used, so that a study is checked without PyTorch.
+"""
 
 import hashlib
 import re
@@ -6,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,30 +21,24 @@ from labelweave._files import (
     remove_unfinished,
     write_text,
 )
-from labelweave.data._batches import BatchShares
+from labelweave.data._batch_shares import BatchShares
 from labelweave.errors import LabelweaveError, TrainingError
-from labelweave.experiments._checking import description
+from labelweave.experiments._checking import check_tracking, check_value, description
 from labelweave.experiments._config import StudyConfig, parse_study, read_study_file
-from labelweave.experiments._context import StudyContext
-from labelweave.experiments._dask import remove_files
-from labelweave.experiments._engines import Engine, LocalProcesses, engine_of
-from labelweave.experiments._executor import train_runs
 from labelweave.experiments._loading import StudyData, load_data, make_split
 from labelweave.experiments._power import power_findings
-from labelweave.experiments._relating import relate_run, write_mislabelled
-from labelweave.experiments._results import collect
-from labelweave.experiments._scheduler import Trained, plan_runs, train_methods
-from labelweave.experiments._selection import held_out_scores
-from labelweave.experiments._tracking import Tracking, check_tracking
-from labelweave.experiments._value import add_value, check_value
 from labelweave.fitting._checking import batch_shares, check_split
 from labelweave.fitting._methods import UNCOUPLED
-from labelweave.fitting._relating import RelationQuery, mislabelled_table
 from labelweave.fitting._split import Split
-from labelweave.relations import Relatedness
 from labelweave.relations._relate import Origin
 from labelweave.results import Results
 from labelweave.tables import DataFinding
+
+if TYPE_CHECKING:
+    from labelweave.experiments._context import StudyContext
+    from labelweave.experiments._engines import Engine
+    from labelweave.experiments._scheduler import Trained
+    from labelweave.relations import Relatedness
 
 LONGEST = 80
 
@@ -105,7 +102,7 @@ class Study:
 
             check_groups(self.config, self.data)
         check_value(self.config, self.methods, [task.name for task in self.data.collection.tasks])
-        self._trained = Trained({}, {}, {}, [])  # by the last `compare`
+        self._trained: Trained | None = None  # by the last `compare`
 
     @classmethod
     def from_file(cls, path: str | Path, **changes: Any) -> "Study":
@@ -145,7 +142,7 @@ class Study:
         self,
         *,
         jobs: int | None = None,
-        engine: Engine | None = None,
+        engine: "Engine | None" = None,
         progress: bool = True,
         announce: Callable[[BatchShares, Sequence[DataFinding]], object] | None = None,
         formulas: bool = False,
@@ -176,6 +173,11 @@ class Study:
             WriteError: a file cannot be written.
             TrainingError: every method failed on some seed.
         """
+        from labelweave.experiments._details import add_details
+        from labelweave.experiments._engines import engine_of
+        from labelweave.experiments._relating import write_mislabelled
+        from labelweave.experiments._value import add_value
+
         runs_on = engine_of(jobs, engine)
         check_makeable(self.output)
         check_free(self.output)
@@ -187,11 +189,9 @@ class Study:
                     power_findings(self.config, checked),
                 )
             results = self._compare(context, checked, recommend=True)
+            assert self._trained is not None
             trained = self._trained.splits, self._trained.runs
             results = add_value(context, results, *trained)
-            # what looks at a model closely takes scikit-learn, which takes seconds to load
-            from labelweave.experiments._details import add_details
-
             results = add_details(context, results, *trained)
             make_folder(self.output)
             write_text(self.output / "results.json", results.to_json())
@@ -203,10 +203,12 @@ class Study:
         self,
         *,
         jobs: int | None = None,
-        engine: Engine | None = None,
+        engine: "Engine | None" = None,
         progress: bool = True,
     ) -> Results:
         """Do the same as `run`, but keep the runs only: the results are not written."""
+        from labelweave.experiments._engines import engine_of
+
         runs_on = engine_of(jobs, engine)
         check_free(self.output)
         splits = self.splits()
@@ -215,9 +217,13 @@ class Study:
 
     @contextmanager
     def _working(
-        self, engine: Engine, progress: bool, formulas: bool = False
-    ) -> Iterator[StudyContext]:
+        self, engine: "Engine", progress: bool, formulas: bool = False
+    ) -> Iterator["StudyContext"]:
         """Keep the study's folder for this process, without what a killed one left half-written."""
+        from labelweave.experiments._context import StudyContext
+        from labelweave.experiments._dask import remove_files
+        from labelweave.experiments._tracking import Tracking
+
         with locked(self.output):
             remove_unfinished(self.output)
             remove_unfinished(self.output / "held_out")
@@ -235,9 +241,12 @@ class Study:
             remove_files(self.output)
 
     def _compare(
-        self, context: StudyContext, splits: Sequence[Split], *, recommend: bool = False
+        self, context: "StudyContext", splits: Sequence[Split], *, recommend: bool = False
     ) -> Results:
         from labelweave.experiments._groups import group_effects
+        from labelweave.experiments._results import collect
+        from labelweave.experiments._scheduler import train_methods
+        from labelweave.experiments._selection import held_out_scores
         from labelweave.experiments._teaching import teaching
 
         trained = self._trained = train_methods(context, self.methods, splits)
@@ -254,7 +263,7 @@ class Study:
             teaching=teaching(results, trained.runs, splits, level) if recommend else None,
         )
 
-    def relate(self, origin: Origin = "all", *, progress: bool = True) -> Relatedness:
+    def relate(self, origin: Origin = "all", *, progress: bool = True) -> "Relatedness":
         """Return how the tasks relate, estimated on the first seed.
 
         Trains the method ``multi_task`` of that seed, where it is not there already.
@@ -268,6 +277,12 @@ class Study:
             LabelweaveError: the data do not allow it.
             TrainingError: the training failed.
         """
+        from labelweave.experiments._engines import LocalProcesses
+        from labelweave.experiments._executor import train_runs
+        from labelweave.experiments._relating import relate_run
+        from labelweave.experiments._scheduler import plan_runs
+        from labelweave.fitting._relating import RelationQuery
+
         if origin == "knowledge" and not self.data.known:
             raise LabelweaveError("relations from knowledge: found no table, expected one")
         check_free(self.output)
@@ -284,8 +299,10 @@ class Study:
         return related
 
     def _note_mislabelled(
-        self, splits: Sequence[Split], related: Mapping[Origin, Sequence[Relatedness]]
+        self, splits: Sequence[Split], related: Mapping[Origin, Sequence["Relatedness"]]
     ) -> None:
+        from labelweave.fitting._relating import mislabelled_table
+
         # an evidence that is judged on the first seed only has no method
         whole = [r for r in related.values() if len(r) == len(splits) and any(f.noise for f in r)]
         if whole:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from labelweave._files import read_text
-from labelweave.errors import LabelweaveError, LabelweaveWarning
+from labelweave.errors import LabelweaveWarning
 from labelweave.evaluation import evaluate
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._runs import RECORD, Run
 from labelweave.fitting._split import Split
 from labelweave.tracking import TRACKERS, FinishedRun, RunsFile, Tracker
 from labelweave.tracking._runs import Setting
-from labelweave.tracking._stores import SQLITE, missing_packages
+from labelweave.tracking._stores import SQLITE
 
 RUNS_FILE = "runs.jsonl"
 
@@ -71,16 +71,6 @@ class Tracking:
                     LabelweaveWarning,
                     stacklevel=3,
                 )
-
-
-def check_tracking(config: StudyConfig) -> None:
-    """Raise `LabelweaveError` for a tracker whose packages are not installed."""
-    for name, _ in config.trackers():
-        if missing := missing_packages(name):
-            raise LabelweaveError(
-                f"key 'tracking': {name} needs the package {missing[0]}, which is not installed: "
-                "pip install 'labelweave[track]'"
-            )
 
 
 def finished_run(run: Run, split: Split, config: StudyConfig, study: str) -> FinishedRun:

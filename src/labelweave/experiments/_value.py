@@ -21,7 +21,6 @@ from labelweave._files import write_text
 from labelweave._messages import Message, Text
 from labelweave._parsing import read_json_object
 from labelweave.data import Inputs
-from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation._comparison import Replicates
 from labelweave.evaluation._label_curves import interval, mean_draws
 from labelweave.evaluation._recommendation import decision
@@ -390,23 +389,6 @@ def _labels_saved(curves: Mapping[str, TaskCurve], level: float) -> list[Finding
 COSTS_FILE = "costs.json"
 SPEED = "times the rows per second"  # the unit of the running cost
 Runs = Mapping[str, Sequence[Run]]
-
-
-def check_value(config: StudyConfig, methods: Sequence[str], tasks: Sequence[str]) -> None:
-    """Raise `LabelweaveError` for a method or a task that value sections name and a study lacks."""
-    section, prices = config.label_curves, config.prices
-    asked = section.method if section else None
-    if asked is not None and asked not in methods:
-        raise LabelweaveError(
-            f"key 'label_curves.method': method '{asked}' is not compared, expected "
-            f"{listing(methods, 9)}{nearest(asked, methods)}"
-        )
-    for name in prices.label if prices else ():
-        if name not in tasks:
-            raise LabelweaveError(
-                f"key 'prices.label': no task '{name}', expected {listing(tasks)}"
-                f"{nearest(name, tasks)}"
-            )
 
 
 def joint_method(config: StudyConfig, results: Results) -> str | None:

@@ -1,25 +1,26 @@
-"""What is found before any training: whatever would stop every run on a split."""
+"""What is found before any training: whatever would stop every run on a split.
+
+PyTorch takes seconds to load, so it is loaded only for settings that it alone can check.
+"""
 
 import json
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-import torch
 
 from labelweave._shapes import Shape
-from labelweave.balancing import sampler, weighting
-from labelweave.class_priors import assumed_prior
-from labelweave.data._batches import BatchShares
+from labelweave.balancing._sampling import sampler
+from labelweave.balancing._weighting import check_weighting
+from labelweave.class_priors import PREDICTION, assumed_prior
+from labelweave.data._batch_shares import BatchShares
 from labelweave.errors import LabelweaveError
 from labelweave.fitting._config import FitConfig
-from labelweave.fitting._fit import PREDICTION
 from labelweave.fitting._split import Split
-from labelweave.losses import Objective
-from labelweave.networks import backbone
-from labelweave.networks._backbones import family_of
-from labelweave.training import TrainingConfig
-from labelweave.training._augmentation import augmentation
-from labelweave.training._device import check_device
+from labelweave.losses._registry import check_relations
+from labelweave.networks._backbones import backbone, family_of
+from labelweave.training._config import TrainingConfig
 
 
 def check_split(split: Split, config: FitConfig) -> None:
@@ -42,13 +43,29 @@ def check_split(split: Split, config: FitConfig) -> None:
         )
     assumed_prior(config.label_shift.prediction, labels.tasks, PREDICTION)
     for training in config.trainings():
-        found, options = weighting(training.weighting)
-        found.make([task.name for task in labels.tasks], options)
+        check_weighting(training.weighting, [task.name for task in labels.tasks])
         batch_shares(split, training)
-    config.check_couplings(lambda options: Objective(labels.tasks, split.relations, options))
-    check_device(config.training)
-    augmentation(config.training.augment, split.seed)
+    config.check_couplings(lambda options: _check_couplings(split, options))
+    if not config.training.plain:
+        from labelweave.training._device import check_device
+
+        check_device(config.training)
+    if config.training.augment is not None:
+        from labelweave.training._augmentation import augmentation
+
+        augmentation(config.training.augment, split.seed)
     check_backbone(config, split)
+
+
+def _check_couplings(split: Split, couplings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise `LabelweaveError` where an objective with these options cannot be made."""
+    tasks = split.train.annotations.tasks
+    if couplings:
+        check_relations(split.relations, tasks)
+    if any(couplings.values()):  # the defaults fit all tasks
+        from labelweave.losses import Objective
+
+        Objective(tasks, split.relations, couplings)
 
 
 def check_backbone(config: FitConfig, split: Split) -> None:
@@ -60,6 +77,8 @@ def check_backbone(config: FitConfig, split: Split) -> None:
 
 @lru_cache(maxsize=4)  # asked for every seed
 def _check_built(name: str, options: str, inputs: Shape) -> None:
+    import torch
+
     with torch.random.fork_rng():
         backbone(name, inputs, **json.loads(options))
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from labelweave._progress import fit_status
 from labelweave.annotations import Annotations
-from labelweave.class_priors import AssumedPrior, assumed_prior, population_prior
+from labelweave.class_priors import PREDICTION, AssumedPrior, assumed_prior, population_prior
 from labelweave.evaluation import best_temperature, best_thresholds
 from labelweave.evaluation._calibration import scores_of
 from labelweave.fitting._config import FitConfig
@@ -24,7 +24,6 @@ from labelweave.networks import MultiTaskNetwork
 from labelweave.tasks import Multilabel, Task
 from labelweave.training._loop import Watch
 
-PREDICTION = "key 'label_shift.prediction'"  # its place in a study file
 Probabilities = dict[str, NDArray[np.float32]]
 
 

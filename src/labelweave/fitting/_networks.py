@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
 from labelweave.class_priors import labelled_prior, log_odds, score_prior, source_priors
-from labelweave.data._batches import Batches, SeparateBatches, row_weights
+from labelweave.data._batch_shares import row_weights
+from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
 from labelweave.losses import Objective
-from labelweave.losses._supervised import freed
+from labelweave.losses._task_losses import freed
 from labelweave.model import NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork
 from labelweave.networks._multi_task import SideBySide

@@ -7,10 +7,9 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from labelweave._validation import Section, stated
 from labelweave.errors import LabelweaveError
+from labelweave.networks._backbone_options import MOST_LAYERS, Pooling, Width
 from labelweave.networks._backbones import backbone_options, check_name, family_of
-from labelweave.networks._layers import MOST_LAYERS, Width
 from labelweave.networks._model_folders import PREFIX, located
-from labelweave.networks._pretrained import Pooling
 from labelweave.relations._relate import Origin
 
 ANY = {"backbone", "norm", "frozen", "trunks"}  # keys that every backbone has

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 from labelweave._arguments import a_list
 from labelweave.annotations import Annotations
-from labelweave.class_priors import assumed_prior, labelled_prior, score_prior
+from labelweave.class_priors import PREDICTION, assumed_prior, labelled_prior, score_prior
 from labelweave.data._collection import label_columns
 from labelweave.data._streamed import BlockShuffled, StreamedBatches
 from labelweave.data._table_encoder import TableEncoder
 from labelweave.errors import LabelweaveError, in_place, listing
 from labelweave.fitting._config import FitConfig
-from labelweave.fitting._fit import PREDICTION
 from labelweave.losses import Objective
-from labelweave.losses._supervised import freed
+from labelweave.losses._task_losses import freed
 from labelweave.model import Model, NetworkSpec, TrainingRecord
 from labelweave.relations._transfer_weights import label_counts
 from labelweave.tables._parquet import ParquetTable

@@ -2,13 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labelweave._search_space import Space
 from labelweave.losses._layout import (
     ColumnBatch,
     Columns,
@@ -31,11 +29,9 @@ class Coupling(nn.Module, ABC):
 
     Attributes:
         names: the names of its terms.
-        space: the values of its options that a search may try.
     """
 
     names: tuple[str, ...]
-    space: ClassVar[Space] = {}
 
     def __init__(self, columns: Columns) -> None:
         super().__init__()

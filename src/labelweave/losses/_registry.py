@@ -1,9 +1,12 @@
-"""The couplings by name: the options of each, and how an objective makes it."""
+"""The couplings by name: the options of each, and how an objective makes it.
+
+PyTorch is loaded where one is made, so that a study file is checked without it.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -11,15 +14,13 @@ from labelweave._options import Options, resolve
 from labelweave._search_space import Space, log_uniform
 from labelweave._validation import MOST_WEIGHT, stated
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.losses._co_annotation import CoAnnotation
-from labelweave.losses._coupling import Coupling
-from labelweave.losses._distillation import Distillation
-from labelweave.losses._distribution_matching import DistributionMatching
-from labelweave.losses._layout import Columns
-from labelweave.losses._noisy_or import NoisyOrCoAnnotation, NoisyOrMatching
 from labelweave.relations import AnyRelation, Noise, NoisyOr, Relation, TransferWeights
 from labelweave.relations._transfer_weights import FADE, LabelCounts, prior_transfer_weights
 from labelweave.tasks import Task
+
+if TYPE_CHECKING:
+    from labelweave.losses._coupling import Coupling
+    from labelweave.losses._layout import Columns
 
 # Below 1: a coupling's loss outweighs that of a multilabel target, a mean over its labels, and
 # up to a point what it teaches does not depend on its weight (docs/explanation/experiments.md).
@@ -92,14 +93,17 @@ class CouplingContext:
     """
 
     tasks: Sequence[Task]
-    columns: Columns
+    columns: "Columns"
     relations: Sequence[Relation] = ()
     noisy_ors: Sequence[NoisyOr] = ()
     noise: Sequence[Noise] = ()
     transfer_weights: TransferWeights | None = None
 
 
-def _matching(context: CouplingContext, options: MatchingOptions) -> list[Coupling]:
+def _matching(context: CouplingContext, options: MatchingOptions) -> list["Coupling"]:
+    from labelweave.losses._distribution_matching import DistributionMatching
+    from labelweave.losses._noisy_or import NoisyOrMatching
+
     found: list[Coupling] = []
     form, smoothing, columns = options.form, options.smoothing, context.columns
     if context.relations:
@@ -110,7 +114,10 @@ def _matching(context: CouplingContext, options: MatchingOptions) -> list[Coupli
     return found
 
 
-def _co_annotation(context: CouplingContext, options: CoAnnotationOptions) -> list[Coupling]:
+def _co_annotation(context: CouplingContext, options: CoAnnotationOptions) -> list["Coupling"]:
+    from labelweave.losses._co_annotation import CoAnnotation
+    from labelweave.losses._noisy_or import NoisyOrCoAnnotation
+
     found: list[Coupling] = []
     if context.relations:
         tables = CoAnnotation(
@@ -126,7 +133,9 @@ def _co_annotation(context: CouplingContext, options: CoAnnotationOptions) -> li
     return found
 
 
-def _distillation(context: CouplingContext, options: DistillationOptions) -> list[Coupling]:
+def _distillation(context: CouplingContext, options: DistillationOptions) -> list["Coupling"]:
+    from labelweave.losses._distillation import Distillation
+
     columns = context.columns
     return [Distillation(context.tasks, options.temperature, options.weights, columns)]
 
@@ -139,21 +148,17 @@ class CouplingKind:
         options: the class of its options.
         by_relations: whether it works by relations; without any it is left out.
         make: its losses, one for tables and one for noisy-ORs.
-        space: the values of its options that a search may try.
     """
 
     options: type[CouplingOptions]
     by_relations: bool
-    make: Callable[[CouplingContext, Any], list[Coupling]]
-    space: Space
+    make: Callable[[CouplingContext, Any], list["Coupling"]]
 
 
 COUPLINGS: dict[str, CouplingKind] = {
-    "distribution_matching": CouplingKind(
-        MatchingOptions, True, _matching, DistributionMatching.space
-    ),
-    "co_annotation": CouplingKind(CoAnnotationOptions, True, _co_annotation, CoAnnotation.space),
-    "distillation": CouplingKind(DistillationOptions, False, _distillation, Distillation.space),
+    "distribution_matching": CouplingKind(MatchingOptions, True, _matching),
+    "co_annotation": CouplingKind(CoAnnotationOptions, True, _co_annotation),
+    "distillation": CouplingKind(DistillationOptions, False, _distillation),
 }
 
 
@@ -195,19 +200,19 @@ def default_weight(coupling: str, options: Mapping[str, Any]) -> float:
 def coupling_space(coupling: str) -> Space:
     """Return the values of a coupling's options that a search may try."""
     kind = COUPLINGS.get(coupling)
-    return {"weight": WEIGHTS, **(kind.space if kind else {})}
+    return {"weight": WEIGHTS, **(kind.options.space if kind else {})}
 
 
 def made_couplings(
     name: str,
     given: Mapping[str, Any],
     tasks: Sequence[Task],
-    columns: Columns,
+    columns: "Columns",
     relations: Sequence[AnyRelation] = (),
     noise: Sequence[Noise] = (),
     counts: LabelCounts | None = None,
     measured: TransferWeights | None = None,
-) -> tuple[list[Coupling], float]:
+) -> tuple[list["Coupling"], float]:
     """Return the losses of one name and the factor of their terms; see `Objective`.
 
     Tables and noisy-ORs have separate losses.

@@ -1,70 +1,28 @@
 """Backbones by name: what turns inputs into the features that all heads share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from labelweave._options import Options, resolve
 from labelweave._search_space import Space
 from labelweave._shapes import Shape
 from labelweave._trust import MODULE
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.networks import _model_folders, _pretrained
-from labelweave.networks._layers import (
-    CNN_SPACE,
-    MLP_SPACE,
-    MOST_LAYERS,
-    Backbone,
-    Width,
-    cnn,
-    linear,
-    mlp,
-    to_group_norm,
+from labelweave.networks import _model_folders
+from labelweave.networks._backbone_options import (
+    TIMM_PREFIX,
+    CnnOptions,
+    HuggingFaceOptions,
+    MlpOptions,
+    ModuleOptions,
+    TimmOptions,
 )
-from labelweave.networks._pretrained import Pooling, hugging_face, own_module, timm_model
 
-
-class MlpOptions(Options):
-    """hidden, dropout: see `mlp`."""
-
-    space = MLP_SPACE
-    hidden: list[Width] = Field(default=[256, 256], max_length=MOST_LAYERS)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-
-
-class CnnOptions(Options):
-    """shape, channels, hidden, dropout: see `cnn`."""
-
-    space = CNN_SPACE
-    shape: list[Width] = Field(default=[], max_length=3)
-    channels: list[Width] = Field(default=[16, 32], max_length=MOST_LAYERS)
-    hidden: list[Width] = Field(default=[256, 256], max_length=MOST_LAYERS)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-
-
-class HuggingFaceOptions(Options):
-    """config, pooling, architecture: see `hugging_face`."""
-
-    config: Mapping[str, Any] | None = None
-    pooling: Pooling | None = None
-    architecture: Mapping[str, Any] | None = None
-
-
-class TimmOptions(Options):
-    """config, weights, statistics: see `timm_model`."""
-
-    config: Mapping[str, Any] | None = None
-    weights: str | None = None
-    statistics: Mapping[str, Any] | None = None
-
-
-class ModuleOptions(Options):
-    """config: see `own_module`."""
-
-    config: Mapping[str, Any] | None = None
+if TYPE_CHECKING:
+    from labelweave.networks._layers import Backbone
 
 
 @dataclass(frozen=True)
@@ -73,22 +31,30 @@ class BackboneKind:
 
     Attributes:
         options: the class of its options.
-        make: the inputs, in a family the rest of the name, and the options to the backbone.
+        module: of this package, where the function is that makes one.
+        function: the inputs, in a family the rest of the name, and the options to the backbone.
     """
 
     options: type[Options]
-    make: Callable[..., Backbone]
+    module: str
+    function: str
+
+    def make(self, *given: object, **options: object) -> "Backbone":
+        """Return the backbone; PyTorch is loaded here, so that a study is checked without it."""
+        module = import_module(f"labelweave.networks.{self.module}")
+        made: Backbone = getattr(module, self.function)(*given, **options)
+        return made
 
 
 BACKBONES: dict[str, BackboneKind] = {
-    "linear": BackboneKind(Options, linear),
-    "mlp": BackboneKind(MlpOptions, mlp),
-    "cnn": BackboneKind(CnnOptions, cnn),
+    "linear": BackboneKind(Options, "_layers", "linear"),
+    "mlp": BackboneKind(MlpOptions, "_layers", "mlp"),
+    "cnn": BackboneKind(CnnOptions, "_layers", "cnn"),
 }
 FAMILIES: dict[str, BackboneKind] = {
-    _model_folders.PREFIX: BackboneKind(HuggingFaceOptions, hugging_face),
-    _pretrained.TIMM_PREFIX: BackboneKind(TimmOptions, timm_model),
-    MODULE: BackboneKind(ModuleOptions, own_module),
+    _model_folders.PREFIX: BackboneKind(HuggingFaceOptions, "_pretrained", "hugging_face"),
+    TIMM_PREFIX: BackboneKind(TimmOptions, "_pretrained", "timm_model"),
+    MODULE: BackboneKind(ModuleOptions, "_pretrained", "own_module"),
 }
 """By the beginning of a name: the backbone of the rest of it."""
 NORMS = ("batch", "group")
@@ -96,7 +62,7 @@ NORMS = ("batch", "group")
 
 def backbone(
     name: str, inputs: Shape, *, norm: str = "batch", frozen: bool = False, **options: object
-) -> Backbone:
+) -> "Backbone":
     """Return the backbone of that name.
 
     Args:
@@ -116,6 +82,8 @@ def backbone(
     rest = () if family is None else (name.removeprefix(family),)
     made = kind.make(inputs, *rest, **given)
     if norm == "group":
+        from labelweave.networks._layers import to_group_norm
+
         to_group_norm(f"backbone '{name}'", made)
     return made.freeze() if frozen else made
 

@@ -2,21 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from labelweave._search_space import Choice, Space, Uniform
 from labelweave._shapes import Shape, Tokens
 from labelweave.errors import LabelweaveError
 
-MOST_LAYERS = 100
-Width = Annotated[int, Field(ge=1, le=65_536)]
-"""The size of a layer, or of a side of an image."""
 BITS = 16  # of random numbers an element: the share is met to 1 in 65,536
 
 
@@ -61,10 +56,6 @@ class Dropout(nn.Module):
 
 
 CHUNK = 8192  # rows that a small network predicts together
-MLP_SPACE: Space = {
-    "hidden": Choice(([128], [256], [128, 128], [256, 256], [512, 512])),
-    "dropout": Uniform(0.0, 0.6),
-}
 
 
 class Backbone(nn.Module):
@@ -159,11 +150,6 @@ class StandardizedPixels(nn.Module):
 
 
 KERNEL = 5
-CNN_SPACE: Space = {
-    "channels": Choice(([16], [16, 32], [32, 64], [16, 32, 64])),
-    "hidden": Choice(([128], [256], [256, 256])),
-    "dropout": Uniform(0.0, 0.6),
-}
 CNN_GROUPS = 4  # of channels, each normalised by itself
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -10,9 +10,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from labelweave._files import LARGEST_TENSORS, check_regular
-from labelweave._shapes import Shape, Tokens
+from labelweave._shapes import Shape, Tokens, describe_inputs
 from labelweave._trust import MODULE, trusted_attribute
 from labelweave.errors import LabelweaveError, listing, missing_package, nearest
+from labelweave.networks._backbone_options import TIMM_PREFIX, Pooling
 from labelweave.networks._layers import Backbone, StandardizedPixels
 from labelweave.networks._model_folders import (
     IMAGE_MODELS,
@@ -170,17 +171,6 @@ def example(inputs: Shape) -> Tensor:
     return torch.zeros(ROWS, inputs)
 
 
-def describe_inputs(inputs: Shape) -> str:
-    """Return inputs in words."""
-    if isinstance(inputs, Tokens):
-        return f"texts of {inputs.length} tokens"
-    if isinstance(inputs, tuple):
-        channels, height, width = inputs
-        return f"{'colour' if channels == 3 else 'grey'} images of {height} x {width}"
-    return f"{inputs} columns"
-
-
-Pooling = Literal["mean", "first"]
 CHUNK = 64  # rows that such a network predicts together
 IMAGENET = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 HALVES = [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]  # of vision transformers from Google
@@ -352,7 +342,6 @@ def _channels(values: list[float], channels: int) -> list[float]:
     return values if len(values) in (1, channels) else [sum(values) / len(values)]
 
 
-TIMM_PREFIX = "timm:"
 OURS = ("num_classes", "in_chans")
 ELSEWHERE = ("pretrained", "checkpoint", "features_only", "cache_dir", "scriptable")
 

@@ -5,7 +5,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize
 
 from labelweave._messages import Message, Text
 from labelweave.annotations import Annotations
@@ -70,6 +69,8 @@ def estimate_label(
     base = (on.sum() + 0.5) / (len(on) + 1)
     start = np.append(np.full(p.shape[1], 0.5 * base), 0.5 * base)
     bounds = [(0.0, HIGHEST)] * p.shape[1] + [(TINY, HIGHEST)]
+    from scipy.optimize import minimize  # takes half a second to load
+
     found: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     return found.x[:-1], float(found.x[-1])
 

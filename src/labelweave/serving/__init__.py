@@ -6,14 +6,33 @@
 >>> export_model(folder, rows=rows)                               # doctest: +SKIP
 """
 
-from labelweave.serving._export import Export, Int8Loss, export_model
-from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
-from labelweave.serving._finish import finish
-from labelweave.serving._forgetting import Forgetting, forget
-from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook, monitor
-from labelweave.serving._prediction import predict_parquet, prediction_table, prediction_tables
-from labelweave.serving._private_model import PrivateModel, finish_private
-from labelweave.serving._update import Update, UpdatedTask, rollback, update
+from typing import TYPE_CHECKING
+
+from labelweave._lazy import lazy_face
+
+if TYPE_CHECKING:
+    from labelweave.serving._export import Export, Int8Loss, export_model
+    from labelweave.serving._final import Expected, FinalFacts, FinalModel, load
+    from labelweave.serving._finish import finish
+    from labelweave.serving._forgetting import Forgetting, forget
+    from labelweave.serving._monitor import Monitoring, Signal, TaskOutlook, monitor
+    from labelweave.serving._prediction import predict_parquet, prediction_table, prediction_tables
+    from labelweave.serving._private_model import PrivateModel, finish_private
+    from labelweave.serving._update import Update, UpdatedTask, rollback, update
+else:
+    __getattr__, __dir__ = lazy_face(
+        __name__,
+        {
+            "_export": ["Export", "Int8Loss", "export_model"],
+            "_final": ["Expected", "FinalFacts", "FinalModel", "load"],
+            "_finish": ["finish"],
+            "_forgetting": ["Forgetting", "forget"],
+            "_monitor": ["Monitoring", "Signal", "TaskOutlook", "monitor"],
+            "_prediction": ["predict_parquet", "prediction_table", "prediction_tables"],
+            "_private_model": ["PrivateModel", "finish_private"],
+            "_update": ["Update", "UpdatedTask", "rollback", "update"],
+        },
+    )
 
 __all__ = [
     "Expected",

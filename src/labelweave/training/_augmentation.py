@@ -5,33 +5,13 @@ from functools import cache
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from labelweave.errors import missing_package
+from labelweave.training._config import AugmentConfig
 
 Augment = Callable[[Tensor, int], Tensor]
 ERASED = (0.02, 0.2)  # share of an image, as in the paper's small half
-
-
-class AugmentConfig(BaseModel):
-    """How images of training batches are changed at random; each key left out changes nothing.
-
-    Attributes:
-        flip: share of the images that are mirrored, left to right.
-        crop: largest share of height and width that is cut away; the rest is stretched.
-        jitter: largest change of brightness (as a share of white), and of contrast and, of colours,
-            saturation (as factors).
-        erase: share of the images of which a random rectangle, 2 to 20 % of the area, is blackened
-            (Zhong et al., 2020).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    flip: float = Field(default=0.0, ge=0, le=1)
-    crop: float = Field(default=0.0, ge=0, lt=1)
-    jitter: float = Field(default=0.0, ge=0, lt=1)
-    erase: float = Field(default=0.0, ge=0, le=1)
 
 
 def augmentation(config: AugmentConfig | None, seed: int, process: int = 0) -> Augment:

@@ -5,9 +5,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from labelweave._search_space import Choice, Space, Uniform, log_uniform
-from labelweave.balancing import weighting
 from labelweave.balancing._sampling import sampling
-from labelweave.training._augmentation import AugmentConfig
+from labelweave.balancing._weighting import weighting
 
 TRAINING_SPACE: Space = {
     "learning_rate": log_uniform(5e-4, 5e-2),
@@ -15,6 +14,26 @@ TRAINING_SPACE: Space = {
     "batch_size": Choice((64, 128, 256)),
     "ramp": Uniform(0.0, 0.5),
 }
+
+
+class AugmentConfig(BaseModel):
+    """How images of training batches are changed at random; each key left out changes nothing.
+
+    Attributes:
+        flip: share of the images that are mirrored, left to right.
+        crop: largest share of height and width that is cut away; the rest is stretched.
+        jitter: largest change of brightness (as a share of white), and of contrast and, of colours,
+            saturation (as factors).
+        erase: share of the images of which a random rectangle, 2 to 20 % of the area, is blackened
+            (Zhong et al., 2020).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    flip: float = Field(default=0.0, ge=0, le=1)
+    crop: float = Field(default=0.0, ge=0, lt=1)
+    jitter: float = Field(default=0.0, ge=0, lt=1)
+    erase: float = Field(default=0.0, ge=0, le=1)
 
 
 class TrainingConfig(BaseModel):
@@ -106,6 +125,15 @@ class TrainingConfig(BaseModel):
                 f"{self.processes} processes"
             )
         return self
+
+    @property
+    def plain(self) -> bool:
+        """Whether one process with the default precision, on a device that is always there."""
+        return (
+            self.processes == 1
+            and self.precision == "32-true"
+            and self.accelerator in ("auto", "cpu")
+        )
 
     @property
     def processes(self) -> int:

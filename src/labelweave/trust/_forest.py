@@ -27,14 +27,13 @@ from labelweave.coupling._posterior import (
     too_wide,
 )
 from labelweave.errors import LabelweaveError, listing
-from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._questions import Floats
 from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor
 from labelweave.relations import AnyRelation
 from labelweave.relations._graph import acyclic
 from labelweave.tasks import Binary, Multiclass, Task
-from labelweave.trust._predictions import AnyModel, Predictions, predictor_of
+from labelweave.trust._predictions import AnyModel, Predictions, classifier_of, predictor_of
 
 States = NDArray[np.int64]
 
@@ -389,8 +388,9 @@ def model_relations(model: AnyModel) -> list[Link]:
     found = predictor_of(model)
     if isinstance(found, StackModel):
         return [link for link in found.stack.links if link.to_source + link.to_target > 0]
-    if isinstance(model, MultiTaskClassifier) and hasattr(model, "relations_"):
-        return model_links(found, model.relations_)
+    classifier = classifier_of(model)
+    if classifier is not None and hasattr(classifier, "relations_"):
+        return model_links(found, classifier.relations_)
     return []
 
 

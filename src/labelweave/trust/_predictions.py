@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,14 +10,25 @@ from numpy.typing import ArrayLike, NDArray
 from labelweave._targets import Table, Targets, annotations_of
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.estimator import MultiTaskClassifier
 from labelweave.evaluation._metrics import checked
 from labelweave.evaluation._questions import Floats, Probabilities
 from labelweave.model import EncodedPredictor
 from labelweave.tables._frames import input_frame
 from labelweave.tasks import Task
 
-AnyModel = MultiTaskClassifier | EncodedPredictor
+if TYPE_CHECKING:
+    from labelweave.estimator import MultiTaskClassifier
+
+AnyModel: TypeAlias = "MultiTaskClassifier | EncodedPredictor"
+
+
+def classifier_of(model: AnyModel) -> "MultiTaskClassifier | None":
+    """Return a model as a classifier; None where it is none, and scikit-learn is not loaded."""
+    if isinstance(model, EncodedPredictor):
+        return None
+    from labelweave.estimator import MultiTaskClassifier
+
+    return model if isinstance(model, MultiTaskClassifier) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +113,8 @@ def predict_rows(
     Raises:
         LabelweaveError: inputs or labels that do not fit the model.
     """
-    missing = model.missing if isinstance(model, MultiTaskClassifier) else None
+    classifier = classifier_of(model)
+    missing = None if classifier is None else classifier.missing
     found, probabilities = predictor_of(model), probabilities_of(model, X)
     annotations = annotations_of(y, found.tasks, missing, X)
     return Predictions(annotations, probabilities, groups, dict(found.thresholds))
@@ -110,12 +122,14 @@ def predict_rows(
 
 def predictor_of(model: AnyModel) -> EncodedPredictor:
     """Return the trained model behind a classifier, or a model as it is."""
-    return model._fitted() if isinstance(model, MultiTaskClassifier) else model
+    classifier = classifier_of(model)
+    return cast(EncodedPredictor, model) if classifier is None else classifier._fitted()
 
 
 def probabilities_of(model: AnyModel, X: Table) -> dict[str, NDArray[Any]]:
     """Return per task what a model gives for raw rows."""
-    rows = model._inputs(X) if isinstance(model, MultiTaskClassifier) else input_frame(X)
+    classifier = classifier_of(model)
+    rows = input_frame(X) if classifier is None else classifier._inputs(X)
     return dict(predictor_of(model).predict_proba(rows))
 
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from labelweave.annotations import Annotations
 from labelweave.balancing import SAMPLERS, Equal, Proportional, Temperature, sampler
 from labelweave.balancing._sampling import label_shares
-from labelweave.data._batches import Batches, BatchShares, row_weights
+from labelweave.data._batch_shares import BatchShares, row_weights
+from labelweave.data._batches import Batches
 from labelweave.errors import LabelweaveError
 from labelweave.tasks import Binary, Multiclass, Multilabel
 

@@ -7,7 +7,8 @@ import pytest
 from encoders_example import LetterCodes
 
 from labelweave.data import _frozen_encoders as module
-from labelweave.data._frozen_encoders import MiniLM, Vectors, text_vectors
+from labelweave.data._encoder_networks import MiniLM
+from labelweave.data._frozen_encoders import Vectors, text_vectors
 from labelweave.errors import LabelweaveError
 
 TEXTS = ["a", "bb b", "", "a much longer text", "bb b", "fin\u2028e"]

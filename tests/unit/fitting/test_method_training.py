@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from study_example import as_json, write_study
 
-from labelweave.data._batches import BatchShares
+from labelweave.data._batch_shares import BatchShares
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.experiments._runs import plan_run

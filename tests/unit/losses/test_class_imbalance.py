@@ -12,7 +12,8 @@ from labelweave.class_priors import labelled_prior, log_odds, score_prior
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study, StudyConfig
 from labelweave.losses import Objective, Reweighted, Supervised
-from labelweave.losses._supervised import asymmetric, focal, freed
+from labelweave.losses._supervised import asymmetric, focal
+from labelweave.losses._task_losses import freed
 from labelweave.model import Model
 from labelweave.relations import Noise
 from labelweave.tasks import Binary, Multiclass, Multilabel
@@ -123,7 +124,7 @@ def test_without_options_that_matter_all_are_the_cross_entropy():
 
 
 def _asymmetric():
-    from labelweave.losses._supervised import AsymmetricOptions
+    from labelweave.losses._task_losses import AsymmetricOptions
 
     return AsymmetricOptions()
 

