@@ -167,7 +167,7 @@ def without_mark(text: str) -> str:
 
 def csv_text(
     frame: "pd.DataFrame", *, bom: bool = False, formulas: bool = False, index: bool = False,
-    index_label: str | None = None,
+    index_label: str | None = None, header: bool = True,
 ) -> str:  # fmt: skip
     """Return a data frame as CSV.
 
@@ -177,6 +177,7 @@ def csv_text(
         formulas: leave cells that start a formula as they are, see `harmless`.
         index: the index as first column.
         index_label: its name.
+        header: begin with the names of the columns.
     """
     if index:
         frame = frame.rename_axis(index=str(index_label or frame.index.name or "")).reset_index()
@@ -189,7 +190,7 @@ def csv_text(
             )
         names = [harmless(str(name)) for name in frame.columns]
         frame = type(frame)(columns).set_axis(names, axis=1)
-    return BOM * bom + str(frame.to_csv(index=False, lineterminator="\n"))
+    return BOM * bom + str(frame.to_csv(index=False, header=header, lineterminator="\n"))
 
 
 def write_csv(path: Path, frame: "pd.DataFrame", **options: Any) -> None:

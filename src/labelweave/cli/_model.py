@@ -1,20 +1,26 @@
 """``labelweave predict``."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labelweave.cli._output import Formulas, say
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+SAID = 3  # parts of a long table whose unusual rows are named
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="Folder of a model, or results folder of a study.")],
     table: Annotated[
-        Path,
+        str,
         typer.Argument(
-            help="Table with the inputs (CSV, TSV, Excel, Parquet, Arrow, JSON lines), or a folder "
-            "of images."
+            help="Table with the inputs (CSV, TSV, Excel, Parquet, Arrow, JSON lines), a folder "
+            "of images, or the s3:// or gs:// address of a Parquet file."
         ),
     ],
     out: Annotated[
@@ -73,7 +79,8 @@ def predict(
     """Predict all tasks for the rows of a table and write a table of probabilities.
 
     The table is read by the model's schema (`schema.yaml`). Rows that training has not seen the
-    like of are named in warnings.
+    like of are named in warnings. A long Parquet file is read, predicted and written in parts of
+    65,536 rows, unless `--prior rows` asks for all rows at once.
 
     **Examples**
 
@@ -92,11 +99,19 @@ def predict(
     from labelweave.fitting._stack import load_model
     from labelweave.serving import load
     from labelweave.serving._final import FACTS
-    from labelweave.serving._prediction import check_writable, prediction_table, write_table
+    from labelweave.serving._prediction import (
+        check_writable,
+        in_parts,
+        parquet_predictions,
+        prediction_table,
+        write_parts,
+        write_table,
+    )
     from labelweave.tables import ReadOptions, Table
 
+    path = Path(table)
     if out is not None:
-        check_writable(out, table)
+        check_writable(out, path)
     folder = model_folder(model, method, seed)
     final = load(folder) if (folder / FACTS).exists() else None
     found = load_model(folder) if final is None else final.model
@@ -112,15 +127,22 @@ def predict(
         for promise in rule.notes:
             say(f"warning: {promise}; every class is in its sets", err=True)
     read = ReadOptions(sep=sep, decimal=decimal, encoding=encoding, sheet=sheet)
-    given = read_inputs(table, found, read)
     assumed = found.prior if prior is None else assumed_prior(prior, found.tasks)
+    options: dict[str, Any] = {
+        "labels": labels, "prior": assumed, "keep": keep or (), "coherent": coherent,
+        "relations": final.links() if final is not None and coherent else (), "sets": rule,
+    }  # fmt: skip
+    long = None if out is None or prior == "rows" else in_parts(table, found)
+    if out is not None and long is not None:
+        say(f"prior: {assumed}", err=True)
+        parts = _said(parquet_predictions(found, long, **options), table)
+        write_parts(parts, out, bom=bom, formulas=formulas)
+        return
+    given = read_inputs(path, found, read)
     with in_place(table):
         warnings = found.check(given)
-        predicted = prediction_table(
-            found, given, labels=labels, prior=assumed, keep=keep or (), coherent=coherent,
-            relations=final.links() if final is not None and coherent else (), sets=rule,
-        )  # fmt: skip
-    if isinstance(given, Table) and table.is_dir():  # whose rows have no numbers to go by
+        predicted = prediction_table(found, given, **options)
+    if isinstance(given, Table) and path.is_dir():  # whose rows have no numbers to go by
         predicted.insert(0, "file", given.texts(given.columns[0]))
     say(f"prior: {assumed}", err=True)
     notes = given.notes if isinstance(given, Table) else ()
@@ -130,3 +152,19 @@ def predict(
         typer.echo(csv_text(predicted, bom=bom, formulas=formulas), nl=False)
     else:
         write_table(predicted, out, bom=bom, formulas=formulas)
+
+
+def _said(
+    parts: Iterable[tuple["pd.DataFrame", list[str]]], table: str
+) -> Iterator["pd.DataFrame"]:
+    """Give the tables of parts; warn of unusual rows in the first parts that have some."""
+    start, left = 0, SAID
+    for made, unusual in parts:
+        where = f"{table}: rows {start + 1:,} to {start + len(made):,}"
+        for line in unusual if left > 0 else ():
+            say(f"warning: {where}: {line}", err=True)
+        left -= bool(unusual)
+        start += len(made)
+        yield made
+    if left < 0:
+        say(f"warning: {table}: {-left:,} further parts have such rows", err=True)

@@ -90,6 +90,12 @@ def read_inputs(
             return read_table(path, options)
         options = replace(options, missing=schema.missing, fallback=schema.encoding)
         table, root = read_cells(path, options), path.parent
+    return with_files(table, model, root)
+
+
+def with_files(table: Table, model: EncodedPredictor, root: Path) -> Table:
+    """Return a table with its columns that name files as these are found, relative to `root`."""
+    columns = model.encoder.columns if isinstance(model.encoder, InputEncoder) else ()
     for each in columns:
         if each.column in table.columns:
             table = table.with_texts(each.column, each.resolved(table.texts(each.column), root))

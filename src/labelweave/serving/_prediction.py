@@ -1,10 +1,11 @@
 """Predictions of a saved model as a table."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from labelweave._files import replacing, write_csv
+from labelweave._files import csv_text, replacing, write_csv
 from labelweave.class_priors import PriorChoice
 from labelweave.coupling._posterior import Link
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
+from labelweave.fitting._opening import with_files
 from labelweave.model import EncodedPredictor, probability_columns
 from labelweave.tables import ParquetTable, ReadOptions, Table
 from labelweave.tasks import Binary, Multiclass, Task
@@ -153,40 +155,116 @@ def predict_parquet(
     keep: Sequence[str] = (),
     rows: int = CHUNK,
 ) -> int:
-    """Write `prediction_table` of a Parquet file to another one, a few row groups at a time.
+    """Write `prediction_table` of a Parquet file to a table, a few row groups at a time.
 
     Args:
         model: what predicts.
         path: the file, or an ``s3://``, ``gs://`` or ``memory://`` address.
-        out: the file to write, whole or not at all.
+        out: the .csv or .parquet file to write, whole or not at all.
         labels: with the predicted labels.
         prior: the class prior to assume; ``rows`` is estimated from each part alone.
         keep: columns of the inputs to stand in front.
-        rows: about how many rows are in memory; at least one row group is.
+        rows: how many rows are predicted at a time; at least one row group is in memory.
 
     Returns:
         The number of rows.
 
     Raises:
         LabelweaveError: a file that cannot be read (`labelweave.tables.ParquetTable`), inputs that
-            do not fit, or another ending than .parquet; see `check_writable`.
+            do not fit, or another ending; see `check_writable`.
     """
-    if out.suffix != ".parquet":
-        raise LabelweaveError(f"{out}: found ending '{out.suffix}', expected .parquet")
     check_writable(out, Path(path))
     schema = model.encoder.schema
     table = ParquetTable(path, None if schema is None else ReadOptions(missing=schema.missing))
+    made = parquet_predictions(model, table, rows=rows, labels=labels, prior=prior, keep=keep)
+    return write_parts((part for part, _ in made), out)
+
+
+def parquet_predictions(
+    model: EncodedPredictor,
+    table: ParquetTable,
+    *,
+    rows: int | None = None,
+    keep: Sequence[str] = (),
+    **options: Any,
+) -> Iterator[tuple[pd.DataFrame, list[str]]]:
+    """Give `prediction_table` of a file in parts of `rows` rows, each with `model.check` of it.
+
+    Rows are predicted as those of a table that is read whole, bit for bit where the model predicts
+    in blocks that divide `rows`, as networks do.
+
+    Args:
+        model: what predicts.
+        table: the file.
+        rows: rows of a part; None = 65,536.
+        keep: columns of the inputs to stand in front.
+        options: the others of `prediction_table`.
+
+    Raises:
+        LabelweaveError: see `prediction_table`; a row that it names counts from the part's first.
+    """
+    rows = CHUNK if rows is None else rows
+    if rows < 1:
+        raise LabelweaveError(f"rows: found {rows}, expected 1 or more")
+    gaps, start, root = table.whole_numbers_with_gaps(), 0, Path(table.place).parent
+    for part in table.exact_parts(rows):
+        given = with_files(part, model, root)
+        with in_place(f"{table.place}: counted from row {start + 1:,}"):
+            unusual = model.check(given)
+            made = prediction_table(model, given, keep=keep, **options)
+        # with a gap anywhere they are floating-point numbers in every part
+        wide = {name: np.float64 for name in gaps if name in made.columns}
+        yield made.astype(wide).set_axis(made.index + start), unusual
+        start += len(part)
+
+
+def write_parts(
+    parts: Iterable[pd.DataFrame], out: Path, *, bom: bool = False, formulas: bool = False
+) -> int:
+    """Write tables below each other as one file, whole or not at all; return its rows.
+
+    Args:
+        parts: the tables, of the same columns; the types are those of the first.
+        out: the .csv or .parquet file.
+        bom: of a CSV file: begin with the mark by which Excel knows UTF-8.
+        formulas: of a CSV file: leave cells that start a formula as they are.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    rows = 0
     with replacing(out) as temporary, ExitStack() as held:
-        writer, start = None, 0
-        for part in table.parts(rows):
-            with in_place(f"{table.place}: counted from row {start + 1:,}"):
-                made = prediction_table(model, part, labels=labels, prior=prior, keep=keep)
+        writer: pq.ParquetWriter | None = None
+        for made in parts:
+            first, rows = rows == 0, rows + len(made)
+            if out.suffix == ".csv":
+                text = csv_text(made, bom=bom and first, formulas=formulas, header=first)
+                with temporary.open("w" if first else "a", encoding="utf-8", newline="") as file:
+                    file.write(text)
+                continue
             found = pa.Table.from_pandas(made, preserve_index=False)
             if writer is None:
                 writer = held.enter_context(pq.ParquetWriter(temporary, found.schema))
             writer.write_table(found.cast(writer.schema))
-            start += len(part)
-    return start
+    return rows
+
+
+def in_parts(place: str, model: EncodedPredictor) -> ParquetTable | None:
+    """Return a Parquet file to be predicted in parts; None = the table is better read whole.
+
+    That is one of another format or of few rows, or one with a row group of more than a gigabyte.
+    """
+    away = "://" in place
+    if not away and Path(place).suffix != ".parquet":
+        return None
+    schema = model.encoder.schema
+    try:
+        table = ParquetTable(place, None if schema is None else ReadOptions(missing=schema.missing))
+    except LabelweaveError:
+        if away:
+            raise
+        return None  # reading it whole says what is wrong, or does it
+    return table if away or len(table) > CHUNK else None
 
 
 def check_writable(path: Path, source: Path | None = None) -> None:

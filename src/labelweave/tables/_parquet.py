@@ -1,6 +1,7 @@
 """A Parquet file that stays where it is: a few of its row groups are read at a time."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,29 @@ class ParquetTable:
                 waiting = []
             waiting.append(number)
         yield self.groups(waiting, columns)
+
+    def exact_parts(self, rows: int) -> Iterator[Table]:
+        """Give all rows, in order, as tables of `rows` rows, the last one of what is left."""
+        held: pa.Table | None = None
+        for part in self.parts(rows):
+            held = part.cells if held is None else pa.concat_tables([held, part.cells])
+            while held.num_rows >= rows:
+                yield replace(part, cells=held.slice(0, rows))
+                held = held.slice(rows)
+        if held is not None and held.num_rows:
+            yield replace(part, cells=held)
+
+    def whole_numbers_with_gaps(self) -> list[str]:
+        """Return the columns of whole numbers with missing values, by the file's own counts."""
+        found = self.file.metadata
+        gaps: set[str] = set()
+        for group in map(found.row_group, range(found.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                counts = chunk.statistics
+                if counts is not None and counts.has_null_count and counts.null_count:
+                    gaps.add(chunk.path_in_schema)
+        types = self.file.schema_arrow
+        return [n for n in self.columns if n in gaps and pa.types.is_integer(types.field(n).type)]
 
 
 def _opened(place: str) -> Any:

@@ -128,5 +128,5 @@ def test_settings_and_tasks_that_do_not_fit_are_one_line(rows: Path, tmp_path: P
         fit_parquet(rows, TASKS, config(sampling="equal"))
     with pytest.raises(LabelweaveError, match=r"no label column, expected some of 'size'$"):
         fit_parquet(rows, [Multiclass("size")])
-    with pytest.raises(LabelweaveError, match=r"found ending '.csv', expected .parquet$"):
-        predict_parquet(fit_parquet(rows, TASKS, config(steps=1)), rows, tmp_path / "p.csv")
+    with pytest.raises(LabelweaveError, match=r"found ending '.txt', expected .csv or .parquet$"):
+        predict_parquet(fit_parquet(rows, TASKS, config(steps=1)), rows, tmp_path / "p.txt")
