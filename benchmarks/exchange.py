@@ -63,11 +63,17 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
     at_a.fit(a.inputs, case.labels[mine].only(others), groups=a.groups)
     given = make_exchange(at_a, unlabelled, "a", labels=a.annotations)
     only = make_exchange(at_a, unlabelled, "a", answers="labels")
+    noised, strongly = (
+        make_exchange(at_a, unlabelled, "a", labels=a.annotations, epsilon=epsilon, seed=seed)
+        for epsilon in (1.0, 0.1)
+    )
+    rounded = make_exchange(at_a, unlabelled, "a", decimals=1)
 
-    def with_exchange(exchange: Exchange) -> MultiTaskClassifier:
+    def with_exchange(exchange: Exchange, draws: int = 0) -> MultiTaskClassifier:
         model = classifier(case, seed, coupled=True)
         model.relations = (*case.relations, *exchange.known_relations)
-        return model.fit([b, exchange.source(unlabelled, tasks=case.tasks)])
+        given = exchange.source(unlabelled, tasks=case.tasks, draws=draws, seed=seed)
+        return model.fit([b, given])
 
     alone = classifier(case, seed, coupled=False)
     alone.fit(b.inputs, case.labels[own].only(rare), groups=b.groups)
@@ -75,6 +81,10 @@ def measured(name: str, seed: int) -> list[dict[str, Any]]:
         "B alone": alone,
         "exchange": with_exchange(given),
         "exchange, labels only, no counts": with_exchange(only),
+        "exchange, counts noised, epsilon 1": with_exchange(noised),
+        "exchange, counts noised, epsilon .1": with_exchange(strongly),
+        "exchange, soft labels (3 draws)": with_exchange(given, 3),
+        "exchange, one decimal, soft labels (3 draws), no counts": with_exchange(rounded, 3),
         "pooled": classifier(case, seed, coupled=True).fit([b, a]),
     }
     return [

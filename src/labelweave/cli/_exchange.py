@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from labelweave.relations import AnyRelation
     from labelweave.tasks import Task
 
-ENDING = ".json"
+ENDING, GROUP = ".json", "shared_row"
 
 
 def exchange(
@@ -52,6 +52,18 @@ def exchange(
     only_labels: Annotated[
         bool, typer.Option("--only-labels", help="To write: labels instead of probabilities.")
     ] = False,
+    decimals: Annotated[
+        int, typer.Option(min=1, max=3, help="To write: decimals of the probabilities.")
+    ] = 3,
+    draws: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=100,
+            help="To read: repeat each row so often, with labels drawn from the probabilities; "
+            "0 = once, with the likeliest.",
+        ),
+    ] = 0,
     least: Annotated[
         float,
         typer.Option(min=0, max=1, help="To read: leave out labels of a lower probability."),
@@ -81,7 +93,7 @@ def exchange(
         ):  # fmt: skip
             if value:
                 raise LabelweaveError(f"{option}: found it with a file to read, expected a model")
-        _read(given, shared, out, ids, least, formulas=formulas)
+        _read(given, shared, out, ids, least, draws, formulas=formulas)
         return
     if out.suffix != ENDING:
         raise LabelweaveError(f"--out: found '{out}', expected the name of a .json file")
@@ -103,6 +115,7 @@ def exchange(
         least=cells,
         epsilon=epsilon,
         answers="labels" if only_labels else "probabilities",
+        decimals=decimals,
     )
     write_exchange(made, out)
     say(f"predictions of {len(made):,} shared rows: {', '.join(t.name for t in made.tasks)}")
@@ -126,7 +139,14 @@ def _relations(given: list[str], tasks: "tuple[Task, ...]") -> "list[AnyRelation
 
 
 def _read(
-    path: Path, shared: Path, out: Path, ids: str | None, least: float, *, formulas: bool
+    path: Path,
+    shared: Path,
+    out: Path,
+    ids: str | None,
+    least: float,
+    draws: int,
+    *,
+    formulas: bool,
 ) -> None:
     import pandas as pd
 
@@ -141,7 +161,7 @@ def _read(
     frame = pd.DataFrame({name: column_texts(table, name) for name in table.columns})
     with in_place(shared):
         source = received.source(
-            frame, None if ids is None else column_texts(table, ids), least=least
+            frame, None if ids is None else column_texts(table, ids), least=least, draws=draws
         )
         labels = labels_as_columns(source)
         for name in labels:
@@ -149,9 +169,14 @@ def _read(
                 raise LabelweaveError(f"column '{name}' is a label of the exchange, expected none")
     make_folder(out)
     options: dict[str, Any] = {"formulas": formulas}
-    write_csv(out / "shared.csv", frame.join(labels), **options)
+    content, group = source.inputs.join(labels), ""
+    if draws:
+        if GROUP in content:
+            raise LabelweaveError(f"column '{GROUP}' names the copies of a row, expected none")
+        content, group = content.assign(**{GROUP: source.groups}), f", group: {GROUP}"
+    write_csv(out / "shared.csv", content, **options)
     say("For the study file, besides your own sources and relations:")
-    say(f"sources:\n  - {{path: {out / 'shared.csv'}, name: {received.name}, split: train}}")
+    say(f"sources:\n  - {{path: {out / 'shared.csv'}, name: {received.name}, split: train{group}}}")
     tables = tables_of_relations(received.known_relations)
     if tables:
         say("relations:")

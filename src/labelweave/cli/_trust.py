@@ -175,6 +175,10 @@ def audit(
         Path | None,
         typer.Option(help="Log of decisions of the service (serve --log), to check as well."),
     ] = None,
+    noted: Annotated[
+        str | None,
+        typer.Option(help="Hash of the log's last line at an earlier audit; it must be there."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")] = False,
 ) -> None:
     """Show what a model is, how old, what it was made of, and whether a file changed since.
@@ -187,9 +191,11 @@ def audit(
 
     - `labelweave audit model --write` : when the model is approved
     - `labelweave audit model` : later, or on the machine where it is used
-    - `labelweave audit model --log decisions.jsonl`
+    - `labelweave audit model --log decisions.jsonl` : note the hash that it prints
+    - `labelweave audit model --log decisions.jsonl --noted HASH`
     - `labelweave audit model --json`
     """
+    from labelweave.errors import LabelweaveError
     from labelweave.serving._decision_log import check_decisions
     from labelweave.trust import audit_model, write_manifest
 
@@ -198,9 +204,11 @@ def audit(
     found = audit_model(model)
     if not json_:
         keep_for_report(model, "audit", found.checks())
-    lines = None if log is None else check_decisions(log)[0]
+    if noted is not None and log is None:
+        raise LabelweaveError("--noted: found it without --log, expected the log")
+    lines, end = (None, None) if log is None else check_decisions(log, noted)
     if json_:
-        content = found.to_dict() | ({} if lines is None else {"decisions": lines})
+        content = found.to_dict() | ({} if lines is None else {"decisions": lines, "end": end})
         say(json.dumps(content, indent=1))
     else:
         unknown = "not recorded"
@@ -218,7 +226,8 @@ def audit(
         if found.forgotten:
             say(f"forgotten: {', '.join(found.forgotten)}")
         if lines is not None:
-            say(f"{log}: {lines:,} decisions, none changed or taken out")
+            say(f"{log}: {lines:,} decisions, none changed or taken out before the last")
+            say(f"hash of its last line, to note elsewhere: {end}")
         for word in ("changed", "added", "missing"):
             for name in getattr(found, word):
                 say(f"{word}: {name}")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from labelweave._files import check_regular, unreadable
 from labelweave._parsing import parse_json
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, printable
 from labelweave.model import EncodedPredictor
 from labelweave.tasks import Multiclass
 
@@ -85,13 +85,20 @@ class DecisionLog:
         os.close(self._file)
 
 
-def check_decisions(path: str | Path) -> tuple[int, str]:
+def check_decisions(path: str | Path, noted: str | None = None) -> tuple[int, str]:
     """Return the number of lines of a log, and the hash of the last one.
 
+    Args:
+        path: the log.
+        noted: the hash of the last line at an earlier check, kept elsewhere. Without it nothing
+            shows that the last lines were changed or taken off, or that all were written again.
+
     Raises:
-        LabelweaveError: it cannot be read, or a line was changed, taken out or cut.
+        LabelweaveError: it cannot be read, a line was changed, taken out or cut, or no line has the
+            noted hash.
     """
     before, number = START, 0
+    found = noted in (None, START)
     try:
         check_regular(Path(path), LARGEST)
         with Path(path).open("rb") as stream:
@@ -106,8 +113,14 @@ def check_decisions(path: str | Path) -> tuple[int, str]:
                         f"{place}: does not follow the line before it; the log was changed"
                     )
                 before = hashlib.sha256(line[:-1]).hexdigest()
+                found = found or before == noted
     except OSError as error:
         raise unreadable(Path(path), error) from None
+    if not found:
+        raise LabelweaveError(
+            f"{path}: no line has the noted hash '{printable(str(noted))}'; lines were changed or "
+            "taken off"
+        )
     return number, before
 
 

@@ -34,7 +34,8 @@ from labelweave.trust._protected_counts import (
     joint_counts,
 )
 
-DECIMALS = 3  # of probabilities that leave a site
+DECIMALS = 3  # of probabilities that leave a site, unless fewer are asked for
+MOST_DRAWS = 100
 KEY = 24  # digits of a hash
 SMOOTHING = 1.0  # pseudo-rows of a counted table's row, as in `count_relation`
 Answers = Literal["probabilities", "labels"]
@@ -112,8 +113,13 @@ class Exchange:
         *,
         tasks: Sequence[Task] | None = None,
         least: float = 0.0,
+        draws: int = 0,
+        seed: int = 0,
     ) -> Source:
         """Return the shared rows as a source whose labels are the likeliest of each prediction.
+
+        With `draws` every row stands there as often, each time with labels drawn from the
+        predictions: soft labels, for any learner. Copies of a row are one group.
 
         Args:
             shared: the same rows at this site, with its own inputs; in the same order, or with
@@ -122,26 +128,38 @@ class Exchange:
             tasks: all tasks of this site's fit, those of the exchange among them: sources of one
                 fit have the same tasks. None = those of the exchange.
             least: leave out a label below this probability.
+            draws: copies of every row with drawn labels; 0 = each row once, the likeliest labels.
+            seed: of the draws.
 
         Raises:
-            LabelweaveError: other rows than those of the exchange, or tasks without one of its.
+            LabelweaveError: other rows than those of the exchange, tasks without one of its, or
+                more draws than 100.
         """
         frame = input_frame(shared)
         places = self._places(len(frame), ids)
         a_number("least", least, low=0, high=1)
+        a_number("draws", draws, low=0, high=MOST_DRAWS)
+        copies, rng = max(1, draws), np.random.default_rng(seed)
+        rows = np.repeat(np.arange(len(frame)), copies)
+        places = places[rows]
         labels = {}
         for task in self.tasks:
-            p = self.probabilities[task.name]
+            p = self.probabilities[task.name][places]
+            chance = rng.random((len(p), 1 if isinstance(task, Multiclass) else task.width))
             if isinstance(task, Multiclass):
-                codes = np.where(p.max(axis=1) >= least, p.argmax(axis=1), -1)
+                total = p.cumsum(axis=1)
+                drawn = (total <= chance * total[:, -1:]).sum(axis=1)
+                codes = np.where(p.max(axis=1) >= least, drawn if draws else p.argmax(axis=1), -1)
             else:
-                codes = np.where(np.maximum(p, 1 - p) >= least, p >= 0.5, -1).astype(np.int8)
-            labels[task.name] = np.where(
-                (places >= 0).reshape(-1, *[1] * (codes.ndim - 1)),
-                codes[places],
-                codes.dtype.type(-1),
-            )
-        return Source(self.name, frame, Annotations(tuple(tasks or self.tasks), labels))
+                on = chance < p if draws else p >= 0.5
+                codes = np.where(np.maximum(p, 1 - p) >= least, on, -1).astype(np.int8)
+            known = (places >= 0).reshape(-1, *[1] * (codes.ndim - 1))
+            labels[task.name] = np.where(known, codes, codes.dtype.type(-1))
+        given = Annotations(tuple(tasks or self.tasks), labels)
+        if not draws:
+            return Source(self.name, frame, given)
+        repeated = frame.iloc[rows].reset_index(drop=True)
+        return Source(self.name, repeated, given, groups=[f"{self.name} {row}" for row in rows])
 
     def _places(self, rows: int, ids: ArrayLike | None) -> NDArray[np.int64]:
         """Return where each of the rows stands in the exchange, (rows,); -1 = nowhere."""
@@ -174,6 +192,7 @@ def make_exchange(
     least: int = LEAST,
     epsilon: float | None = None,
     answers: Answers = "probabilities",
+    decimals: int = DECIMALS,
     seed: int | None = None,
 ) -> Exchange:
     """Return what a site may hand to another: see `Exchange`.
@@ -193,8 +212,8 @@ def make_exchange(
         least: smaller counts are hidden, the others rounded down to multiples of it.
         epsilon: differential privacy of all counts together, for a row, instead; by discrete
             Laplace noise.
-        answers: hand over ``probabilities``, rounded to three decimals, or only ``labels``, which
-            reveal less.
+        answers: hand over ``probabilities``, rounded, or only ``labels``, which reveal less.
+        decimals: of the probabilities, 1 to 3: fewer reveal less.
         seed: of the noise; None = from the operating system, as privacy needs it.
 
     Raises:
@@ -225,7 +244,7 @@ def make_exchange(
     return Exchange(
         name,
         chosen,
-        {task.name: _answers(task, given[task.name], answers) for task in chosen},
+        {task.name: _answers(task, given[task.name], answers, decimals) for task in chosen},
         tuple(relations),
         counts,
         tables,
@@ -333,7 +352,7 @@ def _counted(source: Task, target: Task, counts: Counts, noise: float) -> Relati
     return Relation(source, target, np.where(known, table, 0.0), known, origin=origin)
 
 
-def _answers(task: Task, p: NDArray[Any], kind: Answers) -> NDArray[np.float64]:
+def _answers(task: Task, p: NDArray[Any], kind: Answers, decimals: int) -> NDArray[np.float64]:
     if kind == "labels":
         chosen = np.eye(task.width)[p.argmax(axis=1)] if isinstance(task, Multiclass) else p >= 0.5
         return np.asarray(chosen, np.float64)
@@ -342,7 +361,13 @@ def _answers(task: Task, p: NDArray[Any], kind: Answers) -> NDArray[np.float64]:
             f"answers: found '{kind}', expected {listing(get_args(Answers))}"
             f"{nearest(kind, get_args(Answers))}"
         )
-    return np.asarray(np.round(p.astype(np.float64), DECIMALS), np.float64)
+    a_number("decimals", decimals, low=1, high=DECIMALS)
+    rounded = np.round(p.astype(np.float64), decimals)
+    if isinstance(task, Multiclass) and decimals < DECIMALS:
+        total = rounded.sum(axis=1, keepdims=True)  # 0 where all are small
+        shares = rounded / np.where(total > 0, total, 1)
+        rounded = np.round(np.where(total > 0, shares, np.eye(task.width)[p.argmax(axis=1)]), 3)
+    return np.asarray(rounded, np.float64)
 
 
 def _hashed(ids: ArrayLike, rows: int) -> list[str]:

@@ -47,6 +47,24 @@ def test_a_line_that_is_changed_taken_out_or_swapped_is_seen(tmp_path: Path, cha
         DecisionLog(path)
 
 
+def test_with_the_noted_hash_lines_taken_off_the_end_are_seen(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log = DecisionLog(path)
+    for number in (1, 2, 3):
+        log.write(**(ENTRY | {"rows": number}))
+    noted = check_decisions(path)[1]
+    log.write(**(ENTRY | {"rows": 4}))
+    log.close()
+    assert check_decisions(path, noted)[0] == 4
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    assert check_decisions(path)[0] == 2  # the chain alone does not show it
+    with pytest.raises(LabelweaveError) as caught:
+        check_decisions(path, noted)
+    assert str(caught.value) == (
+        f"{path}: no line has the noted hash '{noted}'; lines were changed or taken off"
+    )
+
+
 def test_a_cut_line_and_no_file_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"before": ')

@@ -130,6 +130,31 @@ def test_labels_are_the_likeliest_above_a_least_probability():
     np.testing.assert_array_equal(only.probabilities["kind"], np.eye(6)[p.argmax(axis=1)])
 
 
+def test_draws_are_as_frequent_as_the_probabilities_and_copies_stay_together():
+    given = made()
+    copies = given.source(SHARED, draws=100, seed=3)
+    assert len(copies) == 60 * 100
+    assert len(set(copies.groups.tolist())) == 60
+    np.testing.assert_array_equal(copies.inputs["heat"][:100], SHARED["heat"][0])
+    for task in (KIND, SHAPE):
+        codes = copies.annotations.labels[task.name].reshape(60, 100)
+        shares = np.stack([(codes == c).mean(axis=1) for c in range(task.width)], axis=1)
+        assert np.abs(shares - given.probabilities[task.name]).max() < 0.2
+        assert np.abs((shares - given.probabilities[task.name]).mean(axis=0)).max() < 0.02
+    on = copies.annotations.labels["hot"].reshape(60, 100).mean(axis=1)
+    assert abs((on - given.probabilities["hot"][:, 0]).mean()) < 0.02
+
+
+def test_fewer_decimals_leave_probabilities_that_sum_to_one(tmp_path: Path):
+    rounded, whole = made(decimals=1), made()
+    p = rounded.probabilities["kind"]
+    assert len(np.unique(p)) < len(np.unique(whole.probabilities["kind"]))
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=0.004)
+    assert np.abs(p - whole.probabilities["kind"]).max() < 0.25
+    write_exchange(rounded, tmp_path / "a.json")
+    np.testing.assert_array_equal(read_exchange(tmp_path / "a.json").probabilities["kind"], p)
+
+
 def test_the_other_site_gains_by_the_exchange():
     X, y = rows(60, 43)
     kinds = Annotations.from_columns([KIND], {"kind": y["kind"]})
@@ -245,6 +270,13 @@ def test_the_command_writes_and_reads(tmp_path: Path, cli: CommandLine):
     read = read_relations(tmp_path / "given" / "table1.csv", "kind", [KIND, SHAPE, HOT])
     assert [each.name for each in read] == ["kind->shape", "kind->hot"]
     np.testing.assert_allclose(read[0].table, RELATIONS[0].table, atol=1e-6)
+
+    answer = cli("exchange", tmp_path / "north.json", tmp_path / "shared.csv", "--ids", "part",
+                 "--draws", 2, "--out", tmp_path / "drawn")  # fmt: skip
+    assert "name: north, split: train, group: shared_row}" in answer.out
+    drawn = pd.read_csv(tmp_path / "drawn" / "shared.csv")
+    assert drawn["shared_row"].value_counts().unique().tolist() == [2]
+    assert drawn["kind"].isin(KIND.names).all()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from model_folders_example import write_model, write_tokenizer
 from PIL import Image
 from trust_example import HOT, KIND, OF_SHAPE, RELATIONS, classifier, rows
 
@@ -133,3 +134,59 @@ def test_the_region_that_decides_is_found(tmp_path: Path):
     damaged.write_bytes(b"no image")
     with pytest.raises(LabelweaveError, match=r"damaged.png: "):
         explain_rows(model, pd.DataFrame({"file": [str(damaged)]}))
+
+
+def of_network(model: MultiTaskClassifier, X: pd.DataFrame, *, random: bool = False) -> list[dict]:
+    """Return what each part of the rows matters; with `random`, of a network with new weights."""
+    network = model.model_
+    assert isinstance(network, Model)
+    if random:
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            made = network.spec.build(network.encoder.shape_, network.tasks)
+        network = replace(network, networks=[made.eval()])
+    return [each.parts for each in explain_rows(network, X, nearest=0)]
+
+
+def test_a_network_that_reads_pixels_shows_the_region_and_one_with_random_weights_none(
+    tmp_path: Path,
+):
+    paths, kinds = [], []
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        pixels = rng.integers(90, 110, (8, 8, 3)).astype(np.uint8)
+        kinds.append("top" if number % 2 else "bottom")
+        pixels[(slice(0, 2), slice(0, 2)) if number % 2 else (slice(6, 8), slice(6, 8))] = 255
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    X = pd.DataFrame({"file": paths})
+    model = MultiTaskClassifier(
+        method="multi_task", backbone="cnn", channels=[8], hidden=[8], steps=60, random_state=0,
+        image={"column": "file", "size": 8},
+    ).fit(X, pd.DataFrame({"kind": kinds}))  # fmt: skip
+    planted = {"top": "region 1.1 of 4.4", "bottom": "region 4.4 of 4.4"}
+    shown, random = of_network(model, X[:12]), of_network(model, X[:12], random=True)
+    for kind, parts in zip(kinds, shown, strict=False):
+        assert next(iter(parts)) == planted[kind]
+        assert parts[planted[kind]] > 0.15
+    assert max(abs(fall) for parts in random for fall in parts.values()) < 0.05
+
+
+@pytest.mark.slow
+def test_a_network_that_reads_tokens_shows_the_word_and_one_with_random_weights_none(
+    tmp_path: Path,
+):
+    pytest.importorskip("transformers")
+    folder = write_tokenizer(write_model(tmp_path / "bert", "bert"))
+    words = ["ring", "disc"] * 30
+    X = pd.DataFrame({"note": [f"a long {word} round a hole" for word in words]})
+    model = MultiTaskClassifier(
+        method="multi_task", backbone=f"hf:{folder}", steps=30, learning_rate=0.01,
+        random_state=0, text={"column": "note", "length": 12},
+    ).fit(X, pd.DataFrame({"kind": words}))  # fmt: skip
+    shown, random = of_network(model, X[:2]), of_network(model, X[:2], random=True)
+    # the network may know one word, and take its absence for the other
+    name, fall = max((each for parts in shown for each in parts.items()), key=lambda each: each[1])
+    assert name in ("word 3: ring", "word 3: disc")
+    assert fall > 0.3
+    assert max(abs(fall) for parts in random for fall in parts.values()) < 0.1
