@@ -18,6 +18,7 @@ from labelweave._arguments import a_path
 from labelweave._files import write_text
 from labelweave._saved import SavedModel, SavedNetworks, arrays, read_description, tasks_of
 from labelweave._shapes import Shape
+from labelweave.annotations import Annotations
 from labelweave.class_priors import AssumedPrior, PriorChoice, adjust, assumed_prior
 from labelweave.data import Inputs
 from labelweave.data._batches import chunk_rows, tensor
@@ -25,6 +26,7 @@ from labelweave.data._input_encoder import Encoder, encoder_from_dict
 from labelweave.data._row_store import StoredInputs
 from labelweave.errors import LabelweaveError, in_place
 from labelweave.evaluation._calibration_maps import Calibration
+from labelweave.evaluation._top_classes import Kept, keep
 from labelweave.networks import BACKBONES, Backbone, MultiTaskNetwork, backbone
 from labelweave.networks._trunks import Trunks, places
 from labelweave.tables import Schema, Table
@@ -125,10 +127,12 @@ class Predictor(Protocol):
     Attributes:
         tasks: the tasks that it predicts.
         thresholds: per multilabel task the probability from which a label counts as on.
+        prior: the class prior that predictions assume.
         record: how its training went.
     """
 
     thresholds: dict[str, NDArray[np.float64]]
+    prior: AssumedPrior
     record: TrainingRecord
 
     @property
@@ -144,6 +148,18 @@ class Predictor(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write it to a folder."""
+
+
+def kept_predictions(model: Predictor, inputs: Inputs, labels: Annotations) -> dict[str, Kept]:
+    """Return what is kept of the predictions of many rows under the assumed prior; see `keep`.
+
+    With the prior ``rows``, which depends on all of them, they are predicted at once.
+    """
+
+    def predict(rows: Inputs) -> dict[str, NDArray[np.float32]]:
+        return model.under_prior(model.probabilities(rows))
+
+    return keep(predict, inputs, labels, at_once=model.prior.name == "rows")
 
 
 class EncodedPredictor(ABC):

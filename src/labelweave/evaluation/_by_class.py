@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.evaluation._comparison import TestResult, labelled
+from labelweave.evaluation._top_classes import likeliest
 from labelweave.results import ClassFigures, Confusion, TaskDetails
 from labelweave.tasks import Multiclass, Task
 
@@ -26,13 +27,11 @@ def task_details(task: Task, method: str, results: Sequence[TestResult]) -> Task
     runs = [labelled(task, result) for result in results]
     names = [str(name) for name in task.names]
     if isinstance(task, Multiclass):
-        pairs = [run.labels * len(names) + run.scores.argmax(axis=1) for run in runs]
-        counts = np.bincount(np.concatenate(pairs), minlength=len(names) ** 2)
-        table = counts.reshape(len(names), len(names))
-        return TaskDetails(
-            method, _figures(names, table.sum(1), table.sum(0), table.diagonal()),
-            _confusion(names, table),
-        )  # fmt: skip
+        truth = np.concatenate([run.labels for run in runs])
+        predicted = np.concatenate([likeliest(run.scores)[0] for run in runs])
+        hits = truth[truth == predicted]
+        counts = (np.bincount(each, minlength=len(names)) for each in (truth, predicted, hits))
+        return TaskDetails(method, _figures(names, *counts), _confusion(names, truth, predicted))
     on, predicted, right, known = np.zeros((4, len(names)), dtype=np.int64)
     for run in runs:
         cuts = 0.5 if run.cuts is None else run.cuts
@@ -55,14 +54,18 @@ def _figures(names: Sequence[str], *counts: NDArray[np.int64]) -> tuple[ClassFig
     return tuple(ClassFigures(*each) for each in zip(names, *columns, strict=True))
 
 
-def _confusion(names: Sequence[str], table: NDArray[np.int64]) -> Confusion:
+def _confusion(
+    names: Sequence[str], truth: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> Confusion:
     """Return the classes with the most elements, and the others as one."""
-    if len(names) <= MOST:
-        return Confusion(tuple(names), tuple(map(tuple, table.tolist())))
-    kept = np.sort(np.argsort(-table.sum(1), kind="stable")[: MOST - 1])
-    place = np.full(len(names), MOST - 1)
-    place[kept] = np.arange(MOST - 1)
-    small = np.zeros((MOST, MOST), dtype=np.int64)
-    np.add.at(small, (place[:, None], place[None, :]), table)
-    chosen = tuple(names[i] for i in kept)
-    return Confusion(chosen, tuple(map(tuple, small.tolist())), len(names) - len(chosen))
+    size = min(len(names), MOST)
+    place, kept = np.arange(len(names)), np.arange(len(names))
+    if len(names) > MOST:
+        counts = np.bincount(truth, minlength=len(names))
+        kept = np.sort(np.argsort(-counts, kind="stable")[: MOST - 1])
+        place = np.full(len(names), MOST - 1)
+        place[kept] = np.arange(MOST - 1)
+    cells = np.bincount(place[truth] * size + place[predicted], minlength=size * size)
+    chosen = tuple(names[int(i)] for i in kept)
+    rows = map(tuple, cells.reshape(size, size).tolist())
+    return Confusion(chosen, tuple(rows), len(names) - len(chosen))

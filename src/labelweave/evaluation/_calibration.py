@@ -7,7 +7,15 @@ from numpy.typing import ArrayLike
 from scipy.special import log_expit, log_softmax
 
 from labelweave.errors import LabelweaveError
-from labelweave.evaluation._metrics import BINS, Floats, checked, debiased_error, mass_bins
+from labelweave.evaluation._metrics import (
+    BINS,
+    Floats,
+    Given,
+    checked,
+    debiased_error,
+    mass_bins,
+)
+from labelweave.evaluation._top_classes import likeliest
 from labelweave.tasks import Multiclass, Task
 
 
@@ -24,7 +32,7 @@ class Reliability:
     bins: tuple[tuple[float, float, int], ...]
 
 
-def confidences(task: Task, probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Floats]:
+def confidences(task: Task, probabilities: Given, labels: ArrayLike) -> tuple[Floats, Floats]:
     """Return how sure every labelled element's prediction is, and whether it is right (0 or 1).
 
     A multiclass task has an element a row: its highest probability, against that class being the
@@ -40,8 +48,9 @@ def confidences(task: Task, probabilities: ArrayLike, labels: ArrayLike) -> tupl
     """
     scores, codes, cuts = checked(task, probabilities, labels)
     if cuts is None:
-        right = scores.argmax(axis=1) == codes
-        return scores.max(axis=1)[codes >= 0], right[codes >= 0].astype(np.float64)
+        predicted, confidence = likeliest(scores)
+        right = predicted == codes
+        return confidence[codes >= 0], right[codes >= 0].astype(np.float64)
     return scores[codes >= 0], codes[codes >= 0].astype(np.float64)
 
 

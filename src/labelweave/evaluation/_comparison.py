@@ -29,6 +29,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.evaluation._metrics import (
     SHARES,
     Floats,
+    Given,
     checked,
     main_metric,
     metric_names,
@@ -52,7 +53,7 @@ class TestResult:
 
     __test__: ClassVar[bool] = False  # pytest would take the name for a test class
 
-    probabilities: ArrayLike
+    probabilities: Given
     labels: ArrayLike
     thresholds: ArrayLike | None = None
     groups: ArrayLike | None = None
@@ -61,7 +62,7 @@ class TestResult:
 class _LabelledRows(NamedTuple):
     """The labelled test rows of one run; groups None = every row by itself."""
 
-    scores: Floats
+    scores: Any
     labels: Codes
     cuts: Floats | None
     groups: NDArray[np.int64] | None
@@ -130,7 +131,7 @@ def bootstrap_weights(groups: int, replicates: int, seed: int) -> NDArray[np.uin
 
 def replicate_metrics(
     task: Task,
-    probabilities: ArrayLike,
+    probabilities: Given,
     labels: ArrayLike,
     weights: ArrayLike,
     thresholds: ArrayLike | None = None,

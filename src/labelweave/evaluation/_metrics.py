@@ -10,18 +10,20 @@ from scipy.special import ndtr
 
 from labelweave.annotations import Annotations, Codes
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._top_classes import TopClasses, likeliest, of_class
 from labelweave.tasks import Multiclass, Task
 
 Floats = NDArray[np.float64]
+Given = ArrayLike | TopClasses  # probabilities
 
 # wide enough for a softmax computed in half precision
 SUM_TOLERANCE = 1e-2
 
 
 def checked(
-    task: Task, probabilities: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | None = None
-) -> tuple[Floats, Codes, Floats | None]:
-    """Return probabilities (n, width), label codes and thresholds (L,), or raise.
+    task: Task, probabilities: Given, labels: ArrayLike, thresholds: ArrayLike | None = None
+) -> tuple[Any, Codes, Floats | None]:
+    """Return probabilities (n, width) or `TopClasses`, label codes and thresholds (L,), or raise.
 
     Thresholds left out become 0.5 for every label of a multilabel task, None for a multiclass one.
 
@@ -30,13 +32,12 @@ def checked(
             of a multiclass task that do not sum to 1, or thresholds for a multiclass task.
     """
     codes = Annotations((task,), {task.name: np.atleast_1d(labels)}).labels[task.name]
+    if isinstance(probabilities, TopClasses):
+        return _checked_top(task, probabilities, codes, thresholds), codes, None
     scores = _floats(task, "probabilities", probabilities, (len(codes), task.width))
     _check_range(task, "probabilities", scores)
     if isinstance(task, Multiclass):
-        if thresholds is not None:
-            raise LabelweaveError(
-                f"task '{task.name}': found thresholds for a multiclass task, expected none"
-            )
+        _no_thresholds(task, thresholds)
         wrong = np.abs(scores.sum(axis=1) - 1) > SUM_TOLERANCE
         if wrong.any():
             row = int(np.argmax(wrong))
@@ -48,6 +49,34 @@ def checked(
     cuts = _floats(task, "thresholds", 0.5 if thresholds is None else thresholds, (task.width,))
     _check_range(task, "thresholds", cuts)
     return scores, codes, cuts
+
+
+def _no_thresholds(task: Task, thresholds: ArrayLike | None) -> None:
+    if thresholds is not None:
+        raise LabelweaveError(
+            f"task '{task.name}': found thresholds for a multiclass task, expected none"
+        )
+
+
+def _checked_top(
+    task: Task, found: TopClasses, codes: Codes, thresholds: ArrayLike | None
+) -> TopClasses:
+    """Return what is kept of very many classes, its shape and values checked."""
+    _no_thresholds(task, thresholds)
+    if found.shape != (len(codes), task.width) or not isinstance(task, Multiclass):
+        raise LabelweaveError(
+            f"task '{task.name}': found probabilities of shape {found.shape}, expected "
+            f"({len(codes)}, {task.width}) of a multiclass task"
+        )
+    p, total = found.probabilities, found.probabilities.sum(axis=1, dtype=np.float64)
+    wrong = ~((p >= 0) & (p <= 1)).all(axis=1) | (total > 1 + SUM_TOLERANCE)  # also true for NaN
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise LabelweaveError(
+            f"task '{task.name}', row {row + 1}: found no probabilities, expected numbers from 0 "
+            "to 1 whose sum is at most 1"
+        )
+    return found
 
 
 def _floats(task: Task, what: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
@@ -85,21 +114,21 @@ class MulticlassMetrics:
     """The metrics of a multiclass task; call it with weights (n, B) to get B values of each.
 
     Args:
-        probabilities: (n, K).
+        probabilities: (n, K), or the top classes of very many.
         labels: class indices (n,), -1 = missing.
     """
 
-    def __init__(self, probabilities: Floats, labels: Codes) -> None:
+    def __init__(self, probabilities: Floats | TopClasses, labels: Codes) -> None:
         rows = np.flatnonzero(labels >= 0)
         shape = (probabilities.shape[1], len(labels))
         scores, truth = probabilities[rows], labels[rows]
-        predicted, confidence = scores.argmax(axis=1), scores.max(axis=1)
+        predicted, confidence = likeliest(scores)
         right = (predicted == truth).astype(np.float64)
         self.support = _adder(truth, rows, np.ones(len(rows)), shape)
         self.predicted = _adder(predicted, rows, np.ones(len(rows)), shape)
         self.correct = _adder(truth, rows, right, shape)
         self.calibration = CalibrationError(confidence, right, rows, len(labels))
-        loss = -np.log(_clipped(scores[np.arange(len(rows)), truth]))
+        loss = -np.log(_clipped(of_class(scores, truth)))
         self.loss = _adder(np.zeros_like(rows), rows, loss, (1, len(labels)))
 
     def __call__(self, weights: Floats) -> dict[str, Floats]:
@@ -329,7 +358,7 @@ def main_metric(task: Task, labels: ArrayLike | None = None) -> str:
 
 
 def evaluate(
-    task: Task, probabilities: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | None = None
+    task: Task, probabilities: Given, labels: ArrayLike, thresholds: ArrayLike | None = None
 ) -> dict[str, float | None]:
     """Return every metric of a task on its labelled elements; None where there is no data.
 
@@ -350,7 +379,8 @@ def evaluate(
 
     Args:
         task: the task, its classes known.
-        probabilities: (n, K) with rows that sum to 1, or (n, L), each the probability of "on".
+        probabilities: (n, K) with rows that sum to 1, or (n, L), each the probability of "on"; of
+            very many classes the `TopClasses` that studies keep.
         labels: codes (n,) or (n, L); -1 = missing.
         thresholds: (L,) or one number: a label is predicted on from this probability up
             (default 0.5). Not for multiclass tasks, whose prediction is the likeliest class.
@@ -364,7 +394,7 @@ def evaluate(
 
 
 def weighted_metrics(
-    task: Task, probabilities: ArrayLike, labels: ArrayLike, thresholds: ArrayLike | None = None
+    task: Task, probabilities: Given, labels: ArrayLike, thresholds: ArrayLike | None = None
 ) -> Callable[[Floats], dict[str, Floats]]:
     """Return the function from row weights (n, B) to B values of each metric, NaN = no data.
 

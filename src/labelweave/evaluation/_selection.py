@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri  # scipy.stats takes a second to load
 
+from labelweave.annotations import Codes
+from labelweave.evaluation._top_classes import TopClasses
 from labelweave.tasks import Multiclass, Task, one_hot
 
 Floats = NDArray[np.float64]
@@ -95,8 +97,8 @@ def _within_an_error(behind: Floats) -> bool:
 
 def held_out_row_scores(
     tasks: Sequence[Task],
-    predictions: Mapping[str, NDArray[np.floating]],
-    labels: Mapping[str, NDArray[np.integer]],
+    predictions: Mapping[str, NDArray[np.floating] | TopClasses],
+    labels: Mapping[str, Codes],
 ) -> Floats:
     """Return the quadratic score of every row and task, (n, T), 0 to 1, NaN without a label.
 
@@ -105,7 +107,11 @@ def held_out_row_scores(
     """
     found = []
     for task in tasks:
-        p, codes = np.asarray(predictions[task.name], np.float64), labels[task.name]
+        given, codes = predictions[task.name], labels[task.name]
+        if isinstance(given, TopClasses):
+            found.append(np.where(codes >= 0, given.quadratic(codes), np.nan))
+            continue
+        p = np.asarray(given, np.float64)
         if isinstance(task, Multiclass):
             wrong = ((p - one_hot(codes, task.width)) ** 2).sum(axis=1) / 2
             found.append(np.where(codes >= 0, 1 - wrong, np.nan))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from labelweave.evaluation._top_classes import Kept
 from labelweave.experiments._config import StudyConfig
 from labelweave.experiments._results import against, replicates_of, summarised
 from labelweave.experiments._runs import Run
@@ -34,9 +35,9 @@ class StepRun(Run):
 
     given: Predictions = field(default_factory=dict)
 
-    def predictions(self) -> Predictions:
+    def predictions(self) -> dict[str, Kept]:
         """Return the probabilities of the test rows, by task."""
-        return self.given
+        return dict(self.given)
 
 
 def with_steps(results: Results, trained: Trained, config: StudyConfig, method: str) -> Results:

@@ -38,13 +38,14 @@ from labelweave.errors import (
     WriteError,
     out_of_memory,
 )
+from labelweave.evaluation._top_classes import Kept, TopClasses, dense, keep
 from labelweave.experiments._config import StudyConfig
 from labelweave.fitting._fit import fit, taught_scores
 from labelweave.fitting._methods import Method
 from labelweave.fitting._sections import LabelShiftSection
 from labelweave.fitting._split import Split
 from labelweave.fitting._stack import load_model
-from labelweave.model import Model, Predictor, TrainingRecord
+from labelweave.model import Model, Predictor, TrainingRecord, kept_predictions
 from labelweave.networks._backbones import identity
 from labelweave.relations._operations import multiply_in
 from labelweave.training import TrainingConfig
@@ -55,7 +56,8 @@ RECORDED: dict[str, type | tuple[type, ...]] = {
     "seconds": (int, float), "parameters": int, "networks": int, "thresholds": dict,
 }  # fmt: skip
 WORDS = {"thresholds": "keys and values"}
-TASK = "task/"  # a prefix, so that a task may be called "rows"
+# prefixes, so that a task may be called "rows"
+TASK, CLASSES, WIDTH = "task/", "classes/", "width/"
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,16 @@ class Run:
                 raise _damaged(path, reason)
         return record
 
-    def predictions(self) -> dict[str, NDArray[np.float32]]:
-        """Return the probabilities of the test rows, by task: (n, K) or (n, L)."""
-        tensors = self._tensors()
-        return {name.removeprefix(TASK): p for name, p in tensors.items() if name != "rows"}
+    def predictions(self) -> dict[str, Kept]:
+        """Return the probabilities of the test rows, by task: (n, K) or (n, L).
+
+        Of a task of over 1,000 classes a run keeps the 100 likeliest of each row, the class of its
+        label among them (`TopClasses`).
+        """
+        try:
+            return _from_tensors(self._tensors())
+        except (KeyError, ValueError, IndexError) as error:
+            raise _damaged(self.folder / PREDICTIONS, error) from None
 
     def rows(self) -> NDArray[np.int64]:
         """Return the rows of the collection that were predicted, (n,)."""
@@ -123,13 +131,14 @@ class TestPredictions:
     """What a run leaves behind.
 
     Attributes:
-        probabilities: per task the probabilities of the test rows, under the assumed prior.
+        probabilities: per task what is kept of the probabilities of the test rows, under the
+            assumed prior.
         thresholds: per multilabel task the thresholds, (L,).
         record: how the training went.
         model: what was trained; None where there is none to keep.
     """
 
-    probabilities: dict[str, NDArray[np.float32]]
+    probabilities: Mapping[str, Kept]
     thresholds: dict[str, NDArray[np.float64]]
     record: TrainingRecord = field(default_factory=TrainingRecord)
     model: Predictor | None = None
@@ -214,8 +223,15 @@ def derive(run: Run, base: Run, split: Split) -> None:
     partial = run.folder.with_name(run.folder.name + ".partial")
     make_folder(partial)
     started = time.perf_counter()
-    combined = multiply_in(base.predictions(), split.relations)
-    probabilities = {name: p.astype(np.float32) for name, p in combined.items()}
+    given = base.predictions()
+
+    def combined(rows: slice | NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+        part = {name: dense(p[rows]) for name, p in given.items()}
+        found = multiply_in(part, split.relations)
+        return {name: p.astype(np.float32) for name, p in found.items()}
+
+    labels = split.test.annotations
+    probabilities = keep(combined, np.arange(len(labels)), labels)
     record = base.record()
     outcome = TestPredictions(
         probabilities, {n: np.asarray(c) for n, c in record["thresholds"].items()}
@@ -243,7 +259,7 @@ def borrow(run: Run, trained: Run, split: Split) -> None:
 
 
 def _predicted(model: Predictor, split: Split) -> TestPredictions:
-    given = model.under_prior(model.probabilities(split.test.inputs))
+    given = kept_predictions(model, split.test.inputs, split.test.annotations)
     return TestPredictions(given, model.thresholds, model.record, model)
 
 
@@ -256,9 +272,7 @@ def _finish(
         # from the key, so that a run repeated is the same to the last byte
         salt = hashlib.blake2b(run.key.encode(), digest_size=SALT).digest()
         write_row_hashes(partial / "model", _labelled_rows(split, salt), salt)
-    tensors = {
-        f"{TASK}{name}": torch.from_numpy(p.copy()) for name, p in outcome.probabilities.items()
-    }
+    tensors = _to_tensors(outcome.probabilities)
     tensors["rows"] = torch.from_numpy(split.test.index.copy())
     with replacing(partial / PREDICTIONS) as temporary:
         temporary.write_bytes(save(tensors))
@@ -275,6 +289,35 @@ def _finish(
     }
     write_text(partial / RECORD, json.dumps(record))  # the last file: with it the run is whole
     _publish(run, partial)
+
+
+def _to_tensors(probabilities: Mapping[str, Kept]) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = {}
+    for name, p in probabilities.items():
+        if isinstance(p, TopClasses):
+            found[f"{TASK}{name}"] = torch.from_numpy(p.probabilities.copy())
+            found[f"{CLASSES}{name}"] = torch.from_numpy(p.classes.copy())
+            found[f"{WIDTH}{name}"] = torch.tensor([p.width])
+        else:
+            found[f"{TASK}{name}"] = torch.from_numpy(p.copy())
+    return found
+
+
+def _from_tensors(tensors: Mapping[str, NDArray[Any]]) -> dict[str, Kept]:
+    found: dict[str, Kept] = {}
+    for key, p in tensors.items():
+        if key.startswith(TASK):
+            name = key.removeprefix(TASK)
+            classes = tensors.get(f"{CLASSES}{name}")
+            if classes is None:
+                found[name] = p
+                continue
+            width = int(tensors[f"{WIDTH}{name}"][0])
+            codes = classes.dtype.kind == "i" and classes.shape == p.shape
+            if not codes or not ((classes >= 0) & (classes < width)).all():
+                raise ValueError(f"classes of '{name}' that are none of its {width}")
+            found[name] = TopClasses(classes, p, width)
+    return found
 
 
 def _labelled_rows(split: Split, salt: bytes) -> NDArray[np.uint64]:

@@ -1,14 +1,15 @@
 """Scores of training rows that were held out: they say which method to recommend."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelweave.annotations import Annotations
+from labelweave.annotations import Annotations, Codes
 from labelweave.errors import TrainingError
 from labelweave.evaluation._selection import held_out_row_scores
+from labelweave.evaluation._top_classes import keep
 from labelweave.experiments._context import StudyContext
 from labelweave.experiments._scheduler import Trained, train_methods
 from labelweave.experiments._tracking import Tracking
@@ -60,7 +61,8 @@ def _on_validation(methods: Sequence[str], trained: Trained, splits: Sequence[Sp
     for method in methods:
         parts = []
         for run, split, seen in zip(trained.runs[method], splits, labels, strict=True):
-            given = load_model(run.folder / "model").probabilities(split.validation.inputs)
+            model = load_model(run.folder / "model")
+            given = keep(model.probabilities, split.validation.inputs, Annotations(tasks, seen))
             parts.append(held_out_row_scores(tasks, given, seen))
         found[method] = np.concatenate(parts)
     return found
@@ -91,7 +93,7 @@ def _on_held_out(
     }
 
 
-def _judging(held: Annotations, training: Annotations) -> Mapping[str, NDArray[np.integer]]:
+def _judging(held: Annotations, training: Annotations) -> dict[str, Codes]:
     """Return the labels without those of a class, or state, that no training row has."""
     found = {}
     for task in held.tasks:

@@ -19,7 +19,7 @@ from labelweave.fitting._stack import StackModel, fit_stack
 from labelweave.fitting._student import student_targets, with_mixtures
 from labelweave.fitting._trees import fit_trees
 from labelweave.fitting._trunks import choose_trunks
-from labelweave.model import Model, NetworkSpec, Predictor, TrainingRecord
+from labelweave.model import Model, NetworkSpec, Predictor, TrainingRecord, kept_predictions
 from labelweave.networks import MultiTaskNetwork
 from labelweave.tasks import Multilabel, Task
 from labelweave.training._loop import Watch
@@ -143,12 +143,14 @@ def _model(
 def _thresholds(model: Model, split: Split) -> dict[str, NDArray[np.float64]]:
     if not len(split.validation.index):
         return {}
-    given = model.under_prior(model.probabilities(split.validation.inputs))
-    labels = split.validation.annotations.labels
+    tasks = [task for task in model.tasks if isinstance(task, Multilabel) and task.width > 1]
+    if not tasks:
+        return {}
+    labels = split.validation.annotations.only([task.name for task in tasks])
+    given = kept_predictions(model, split.validation.inputs, labels)
     return {
-        task.name: best_thresholds(task, given[task.name], labels[task.name])
-        for task in model.tasks
-        if isinstance(task, Multilabel) and task.width > 1
+        task.name: best_thresholds(task, np.asarray(given[task.name]), labels.labels[task.name])
+        for task in tasks
     }
 
 

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from labelweave.annotations import Annotations
 from labelweave.balancing import sampler
 from labelweave.class_priors import labelled_prior, log_odds, score_prior, source_priors
+from labelweave.data import Inputs
 from labelweave.data._batch_shares import row_weights
 from labelweave.data._batches import Batches, SeparateBatches
 from labelweave.evaluation import evaluate, main_metric
+from labelweave.evaluation._metrics import Given
+from labelweave.evaluation._top_classes import Kept, TopClasses, keep
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
 from labelweave.losses import Objective
@@ -53,11 +56,12 @@ def task_fits(
         validation: the validation rows; may be empty.
     """
     picked = np.unique(np.concatenate([_some(labels, task.name) for task in network.tasks]))
-    given = joint_probabilities([network], train.inputs[picked])
-    seen = labels[picked]
+    seen = labels[picked].only([task.name for task in network.tasks])
+    given = _kept(network, train.inputs[picked], seen)
     held_out = None
     if len(validation.index):
-        held_out = joint_probabilities([network], validation.inputs)
+        judged = validation.annotations.only([task.name for task in network.tasks])
+        held_out = _kept(network, validation.inputs, judged)
     found: dict[str, dict[str, Any]] = {}
     counts = label_counts(labels)
     for task in network.tasks:
@@ -83,12 +87,19 @@ def _some(labels: Annotations, name: str) -> NDArray[np.int64]:
     return rows[np.linspace(0, len(rows) - 1, ROWS).round().astype(np.int64)]
 
 
+def _kept(network: MultiTaskNetwork, inputs: Inputs, labels: Annotations) -> dict[str, Kept]:
+    return keep(lambda rows: joint_probabilities([network], rows), inputs, labels)
+
+
 def _side(
-    task: Task, given: NDArray[np.float32], labels: Annotations, prior: NDArray[np.float64]
+    task: Task, given: Kept, labels: Annotations, prior: NDArray[np.float64]
 ) -> dict[str, float] | None:
     codes = labels.labels[task.name]
     found = evaluate(task, given, codes)
-    constant = evaluate(task, np.broadcast_to(prior, given.shape), codes)
+    shares: Given = np.broadcast_to(prior, given.shape)
+    if isinstance(given, TopClasses):
+        shares = TopClasses.constant(prior, codes)
+    constant = evaluate(task, shares, codes)
     if found["log_loss"] is None:
         return None
     return {
@@ -248,11 +259,10 @@ class Fit:
 
     def _validate(self, network: MultiTaskNetwork) -> dict[str, float | None]:
         rows = self.split.validation
-        given = joint_probabilities([network], rows.inputs)
+        labels = rows.annotations.only([task.name for task in self.tasks])
+        given = _kept(network, rows.inputs, labels)
         return {
-            task.name: evaluate(task, given[task.name], rows.annotations.labels[task.name])[
-                main_metric(task)
-            ]
+            task.name: evaluate(task, given[task.name], labels.labels[task.name])[main_metric(task)]
             for task in self.tasks
         }
 

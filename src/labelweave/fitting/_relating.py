@@ -15,7 +15,7 @@ from labelweave.fitting._methods import METHODS, UNCOUPLED, Method
 from labelweave.fitting._split import Rows, Split, held_out, some_rows
 from labelweave.model import Model
 from labelweave.relations import AnyRelation, HeldOut, NoisyOr, Relatedness, relate
-from labelweave.relations._relate import Origin
+from labelweave.relations._relate import Estimates, Origin
 from labelweave.tasks import Multiclass
 
 Predictions = dict[str, NDArray[np.float32]]
@@ -72,6 +72,7 @@ def relate_split(
     elif config.relatedness.folds:
         found = out_of_fold() if out_of_fold else out_of_fold_predictions(split, config)
         rows = HeldOut(train.annotations, found)
+    shared: Estimates = {}
     related = {
         origin: relate(
             train.annotations,
@@ -85,6 +86,7 @@ def relate_split(
             held_out=rows,
             noise=query.noise,
             seed=split.seed,
+            shared=shared,
         )
         for origin in origins
     }

@@ -113,10 +113,16 @@ def _labelled_twice(annotations: Annotations, source: str, target: str) -> NDArr
     return both
 
 
+MANY = 1_000
+
+
 def confusion_counts(
     annotations: Annotations, predictions: Mapping[str, NDArray[np.floating]]
 ) -> dict[str, NDArray[np.float64]]:
     """Return per task the counts of true x predicted labels, (K, K) or (L, 2, 2).
+
+    Of a task of over 1,000 classes only how many are right and wrong, (2,): all else that is needed
+    of it would be a table of 10^6 counts or more.
 
     Args:
         annotations: labels of n rows that were held out of training.
@@ -125,7 +131,11 @@ def confusion_counts(
     counts: dict[str, NDArray[np.float64]] = {}
     for task in annotations.tasks:
         codes, p = annotations.labels[task.name], predictions[task.name]
-        if isinstance(task, Multiclass):
+        if isinstance(task, Multiclass) and task.width > MANY:
+            seen = codes >= 0
+            right = int((p[seen].argmax(axis=1) == codes[seen]).sum())
+            counts[task.name] = np.array([right, seen.sum() - right], np.float64)
+        elif isinstance(task, Multiclass):
             counts[task.name] = np.zeros((task.width, task.width))
             seen = codes >= 0
             np.add.at(counts[task.name], (codes[seen], p[seen].argmax(axis=1)), 1)

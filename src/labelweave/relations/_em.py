@@ -211,15 +211,16 @@ def matched_power(log_p: NDArray[np.floating], counts: Matrix) -> float:
 
     Args:
         log_p: (n, C) log-probabilities of the rows to be used.
-        counts: (C, C) true class x predicted class, on labelled rows held out of training. Only
-            the accuracy is taken from it: a whole matrix from few rows proved too noisy.
+        counts: (C, C) true class x predicted class, on labelled rows held out of training, or (2,)
+            right and wrong predictions. Only the accuracy is taken from it: a whole matrix from few
+            rows proved too noisy.
 
     Returns:
         The power, from 0.05 to 2; 1 where there is nothing to match.
     """
     if not len(log_p) or not counts.sum() > 0:
         return 1.0
-    accuracy = np.trace(counts) / counts.sum()
+    accuracy = (np.trace(counts) if counts.ndim == 2 else counts[0]) / counts.sum()
     low, high = LEAST_TEMPERATURE, MOST_TEMPERATURE
     for _ in range(20):
         middle = 0.5 * (low + high)
@@ -485,7 +486,8 @@ class EM:
         problem: the data.
         table: (K, W) the expert's table.
         strength: (K, W) its pseudo-counts, 0 where the expert says nothing.
-        confusion: per task the (C, C) or (L, 2, 2) counts of its head on rows held out of training.
+        confusion: per task the (C, C), (2,) or (L, 2, 2) counts of its head on rows held out of
+            training.
         seed: decides which rows the sample takes.
     """
 
@@ -603,9 +605,8 @@ class EM:
                 continue
             blocks = np.flatnonzero(self.columns.target == number)
             counts = confusion[target.name]
-            for block, matrix in zip(
-                blocks, counts.reshape(len(blocks), *counts.shape[-2:]), strict=True
-            ):
+            each = counts[None] if isinstance(target, Multiclass) else counts
+            for block, matrix in zip(blocks, each, strict=True):
                 inside = self.columns.block == block
                 self.label_power[block] = matched_power(log_q[:, inside], matrix)
 

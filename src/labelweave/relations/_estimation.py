@@ -186,13 +186,13 @@ def checked_sources(sources: ArrayLike | None, n: int) -> NDArray[np.int64]:
 def checked_confusion(
     annotations: Annotations, confusion: Mapping[str, ArrayLike] | None
 ) -> dict[str, NDArray[np.float64]]:
-    """Return the confusion counts as arrays, (K, K) or (L, 2, 2)."""
+    """Return the confusion counts as arrays, (K, K), (2,) or (L, 2, 2)."""
     arrays: dict[str, NDArray[np.float64]] = {}
     for name, counts in (confusion or {}).items():
         task, values = annotations.task(name), np.asarray(counts, dtype=np.float64)
         square = (task.width, task.width)
         shape = square if isinstance(task, Multiclass) else (task.width, 2, 2)
-        if values.shape != shape:
+        if values.shape != shape and (values.shape != (2,) or not isinstance(task, Multiclass)):
             raise LabelweaveError(
                 f"confusion of '{name}': found shape {values.shape}, expected {shape}"
             )
@@ -261,7 +261,8 @@ def estimate_relations(
             to the table, 5 for a relation without one.
         sources: (n,) number of the data source of every row; each has its own class prior.
         confusion: per task (K, K) or (L, 2, 2) counts, true x predicted, on labelled rows held out
-            of training: the heads start as confident as they are accurate.
+            of training: the heads start as confident as they are accurate. A multiclass task may
+            have the numbers of right and wrong predictions, (2,), instead.
         use: which kinds of evidence count: ``knowledge``, ``annotations``, ``predictions``.
         minimum: a row (an entry, for a multilabel target) with less evidence than this, in rows
             and trusted pseudo-counts, stays unknown.

@@ -128,6 +128,7 @@ RIDGE = 1.0  # of the slope per standard deviation: holds where few labels could
 ITERATIONS = 50
 HALVINGS = 20
 TOLERANCE = 1e-6
+MANY = 300  # columns; of more each stops by itself
 TINY = 1e-7
 
 
@@ -191,6 +192,7 @@ def recalibrate(
     parameters[:, 0] = logit(start)
     ridge = np.diag([0.0] + [RIDGE] * len(xs))
     pseudo = _pseudo(elements)
+    moving = np.arange(width)
 
     def likelihood(trial: Floats) -> Floats:
         score = trial[:, 0] + sum(x * trial[:, f] for f, x in enumerate(xs, start=1))
@@ -199,12 +201,13 @@ def recalibrate(
         return np.asarray(of_rows + of_pseudo - 0.5 * RIDGE * (trial[:, 1:] ** 2).sum(axis=1))
 
     for _ in range(ITERATIONS):
-        score = parameters[:, 0] + sum(x * parameters[:, f] for f, x in enumerate(xs, start=1))
+        now = parameters[moving]
+        score = now[:, 0] + sum(x * now[:, f] for f, x in enumerate(xs, start=1))
         mu = sigmoid(np.asarray(score))
         residual, weight = seen * (values - mu), seen * mu * (1 - mu)
-        gradient = -parameters @ ridge
-        hessian = np.tile(ridge, (width, 1, 1))
-        at_mean = sigmoid(parameters[:, 0])
+        gradient = -now @ ridge
+        hessian = np.tile(ridge, (len(now), 1, 1))
+        at_mean = sigmoid(now[:, 0])
         gradient[:, 0] += pseudo - at_mean
         hessian[:, 0, 0] += at_mean * (1 - at_mean)
         for f in range(order):
@@ -215,9 +218,13 @@ def recalibrate(
                 hessian[:, f, g] += entry
                 hessian[:, g, f] = hessian[:, f, g]
         step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        if np.abs(step).max() < TOLERANCE:
+        largest = np.abs(step).max(axis=1)
+        if largest.max() < TOLERANCE:
             break
-        parameters += _damped(step, parameters, likelihood)
+        parameters[moving] += _damped(step, now, likelihood)
+        if width > MANY and not (left := largest >= TOLERANCE).all():
+            moving, seen, values = moving[left], seen[:, left], values[:, left]
+            xs = [x[:, left] for x in xs]
     return Recalibration(parameters[:, 0], parameters[:, 1:].T, np.stack(means), np.stack(scales))
 
 

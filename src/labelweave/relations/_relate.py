@@ -25,6 +25,7 @@ from labelweave.tasks import Multiclass, Multilabel
 Origin = Literal["knowledge", "annotations", "predictions", "all"]
 LOSS = 0.1  # share of the correction's lift that an expert's table may lose and still be kept
 Pair = tuple[str, str]
+Estimates = dict[tuple[Sequence[str], tuple[Pair, ...], str], list[EstimatedRelation]]
 Probabilities = Mapping[str, NDArray[np.floating]]
 
 
@@ -42,7 +43,9 @@ class Judging:
         groups: NDArray[np.int64] | None,
         held_out: HeldOut | None,
         seed: int,
+        shared: Estimates | None = None,
     ) -> None:
+        self.shared = {} if shared is None else shared
         self.annotations, self.predictions = annotations, predictions
         self.knowledge = {r.name: r for r in knowledge if isinstance(r, Relation)}
         self.noisy_ors = {r.name: r for r in knowledge if isinstance(r, NoisyOr)}
@@ -55,8 +58,10 @@ class Judging:
             confusion_counts(held_out.annotations, held_out.predictions) if held_out else None
         )
 
-    def estimate(self, pairs: Sequence[Pair], annotations: Annotations) -> list[EstimatedRelation]:
-        """Return the estimates of pairs from some of the labels."""
+    def estimate(
+        self, pairs: Sequence[Pair], annotations: Annotations, labels: str = "all"
+    ) -> list[EstimatedRelation]:
+        """Return the estimates of pairs from some of the labels, named `labels`."""
         if not pairs:
             return []
         use = {
@@ -66,17 +71,20 @@ class Judging:
             "predictions": ("annotations", "predictions"),
             "all": ("knowledge", "annotations", "predictions"),
         }[self.origin]
-        estimates = estimate_relations(
-            annotations,
-            self.predictions,
-            pairs,
-            knowledge=list(self.knowledge.values()),
-            strength=self.strength,
-            sources=self.sources,
-            confusion=self.confusion,
-            use=use,
-            seed=self.seed,
-        )
+        key = (use, tuple(pairs), labels)
+        if key not in self.shared:
+            self.shared[key] = estimate_relations(
+                annotations,
+                self.predictions,
+                pairs,
+                knowledge=list(self.knowledge.values()),
+                strength=self.strength,
+                sources=self.sources,
+                confusion=self.confusion,
+                use=use,
+                seed=self.seed,
+            )
+        estimates = self.shared[key]
         if self.origin != "knowledge":
             return estimates
         return [replace(each, relation=self.knowledge[each.relation.name]) for each in estimates]
@@ -212,6 +220,7 @@ def relate(
     held_out: HeldOut | None = None,
     noise: bool = False,
     seed: int = 0,
+    shared: Estimates | None = None,
 ) -> Relatedness:
     """Estimate relations, test each on held-out rows, and propose which tasks to join.
 
@@ -248,6 +257,8 @@ def relate(
         noise: estimate the label noise of the target tasks, too; expert tables used as given
             count as tables of clean labels.
         seed: decides halves, folds and resamplings.
+        shared: a dictionary, empty at first, for several calls that differ in `origin` only: what
+            one of them has estimated the next does not estimate again.
 
     Raises:
         LabelweaveError: an unknown origin or task, or nothing to estimate from.
@@ -260,10 +271,12 @@ def relate(
     tables = [p for p in wanted if isinstance(annotations.task(p[0]), Multiclass)]
     held = held_out_half(annotations, groups, seed)
     work = Judging(
-        annotations, predictions, knowledge, origin, strength, sources, groups, held_out, seed
-    )
+        annotations, predictions, knowledge, origin, strength, sources, groups, held_out, seed,
+        shared,
+    )  # fmt: skip
     estimates = work.estimate(tables, annotations)
-    rivals = work.estimate(tables, without_labels(annotations, {p[1] for p in tables}, held))
+    blind = without_labels(annotations, {p[1] for p in tables}, held)
+    rivals = work.estimate(tables, blind, "of one half")
     corrected = list(estimates)
     evidence: dict[str, Evidence] = {}
     left_out: dict[str, Text] = {}
