@@ -1,4 +1,4 @@
-"""Probabilities of very many classes: each row's likeliest ones and that of its own label."""
+"""Probabilities of very many classes: a row keeps its likeliest ones and the class of its label."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
