@@ -41,12 +41,14 @@ docs: $(READY)
 	$(BIN)/python docs/generate.py
 	$(BIN)/sphinx-build -q -W --keep-going -j 2 -b html docs build/docs
 
-# Ratios of processor time over bare PyTorch loops, as tables and as JSON.
+# Ratios of processor time over bare PyTorch loops and other ways to train, as tables and as JSON.
 bench: $(READY)
 	mkdir -p build
 	$(BIN)/python -m benchmarks.coupling_overhead --quick --json build/bench-couplings.json
 	$(BIN)/python -m benchmarks.many_classes --step --json build/bench-many-classes.json
+	$(BIN)/python -m benchmarks.ways --quick --json build/bench-ways.json
 	$(BIN)/python -m benchmarks.growth --quick --json build/bench-growth.json
+	$(BIN)/python -m benchmarks.on_paper build/bench-growth.json
 
 house: $(READY)
 	$(BIN)/python tools/house.py
