@@ -7,7 +7,7 @@ import pytest
 from study_example import write_study
 
 from labelweave.evaluation import recommend
-from labelweave.experiments import Study
+from labelweave.experiments import Study, _selection
 from labelweave.experiments._selection import held_out_scores
 from labelweave.results import Results
 
@@ -56,3 +56,19 @@ def test_without_two_candidates_nothing_is_judged(tmp_path) -> None:
     assert results.recommended.held_out_rows == 0
     with study._working(1, False) as context:
         assert held_out_scores(context, study._trained, study.splits()) is None
+
+
+def test_of_very_many_classes_some_validation_rows_judge(tmp_path, monkeypatch) -> None:
+    split = Study.from_file(
+        write_study(tmp_path, split={"test": 60, "validation": 30})
+    ).first_split()
+    assert _selection._of_some_rows(split) is split
+    monkeypatch.setattr(_selection, "CELLS", 5 * 11)  # 3 classes and 2 labels
+    monkeypatch.setattr(_selection, "LEAST", 5)
+    some = _selection._of_some_rows(split).validation
+    assert len(some.index) == len(set(some.index)) == 11
+    assert some.index[[0, -1]].tolist() == split.validation.index[[0, -1]].tolist()
+    assert (
+        some.inputs.tolist()
+        == split.validation.inputs[np.isin(split.validation.index, some.index)].tolist()
+    )
