@@ -2,7 +2,7 @@
 
 Run ``python -m benchmarks.on_paper build/bench-growth.json``, the figures of ``benchmarks.growth``.
 The rest are figures of ``benchmarks.many_rows``, which can be given: ``--disk 2e6:23.8 5e7:437.7``
-and ``--predict 2e6:20.3``, rows and processor seconds. Nothing is measured here. Assumptions:
+and ``--predict 5e7:287``, rows and processor seconds. Nothing is measured here. Assumptions:
 
 - from the largest size that growth measured a cost grows with the power of its last doubling, and
   at least in proportion: where fixed costs made it flatter, this is an upper bound
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("growth", type=Path, help="JSON of benchmarks.growth")
     parser.add_argument("--disk", nargs="+", default=["2e6:23.8", "5e7:437.7"])
-    parser.add_argument("--predict", nargs="+", default=["2e6:20.3"])
+    parser.add_argument("--predict", nargs="+", default=["5e7:287"])
     options = parser.parse_args()
     growth = json.loads(options.growth.read_text(encoding="utf-8"))
     lines: list[tuple[str, str, float, float]] = []

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from labelweave.data._table_encoder import TableEncoder
+from labelweave.data._table_encoder import TableEncoder, mean_and_scale
 from labelweave.errors import LabelweaveError
 
 
@@ -216,3 +217,18 @@ def test_bad_input_of_transform():
 )
 def test_bad_fit(options, frame, expected):
     assert error(lambda: TableEncoder(**options).fit(pd.DataFrame(frame))) == expected
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_mean_and_scale_are_those_of_the_standard_scaler_bit_for_bit(
+    order: Literal["C", "F"],
+) -> None:
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 50, 3000):
+        values = rng.normal(size=(n, 6)) * 10.0 ** np.arange(-9, 9, 3) + [0, 0, 1e9, 1, -5, 1e12]
+        values[:, 3] = 0.1  # constant, its computed deviation is rounding alone
+        laid = np.asarray(values, order=order)
+        oracle = StandardScaler().fit(laid)
+        mean, scale = mean_and_scale(laid)
+        assert np.array_equal(mean, oracle.mean_)
+        assert np.array_equal(scale, oracle.scale_)
