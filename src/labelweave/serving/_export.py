@@ -19,7 +19,7 @@ import labelweave
 from labelweave._files import replacing
 from labelweave.errors import LabelweaveError, listing, missing_package, nearest
 from labelweave.fitting._opening import read_inputs
-from labelweave.fitting._stack import load_model
+from labelweave.fitting._stack import StackModel, load_model
 from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor, Model
 from labelweave.serving._finish import study_at
@@ -115,8 +115,9 @@ def export_model(
     model = load_model(current_version(path).folder)
     if not isinstance(model, Model):
         raise LabelweaveError(
-            f"{folder}: found a stack of learners, expected networks; 'labelweave finish' makes "
-            "its student the model"
+            f"{folder}: found a stack of {listing(_learners(model))}, coupled and guarded, which "
+            "no converter writes, expected networks; 'labelweave finish' makes its student the "
+            "model"
         )
     target = Path(out) if out is not None else path / f"model{SUFFIXES[format]}"
     typed, labels = _typed(model, path, rows)
@@ -136,6 +137,15 @@ def export_model(
     with replacing(smaller) as temporary:
         temporary.write_bytes(small)
     return Export(target, len(typed), differences, smaller, losses)
+
+
+def _learners(model: EncodedPredictor) -> list[str]:
+    """Return the names of the learners of a stack that weigh something."""
+    assert isinstance(model, StackModel)
+    stack = model.stack
+    weights = [found.items() for found in stack.weights.values()]
+    used = {name for found in weights for name, weight in found if weight > 0}
+    return sorted(used | set(stack.joint))
 
 
 Labels = Mapping[str, NDArray[Any]]

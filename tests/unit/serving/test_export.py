@@ -181,8 +181,8 @@ def test_what_cannot_be_exported_is_named(network: Path, stack: Path, tmp_path: 
     )
     assert refused(network, "torch", int8=True) == "int8: found the format 'torch', expected 'onnx'"
     assert refused(stack / "full") == (
-        f"{stack / 'full'}: found a stack of learners, expected networks; 'labelweave finish' "
-        "makes its student the model"
+        f"{stack / 'full'}: found a stack of 'logistic', coupled and guarded, which no converter "
+        "writes, expected networks; 'labelweave finish' makes its student the model"
     )
     alone = shutil.copytree(network, tmp_path / "alone")
     assert refused(alone) == (
