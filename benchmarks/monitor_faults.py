@@ -292,6 +292,10 @@ def main() -> None:
         for title, tally in tallies.items():
             shares = " ".join(f"{tally.share(size):.2f}" for size in SIZES)
             print(f"  {title:36} {shares}  | {tally.seen()}", flush=True)
+        healthy = Counter[str]()
+        for (_, kind), count in tallies["none"].kinds.items():
+            healthy[kind] += count
+        print(f"  alarms of {tallies['none'].batches.total()} healthy batches: {dict(healthy)}")
         for title, each in errors.items():
             print(f"  expected / true accuracy, {title}: {each.shown()}", flush=True)
     print(f"share of batches with an alarm, by rows of a batch: {SIZES}")

@@ -178,14 +178,24 @@ class Service:
         self.readers = asyncio.Semaphore(READERS)
 
     async def read(
-        self, reader: Callable[[bytes, EncodedPredictor, int], T], content: bytes, served: Served
+        self,
+        reader: Callable[[bytes, EncodedPredictor, int], T],
+        content: bytes,
+        served: Served,
+        text: int | None = None,
     ) -> T:
         """Return what a reader makes of a body: at once where it is small, else in a thread.
 
         Images always take a thread. Few bodies are read at a time, so that memory stays bounded.
+
+        Args:
+            reader: what reads a body.
+            content: the body.
+            served: the model that it is read for.
+            text: bytes at its start that are parsed, the rest are taken as they are; None = all.
         """
         model, most = served.model.model, self.limits.rows
-        if len(content) <= SMALL and not image_columns(model):
+        if (len(content) if text is None else text) <= SMALL and not image_columns(model):
             return reader(content, model, most)
         async with self.readers:
             return await asyncio.to_thread(reader, content, model, most)
@@ -526,7 +536,7 @@ def _add_protocol_paths(app: FastAPI, service: Service) -> None:
             return served
         content, header = await request.body(), _header_length(request)
         reader = partial(infer_rows, header=header)
-        asked, read = await service.read(reader, content, served)
+        asked, read = await service.read(reader, content, served, header)
         found = await service.predicted(served, read.typed, request.scope["who"])
         answer = infer_answer(service.name, served.version, served.model.model, asked, found)
         if not wants_binary(asked):
