@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from labelweave._parsing import parse_json
-from labelweave.errors import listing, nearest
+from labelweave.errors import listing, nearest, printable
 from labelweave.model import EncodedPredictor
 from labelweave.relations import AnyRelation
 from labelweave.serving._final import FinalModel
@@ -314,7 +314,8 @@ def infer_answer(
         if wanted is None or labels in wanted:
             outputs.append(_output(labels, _label_shape(task)["datatype"], decided[task.name]))
     answer = {"model_name": name, "model_version": str(version), "outputs": outputs}
-    return answer | ({"id": asked["id"]} if isinstance(asked.get("id"), str) else {})
+    called = asked.get("id")  # half surrogate pairs cannot be written
+    return answer | ({"id": printable(called, None)} if isinstance(called, str) else {})
 
 
 def json_answer(answer: dict[str, Any]) -> dict[str, Any]:

@@ -31,4 +31,5 @@ class TooManyRowsError(LabelweaveError):
 
 def row_error(row: int | None, column: str | None, found: object, expected: str) -> dict[str, Any]:
     """Return one entry of `RowsError`."""
+    column = None if column is None else printable(column, None)
     return {"row": row, "column": column, "found": printable(found), "expected": expected}

@@ -162,6 +162,22 @@ def test_the_inference_protocol_describes_and_predicts(client: TestClient, netwo
     assert client.get("/v2/models/parts/versions/2").status_code == 404
 
 
+def test_half_surrogate_pairs_are_answered(client: TestClient) -> None:
+    row = rows(1)
+    inputs = [
+        {"name": name, "shape": [1], "datatype": "BYTES" if name == "colour" else "FP64",
+         "data": row[name].tolist()}
+        for name in row
+    ]  # fmt: skip
+    for asked, status in (
+        ({"inputs": [{"name": "\ud800"}]}, 422),
+        ({"inputs": inputs, "id": "\ud800"}, 200),
+    ):
+        answer = client.post("/v2/models/parts/infer", content=json.dumps(asked))
+        assert answer.status_code == status
+        assert "\\ud800" in str(answer.json())
+
+
 def unpacked(content: bytes) -> list[str]:
     """Return texts of which each follows its length, 4 bytes, as Triton's clients read them."""
     found = []
