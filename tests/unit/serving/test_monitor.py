@@ -252,5 +252,20 @@ def test_fits_that_differ_between_folds_say_how_far_the_final_one_may() -> None:
     apart = alike + np.array([-0.05, 0.0, 0.05])[parts]
     assert reference_module._between(apart, parts) == pytest.approx(0.05, abs=0.005)
     assert reference_module._between(alike[:3], parts[:3]) == 0
-    near = monitor_module._rise(0.6, 0.1, 3000, 0.65, 0.1, 400, 0.0)[1]
-    assert near < 1e-6 < 0.05 < monitor_module._rise(0.6, 0.1, 3000, 0.65, 0.1, 400, 0.05)[1]
+    near, far = (
+        monitor_module._rise("confidence", 0.6, 0.1, 3000, 0.66, 0.1, 400, between)[1]
+        for between in (0.0, 0.05)
+    )
+    assert near < 1e-6 < 0.05 < far
+
+
+def test_what_out_of_fold_rows_hide_raises_no_alarm_however_many_rows_show_it() -> None:
+    rows = 100_000
+    same, hidden, seen = (
+        monitor_module._rise("confidence", 0.6, 0.1, rows, 0.6 + rise, 0.1, rows, 0.0)[1]
+        for rise in (0.0, 0.025, 0.035)
+    )
+    assert same > hidden == pytest.approx(0.5)
+    assert seen < 1e-6
+    assert monitor_module._rise("contradiction", 0.2, 0.0, 30, 0.2, 0.0, 30, 0.0) == (0.0, 1.0)
+    assert monitor_module._rise("contradiction", 0.2, 0.0, 30, 0.5, 0.0, 30, 0.0)[1] == 0.0
