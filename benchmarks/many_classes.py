@@ -85,10 +85,10 @@ def study_text(methods: list[str], steps: int) -> str:
 
 
 def measured(method: str, folder: Path, steps: int) -> dict[str, Any]:
-    """Return what a study of one method costs; "check" is the command without any training."""
-    name = "single_task" if method == "check" else method
+    """Return what a study costs: of one method, of "all", or "check" without any training."""
+    names = {"check": ["single_task"], "all": list(METHODS)}.get(method, [method])
     study = folder / f"{method}.yaml"
-    study.write_text(study_text([name], steps).replace("faces", method), encoding="utf-8")
+    study.write_text(study_text(names, steps).replace("faces", method), encoding="utf-8")
     command = [sys.executable, "-m", "labelweave", "check" if method == "check" else "run"]
     started, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run(
@@ -141,7 +141,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300, help="of every training")
     parser.add_argument("--turns", type=int, default=15, help="of the ratio of steps")
     parser.add_argument("--step", action="store_true", help="the ratio of steps alone")
-    parser.add_argument("--only", nargs="+", choices=("check", *METHODS), help="methods")
+    parser.add_argument("--only", nargs="+", choices=("check", "all", *METHODS), help="studies")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -258,6 +258,7 @@ def write_html(
             sections=SECTIONS,
             checked=CHECKED,
             shade=_shade,
+            most_rows=MOST_ROWS,
             least_found=lambda found: _least_found(found, say),
             titles={
                 method: _title(results, method, say)
@@ -354,6 +355,9 @@ def _title(results: Results, method: str, say: Messages) -> str:
 
 
 SHADES = 5  # of a confusion matrix
+
+
+MOST_ROWS = 500  # of a table of classes; results.json holds all
 
 
 def _shade(count: int, row: Sequence[int]) -> int:

@@ -237,6 +237,18 @@ def test_heat_map_names_at_most_60_classes(n, shown, tmp_path):
     assert ("class names left out: more than 60" in text) is not shown
 
 
+def test_a_table_of_labels_by_class_names_at_most_500_classes(tmp_path):
+    results = example_results()
+    source, task = results.coverage.sources[0], results.coverage.tasks[0]
+    per_class = {source: {task: {f"person_{i}": i for i in range(1_700)}}}
+    coverage = replace(results.coverage, per_class=per_class)
+    write_html(replace(results, coverage=coverage), tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "person_<wbr>499<" in text
+    assert "person_<wbr>500<" not in text
+    assert ">1,200 others</th>" in text
+
+
 def test_interval_plot_describes_its_numbers_and_marks_missing_ones():
     rows = [("single_task", Cell(0.5, 0.4, 0.6), None), ("full", Cell(), "not enough data")]
     svg = interval_plot("size $x$", "accuracy", rows, 0.5, "key")
