@@ -19,7 +19,9 @@ KEPT = [FOLDER / str(number) for number in (FORMAT - 1, FORMAT) if number > 0]
 def test_a_kept_model_predicts_what_it_did(folder: Path) -> None:
     """A format that rises needs its folder: see `tests/support/format_example.py`."""
     then, now = json.loads((folder / "predicted.json").read_text("utf-8")), predicted(folder)
-    assert (now["seen"], now["signals"]) == (then["seen"], then["signals"])
+    assert now["seen"] == then["seen"]
+    # the same comparisons; how strong each is may change with `monitor`, and so their order
+    assert sorted(now["signals"]) == sorted(then["signals"])
     assert now["tasks"].keys() == then["tasks"].keys()
     for task, figures in then["tasks"].items():
         assert now["tasks"][task]["labels"] == figures["labels"]
