@@ -70,10 +70,15 @@ def lines(path: Path) -> int:
 
 
 def _statements(node: ast.AST, anywhere: bool) -> Iterator[ast.AST]:
-    """Give what runs at import, or everything; never what is for type checkers only."""
+    """Give what runs at import, or everything; never what is for type checkers only.
+
+    A face that loads its modules at first use names them for type checkers, and imports them all.
+    """
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            yield from (part for other in child.orelse for part in _with(other, anywhere))
+            lazy = any("lazy_face(" in ast.unparse(other) for other in child.orelse)
+            parts = child.body if lazy else child.orelse
+            yield from (part for other in parts for part in _with(other, anywhere))
         else:
             yield from _with(child, anywhere)
 

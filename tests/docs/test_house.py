@@ -84,3 +84,8 @@ def test_circles_and_repeated_names_are_found_where_there_are_some(tmp_path: Pat
     assert circles(edges(paths)) == []
     assert circles(edges(paths, anywhere=True)) == [["house.a", "house.b"]]
     assert repeated(paths) == {"door": ["house.a", "house.b"]}
+    (package / "__init__.py").write_text(
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.a import door\n"
+        "else:\n    __getattr__, __dir__ = lazy_face(__name__, {'a': ['door']})\n"
+    )
+    assert ("house", "house.a") in edges(paths)  # loaded at first use, but loaded

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from labelweave._messages import Message
 from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError
+from labelweave.evaluation._top_classes import is_wide
 from labelweave.relations._noisy_or import NoisyOr
 from labelweave.relations._relation import Relation
 from labelweave.tasks import Multiclass, Multilabel
@@ -113,9 +114,6 @@ def _labelled_twice(annotations: Annotations, source: str, target: str) -> NDArr
     return both
 
 
-MANY = 1_000
-
-
 def confusion_counts(
     annotations: Annotations, predictions: Mapping[str, NDArray[np.floating]]
 ) -> dict[str, NDArray[np.float64]]:
@@ -131,7 +129,7 @@ def confusion_counts(
     counts: dict[str, NDArray[np.float64]] = {}
     for task in annotations.tasks:
         codes, p = annotations.labels[task.name], predictions[task.name]
-        if isinstance(task, Multiclass) and task.width > MANY:
+        if is_wide(task):
             seen = codes >= 0
             right = int((p[seen].argmax(axis=1) == codes[seen]).sum())
             counts[task.name] = np.array([right, seen.sum() - right], np.float64)

@@ -113,17 +113,22 @@ def test_the_word_that_decides_is_found():
     assert found[1].parts == {}  # without its only word there is no text
 
 
-def test_the_region_that_decides_is_found(tmp_path: Path):
+def bright_corners(folder: Path, count: int, size: int) -> tuple[pd.DataFrame, list[str]]:
+    """Write images of one kind each: one region of 4 x 4 is bright, in the first or last corner."""
     paths, kinds = [], []
     rng = np.random.default_rng(0)
-    for number in range(40):
-        pixels = rng.integers(90, 110, (12, 12, 3)).astype(np.uint8)
+    first, last = slice(0, size // 4), slice(size - size // 4, size)
+    for number in range(count):
+        pixels = rng.integers(90, 110, (size, size, 3)).astype(np.uint8)
         kinds.append("top" if number % 2 else "bottom")
-        # the middle of the first or last ninth, within one region of a fourth a side
-        pixels[(slice(0, 3), slice(0, 3)) if number % 2 else (slice(9, 12), slice(9, 12))] = 255
-        paths.append(str(tmp_path / f"{number}.png"))
+        pixels[(first, first) if number % 2 else (last, last)] = 255
+        paths.append(str(folder / f"{number}.png"))
         Image.fromarray(pixels).save(paths[-1])
-    X = pd.DataFrame({"file": paths})
+    return pd.DataFrame({"file": paths}), kinds
+
+
+def test_the_region_that_decides_is_found(tmp_path: Path):
+    X, kinds = bright_corners(tmp_path, 40, 12)
     image = {"column": "file", "encoder": "module:encoders_example.Corners"}
     model = fitted(X, kinds, image=image)
     for each in explain_rows(model, X[:2], nearest=0):
@@ -151,15 +156,7 @@ def of_network(model: MultiTaskClassifier, X: pd.DataFrame, *, random: bool = Fa
 def test_a_network_that_reads_pixels_shows_the_region_and_one_with_random_weights_none(
     tmp_path: Path,
 ):
-    paths, kinds = [], []
-    rng = np.random.default_rng(0)
-    for number in range(60):
-        pixels = rng.integers(90, 110, (8, 8, 3)).astype(np.uint8)
-        kinds.append("top" if number % 2 else "bottom")
-        pixels[(slice(0, 2), slice(0, 2)) if number % 2 else (slice(6, 8), slice(6, 8))] = 255
-        paths.append(str(tmp_path / f"{number}.png"))
-        Image.fromarray(pixels).save(paths[-1])
-    X = pd.DataFrame({"file": paths})
+    X, kinds = bright_corners(tmp_path, 60, 8)
     model = MultiTaskClassifier(
         method="multi_task", backbone="cnn", channels=[8], hidden=[8], steps=60, random_state=0,
         image={"column": "file", "size": 8},
