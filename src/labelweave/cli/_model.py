@@ -79,8 +79,8 @@ def predict(
     """Predict all tasks for the rows of a table and write a table of probabilities.
 
     The table is read by the model's schema (`schema.yaml`). Rows that training has not seen the
-    like of are named in warnings. A long Parquet file is read, predicted and written in parts of
-    65,536 rows, unless `--prior rows` asks for all rows at once.
+    like of are named in warnings. A long CSV, TSV or Parquet file is predicted and written in parts
+    of 65,536 rows, unless `--prior rows` asks for all rows at once.
 
     **Examples**
 
@@ -92,7 +92,7 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.xlsx --keep serial --bom --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
-    from labelweave._files import csv_text
+    from labelweave._files import csv_text, scratch_folder
     from labelweave.class_priors import assumed_prior
     from labelweave.errors import LabelweaveError, in_place
     from labelweave.fitting._opening import model_folder, read_inputs
@@ -102,8 +102,8 @@ def predict(
     from labelweave.serving._prediction import (
         check_writable,
         in_parts,
-        parquet_predictions,
         prediction_table,
+        predictions_in_parts,
         write_parts,
         write_table,
     )
@@ -132,12 +132,16 @@ def predict(
         "labels": labels, "prior": assumed, "keep": keep or (), "coherent": coherent,
         "relations": final.links() if final is not None and coherent else (), "sets": rule,
     }  # fmt: skip
-    long = None if out is None or prior == "rows" else in_parts(table, found)
-    if out is not None and long is not None:
-        say(f"prior: {assumed}", err=True)
-        parts = _said(parquet_predictions(found, long, **options), table)
-        write_parts(parts, out, bom=bom, formulas=formulas)
-        return
+    if out is not None and prior != "rows":
+        with scratch_folder(out) as room:
+            long = in_parts(table, found, read, room)
+            if long is not None:
+                say(f"prior: {assumed}", err=True)
+                for line in long.notes if isinstance(long, Table) else ():
+                    say(f"warning: {line}", err=True)
+                parts = _said(predictions_in_parts(found, long, **options), table)
+                write_parts(parts, out, bom=bom, formulas=formulas)
+                return
     given = read_inputs(path, found, read)
     with in_place(table):
         warnings = found.check(given)

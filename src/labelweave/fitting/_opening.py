@@ -67,13 +67,17 @@ def model_folder(folder: Path, method: str | None = None, seed: int | None = Non
 
 
 def read_inputs(
-    path: Path, model: EncodedPredictor, read: ReadOptions | None = None
+    path: Path,
+    model: EncodedPredictor,
+    read: ReadOptions | None = None,
+    *,
+    folder: Path | None = None,
 ) -> pd.DataFrame | Table:
     """Return the rows of a table, or of a folder of images, that a model can predict.
 
     Paths of images are relative to the table, or to the folder; they come back as they are found.
     What means missing, and the encoding of a file that is not UTF-8, are those of the training
-    files, where `read` does not say.
+    files, where `read` does not say. Cells of text files are kept in `folder`, or in memory.
 
     Raises:
         LabelweaveError: no such file or folder, or a folder for a model without images.
@@ -89,7 +93,7 @@ def read_inputs(
         if schema is None:
             return read_table(path, options)
         options = replace(options, missing=schema.missing, fallback=schema.encoding)
-        table, root = read_cells(path, options), path.parent
+        table, root = read_cells(path, options, folder=folder), path.parent
     return with_files(table, model, root)
 
 

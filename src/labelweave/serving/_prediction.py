@@ -17,14 +17,16 @@ from labelweave._files import csv_text, replacing, write_csv
 from labelweave.class_priors import PriorChoice
 from labelweave.coupling._posterior import Link
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
-from labelweave.fitting._opening import with_files
+from labelweave.fitting._opening import read_inputs, with_files
 from labelweave.model import EncodedPredictor, probability_columns
 from labelweave.tables import ParquetTable, ReadOptions, Table
+from labelweave.tables._reading import is_text_file
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._coherence import decided_together
 from labelweave.trust._sets import SetRule
 
 CHUNK = 1 << 16  # rows predicted at a time
+LONG_TEXT = 1 << 25  # bytes of a text file from which it is predicted in parts
 
 
 def prediction_table(
@@ -176,26 +178,26 @@ def predict_parquet(
     check_writable(out, Path(path))
     schema = model.encoder.schema
     table = ParquetTable(path, None if schema is None else ReadOptions(missing=schema.missing))
-    made = parquet_predictions(model, table, rows=rows, labels=labels, prior=prior, keep=keep)
+    made = predictions_in_parts(model, table, rows=rows, labels=labels, prior=prior, keep=keep)
     return write_parts((part for part, _ in made), out)
 
 
-def parquet_predictions(
+def predictions_in_parts(
     model: EncodedPredictor,
-    table: ParquetTable,
+    table: ParquetTable | Table,
     *,
     rows: int | None = None,
     keep: Sequence[str] = (),
     **options: Any,
 ) -> Iterator[tuple[pd.DataFrame, list[str]]]:
-    """Give `prediction_table` of a file in parts of `rows` rows, each with `model.check` of it.
+    """Give `prediction_table` of a table in parts of `rows` rows, each with `model.check` of it.
 
     Rows are predicted as those of a table that is read whole, bit for bit where the model predicts
     in blocks that divide `rows`, as networks do.
 
     Args:
         model: what predicts.
-        table: the file.
+        table: the rows.
         rows: rows of a part; None = 65,536.
         keep: columns of the inputs to stand in front.
         options: the others of `prediction_table`.
@@ -208,7 +210,7 @@ def parquet_predictions(
         raise LabelweaveError(f"rows: found {rows}, expected 1 or more")
     gaps, start, root = table.whole_numbers_with_gaps(), 0, Path(table.place).parent
     for part in table.exact_parts(rows):
-        given = with_files(part, model, root)
+        given = with_files(part, model, root) if isinstance(table, ParquetTable) else part
         with in_place(f"{table.place}: counted from row {start + 1:,}"):
             unusual = model.check(given)
             made = prediction_table(model, given, keep=keep, **options)
@@ -244,19 +246,44 @@ def write_parts(
                 continue
             found = pa.Table.from_pandas(made, preserve_index=False)
             if writer is None:
-                writer = held.enter_context(pq.ParquetWriter(temporary, found.schema))
+                writer = held.enter_context(pq.ParquetWriter(temporary, _texts(found.schema)))
             writer.write_table(found.cast(writer.schema))
     return rows
 
 
-def in_parts(place: str, model: EncodedPredictor) -> ParquetTable | None:
-    """Return a Parquet file to be predicted in parts; None = the table is better read whole.
+def _texts(schema: pa.Schema) -> pa.Schema:
+    """Return a schema in which a column without any value yet is one of texts."""
+    for place, field in enumerate(schema):
+        if pa.types.is_null(field.type):
+            schema = schema.set(place, field.with_type(pa.string()))
+    return schema
 
-    That is one of another format or of few rows, or one with a row group of more than a gigabyte.
+
+def in_parts(
+    place: str, model: EncodedPredictor, read: ReadOptions, folder: Path
+) -> ParquetTable | Table | None:
+    """Return a table to be predicted in parts; None = it is better read whole.
+
+    That is one of few rows, of another format than Parquet, CSV or TSV, or a Parquet file with a
+    row group of more than a gigabyte.
+
+    Args:
+        place: the file, or an address of `ParquetTable`.
+        model: what predicts.
+        read: how a text file is read.
+        folder: where the cells of a long text file are kept while they are predicted.
+
+    Raises:
+        LabelweaveError: a file that cannot be read.
     """
-    away = "://" in place
-    if not away and Path(place).suffix != ".parquet":
-        return None
+    away, path = "://" in place, Path(place)
+    if not away and path.suffix != ".parquet":
+        long = is_text_file(path) and path.is_file() and path.stat().st_size > LONG_TEXT
+        if not long or model.encoder.schema is None:
+            return None
+        given = read_inputs(path, model, read, folder=folder)
+        assert isinstance(given, Table)
+        return given
     schema = model.encoder.schema
     try:
         table = ParquetTable(place, None if schema is None else ReadOptions(missing=schema.missing))

@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ from labelweave.tables._text_files import LARGEST, opened, read_text_table
 PACKED = (".gz", ".zip")
 
 
-def read_cells(path: str | Path, read: ReadOptions | None = None) -> Table:
+def read_cells(
+    path: str | Path, read: ReadOptions | None = None, *, folder: Path | None = None
+) -> Table:
     """Return the cells of a file, or of all files of a pattern such as ``lab_*.csv``.
 
     Text stays text; nothing is taken for a number or a date yet (see `Schema`).
@@ -41,6 +44,8 @@ def read_cells(path: str | Path, read: ReadOptions | None = None) -> Table:
     Args:
         path: the file: one of `SUFFIXES`, text files also packed (.csv.gz, .csv.zip).
         read: how it is read; None = found out from the file.
+        folder: where the cells of CSV and TSV files are kept instead of in memory (they are
+            mapped, and gone with the table); None = in memory.
 
     Raises:
         LabelweaveError: no such file, unknown suffix, no header or rows, columns without a name or
@@ -51,16 +56,25 @@ def read_cells(path: str | Path, read: ReadOptions | None = None) -> Table:
         paths = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
         if not paths:
             raise LabelweaveError(f"{path}: no file fits this pattern")
-        return stacked([read_cells(each, read) for each in paths], str(path))
+        return stacked([read_cells(each, read, folder=folder) for each in paths], str(path))
     try:
         reader = READERS[_suffix(path)]
         check_regular(path, LARGEST_HANDWRITTEN if read.handwritten else None)
+        if folder is not None and reader is read_text_table:
+            reader = partial(read_text_table, folder=folder)
         table = reader(path, read)
     except OSError as error:
         raise LabelweaveError(f"{path}: cannot be read: {error.strerror or error}") from None
     if not len(table):
         raise LabelweaveError(f"{path}: found no data rows, expected at least one")
     return table
+
+
+def is_text_file(path: Path) -> bool:
+    """Return whether a name is that of a CSV or TSV file, packed or not."""
+    *_, last = path.suffixes or [""]
+    inner = Path(path.stem).suffix.lower() if last.lower() in PACKED else last.lower()
+    return READERS.get(inner) is read_text_table
 
 
 def _exists(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """A table as a file holds it: cells not yet read as numbers, categories or dates."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any
@@ -74,6 +74,21 @@ class Table:
         ]
         cells = pa.table(made, names=names) if made else pa.table({})
         return cls(place, cells, read)
+
+    def exact_parts(self, rows: int) -> Iterator["Table"]:
+        """Give all rows, in order, as tables of `rows` rows, the last one of what is left."""
+        for start in range(0, len(self), rows):
+            part = replace(self, cells=self.cells.slice(start, rows))
+            part.__dict__["decimal_comma"] = self.decimal_comma  # which the first rows decide
+            yield part
+
+    def whole_numbers_with_gaps(self) -> list[str]:
+        """Return the columns of whole numbers with missing values."""
+        return [
+            name
+            for name, column in zip(self.columns, self.cells.columns, strict=True)
+            if pa.types.is_integer(column.type) and column.null_count
+        ]
 
     def texts(self, column: str) -> "pd.Series[Any]":
         """Return the texts of a column."""

@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import os
 import re
 import zipfile
 from collections import Counter
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkstemp
 from typing import IO, Any
 
 import pyarrow as pa
@@ -18,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from labelweave._files import LARGEST as LARGEST_HANDWRITTEN
+from labelweave._files import unwritable
 from labelweave._messages import Message, Text, some
 from labelweave.errors import LabelweaveError, listing
 from labelweave.tables._numbers import holds
@@ -74,8 +77,15 @@ def _member(path: Path, archive: zipfile.ZipFile, sheet: str | int | None) -> zi
     return files[0]
 
 
-def read_text_table(path: Path, read: ReadOptions) -> Table:
+def read_text_table(path: Path, read: ReadOptions, folder: Path | None = None) -> Table:
     """Return the cells of a CSV or TSV file as text.
+
+    Args:
+        path: the file.
+        read: how it is read.
+        folder: keep the cells in a file there, mapped into memory, so that a table larger than
+            memory can be read; the file is removed at once, or where a mapped one cannot be, left
+            to whoever removes the folder. None = in memory.
 
     Raises:
         LabelweaveError: no header, a row of another length, a quote that is not closed, or an
@@ -92,19 +102,21 @@ def read_text_table(path: Path, read: ReadOptions) -> Table:
                 raise LabelweaveError(f"{path}: unpacks to more than {largest:,} bytes")
     encoding = read.encoding or _encoding(head, read.fallback)
     try:
-        return _read(path, read, head, encoding, quotes)
+        return _read(path, read, head, encoding, quotes, folder)
     except UnicodeDecodeError:
         if read.encoding is not None:
             raise _wrong_encoding(path, read, encoding) from None
     with opened(path, read.sheet) as file:  # its first bytes said nothing of those further down
         encoding = _guess(_first_wrong(file), read.fallback)
     try:
-        return _read(path, read, head, encoding, quotes)
+        return _read(path, read, head, encoding, quotes, folder)
     except UnicodeDecodeError:
         raise _wrong_encoding(path, read, encoding) from None
 
 
-def _read(path: Path, read: ReadOptions, head: bytes, encoding: str, quotes: int) -> Table:
+def _read(
+    path: Path, read: ReadOptions, head: bytes, encoding: str, quotes: int, folder: Path | None
+) -> Table:
     start = _decoded(head, encoding)
     skipped, sep = 0, read.sep
     if found := re.match(r"sep=(.)\r?\n", start):  # a line that Excel reads, and writes
@@ -116,12 +128,14 @@ def _read(path: Path, read: ReadOptions, head: bytes, encoding: str, quotes: int
     try:
         if read.handwritten:
             filled = _filled(path, read, sep, encoding, skipped, len(raw))
-            cells = _parsed(filled, "utf-8", 0, sep, raw, read, several=True)
+            cells = _parsed(filled, "utf-8", 0, sep, raw, read, several=True, folder=folder)
         else:
             with opened(path, read.sheet) as file:
                 packed = path.suffix.lower() in {".gz", ".zip"}
                 content = file if packed or encoding != "utf-8" else path
-                cells = _parsed(content, encoding, skipped, sep, raw, read, several=several)
+                cells = _parsed(
+                    content, encoding, skipped, sep, raw, read, several=several, folder=folder
+                )
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error) or "UTF-8" in str(error):
             raise UnicodeDecodeError("utf-8", b"", 0, 1, str(error)) from None
@@ -137,20 +151,42 @@ def _read(path: Path, read: ReadOptions, head: bytes, encoding: str, quotes: int
 
 def _parsed(
     content: Path | IO[bytes], encoding: str, skipped: int, sep: str, names: Sequence[str],
-    read: ReadOptions, *, several: bool,
+    read: ReadOptions, *, several: bool, folder: Path | None,
 ) -> pa.Table:  # fmt: skip
-    return pyarrow.csv.read_csv(
-        content,
-        read_options=pyarrow.csv.ReadOptions(
+    options: dict[str, Any] = {
+        "read_options": pyarrow.csv.ReadOptions(
             encoding=encoding, skip_rows=skipped, block_size=1 << 23
         ),
-        parse_options=pyarrow.csv.ParseOptions(delimiter=sep, newlines_in_values=several),
-        convert_options=pyarrow.csv.ConvertOptions(
+        "parse_options": pyarrow.csv.ParseOptions(delimiter=sep, newlines_in_values=several),
+        "convert_options": pyarrow.csv.ConvertOptions(
             null_values=list(read.missing),
             strings_can_be_null=True,
             column_types=dict.fromkeys(names, pa.string()),
         ),
-    )
+    }
+    if folder is None:
+        return pyarrow.csv.read_csv(content, **options)
+    with pyarrow.csv.open_csv(content, **options) as batches:
+        return _mapped(batches, folder)
+
+
+def _mapped(batches: pa.RecordBatchReader, folder: Path) -> pa.Table:
+    """Return a table whose cells are in a file of a folder; the file is removed at once."""
+    number, name = mkstemp(".arrow", dir=folder)
+    path = Path(name)
+    try:
+        with (
+            os.fdopen(number, "wb") as file,
+            pa.ipc.new_file(file, batches.schema) as writer,
+        ):
+            for batch in batches:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(name)).read_all()
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        with suppress(OSError):  # not where a mapped file is in use: there the folder goes later
+            path.unlink()
 
 
 def _filled(

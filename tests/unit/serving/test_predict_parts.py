@@ -1,4 +1,4 @@
-"""`labelweave predict` of a long Parquet file, in parts."""
+"""`labelweave predict` of a long Parquet or CSV file, in parts."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ PART = 8192  # what a network predicts at a time
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20,000 rows in groups of 3,000, with serial numbers, one of which is missing, and a model."""
+    """20,000 rows, with serial numbers, one of which is missing, as files, and a model."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(rng.normal(size=(20_000, 3)), columns=["a", "b", "c"])
     frame["colour"] = np.where(frame["a"] > 0, "red", "blue")
@@ -26,7 +26,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame["high"] = (frame["b"] > 0).astype(int)
     frame["serial"] = pd.array(range(20_000), dtype="Int64")
     frame.loc[19_000, "serial"] = pd.NA
+    frame["late"] = pd.Series([None] * 19_999 + ["=last"], dtype=object)
     made = tmp_path_factory.mktemp("parts")
+    for name in ("rows.csv", "rows.csv.gz"):
+        frame.to_csv(made / name, index=False, sep=";", encoding="utf-16")
     frame.to_parquet(made / "rows.parquet", row_group_size=3_000)
     config = {"network": {"hidden": [4]}, "training": {"steps": 3}}
     tasks = [Multiclass("kind"), Binary("high")]
@@ -35,13 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("rows.parquet", "csv"), ("rows.parquet", "parquet"), ("rows.csv", "csv"),
+        ("rows.csv", "parquet"), ("rows.csv.gz", "csv"),
+    ],
+)  # fmt: skip
 def test_a_file_in_parts_is_predicted_as_a_whole_one(
-    suffix: str, folder: Path, tmp_path: Path, cli: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = [folder / "model", folder / "rows.parquet", "--keep", "serial", "--keep", "colour"]
+    name: str, suffix: str, folder: Path, tmp_path: Path, cli: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    kept = ["--keep", "serial", "--keep", "colour", "--keep", "late"]
+    given = [folder / "model", folder / name, *kept]
     whole = cli("predict", *given, "--out", tmp_path / f"whole.{suffix}")
     monkeypatch.setattr(_prediction, "CHUNK", PART)
+    monkeypatch.setattr(_prediction, "LONG_TEXT", 1)
     parts = cli("predict", *given, "--out", tmp_path / f"parts.{suffix}")
     assert (whole.code, parts.code) == (0, 0)
     if suffix == "csv":
@@ -50,6 +62,7 @@ def test_a_file_in_parts_is_predicted_as_a_whole_one(
         read = [pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("whole", "parts")]
         pd.testing.assert_frame_equal(*read)
     assert f"warning: {given[1]}: rows 8,193 to 16,384: column 'c'" in parts.err
+    assert {path.stem for path in tmp_path.iterdir()} == {"whole", "parts"}
 
 
 def test_an_address_is_predicted_as_a_file(folder: Path, tmp_path: Path, cli: CommandLine) -> None:
