@@ -43,12 +43,7 @@ docs: $(READY)
 
 # Ratios of processor time over bare PyTorch loops and other ways to train, as tables and as JSON.
 bench: $(READY)
-	mkdir -p build
-	$(BIN)/python -m benchmarks.coupling_overhead --quick --json build/bench-couplings.json
-	$(BIN)/python -m benchmarks.many_classes --step --json build/bench-many-classes.json
-	$(BIN)/python -m benchmarks.ways --quick --json build/bench-ways.json
-	$(BIN)/python -m benchmarks.growth --quick --json build/bench-growth.json
-	$(BIN)/python -m benchmarks.on_paper build/bench-growth.json
+	$(BIN)/python -m benchmarks.bench
 
 house: $(READY)
 	$(BIN)/python tools/house.py
