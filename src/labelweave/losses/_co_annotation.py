@@ -9,7 +9,15 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.losses._coupling import Coupling, RelationCoupling, target_weights
-from labelweave.losses._layout import ColumnBatch, Columns, Terms, constant, join, joined
+from labelweave.losses._layout import (
+    ColumnBatch,
+    Columns,
+    Terms,
+    constant,
+    join,
+    joined,
+    of_some_rows,
+)
 from labelweave.losses._stack import RelationStack
 from labelweave.losses._supervised import by_data_source
 from labelweave.relations import Noise, Relation, TransferWeights
@@ -285,7 +293,9 @@ class MarginalLikelihood(BackwardCoupling):
     def loss_of_rows(
         self, stack: RelationStack, log_p: Tensor, observed: Tensor, rows: Tensor
     ) -> Tensor:
-        """Return the same for some rows, in fewer passes over their classes."""
+        """Return the same for some rows, of a wide task in fewer passes over its classes."""
+        if stack.source not in {task.name for task in self.columns.wide}:
+            return super().loss_of_rows(stack, log_p, observed, rows)
         seen = observed.index_select(0, rows)
         found: Tensor = _LogMarginal.apply(log_p, rows, seen, stack.log_evidence)  # type: ignore[no-untyped-call]
         return -found
@@ -294,7 +304,8 @@ class MarginalLikelihood(BackwardCoupling):
 class _LogMarginal(torch.autograd.Function):
     """log sum_s exp(log_p[row, s] + observed @ log_evidence[s]) of some rows, (r,).
 
-    Its gradient in log_p is the posterior of the class, which the forward pass has anyway.
+    Its gradient in log_p is the posterior of the class, which the forward pass has anyway; it is
+    one `of_some_rows`, as wide tasks take.
     """
 
     @staticmethod
@@ -302,19 +313,17 @@ class _LogMarginal(torch.autograd.Function):
         ctx: Any, log_p: Tensor, rows: Tensor, observed: Tensor, log_evidence: Tensor
     ) -> Tensor:
         joint = log_p.index_select(0, rows).addmm_(observed, log_evidence.T)
-        highest, place = joint.max(dim=1, keepdim=True)
         posterior = torch.softmax(joint, dim=1)
         ctx.save_for_backward(posterior, rows)
         ctx.rows = len(log_p)
         # the highest posterior is 1 / K at least, so its logarithm is finite
-        return (highest - posterior.gather(1, place).log()).squeeze(1)
+        return joint.amax(dim=1) - posterior.amax(dim=1).log()
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor, None, None, None]:
         posterior, rows = ctx.saved_tensors
-        found = posterior.new_zeros((ctx.rows, posterior.shape[1]))
-        found.index_copy_(0, rows, posterior * gradient[0][:, None])
-        return found, None, None, None
+        found = posterior * gradient[0][:, None]
+        return of_some_rows(rows, found, ctx.rows), None, None, None
 
 
 class PaperScores(BackwardCoupling):

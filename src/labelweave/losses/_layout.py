@@ -99,7 +99,8 @@ class Columns:
         parts = self._parts(logits)
         log_classes = {task.name: part for task, part in zip(self.multiclass, parts, strict=False)}
         for task in self.wide:
-            log_classes[task.name] = F.log_softmax(widened(logits[task.name]), dim=1)
+            log_p = F.log_softmax(widened(logits[task.name]), dim=1)
+            log_classes[task.name] = some_rows_taken(log_p)
         log_p = joined(parts) if parts else _none(log_classes)
         if labels is None:
             return ColumnBatch(log_p, log_classes, torch.empty(0), {}, {}, source, teachers or {})
@@ -161,6 +162,39 @@ def widened(scores: Tensor) -> Tensor:
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """Return parts of (n, w) side by side; a single one is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=1)
+
+
+def of_some_rows(rows: Tensor, values: Tensor, length: int) -> Tensor:
+    """Return a gradient (length, w) that is 0 but in some rows, without filling the others.
+
+    Args:
+        rows: (r,) their distinct numbers.
+        values: (r, w) the gradient there.
+        length: the number of all rows.
+    """
+    size = (length, values.shape[1])
+    return torch.sparse_coo_tensor(
+        rows[None], values, size, is_coalesced=True, check_invariants=False
+    )
+
+
+def some_rows_taken(values: Tensor) -> Tensor:
+    """Return values (n, w) that take gradients `of_some_rows` besides dense ones."""
+    if torch.compiler.is_compiling():
+        return values
+    taken: Tensor = _SomeRowsTaken.apply(values)  # type: ignore[no-untyped-call]
+    return taken
+
+
+class _SomeRowsTaken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
+        # autograd's sum is sparse only where no dense gradient came
+        return gradient[0].to_dense() if gradient[0].is_sparse else gradient[0]
 
 
 class Terms(NamedTuple):

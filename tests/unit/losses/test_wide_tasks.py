@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from labelweave.losses import Objective, _objective, _stack
+from labelweave.losses._co_annotation import MarginalLikelihood
+from labelweave.losses._layout import Columns
 from labelweave.relations import Relation
 from labelweave.tasks import Multiclass, Multilabel, Task
 
@@ -18,6 +20,7 @@ ROWS = 24
 FORMS: list[dict[str, dict[str, Any]]] = [
     {},
     {"distribution_matching": {}, "co_annotation": {}},
+    {"co_annotation": {}},
     {"distribution_matching": {"form": "js"}, "co_annotation": {"backward": "posterior"}},
     {"distribution_matching": {"form": "paper"}, "co_annotation": {"backward": "paper"}},
     {"co_annotation": {"forward": "hard", "backward": "hard"}},
@@ -109,3 +112,19 @@ def test_tasks_that_are_all_wide_need_no_column(monkeypatch: pytest.MonkeyPatch)
         for n in ("group", "person")
     ]
     torch.testing.assert_close(loss.raw, torch.stack(expected))
+
+
+def test_the_gradient_of_the_rows_that_teach_is_a_gradient_of_all_rows() -> None:
+    """No dense gradient is added to it here."""
+    tables = relations(1.0)[::2]  # the second one's source is not wide
+    terms = [
+        MarginalLikelihood(tables, columns=Columns(TASKS, wide)).double()
+        for wide in ((), ("person",))
+    ]
+    logits, labels = batch()
+    given = [logits[name].requires_grad_() for name in ("person", "group")]
+    sums = [loss(logits, labels).sums.sum() for loss in terms]
+    dense, wide = (torch.autograd.grad(loss, given) for loss in sums)
+    torch.testing.assert_close(wide, dense)
+    assert wide[0].layout == torch.strided
+    assert bool((wide[0][labels["person"] >= 0] == 0).all())
