@@ -1,28 +1,44 @@
 """One training by two processes of torchrun, and its study; the same as by one process."""
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from study_example import write_study
+from torch import nn
 from typer.testing import CliRunner
 
 from labelweave.cli import app
 from labelweave.errors import LabelweaveError, Stopped
-from labelweave.experiments import Study, read_study_file
+from labelweave.experiments import Study, StudyConfig, read_study_file
 from labelweave.experiments._runs import plan_run
 from labelweave.experiments._torchrun import leading
 from labelweave.fitting import find_method, fit
-from labelweave.training import TrainingConfig
+from labelweave.training import TrainingConfig, _loop
 from labelweave.training._device import device_of
+from labelweave.training._sharding import sharded
 
 METHODS = ["single_task", "full"]
+MULTI_TASK = find_method("multi_task")
 STOPPED = 5  # of 20 evaluations
+RANK = os.environ.get("RANK", "")
+# settings of trainings with shared out weights
+SHARDED: dict[str, dict[str, Any]] = {
+    "gradients": {"weighting": "upgrad", "patience": 2, "steps": 30, "learning_rate": 0.05},
+    "looks back": {"weighting": "famo", "steps": 9},
+}
+DISTRIBUTED = pytest.mark.skipif(
+    not torch.distributed.is_available(), reason="PyTorch without distributed"
+)
 
 
 def study_of(folder: Path, devices: int) -> Path:
@@ -44,14 +60,37 @@ def stop(evaluation: int, scores: Mapping[str, float | None]) -> None:
         raise Stopped
 
 
-def fit_stopped(path: Path) -> None:
+def with_training(study: Study, **keys: Any) -> StudyConfig:
+    training = TrainingConfig.model_validate(study.config.training.model_dump() | keys)
+    return study.config.model_copy(update={"training": training})
+
+
+def fit_stopped(study: Study, config: StudyConfig, folder: str) -> None:
     """Train a network and stop early; the checkpoint stays."""
-    study = Study.from_file(path)
     with pytest.raises(Stopped):
         fit(
-            find_method("multi_task"), study.first_split(), study.config,
-            folder=path.parent / "stopped", watch=stop,
-        )  # fmt: skip
+            MULTI_TASK, study.first_split(), config, folder=study.output.parent / folder, watch=stop
+        )
+
+
+def fit_sharded(study: Study) -> None:
+    """Train with shared out weights: from the start, and on from a checkpoint of whole ones."""
+    split, place = study.first_split(), study.output.parent
+    fit_stopped(study, with_training(study, strategy="fsdp"), "sharded")
+    shutil.copytree(place / "stopped", place / f"resumed{RANK}")
+    config = with_training(study, strategy="fsdp")
+    found = {"resumed": fit(MULTI_TASK, split, config, folder=place / f"resumed{RANK}")}
+    for name, keys in SHARDED.items():
+        config = with_training(study, strategy="fsdp", **keys)
+        copies: list[nn.Module] = []
+        with patch.object(
+            _loop, "sharded", lambda own, kept=copies: kept.append(sharded(own)) or kept[-1]
+        ):
+            found[name] = fit(MULTI_TASK, split, config)
+        held = sum(weight.to_local().numel() for weight in copies[0].parameters())
+        assert held < 0.7 * sum(weight.numel() for weight in copies[0].parameters())
+    for name, model in found.items():  # every process has the same whole model
+        np.savez(place / f"{name}-{RANK}.npz", **model.probabilities(split.test.inputs))
 
 
 if __name__ == "__main__":  # in each of torchrun's processes
@@ -59,27 +98,42 @@ if __name__ == "__main__":  # in each of torchrun's processes
     with leading(read_study_file(study_file).training) as engine:
         if engine is not None:
             Study.from_file(study_file).compare(engine=engine, progress=False)
-    fit_stopped(study_file)
+    here = Study.from_file(study_file)
+    fit_stopped(here, here.config, "stopped")
+    fit_sharded(here)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not torch.distributed.is_available(), reason="PyTorch without distributed")
-def test_two_processes_train_as_one_and_one_goes_on_where_two_stopped(tmp_path: Path) -> None:
-    two, one = study_of(tmp_path / "two", 2), study_of(tmp_path / "one", 1)
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Return the study that two processes of `torchrun` have trained."""
+    path = study_of(tmp_path_factory.mktemp("two") / "study", 2)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     paths = [str(Path(__file__).parents[1] / "support"), *sys.path]
     subprocess.run(
-        [*command, __file__, str(two)],
+        [*command, __file__, str(path)],
         check=True,
         env={"PYTHONPATH": ":".join(paths), "OMP_NUM_THREADS": "1"},
         timeout=240,
     )
-    study = Study.from_file(one)
-    study.compare(jobs=1, progress=False)
-    split = study.first_split()
+    return Study.from_file(path)
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """Return the same study for this process."""
+    return Study.from_file(study_of(tmp_path_factory.mktemp("one") / "study", 1))
+
+
+@pytest.mark.slow
+@DISTRIBUTED
+def test_two_processes_train_as_one_and_one_goes_on_where_two_stopped(
+    two: Study, one: Study
+) -> None:
+    one.compare(jobs=1, progress=False)
+    split, place = one.first_split(), two.output.parent
     for method in METHODS:
-        run = plan_run(method, split, split.fingerprint(), study.config, study.output)
-        other = tmp_path / "two" / "runs" / "parts" / "runs" / run.folder.name
+        run = plan_run(method, split, split.fingerprint(), one.config, one.output)
+        other = two.output / "runs" / run.folder.name
         together = type(run)(run.method, run.seed, run.key, other)
         for task, given in run.predictions().items():
             assert np.allclose(together.predictions()[task], given, atol=1e-4), (method, task)
@@ -87,12 +141,41 @@ def test_two_processes_train_as_one_and_one_goes_on_where_two_stopped(tmp_path: 
         for term, losses in (curve or {"terms": {}})["terms"].items():
             assert np.allclose(joint["terms"][term], losses, atol=1e-5), (method, term)
 
-    multi_task = find_method("multi_task")
-    whole = fit(multi_task, split, study.config)
-    resumed = fit(multi_task, split, study.config, folder=tmp_path / "two" / "stopped")
-    assert len(resumed.record.curve["step"]) == len(whole.record.curve["step"])
-    for task, given in whole.probabilities(split.test.inputs).items():
-        assert np.allclose(resumed.probabilities(split.test.inputs)[task], given, atol=1e-4)
+    whole = fit(MULTI_TASK, split, one.config)
+    for folder in ("stopped", "sharded"):
+        resumed = fit(MULTI_TASK, split, one.config, folder=place / folder)
+        for term, losses in whole.record.curve["terms"].items():
+            assert np.allclose(resumed.record.curve["terms"][term], losses, atol=1e-5), term
+        for task, given in whole.probabilities(split.test.inputs).items():
+            assert np.allclose(resumed.probabilities(split.test.inputs)[task], given, atol=1e-4)
+
+
+@pytest.mark.slow
+@DISTRIBUTED
+@pytest.mark.parametrize("name", ["resumed", *SHARDED])
+def test_shared_out_weights_end_as_whole_ones(two: Study, one: Study, name: str) -> None:
+    config = with_training(one, **SHARDED.get(name, {}))
+    whole = fit(MULTI_TASK, one.first_split(), config).probabilities(one.first_split().test.inputs)
+    for rank in range(2):
+        with np.load(two.output.parent / f"{name}-{rank}.npz") as found:
+            for task, given in whole.items():
+                assert np.allclose(found[task], given, atol=1e-4), (rank, task)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"devices": 1}, "fsdp with one process; expected devices or nodes above 1"),
+        ({"precision": "64-true"}, "fsdp with precision 64-true; expected one of 32-true, bf16-mi"),
+        (
+            {"weighting": {"cagrad": {"gradients": "parameters"}}},
+            "fsdp with a weighting by gradients of parameters; expected 'gradients: features' or ",
+        ),
+    ],
+)
+def test_what_shared_out_weights_cannot_do_is_one_line(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"key 'strategy': {message}"):
+        TrainingConfig(**({"strategy": "fsdp", "devices": 2} | keys))
 
 
 def test_several_devices_without_torchrun_are_one_line() -> None:

@@ -438,6 +438,6 @@ def _learners(method: Method, split: Split, config: StudyConfig) -> dict[str, An
 
 def _training(config: TrainingConfig) -> dict[str, Any]:
     """Return what a run depends on; keys that came later count only where they are used."""
-    said = config.model_dump(exclude={"checkpoint_seconds", "devices", "nodes"})
+    said = config.model_dump(exclude={"checkpoint_seconds", "devices", "nodes", "strategy"})
     fields = TrainingConfig.model_fields
     return {k: v for k, v in said.items() if k not in LATER or v != fields[k].default}

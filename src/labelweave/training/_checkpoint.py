@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from labelweave._files import LARGEST_TENSORS, check_regular, make_folder, replacing
 from labelweave.errors import LabelweaveError, TrainingError
 from labelweave.training._optimiser import Optimizer
+from labelweave.training._sharding import share_of
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
@@ -76,14 +77,20 @@ def restore_training_state(
     tensors: Mapping[str, Tensor], network: nn.Module, optimizer: Optimizer
 ) -> None:
     """Set the network, the optimiser and the random number generators to a saved state."""
+    own = network.state_dict()
     network.load_state_dict(
-        {name[8:]: value for name, value in tensors.items() if name.startswith("network/")}
+        {
+            name[8:]: share_of(value, own.get(name[8:]))
+            for name, value in tensors.items()
+            if name.startswith("network/")
+        }
     )
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     slots: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
             _, index, slot = name.split("/")
-            slots.setdefault(int(index), {})[slot] = value
+            slots.setdefault(int(index), {})[slot] = share_of(value, weights[int(index)])
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})
     torch.set_rng_state(tensors["random/cpu"])

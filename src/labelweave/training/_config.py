@@ -15,6 +15,8 @@ TRAINING_SPACE: Space = {
     "ramp": Uniform(0.0, 0.5),
 }
 
+SHARDED = ("32-true", "bf16-mixed", "bf16-true")  # precisions that Fabric has for FSDP2
+
 
 class AugmentConfig(BaseModel):
     """How images of training batches are changed at random; each key left out changes nothing.
@@ -64,6 +66,8 @@ class TrainingConfig(BaseModel):
         devices: devices of each machine that one training uses, a process each. More than one
             needs `torchrun`.
         nodes: machines that one training uses.
+        strategy: how the devices share the work: ``ddp``, each holds the whole network, or
+            ``fsdp``, each holds a share of the weights, gradients and optimiser state.
         checkpoint_seconds: seconds between checkpoints of a run that has a folder.
     """
 
@@ -87,6 +91,7 @@ class TrainingConfig(BaseModel):
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     devices: int = Field(default=1, ge=1, le=1024)
     nodes: int = Field(default=1, ge=1, le=1024)
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     checkpoint_seconds: float = Field(default=30.0, gt=0, le=1e9)
 
     @field_validator("sampling")
@@ -109,6 +114,23 @@ class TrainingConfig(BaseModel):
                 "key 'weighting': gradients of parameters are not taken in mixed precision, "
                 f"found {self.precision}; expected 'gradients: features' or another precision"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sharded_as_it_can_be(self) -> Self:
+        if self.strategy != "fsdp":
+            return self
+        _, options = weighting(self.weighting)
+        found, expected = "", ""
+        if self.processes == 1:
+            found, expected = "one process", "devices or nodes above 1"
+        elif self.precision not in SHARDED:
+            found, expected = f"precision {self.precision}", f"one of {', '.join(SHARDED)}"
+        elif getattr(options, "gradients", "") == "parameters":
+            found = "a weighting by gradients of parameters"
+            expected = "'gradients: features' or strategy: ddp"
+        if found:
+            raise ValueError(f"key 'strategy': fsdp with {found}; expected {expected}")
         return self
 
     @model_validator(mode="after")

@@ -9,12 +9,15 @@ from torch import Tensor, nn
 
 from labelweave.errors import LabelweaveError
 from labelweave.training._config import TrainingConfig
+from labelweave.training._sharding import sharding
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.strategy import Strategy
 
 
 T = TypeVar("T")
+ALONE = {"devices": 1, "nodes": 1, "strategy": "ddp"}
 
 
 class ThisProcess:
@@ -81,7 +84,7 @@ def device_of(config: TrainingConfig) -> Device:
             accelerator=config.accelerator,
             devices=config.devices,
             num_nodes=config.nodes,
-            strategy="auto" if config.processes == 1 else "ddp",
+            strategy=_strategy(config),
             precision=config.precision,
         )
         if config.processes > 1:
@@ -95,9 +98,15 @@ def device_of(config: TrainingConfig) -> Device:
         ) from None
 
 
+def _strategy(config: TrainingConfig) -> "str | Strategy":
+    if config.processes == 1:
+        return "auto"
+    return sharding(config.processes) if config.strategy == "fsdp" else "ddp"
+
+
 def check_device(config: TrainingConfig) -> None:
     """Raise what `device_of` would, but one process may check what several will train."""
-    device_of(config if processes() > 1 else config.model_copy(update={"devices": 1, "nodes": 1}))
+    device_of(config if processes() > 1 else config.model_copy(update=ALONE))
 
 
 def _is_cpu(accelerator: str) -> bool:
@@ -114,3 +123,12 @@ def adds_nothing(device: Device) -> bool:
 
     strategy = device.strategy
     return isinstance(strategy, SingleDeviceStrategy) and strategy.precision.precision == "32-true"
+
+
+def shares_weights(device: Device) -> bool:
+    """Return whether each process holds a share of the weights: strategy ``fsdp``."""
+    if isinstance(device, ThisProcess):
+        return False
+    from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+
+    return isinstance(device.strategy, ModelParallelStrategy)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from labelweave.balancing._gradient_methods import segments_of, task_gramian
 from labelweave.networks import MultiTaskNetwork
+from labelweave.training._sharding import whole
 from labelweave.training._task_balancing import Balance, FeatureBalance, ParameterBalance
 
 PROBES = 20  # gradients are looked at about this often in a training, ...
@@ -46,7 +47,7 @@ def head_gradients(
     if isinstance(balance, ParameterBalance):
         return None
     parts = [torch.zeros_like(s) if s.grad is None else s.grad for s in logits.values()]
-    weight = network.heads.weight.detach().float()
+    weight = whole(network.heads.weight.detach()).float()
     segments = segments_of(network.widths).to(weight.device)
     products = task_gramian(torch.cat(parts, dim=1).float(), weight, segments)
     if isinstance(balance, FeatureBalance) and balance.weights is not None:

@@ -29,10 +29,18 @@ from labelweave.training._checkpoint import (
     training_state,
 )
 from labelweave.training._config import TrainingConfig
-from labelweave.training._device import Device, ThisProcess, adds_nothing
+from labelweave.training._device import Device, ThisProcess, adds_nothing, shares_weights
 from labelweave.training._diagnostics import head_gradients, probes, shares_and_cosines
 from labelweave.training._history import LOG, History, Window
-from labelweave.training._optimiser import AdamW, Network, clip_each, one_cycle, optimizer_of
+from labelweave.training._optimiser import (
+    AdamW,
+    Network,
+    Optimizer,
+    clip_each,
+    one_cycle,
+    optimizer_of,
+)
+from labelweave.training._sharding import same_buffers, sharded, whole_each
 from labelweave.training._task_balancing import balance_of
 
 Validate = Callable[[MultiTaskNetwork], Mapping[str, float | None]]
@@ -150,20 +158,16 @@ class Loop:
         validate: Validate | None,
     ) -> None:
         self.setting, self.config, self.fabric = setting, setting.config, setting.fabric
-        self.network, self.batches, self.steps, self.validate = network, batches, steps, validate
+        self.batches, self.steps, self.validate = batches, steps, validate
+        self.shared = shares_weights(self.fabric)
+        self.given, self.network = network, sharded(network) if self.shared else network
         self.objective = objective.to(self.fabric.device)
         self.augment = augmentation(self.config.augment, setting.seed, self.fabric.global_rank)
-        self.module: nn.Module = network
-        self.optimizer = optimizer_of(network, self.config, self.fabric)
         self.bare = adds_nothing(self.fabric)
-        if not isinstance(self.optimizer, AdamW):
-            assert not isinstance(self.fabric, ThisProcess)
-            module, optimizer = self.fabric.setup(network, self.optimizer)
-            if not self.bare:  # Fabric's wrappers cost a tenth of a small network's step
-                self.module, self.optimizer = module, optimizer
-        self.weights = list(network.parameters())
+        self.module, self.optimizer = self._set_up()
+        self.weights = list(self.network.parameters())
         # the network of several tasks; those side by side share nothing to look at or to balance
-        self.joint = network if isinstance(network, MultiTaskNetwork) else None
+        self.joint = self.network if isinstance(self.network, MultiTaskNetwork) else None
         choice = self.config.weighting
         self.balance = None if self.joint is None else balance_of(choice, self.joint, self.fabric)
         self.step = 0
@@ -176,7 +180,19 @@ class Loop:
         )
         self.gradients: torch.Tensor | None = None
         self.saved = time.monotonic()
+        # where the first process writes checkpoints, all of them hand it their shares
+        self.gathers = self.shared and self.fabric.broadcast(setting.folder is not None)
         self._resume()
+
+    def _set_up(self) -> tuple[nn.Module, Optimizer]:
+        if isinstance(self.fabric, ThisProcess):
+            return self.network, optimizer_of(self.network, self.config, self.fabric)
+        # in this order: the optimiser takes the weights as they are on the device
+        module = self.fabric.setup_module(self.network)
+        optimizer = optimizer_of(self.network, self.config, self.fabric)
+        if self.bare:  # Fabric's wrappers cost a tenth of a small network's step
+            return self.network, optimizer
+        return module, self.fabric.setup_optimizers(optimizer)  # type: ignore[return-value,arg-type]
 
     def train(self, interrupt: Interrupt) -> History:
         """Train to the end and return the history; stop, saved, when the interrupt is asked for."""
@@ -196,13 +212,15 @@ class Loop:
                     self._record(due)
                     bar.update(self.step, self.history.records[-1]["raw"])
                 if interrupt.asked:
-                    self._check()
-                    self._save()
+                    if not self.shared:  # the others may be at another step: nothing to gather
+                        self._check()
+                        self._save()
                     raise KeyboardInterrupt
         self._save()
-        if self.stopping.weights:
-            self.network.load_state_dict(self.stopping.weights)
-        self.network.eval()
+        if self.shared or self.stopping.weights:
+            best = self.stopping.weights or whole_each(self.network.state_dict())
+            self.given.to(self.fabric.device).load_state_dict(best)
+        self.given.eval()
         return self.history
 
     def _evaluated(self, step: int) -> int:
@@ -298,6 +316,8 @@ class Loop:
             names = [task.name for task in self.network.tasks]
             record["gradients"] = shares_and_cosines(self.gradients, names)
             self.gradients = None
+        if self.shared:
+            same_buffers(self.network)
         if evaluate and self.validate is not None and self.joint is not None:
             scores = {
                 name: None if score is None else float(score)
@@ -306,21 +326,26 @@ class Loop:
             record["validation"] = scores
             if self.setting.watch is not None:
                 self.setting.watch(self._evaluated(self.step), scores)
-            if self.stopping.update(scores, self.network.state_dict()) and self._writes:
+            weights = self.network.state_dict() if self.config.patience is not None else {}
+            if self.stopping.update(scores, whole_each(weights)) and self._writes:
                 assert self.setting.folder is not None
                 best = {f"network/{k}": v for k, v in self.stopping.weights.items()}
                 save_tensors(self.setting.folder / "best.safetensors", best, {"step": self.step})
         self.history.records.append(record)
-        if time.monotonic() - self.saved > self.config.checkpoint_seconds:
+        # all of them save at once, by the clock of the first
+        if self.fabric.broadcast(time.monotonic() - self.saved > self.config.checkpoint_seconds):
             self._save()
 
     def _save(self) -> None:
         check_finite(self.network, self.step)
         self.saved = time.monotonic()
         folder = self.setting.folder
+        if not (self._writes or self.gathers):
+            return
+        tensors = whole_each(training_state(self.network, self.optimizer), keep=self._writes)
         if folder is None or not self._writes:
             return
-        tensors = training_state(self.network, self.optimizer) | self.window.tensors()
+        tensors |= self.window.tensors()
         if self.balance is not None:
             tensors |= self.balance.tensors()
         tensors |= self.stopping.tensors()
