@@ -16,6 +16,7 @@ distribution.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +33,11 @@ Probabilities = Mapping[str, NDArray[np.floating]]
 TINY = 1e-12
 HUB = 16  # relations of a task from which its belief is summed once, not for each of them
 MOST_LABELS = 10  # of a task whose label combinations are states
-MANY_STATES = 256  # from so many on, products and quotients take the place of their logarithms
-TOGETHER = 16  # labels whose factors are multiplied before a logarithm; each is .02 to 1e6
+MANY_STATES = 256  # from so many on, labels are taken in groups
+GROUP, FEW_ROWS = 3, 16  # labels of a group; for fewer rows its tables would cost too much
+TOGETHER = 5  # groups whose factors are multiplied before a logarithm; a label's is .02 to 1e6
 CELLS = 1 << 18  # of a matrix of rows and states that is worked on at a time: stays in a cache
+TABLE_CELLS = 1 << 23  # of the tables of all groups that are held at a time
 SMOOTHING = 0.02  # share of the base rate in every table: nothing is impossible
 
 
@@ -82,6 +85,21 @@ class Link:
         if isinstance(self.target, Multiclass):
             return on, None
         return on, np.where(self.known, np.log1p(-self.table) - np.log1p(-rate), 0.0)
+
+    @cached_property
+    def source_ratios(self) -> tuple[Floats, Floats]:
+        """Of a multilabel target T / pi and (1 - T) / (1 - pi) to the power `to_source`, (L, S)."""
+        return self._ratios(self.source.name, self.to_source)
+
+    @cached_property
+    def target_ratios(self) -> tuple[Floats, Floats]:
+        """The same by the rates towards the target and to the power `to_target`, (L, S)."""
+        return self._ratios(self.target.name, self.to_target)
+
+    def _ratios(self, towards: str, strength: float) -> tuple[Floats, Floats]:
+        on, off = self.log_ratio(towards)
+        assert off is not None
+        return np.exp(strength * on.T), np.exp(strength * off.T)
 
 
 def make_link(relation: AnyRelation, rates: Mapping[str, Floats]) -> Link:
@@ -344,14 +362,19 @@ def label_message(link: Link, p: Floats) -> Floats:
         p: (n, L) label-on probabilities.
     """
     total = np.zeros((len(p), len(link.table)))
-    together = 1 if len(link.table) < MANY_STATES else TOGETHER
-    for rows, factors in _factors(link, p):
-        product = np.ones(total[rows].shape)
-        for j, factor in enumerate(factors, start=1):
-            product *= factor
-            if not j % together or j == p.shape[1]:
-                total[rows] += np.log(product)
+    if _one_by_one(link, p):
+        for rows, factors in _factors(link, p):
+            for factor in factors:
+                total[rows] += np.log(factor)
+        return total
+    for groups in _groups(link, p):
+        for rows in _row_chunks(link, p):
+            product, factor = np.empty((2, *total[rows].shape))
+            for first in range(0, len(groups), TOGETHER):
                 product[:] = 1.0
+                for group in groups[first : first + TOGETHER]:
+                    product *= group.message(rows, factor)
+                total[rows] += np.log(product, out=product)
     return total
 
 
@@ -364,28 +387,45 @@ def others_odds(link: Link, p: Floats, belief: Floats) -> Floats:
         belief: (n, S) log belief of the source's states, by the messages of all labels; each
             label's own is taken back.
     """
-    up, down = _ratios(link, link.target.name, link.to_target)
     found = np.empty(p.shape)
-    many = len(link.table) >= MANY_STATES
-    for rows, factors in _factors(link, p):
-        whole = softmax(belief[rows], axis=1) if many else belief[rows]
-        for j, factor in enumerate(factors):
-            others = whole / factor if many else softmax(whole - np.log(factor), axis=1)
-            found[rows, j] = _log(others @ up[j]) - _log(others @ down[j])
+    if _one_by_one(link, p):
+        up, down = link.target_ratios
+        for rows, factors in _factors(link, p):
+            for j, factor in enumerate(factors):
+                others = softmax(belief[rows] - np.log(factor), axis=1)
+                found[rows, j] = _log(others @ up[j]) - _log(others @ down[j])
+        return found
+    for groups in _groups(link, p):
+        for rows in _row_chunks(link, p):
+            whole = softmax(belief[rows], axis=1)
+            rest = np.empty(whole.shape)
+            for group in groups:
+                np.divide(whole, group.message(rows, rest), out=rest)
+                found[rows, group.labels] = group.odds(rows, rest)
     return found
 
 
 def label_odds(link: Link, belief: Floats) -> Floats:
     """Return what the source's belief (n, S) adds to the log-odds of each label, (n, L)."""
-    up, down = _ratios(link, link.target.name, link.to_target)
+    up, down = link.target_ratios
     odds = [_log(belief @ a) - _log(belief @ b) for a, b in zip(up, down, strict=True)]
     return np.stack(odds, axis=1)
 
 
+def _one_by_one(link: Link, p: Floats) -> bool:
+    """Return whether labels are taken one by one: the tables of groups would cost more."""
+    return len(link.table) < MANY_STATES or len(p) < FEW_ROWS
+
+
+def _row_chunks(link: Link, p: Floats) -> list[slice]:
+    """Return some rows at a time, so that a matrix of rows and states stays in a cache."""
+    step = max(1, CELLS // len(link.table))
+    return [slice(first, first + step) for first in range(0, len(p), step)]
+
+
 def _factors(link: Link, p: Floats) -> Iterator[tuple[slice, Iterator[Floats]]]:
     """Return some rows at a time, and for each label its message to the source, (rows, S)."""
-    on, off = _ratios(link, link.source.name, link.to_source)
-    step = max(1, CELLS // len(link.table))
+    on, off = link.source_ratios
 
     def of(rows: slice) -> Iterator[Floats]:
         part = np.ascontiguousarray(p[rows].T)
@@ -395,16 +435,75 @@ def _factors(link: Link, p: Floats) -> Iterator[tuple[slice, Iterator[Floats]]]:
             factor += np.multiply.outer(1 - column, off[j], out=rest)
             yield np.maximum(factor, TINY, out=factor)
 
-    for first in range(0, len(p), step):
-        rows = slice(first, first + step)
+    for rows in _row_chunks(link, p):
         yield rows, of(rows)
 
 
-def _ratios(link: Link, towards: str, strength: float) -> tuple[Floats, Floats]:
-    """Return T / pi and (1 - T) / (1 - pi), both to the power of the strength, (L, S)."""
-    on, off = link.log_ratio(towards)
-    assert off is not None
-    return np.exp(strength * on.T), np.exp(strength * off.T)
+class _Group:
+    """A few labels as one variable: all combinations of them, as columns of matrix products.
+
+    Their messages to the source multiply to sum_c P(c) prod_j T[s, c_j]: one product of (n, C) and
+    (C, S), instead of a pass over rows x states for each label. All summands are positive, so that
+    nothing is lost to rounding.
+    """
+
+    def __init__(self, labels: slice, p: Floats, link: Link) -> None:
+        self.labels, self.link = labels, link
+        self.mine = p[:, labels].T
+        self.chances = np.ascontiguousarray(_products(self.mine, 1 - self.mine).T)
+        self.on, self.off = (ratio[labels] for ratio in link.source_ratios)
+        self.table = _products(self.on, self.off)
+        self.rest = [np.arange(len(self.mine)) != j for j in range(len(self.mine))]
+
+    @cached_property
+    def others(self) -> Floats:
+        """For each label the chances of the combinations of the others, (n, g, C / 2)."""
+        parts = [_products(self.mine[k], 1 - self.mine[k]).T for k in self.rest]
+        return np.stack(parts, axis=1)
+
+    @cached_property
+    def back(self) -> Floats:
+        """The tables of these combinations with the label on, and with it off, (S, 2 g C / 2)."""
+        tables = [_products(self.on[k], self.off[k]) for k in self.rest]
+        sides = [
+            ratio[self.labels][j] * table
+            for ratio in self.link.target_ratios
+            for j, table in enumerate(tables)
+        ]
+        return np.ascontiguousarray(np.concatenate(sides).T)
+
+    def message(self, rows: slice, out: Floats) -> Floats:
+        """Return the product of the labels' messages to the source, (rows, S), in `out`."""
+        return np.matmul(self.chances[rows], self.table, out=out)
+
+    def odds(self, rows: slice, rest: Floats) -> Floats:
+        """Return what the source and all other labels add to each label's log-odds, (rows, g).
+
+        Args:
+            rows: whose.
+            rest: (rows, S) belief of the source's states, without the messages of these labels.
+        """
+        others = self.others[rows]
+        sums = (rest @ self.back).reshape(len(rest), 2, *others.shape[1:])
+        on, off = _log((sums * others[:, None]).sum(axis=3)).swapaxes(0, 1)
+        return np.asarray(on - off)
+
+
+def _groups(link: Link, p: Floats) -> Iterator[list[_Group]]:
+    """Return the labels in groups, as many at a time as their tables may take."""
+    columns = 2**GROUP * (1 + GROUP)
+    step = GROUP * max(1, TABLE_CELLS // (columns * len(link.table)))
+    for start in range(0, p.shape[1], step):
+        firsts = range(start, min(start + step, p.shape[1]), GROUP)
+        yield [_Group(slice(j, j + GROUP), p, link) for j in firsts]
+
+
+def _products(on: Floats, off: Floats) -> Floats:
+    """Return the products of one of two values of each label, (2^g, m), of (g, m) each."""
+    found = np.ones((1, on.shape[1]))
+    for one, other in zip(on, off, strict=True):
+        found = np.concatenate([found * other, found * one])
+    return found
 
 
 def _log(values: Floats) -> Floats:

@@ -208,7 +208,9 @@ def test_some_rows_at_a_time_and_many_labels_are_the_sum_of_all_messages(
     link = make_link(relation(A, wide, rng), rates([A, wide], rng)).with_strengths(0.7, 0.7)
     p = predictions(wide, 11, rng)
     monkeypatch.setattr(_posterior, "MANY_STATES", many)
+    monkeypatch.setattr(_posterior, "FEW_ROWS", 2)
     monkeypatch.setattr(_posterior, "CELLS", 6)  # two rows at a time
+    monkeypatch.setattr(_posterior, "TABLE_CELLS", 200)  # two groups at a time
     on, off = (np.exp(0.7 * each) for each in link.log_ratio("a"))
     parts = np.log(p[:, None] * on + (1 - p[:, None]) * off)
     np.testing.assert_allclose(label_message(link, p), parts.sum(axis=2), atol=1e-12)
@@ -217,6 +219,38 @@ def test_some_rows_at_a_time_and_many_labels_are_the_sum_of_all_messages(
     others = np.exp(total[..., None] - parts)  # (n, S, L)
     expected = np.log((others * up).sum(axis=1)) - np.log((others * down).sum(axis=1))
     np.testing.assert_allclose(others_odds(link, p, total), expected, atol=1e-12)
+
+
+@given(
+    labels=st.integers(1, 40),
+    classes=st.integers(2, 30),
+    rows=st.integers(1, 9),
+    seed=st.integers(0, 2**32 - 1),
+    strengths=st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+@settings(max_examples=40, deadline=None)
+def test_labels_in_groups_give_what_they_give_one_by_one(
+    labels: int, classes: int, rows: int, seed: int, strengths: tuple[float, float]
+) -> None:
+    rng = np.random.default_rng(seed)
+    source = Multiclass("s", tuple(f"s{i}" for i in range(classes)))
+    target = Multilabel("t", tuple(f"t{j}" for j in range(labels)))
+    table = rng.beta(0.1, 0.1, (classes, labels))  # many entries all but 0 or 1
+    known = rng.random(table.shape) < 0.9
+    shares = rates([source, target], rng)
+    link = make_link(Relation(source, target, np.where(known, table, 0.0), known), shares)
+    p = {
+        "s": rng.dirichlet(np.full(classes, 0.1), rows),  # some all but 0
+        "t": rng.choice([0.0, 1e-9, 0.3, 0.8, 1.0], (rows, labels)),
+    }
+    links = [link.with_strengths(*strengths)]
+    one_by_one = joint_posterior(p, links)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_posterior, "MANY_STATES", 2)
+        patch.setattr(_posterior, "FEW_ROWS", 1)
+        grouped = joint_posterior(p, links)
+    for name, expected in one_by_one.items():
+        np.testing.assert_allclose(grouped[name], expected, rtol=1e-11, atol=1e-13)
 
 
 def test_a_hub_of_many_relations_is_what_its_messages_one_by_one_give(
