@@ -6,9 +6,11 @@ and send rows as JSON, as CSV, or as numbers in bytes (the inference protocol's 
 closed before an answer sends its request again. The bare loop is the exported graph in onnxruntime
 on the same batches of arrays, without HTTP or JSON. Clients, server and bare loop run at the same
 time, so that busy neighbours slow both; the ratio is that of processor seconds: the server's a row,
-and the bare loop's.
+and the bare loop's. With --minutes one client sends at a given rate for as long, and the server's
+resident memory is printed every minute, with its slope after the first ten.
 
 Run: python -m benchmarks.service [--form json] [--requests 10000] [--rows 1] [--clients 8] [--stop]
+     python -m benchmarks.service --minutes 60 [--rate 8] [--form json] [--rows 40]
 """
 
 import argparse
@@ -121,6 +123,33 @@ class Clients:
                 self.wrong += status != 200 or self.asked.sign not in content
 
 
+def resident(pid: int) -> float:
+    """Return the megabytes of memory that a process holds (Linux)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def steady(port: int, pid: int, asked: Asked, minutes: int, rate: float) -> None:
+    """Send requests at a rate; print memory by the minute, and its slope after the first ten."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    held, sent, wrong, start = [resident(pid)], 0, 0, time.monotonic()
+    while len(held) <= minutes:
+        time.sleep(max(0.0, start + sent / rate - time.monotonic()))
+        connection.request("POST", asked.path, asked.body, asked.headers)
+        answer = connection.getresponse()
+        wrong += asked.sign not in answer.read() or answer.status != 200
+        sent += 1
+        if time.monotonic() - start >= 60 * len(held):
+            held.append(resident(pid))
+            print(f"minute {len(held) - 1}: {held[-1]:.1f} MB, {sent:,} requests", flush=True)
+    late = held[10:] if minutes > 10 else held
+    slope = np.polyfit(np.arange(len(late)), late, 1)[0]
+    print(
+        f"{sent:,} requests, {wrong} wrong; MB at first {held[0]:.1f}, after minute 1 "
+        f"{held[1]:.1f}, at the end {held[-1]:.1f}, most {max(held):.1f}; slope {slope:.3f} MB a "
+        "minute"
+    )
+
+
 class Bare:
     """A thread that runs the exported graph alone on the same batch, again and again."""
 
@@ -157,6 +186,8 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--form", choices=["json", "csv", "binary"], default="json")
     parser.add_argument("--stop", action="store_true")
+    parser.add_argument("--minutes", type=int, default=0)
+    parser.add_argument("--rate", type=float, default=8.0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         final = model(Path(folder))
@@ -164,6 +195,11 @@ def main() -> None:
         port = free_port()
         process = started(final.folder, port)
         request = asked_rows(given, asked.form)
+        if asked.minutes:
+            steady(port, process.pid, request, asked.minutes, asked.rate)
+            process.terminate()
+            process.wait(60)
+            return
         clients = Clients(port, request, asked.requests, asked.clients)
         alone = Bare(final.folder, asked.rows)
         alone.thread.start()

@@ -203,9 +203,8 @@ def infer_rows(
         )
     _check_outputs(given, model)
     if all(isinstance(values, np.ndarray) for values in columns.values()):
-        numbers = np.empty((len(columns), count or 0))
-        for j, values in enumerate(columns.values()):
-            numbers[j] = values
+        flat = np.concatenate(list(columns.values()), dtype=np.float64)
+        numbers = flat.reshape(len(columns), -1)
         if np.isinf(numbers).any():
             for name, values in zip(columns, numbers, strict=True):
                 _without_infinity(name, values)
@@ -343,7 +342,7 @@ def _packed(labels: list[Any]) -> bytes:
     for label in set(labels):
         text = str(label).encode()
         known[label] = struct.pack("<I", len(text)) + text
-    return b"".join([known[label] for label in labels])
+    return b"".join(map(known.__getitem__, labels))
 
 
 def _with_list(output: dict[str, Any]) -> dict[str, Any]:

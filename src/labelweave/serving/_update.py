@@ -26,7 +26,7 @@ from labelweave.fitting._versions import (
     version,
     version_numbers,
 )
-from labelweave.importers._annotation_tools import FORMATS
+from labelweave.importers._annotation_tools import FORMATS, read_annotations
 from labelweave.results import read_results
 from labelweave.serving._final import FULL, load
 from labelweave.serving._finish import (
@@ -37,7 +37,7 @@ from labelweave.serving._finish import (
     without_rows,
     write_model,
 )
-from labelweave.tasks import Task
+from labelweave.tasks import Binary, Multiclass, Task
 
 if TYPE_CHECKING:
     from labelweave.experiments import Study
@@ -241,7 +241,12 @@ def _section(study: "Study", table: Path, like: str | None, format: str | None) 
             raise LabelweaveError(
                 f"format: found '{format}', expected {listing(FORMATS)}{nearest(format, FORMATS)}"
             )
-        several = [task.name for task in study.data.tasks if task.kind == "multilabel"]
+        answered = {task["name"] for each in read_annotations(table, format) for task in each.tasks}
+        several = [
+            task.name
+            for task in study.data.tasks
+            if not isinstance(task, Multiclass | Binary) and task.name in answered
+        ]
         given |= {"format": format, "unticked": "no", "multiple": several}
     return given | {"path": str(table.resolve()), "name": f"update {table.stem}"}
 

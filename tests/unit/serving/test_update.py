@@ -14,11 +14,12 @@ from study_example import KINDS, tables
 
 import labelweave
 from labelweave.errors import LabelweaveError
+from labelweave.experiments import Study
 from labelweave.serving import _service as service_module
 from labelweave.serving import rollback, update
-from labelweave.serving._finish import all_rows, study_at
+from labelweave.serving._finish import all_rows, study_at, with_sources
 from labelweave.serving._service import make_app
-from labelweave.serving._update import exemplars, with_copies_together
+from labelweave.serving._update import _section, exemplars, with_copies_together
 
 
 @pytest.fixture
@@ -139,6 +140,53 @@ def test_the_loop_of_labels_asked_for_written_read_back_and_learnt(
         "update", model, "--source", tmp_path / "done.json", "--format", "labelstudio"
     )
     assert "found 'labelstudio', expected 'label_studio', " in said
+
+
+def test_only_questions_of_several_labels_that_were_answered_take_several_options(
+    tmp_path: Path,
+) -> None:
+    """A yes-or-no task is one question; a task that nobody was asked about is none."""
+    rows = [f"{i},{'ab'[i % 2]},{i % 2},{i % 2},{1 - i % 2},{i % 2},{i % 2}" for i in range(12)]
+    head = "length,kind,hot,marks.dots,marks.lines,smells.sweet,smells.sour"
+    (tmp_path / "rows.csv").write_text("\n".join([head, *rows]))
+    tasks = [
+        {"name": "kind"},
+        {"name": "hot", "kind": "binary"},
+        {"name": "marks", "kind": "multilabel", "labels": ["marks.dots", "marks.lines"]},
+        {"name": "smells", "kind": "multilabel", "labels": ["smells.sweet", "smells.sour"]},
+    ]
+    study = {"name": "loop", "tasks": tasks, "sources": [{"path": "rows.csv"}]}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    done = tmp_path / "done.json"
+    answers = [
+        {"kind": "a", "hot": "0", "marks": "lines"},
+        {"kind": "b", "hot": "1", "marks": "dots"},
+    ]
+    exported = [
+        {
+            "data": {"row": {"length": 3}},
+            "annotations": [
+                {
+                    "result": [
+                        {
+                            "from_name": name, "to_name": "row", "type": "choices",
+                            "value": {"choices": [option]},
+                        }
+                        for name, option in each.items()
+                    ]
+                }
+            ],
+        }
+        for each in answers
+    ]  # fmt: skip
+    done.write_text(json.dumps(exported))
+    given = Study.from_file(tmp_path / "study.yaml")
+    section = _section(given, done, None, "label_studio")
+    assert section["multiple"] == ["marks"]
+    wider = with_sources(given, [section]).data.collection
+    assert {name: codes[-1].tolist() for name, codes in wider.annotations.labels.items()} == {
+        "kind": 1, "hot": [1], "marks": [1, 0], "smells": [-1, -1],
+    }  # fmt: skip
 
 
 def test_what_cannot_be_updated_is_named(model: Path, tmp_path: Path, network: Path) -> None:
