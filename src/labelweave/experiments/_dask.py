@@ -7,7 +7,7 @@ import pickle
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,6 +28,7 @@ ADDRESS = re.compile(r"(tcp|tls|ws|wss)://\S+")
 SMALL = 2**16  # bytes of an array that are sent; larger ones go through the folder
 FILES = "cluster"  # the folder of the large ones, each named by the hash of its content
 WAIT = 20  # seconds for the scheduler to answer
+BACK = 60  # seconds for one that was lost to be there again
 KILLED = (
     "its worker was killed again and again, perhaps for lack of memory; give the workers more "
     "memory"
@@ -64,17 +65,37 @@ class DaskCluster:
         """Give the number and the result of every call, as it ends; see `Engine`.
 
         Raises:
-            LabelweaveError: no scheduler answers, it is lost, or a worker cannot take part: another
-                version, several threads, or it does not see the folder.
+            LabelweaveError: no scheduler answers, it is lost and not back in a minute, or a worker
+                cannot take part: another version, several threads, or it does not see the folder.
             TrainingError: the worker of some call was killed again and again; the others ended.
         """
-        if not given:
-            return
-        with self._connected() as client:
-            yield from self._collected(client, call, given, plan)
+        waiting, fruitless = dict(enumerate(given)), 0
+        while waiting:
+            before = len(waiting)
+            try:
+                with self._connected() as client:
+                    for number, found in self._collected(client, call, waiting, plan):
+                        del waiting[number]
+                        yield number, found
+            except _LostError:
+                fruitless = fruitless + 1 if len(waiting) == before else 0
+                if waiting and (fruitless > 1 or not self._back(plan, len(waiting))):
+                    raise LabelweaveError(
+                        f"the Dask scheduler at {self.scheduler} was lost; what has ended is kept "
+                        f"in {plan.folder}, and the same command goes on"
+                    ) from None
+
+    def _back(self, plan: Plan, left: int) -> bool:
+        """Return whether a lost scheduler answers again."""
+        lost = f"the Dask scheduler at {self.scheduler} was lost"
+        text = f"{plan.title.format(lost, left)} go on if it is back within {BACK} seconds"
+        warnings.warn(text, LabelweaveWarning, stacklevel=4)
+        with contextlib.suppress(LabelweaveError), self._connected(BACK):
+            return True
+        return False
 
     @contextlib.contextmanager
-    def _connected(self) -> Iterator["Client"]:
+    def _connected(self, wait: float = WAIT) -> Iterator["Client"]:
         try:
             from distributed import Client
         except ImportError as error:
@@ -84,22 +105,22 @@ class DaskCluster:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="distributed")  # versions of other packages
             try:
-                client = Client(self.scheduler, timeout=WAIT, set_as_default=False)
+                client = Client(self.scheduler, timeout=wait, set_as_default=False)
             except (OSError, ValueError, ImportError) as error:
                 reason = str(error).strip().splitlines()[0]
                 raise LabelweaveError(
                     f"no Dask scheduler answers at {self.scheduler}: {reason}"
                 ) from None
-            try:
-                yield client
-            finally:
-                client.close(timeout=2)
+        try:
+            yield client
+        finally:
+            client.close(timeout=2)
 
     def _collected(
         self,
         client: "Client",
         call: Callable[..., T],
-        given: Sequence[tuple[Any, ...]],
+        waiting: Mapping[int, tuple[Any, ...]],
         plan: Plan,
     ) -> Iterator[tuple[int, T]]:
         from distributed import CancelledError, KilledWorker, as_completed
@@ -107,8 +128,8 @@ class DaskCluster:
         needs = Needs(str(plan.folder.resolve()), str(Path.cwd()), labelweave.__version__)
         self._check_workers(client, needs, plan)
         packer, futures = Packer(plan.folder.resolve() / FILES), {}
-        for number, (name, each) in enumerate(zip(plan.names, given, strict=True)):
-            packed = packer.pack((call, each))
+        for number, each in waiting.items():
+            name, packed = plan.names[number], packer.pack((call, each))
             key = f"{name}-{packed.key(needs)}"
             futures[client.submit(_called, packed, name, needs, key=key)] = number
         killed = 0
@@ -119,12 +140,21 @@ class DaskCluster:
                 except KilledWorker:
                     killed += 1
                     continue
-                except (CancelledError, ImportError) as error:
-                    raise self._lost(error, plan) from None
+                except CancelledError:
+                    raise _LostError from None
+                except ImportError as error:
+                    raise LabelweaveError(
+                        f"a Dask worker at {self.scheduler}: labelweave cannot be imported there "
+                        f"({error})"
+                    ) from None
+                except OSError as error:
+                    if future.status != "error":
+                        raise
+                    raise LabelweaveError(f"a Dask worker at {self.scheduler}: {error}") from None
                 yield futures[future], found
                 future.release()
-        except OSError as error:  # the connection
-            raise self._lost(error, plan) from None
+        except OSError:  # the connection
+            raise _LostError from None
         finally:
             client.cancel(list(futures))
         if killed:
@@ -141,15 +171,9 @@ class DaskCluster:
             if reason is not None:
                 raise LabelweaveError(f"Dask worker {worker}: {reason}")
 
-    def _lost(self, error: BaseException, plan: Plan) -> LabelweaveError:
-        if isinstance(error, ImportError):
-            return LabelweaveError(
-                f"a Dask worker at {self.scheduler}: labelweave cannot be imported there ({error})"
-            )
-        return LabelweaveError(
-            f"the Dask scheduler at {self.scheduler} was lost; what has ended is kept in "
-            f"{plan.folder}, and the same command goes on"
-        )
+
+class _LostError(Exception):
+    """The scheduler no longer answers."""
 
 
 def remove_files(folder: Path) -> None:

@@ -19,7 +19,7 @@ from filelock import FileLock
 from killed_calls import die_once
 
 import labelweave
-from labelweave.errors import LabelweaveError
+from labelweave.errors import LabelweaveError, LabelweaveWarning
 from labelweave.experiments import DaskCluster, _dask
 from labelweave.experiments._dask import FILES, Needs, Packer
 from labelweave.experiments._engines import LocalProcesses, Plan, engine_of
@@ -111,8 +111,14 @@ class Cluster:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.address = folder, f"tcp://127.0.0.1:{port}"
         self.processes: list[subprocess.Popen[bytes]] = []
-        options = ["--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]
+        self.port = port
+        self.scheduler = self.new_scheduler()
+
+    def new_scheduler(self) -> "subprocess.Popen[bytes]":
+        """Start the scheduler, perhaps again at the same address."""
+        options = ["--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard"]
         self.scheduler = self.start("scheduler", options)
+        return self.scheduler
 
     def start(
         self, kind: str, options: list[str], path: Path | None = None
@@ -164,14 +170,17 @@ def once_killed(folder: Path, number: int, values: np.ndarray) -> float:
 
 
 def slow(folder: Path, number: int) -> int:
-    (folder / f"{number}.began").touch()
-    time.sleep(60 if number else 0)
+    """End at once by number 0, at the second try by 1, and never by 2."""
+    began = folder / f"{number}.began"
+    tried = began.exists()
+    began.touch()
+    time.sleep(60 if number > tried else 0)
     return number
 
 
 @pytest.mark.slow
-def test_on_a_cluster_a_killed_worker_costs_nothing_and_a_lost_scheduler_is_one_line(
-    cluster: Cluster, tmp_path: Path
+def test_on_a_cluster_a_killed_worker_or_scheduler_costs_nothing_and_a_lost_one_is_one_line(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cluster.worker("one")
     cluster.worker("two")
@@ -192,8 +201,17 @@ def test_on_a_cluster_a_killed_worker_costs_nothing_and_a_lost_scheduler_is_one_
     )
     (tmp_path / "slow").mkdir()
     assert next(calls) == (0, 0)
+    while len(list((tmp_path / "slow").iterdir())) < 3:
+        time.sleep(0.05)
+    cluster.end()
+    cluster.new_scheduler()
+    cluster.worker("three", "--no-nanny")
+    cluster.worker("four", "--no-nanny")
+    with pytest.warns(LabelweaveWarning, match=r"was lost; 2 runs go on if it is back within 60 s"):
+        assert next(calls) == (1, 1)
     cluster.scheduler.kill()
-    with pytest.raises(LabelweaveError) as caught:
+    monkeypatch.setattr(_dask, "BACK", 0.1)
+    with pytest.raises(LabelweaveError) as caught, pytest.warns(LabelweaveWarning):
         next(calls)
     assert str(caught.value) == (
         f"the Dask scheduler at {cluster.address} was lost; what has ended is kept in {tmp_path}, "
