@@ -96,6 +96,10 @@ def export(
             "--format", help="A graph for ONNX Runtime, a program of torch.export, or of MLflow."
         ),
     ] = ExportFormat.onnx,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="The stack that taught the network (`finish --full`)."),
+    ] = False,
     rows: Annotated[
         Path | None,
         typer.Option(help="Table of rows to compare on; default: those of the model's study."),
@@ -117,12 +121,13 @@ def export(
 
     - `labelweave export runs/leaves/model --format onnx`
     - `labelweave export runs/leaves/model --format onnx --int8`
+    - `labelweave export runs/leaves/model --format onnx --full`
     - `labelweave export runs/leaves/model --format torch --rows new.csv --out leaves.pt2`
     - `labelweave export runs/leaves/model --format mlflow`
     """
     from labelweave.serving import export_model
 
-    made = export_model(model, format_.value, rows=rows, out=out, int8=int8)
+    made = export_model(model, format_.value, full=full, rows=rows, out=out, int8=int8)
     say(f"Written: {made.path}")
     say(f"Largest difference from the original, {made.rows:,} rows:")
     for name, difference in made.differences.items():

@@ -1,4 +1,4 @@
-"""A network model as a file that other programs run: ONNX, or a program of PyTorch."""
+"""A model as a file that other programs run: ONNX, a program of PyTorch, or a folder of MLflow."""
 
 import json
 import logging
@@ -22,9 +22,19 @@ from labelweave.fitting._opening import read_inputs
 from labelweave.fitting._stack import StackModel, load_model
 from labelweave.fitting._versions import current_version
 from labelweave.model import EncodedPredictor, Model
+from labelweave.serving._final import FULL, load
 from labelweave.serving._finish import study_at
-from labelweave.serving._graph import CATEGORIES, NUMBERS, PREDICTED, PredictionGraph
+from labelweave.serving._graph import NUMBERS, PREDICTED, PredictionGraph
 from labelweave.serving._mlflow import write_mlflow
+from labelweave.serving._onnx_nodes import (
+    CATEGORIES,
+    IR,
+    LEARNERS,
+    OPSET,
+    STANDARDISED,
+    put_learners,
+    read_text,
+)
 from labelweave.tables import Table
 
 Format = Literal["onnx", "torch", "mlflow"]
@@ -32,8 +42,8 @@ SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "mlflow": ".mlflow"}
 LARGEST_DIFFERENCE = 1e-4
 CHECKED = 10_000  # rows that are compared
 INT8 = ".int8.onnx"
+DEPTH = 3  # folders between a study and a run's model, at most
 EXAMPLE = 3  # rows that the graph is traced with; 1 would be taken for a constant
-OPSET, ML_OPSET, IR = 20, 4, 10  # that every onnxruntime since 1.18 reads
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -79,31 +89,36 @@ def export_model(
     folder: str | Path,
     format: Format = "onnx",
     *,
+    full: bool = False,
     rows: str | Path | pd.DataFrame | Table | None = None,
     out: str | Path | None = None,
     int8: bool = False,
 ) -> Export:
-    """Write a network model as one graph and compare it with the original on real rows.
+    """Write a model as one graph and compare it with the original on real rows.
 
-    The graph holds the encoding of numbers and categories, the networks, the class prior and the
-    thresholds. Inputs: ``numbers``, (n, c) float64 with NaN for missing, and ``categories``, (n, k)
-    text with "" for missing (in a program of PyTorch int64 codes). Outputs: every task by its name,
-    (n, width) float32, and its labels as ``<task> predicted``: the place of the class, (n,), or 0
-    and 1, (n, L). Columns, classes and versions are in the metadata. For MLflow it is a folder: the
-    final model, a flat table in, a flat table out.
+    The graph holds the encoding of numbers and categories, the networks, or the learners of a stack
+    with what couples them, the class prior and the thresholds. Inputs: ``numbers``, (n, c) float64
+    with NaN for missing, and ``categories``, (n, k) text with "" for missing (in a program of
+    PyTorch int64 codes). Outputs: every task by its name, (n, width) float32, and its labels as
+    ``<task> predicted``: the place of the class, (n,), or 0 and 1, (n, L). Columns, classes and
+    versions are in the metadata. For MLflow it is a folder: the final model, a flat table in, a
+    flat table out.
 
     Args:
-        folder: the model's folder.
+        folder: the model's folder, of a final model or of a run.
         format: ``onnx``, ``torch`` for `torch.export`, or ``mlflow``.
+        full: the stack that taught the network, in its place (`finish` with ``full=True``).
         rows: real rows to compare on, or their table; None = those of the study that the folder
             stands in.
-        out: the file; None = ``model.onnx``, ``model.pt2`` or ``model.mlflow`` in the folder.
+        out: the file; None = ``model.onnx``, ``model.pt2`` or ``model.mlflow`` in the folder, of
+            the stack ``full.onnx`` or ``full.mlflow``.
         int8: write ``model.int8.onnx`` as well, with weights of 8 bits, and measure what that
             changes. The study's labels measure it, training rows among them.
 
     Raises:
-        LabelweaveError: a stack, images or texts as inputs, no rows, a package that is missing, or
-            a probability that differs by more than 1e-4. Nothing is written then.
+        LabelweaveError: images or texts as inputs, a stack for `torch.export` or in 8 bits, a
+            learner that nothing converts, no rows, a package that is missing, or a probability that
+            differs by more than 1e-4. Nothing is written then.
     """
     if format not in get_args(Format):
         raise LabelweaveError(
@@ -112,17 +127,18 @@ def export_model(
     if int8 and format != "onnx":
         raise LabelweaveError(f"int8: found the format '{format}', expected 'onnx'")
     path = Path(folder)
-    model = load_model(current_version(path).folder)
-    if not isinstance(model, Model):
+    model = _opened(path, full=full)
+    if isinstance(model, StackModel) and (int8 or format == "torch"):
         raise LabelweaveError(
-            f"{folder}: found a stack of {listing(_learners(model))}, coupled and guarded, which "
-            "no converter writes, expected networks; 'labelweave finish' makes its student the "
-            "model"
+            f"{'int8' if int8 else 'format torch'}: found a stack of learners, expected networks; "
+            "'onnx' writes the stack, 'labelweave finish' makes its student the model"
         )
-    target = Path(out) if out is not None else path / f"model{SUFFIXES[format]}"
+    target = (
+        Path(out) if out is not None else path / f"{FULL if full else 'model'}{SUFFIXES[format]}"
+    )
     typed, labels = _typed(model, path, rows)
     if format == "mlflow":
-        return Export(target, len(typed), write_mlflow(path, typed, target, _within))
+        return Export(target, len(typed), write_mlflow(path, typed, target, _within, full=full))
     graph = PredictionGraph(model).eval()
     make = _onnx if format == "onnx" else _program
     content, run = make(graph, typed)
@@ -139,29 +155,35 @@ def export_model(
     return Export(target, len(typed), differences, smaller, losses)
 
 
-def _learners(model: EncodedPredictor) -> list[str]:
-    """Return the names of the learners of a stack that weigh something."""
-    assert isinstance(model, StackModel)
-    stack = model.stack
-    weights = [found.items() for found in stack.weights.values()]
-    used = {name for found in weights for name, weight in found if weight > 0}
-    return sorted(used | set(stack.joint))
+def _opened(folder: Path, *, full: bool) -> Model | StackModel:
+    """Return the model of a folder, or the stack that taught it.
+
+    Raises:
+        LabelweaveError: there is none.
+    """
+    if not full:
+        return load_model(current_version(folder).folder)
+    found = load(folder, full=True).model
+    assert isinstance(found, StackModel)
+    return found
 
 
 Labels = Mapping[str, NDArray[Any]]
 
 
 def _typed(
-    model: Model, folder: Path, rows: str | Path | pd.DataFrame | Table | None
+    model: Model | StackModel, folder: Path, rows: str | Path | pd.DataFrame | Table | None
 ) -> tuple[pd.DataFrame, Labels]:
     """Return rows to compare on, read by the model's schema, and the labels that are known."""
     labels: Labels = {}
     if rows is None:
-        if not (folder.resolve().parent / "results.json").exists():
+        above = folder.resolve().parents
+        study = next((each for each in above[:DEPTH] if (each / "results.json").exists()), None)
+        if study is None:
             raise LabelweaveError(
                 f"{folder}: found no study next to it, expected real rows to compare on (--rows)"
             )
-        data = study_at(folder.resolve().parent).data.collection
+        data = study_at(study).data.collection
         found, labels = data.inputs, data.annotations.labels
     else:
         given = read_inputs(Path(rows), model) if isinstance(rows, str | Path) else rows
@@ -235,18 +257,23 @@ def _onnx(graph: PredictionGraph, typed: pd.DataFrame) -> tuple[bytes, Run]:
         import onnxscript  # noqa: F401 - PyTorch's exporter asks for it
     except ImportError as error:
         raise missing_package("export --format onnx", error, "export") from None
-    example = _example(graph, typed)
+    example, names = _example(graph, typed), graph.outputs
+    if graph.columns:
+        example[LEARNERS] = torch.full((EXAMPLE, graph.columns), 0.5, dtype=torch.float64)
+        names = [*names, STANDARDISED]
     batch = torch.export.Dim("batch", min=1)
     with _quiet():
         program = torch.onnx.export(
             graph, (), kwargs=example, dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=list(example), output_names=graph.outputs,
+            input_names=list(example), output_names=names,
             dynamic_shapes={name: {0: batch} for name in example},
         )  # fmt: skip
     assert program is not None
     made = program.model_proto
+    if graph.stack is not None and graph.columns:
+        put_learners(made, graph.stack.nodes)
     if graph.categories:
-        _read_text(made, graph.categories)
+        read_text(made, graph.categories)
     made.ir_version = min(made.ir_version, IR)
     made.producer_name, made.producer_version = "labelweave", labelweave.__version__
     for name, value in _metadata(graph).items():
@@ -312,43 +339,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _read_text(made: Any, categories: Mapping[str, list[str]]) -> None:
-    """Put in front of an ONNX graph what turns the texts of categories into their codes."""
-    from onnx import TensorProto, helper
-
-    codes, nodes, columns = "category_codes", [], []
-    for node in made.graph.node:
-        for i, name in enumerate(node.input):
-            if name == CATEGORIES:
-                node.input[i] = codes
-    for j, kept in enumerate(categories.values()):
-        place = f"category_place_{j}"
-        made.graph.initializer.append(helper.make_tensor(place, TensorProto.INT64, [1], [j]))
-        nodes.append(
-            helper.make_node("Gather", [CATEGORIES, place], [f"category_text_{j}"], axis=1)
-        )
-        nodes.append(
-            helper.make_node(
-                "LabelEncoder",
-                [f"category_text_{j}"],
-                [f"category_code_{j}"],
-                domain="ai.onnx.ml",
-                keys_strings=kept,
-                values_int64s=list(range(len(kept))),
-                default_int64=len(kept),
-            )
-        )
-        columns.append(f"category_code_{j}")
-    nodes.append(helper.make_node("Concat", columns, [codes], axis=1))
-    former = list(made.graph.node)
-    del made.graph.node[:]
-    made.graph.node.extend([*nodes, *former])
-    for given in made.graph.input:
-        if given.name == CATEGORIES:
-            given.type.tensor_type.elem_type = TensorProto.STRING
-    made.opset_import.append(helper.make_opsetid("ai.onnx.ml", ML_OPSET))
 
 
 def _metadata(graph: PredictionGraph) -> dict[str, Any]:

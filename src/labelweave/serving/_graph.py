@@ -1,4 +1,4 @@
-"""A network model as one graph: columns in, probabilities and labels of every task out."""
+"""A model as one graph: columns in, probabilities and labels of every task out."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,26 +15,32 @@ from labelweave.errors import LabelweaveError
 from labelweave.evaluation._calibration_maps import CalibrationMap
 from labelweave.evaluation._metrics import EPSILON
 from labelweave.evaluation._questions import question_names
-from labelweave.model import Model
+from labelweave.fitting._stack import StackModel
+from labelweave.model import EncodedPredictor, Model
 from labelweave.networks._multi_task import probabilities
+from labelweave.serving._onnx_nodes import CATEGORIES, LEARNERS, STANDARDISED
+from labelweave.serving._stack_graph import StackGraph
 from labelweave.tasks import Multiclass, Task, factorize, key
 
-NUMBERS, CATEGORIES = "numbers", "categories"  # the inputs
+NUMBERS = "numbers"  # the other input
 PREDICTED = " predicted"  # ending of the outputs that hold labels
 
 
 class PredictionGraph(nn.Module):
-    """Encoding, networks, calibration, class prior and thresholds of a model as tensor operations.
+    """A model as tensor operations, from its encoding of columns to its thresholds.
 
     Args:
-        model: networks on columns.
+        model: networks or a stack, on columns.
+
+    Attributes:
+        stack: the stack; None = networks.
 
     Raises:
-        LabelweaveError: images or texts as inputs, a prior that each batch decides, or tasks whose
-            names are those of inputs.
+        LabelweaveError: images or texts as inputs, a prior that each batch decides, a learner that
+            nothing converts, or tasks whose names are those of inputs.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model | StackModel) -> None:
         super().__init__()
         encoder = model.encoder
         if not isinstance(encoder, TableEncoder):
@@ -44,8 +50,10 @@ class PredictionGraph(nn.Module):
                 "export: found the prior 'rows', which every batch decides anew, expected "
                 "'training', 'population' or 'uniform'"
             )
-        self.tasks, self.networks = model.tasks, nn.ModuleList(model.networks)
-        self._tasks_of = [network.tasks for network in model.networks]
+        networks = model.networks if isinstance(model, Model) else []
+        self.tasks, self.networks = model.tasks, nn.ModuleList(networks)
+        self._tasks_of = [network.tasks for network in networks]
+        self.stack = StackGraph(model.stack) if isinstance(model, StackModel) else None
         self.numbers = list(encoder.numeric_.names)
         self.categories = {name: list(kept) for name, kept in encoder.categories_.items()}
         self.clip, numeric = encoder.clip, encoder.numeric_
@@ -58,7 +66,7 @@ class PredictionGraph(nn.Module):
         self.calibration = model.calibration
         self.shifts = dict(_shifts(model))
         self.thresholds = {task.name: _thresholds(model, task) for task in model.tasks}
-        names = [*self.outputs, NUMBERS, CATEGORIES]
+        names = [*self.outputs, NUMBERS, CATEGORIES, LEARNERS, STANDARDISED]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise LabelweaveError(
@@ -72,17 +80,33 @@ class PredictionGraph(nn.Module):
         names = [task.name for task in self.tasks]
         return [*names, *(f"{name}{PREDICTED}" for name in names)]
 
+    @property
+    def columns(self) -> int:
+        """The number of columns that nodes of learners give."""
+        return 0 if self.stack is None else self.stack.nodes.width
+
     def forward(
-        self, numbers: Tensor | None = None, categories: Tensor | None = None
+        self,
+        numbers: Tensor | None = None,
+        categories: Tensor | None = None,
+        learners: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
         """Return per task P(class) or P(label on), (n, width), then per task the labels.
+
+        With `learners`, what they read comes last, (n, d).
 
         Args:
             numbers: (n, c) float64, NaN = missing.
             categories: (n, k) int64, the place among the categories; one more = unknown.
+            learners: (n, columns) float64, what the nodes of learners give.
         """
         features = torch.cat([*self._numeric(numbers), *self._one_hot(categories)], dim=1)
         given: dict[str, Tensor] = {}
+        read: tuple[Tensor, ...] = ()
+        if self.stack is not None:
+            inputs = self.stack.standardised(features)
+            given = {n: p.float() for n, p in self.stack(inputs, learners).items()}
+            read = () if learners is None else (inputs,)
         for network, tasks in zip(self.networks, self._tasks_of, strict=True):
             given |= probabilities(network(features), tasks)
         found = {
@@ -90,7 +114,7 @@ class PredictionGraph(nn.Module):
             for task in self.tasks
         }
         labels = tuple(self._labels(task, found[task.name]) for task in self.tasks)
-        return (*(found[task.name] for task in self.tasks), *labels)
+        return (*(found[task.name] for task in self.tasks), *labels, *read)
 
     def _numeric(self, numbers: Tensor | None) -> list[Tensor]:
         if numbers is None:
@@ -185,7 +209,9 @@ def _curve(points: NDArray[np.float64], p: Tensor) -> Tensor:
     return float(y[0]) + (inside * slope).sum(dim=1, keepdim=True)
 
 
-def _shifts(model: Model) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+def _shifts(
+    model: EncodedPredictor,
+) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return by task the prior of its scores and the one to assume, where they differ."""
     found = {}
     for task in model.tasks:
@@ -198,5 +224,5 @@ def _shifts(model: Model) -> Mapping[str, tuple[NDArray[np.float64], NDArray[np.
     return found
 
 
-def _thresholds(model: Model, task: Task) -> NDArray[np.float64]:
+def _thresholds(model: EncodedPredictor, task: Task) -> NDArray[np.float64]:
     return np.broadcast_to(model.thresholds.get(task.name, 0.5), (task.width,)).astype(np.float64)

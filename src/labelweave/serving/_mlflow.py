@@ -22,7 +22,7 @@ from labelweave.serving._rows import example_row, schema_of
 from labelweave.tables import Schema
 
 DESCRIPTION = "MLmodel"  # the file that makes a folder a model of MLflow
-LEFT_OUT = (VERSIONS, POINTER, FULL, "*.onnx", "*.pt2", "*.mlflow", "*.html", ".*")
+LEFT_OUT = (VERSIONS, POINTER, "*.onnx", "*.pt2", "*.mlflow", "*.html", ".*")
 
 
 class TablePredictor:
@@ -46,11 +46,17 @@ class TablePredictor:
 
 def _load_pyfunc(path: str) -> TablePredictor:
     """Return the model of a folder; MLflow calls it by this name."""
-    return TablePredictor(load(path))
+    # a copy has the folder only where the stack is what predicts
+    return TablePredictor(load(path, full=(Path(path) / FULL).is_dir()))
 
 
 def write_mlflow(
-    folder: Path, typed: pd.DataFrame, target: Path, check: Callable[[dict[str, float]], Any]
+    folder: Path,
+    typed: pd.DataFrame,
+    target: Path,
+    check: Callable[[dict[str, float]], Any],
+    *,
+    full: bool = False,
 ) -> dict[str, float]:
     """Write a final model as a folder of MLflow; return by task the largest difference.
 
@@ -62,6 +68,7 @@ def write_mlflow(
         typed: rows to compare on, read by the schema.
         target: the folder to write; a model of MLflow there is replaced.
         check: raises where a difference is too large; nothing is written then.
+        full: the stack that taught the network, in its place.
 
     Raises:
         LabelweaveError: images or dates among the inputs, something else at `target`, or MLflow
@@ -74,7 +81,7 @@ def write_mlflow(
         from mlflow.types import Schema as Columns
     except ImportError as error:
         raise missing_package("export --format mlflow", error, "mlflow") from None
-    final = load(folder)
+    final = load(folder, full=full)
     _check(final.model, target)
     schema = schema_of(final.model)
     example = _example(schema)
@@ -96,7 +103,7 @@ def write_mlflow(
     try:
         with tempfile.TemporaryDirectory(dir=place, prefix=f".{target.name}.") as made:
             copy = Path(made) / "model"
-            ignored = shutil.ignore_patterns(*LEFT_OUT)
+            ignored = shutil.ignore_patterns(*LEFT_OUT, *(() if full else (FULL,)))
             shutil.copytree(current_version(folder).folder, copy, ignore=ignored)
             draft = Path(made) / "mlflow"
             save_model(

@@ -180,9 +180,14 @@ def test_what_cannot_be_exported_is_named(network: Path, stack: Path, tmp_path: 
         "format: found 'onx', expected 'onnx', 'torch', 'mlflow'; did you mean 'onnx'?"
     )
     assert refused(network, "torch", int8=True) == "int8: found the format 'torch', expected 'onnx'"
-    assert refused(stack / "full") == (
-        f"{stack / 'full'}: found a stack of 'logistic', coupled and guarded, which no converter "
-        "writes, expected networks; 'labelweave finish' makes its student the model"
+    for options, what in [({"format": "torch"}, "format torch"), ({"int8": True}, "int8")]:
+        assert refused(stack, full=True, **options) == (
+            f"{what}: found a stack of learners, expected networks; 'onnx' writes the stack, "
+            "'labelweave finish' makes its student the model"
+        )
+    assert refused(network, full=True) == (
+        f"{network}: found no folder 'full', expected one with the stack; 'labelweave finish "
+        "--full' writes it"
     )
     alone = shutil.copytree(network, tmp_path / "alone")
     assert refused(alone) == (
