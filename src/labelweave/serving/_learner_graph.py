@@ -90,7 +90,7 @@ def _probabilities(
     elif _is_kernel_logistic(first):
         scores = _side_by_side([_kernel_logistic(*dict(each.steps).values()) for each in found])
     elif _is_svm(first, classes):
-        # without probabilities of its own: `learners._fitting` doubles the score of two classes
+        # it gives no probabilities: `learners._fitting` doubles the score of two classes
         slope = 2.0
         several = classes > 2
         scores = _svm(first, classes) if several else _side_by_side(list(map(_binary_svm, found)))
