@@ -207,7 +207,8 @@ class SourceSection(Section):
     Attributes:
         name: the source's name; default: the file's name without its ending, or the data set's.
         path: CSV, TSV, Excel (.xlsx), Parquet, Arrow or JSON lines file, or a folder of images,
-            relative to the study file; or several files by a pattern, such as ``lab_*.csv``.
+            relative to the study file; or several files by a pattern, such as ``lab_*.csv``. Or the
+            address of one file, ``s3://`` (package s3fs) or ``gs://`` (gcsfs), which is fetched.
         format: the file is an export of an annotation tool or a data hub, which brings its tasks:
             ``label_studio``, ``prodigy``, ``hugging_face``, ``coco``, ``datumaro``, ``cvat`` or
             ``croissant``.

@@ -20,6 +20,7 @@ from labelweave.fitting._inputs import InputsSection
 from labelweave.importers import read_annotations
 from labelweave.importers._answers import Imported
 from labelweave.tables import ReadOptions, Table, read_cells, read_folder
+from labelweave.tables._addresses import is_address, within
 from labelweave.tables._folders import other_files
 from labelweave.tables._reading import SUFFIXES
 
@@ -128,6 +129,8 @@ def read_sources(config: StudyConfig, folder: Path) -> list[ReadSource]:
 def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[ReadSource]:
     if section.path is None:
         return read_case(section, folder, None if inputs.image is None else inputs.image.column)
+    if is_address(section.path):
+        return [_of_address(section, section.path, folder)]
     path = folder / section.path
     if section.format is not None:
         return read_export(section, path)
@@ -150,13 +153,21 @@ def _read(section: SourceSection, inputs: InputsSection, folder: Path) -> list[R
     return [ReadSource(section, _changed(section, table, folder), path.parent)]
 
 
+def _of_address(section: SourceSection, address: str, folder: Path) -> ReadSource:
+    found = "format" if section.format is not None else "folders" if section.levels else None
+    if found is not None:
+        raise LabelweaveError(f"{address}: found '{found}' for it, expected a file of this machine")
+    table = read_cells(address, section.read.options(section.missing))
+    return ReadSource(section, _changed(section, table, folder), folder)
+
+
 def _changed(section: SourceSection, table: Table, folder: Path) -> Table:
     """Return a table with columns renamed, values mapped, and the joined table's columns."""
     table = table.renamed(section.rename).mapped(section.map)
     if section.join is None:
         return table
     read = section.join.read or section.read
-    joined = read_cells(folder / section.join.path, read.options(section.missing))
+    joined = read_cells(within(folder, section.join.path), read.options(section.missing))
     return table.joined(joined, section.join.on)
 
 

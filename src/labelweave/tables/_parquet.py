@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from labelweave._files import check_regular
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables._addresses import is_address, open_address
 from labelweave.tables._options import ReadOptions
 from labelweave.tables._reading import arrow_table
 from labelweave.tables._table import Table
 
-PROTOCOLS = {"s3": "s3fs", "gs": "gcsfs", "memory": "fsspec"}  # with the package of each
 LARGEST_GROUP = 2**30  # bytes of a row group, unpacked
 
 
@@ -117,23 +117,11 @@ class ParquetTable:
 
 
 def _opened(place: str) -> Any:
-    protocol, mark, _ = place.partition("://")
     try:
-        if not mark:
-            check_regular(Path(place), None)
-            return pq.ParquetFile(place)
-        if protocol not in PROTOCOLS:
-            raise LabelweaveError(
-                f"{place}: found the protocol '{protocol}', expected {listing(PROTOCOLS)}"
-                f"{nearest(protocol, PROTOCOLS)}, or a file of this machine"
-            )
-        import fsspec
-
-        return pq.ParquetFile(fsspec.open(place, "rb").open())
-    except ImportError:
-        raise LabelweaveError(
-            f"{place}: needs the package {PROTOCOLS[protocol]}, which is not installed"
-        ) from None
+        if is_address(place):
+            return pq.ParquetFile(open_address(place))
+        check_regular(Path(place), None)
+        return pq.ParquetFile(place)
     except FileNotFoundError:
         raise LabelweaveError(f"{place}: no such file") from None
     except pa.ArrowException:

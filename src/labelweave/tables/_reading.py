@@ -20,6 +20,7 @@ from labelweave._files import LARGEST as LARGEST_HANDWRITTEN
 from labelweave._files import check_regular
 from labelweave._messages import Message, some
 from labelweave.errors import LabelweaveError, listing, nearest
+from labelweave.tables._addresses import fetched, is_address
 from labelweave.tables._options import ReadOptions
 from labelweave.tables._table import (
     Table,
@@ -42,7 +43,8 @@ def read_cells(
     Text stays text; nothing is taken for a number or a date yet (see `Schema`).
 
     Args:
-        path: the file: one of `SUFFIXES`, text files also packed (.csv.gz, .csv.zip).
+        path: the file: one of `SUFFIXES`, text files also packed (.csv.gz, .csv.zip); or as a text
+            the address of one, such as ``s3://bucket/rows.csv``, which is fetched.
         read: how it is read; None = found out from the file.
         folder: where the cells of CSV and TSV files are kept instead of in memory (they are
             mapped, and gone with the table); None = in memory.
@@ -51,12 +53,21 @@ def read_cells(
         LabelweaveError: no such file, unknown suffix, no header or rows, columns without a name or
             named twice, a row of another length or a quote that is not closed (with its line).
     """
-    path, read = a_path("path", path, "the path of a table"), read or ReadOptions()
+    read = read or ReadOptions()
+    if isinstance(path, str) and is_address(path):
+        largest = LARGEST_HANDWRITTEN if read.handwritten else LARGEST
+        with fetched(path, largest) as local:
+            return _read_file(local, read, folder)
+    path = a_path("path", path, "the path of a table")
     if any(mark in path.name for mark in "*?[") and not _exists(path):
         paths = [Path(name) for name in sorted(glob.glob(str(path)))]  # noqa: PTH207
         if not paths:
             raise LabelweaveError(f"{path}: no file fits this pattern")
-        return stacked([read_cells(each, read, folder=folder) for each in paths], str(path))
+        return stacked([_read_file(each, read, folder) for each in paths], str(path))
+    return _read_file(path, read, folder)
+
+
+def _read_file(path: Path, read: ReadOptions, folder: Path | None) -> Table:
     try:
         reader = READERS[_suffix(path)]
         check_regular(path, LARGEST_HANDWRITTEN if read.handwritten else None)
