@@ -46,7 +46,10 @@ def _some(given: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class _Tree:
-    """One tree as arrays of its nodes; a leaf's values are the rows of `values`, (nodes, K)."""
+    """One tree as arrays of its nodes.
+
+    A leaf adds its row of `values`, (nodes, c), to c columns from `place` on.
+    """
 
     leaf: NDArray[np.bool_]
     feature: NDArray[np.integer]
@@ -54,6 +57,7 @@ class _Tree:
     left: NDArray[np.integer]
     right: NDArray[np.integer]
     values: NDArray[np.float64]
+    place: int
 
 
 def forest_nodes(found: Sequence[Any], multiclass: bool) -> Nodes:
@@ -67,14 +71,13 @@ def forest_nodes(found: Sequence[Any], multiclass: bool) -> Nodes:
     for j, forest in enumerate(found):
         for each in forest.estimators_:
             tree = each.tree_
-            values = tree.value[:, 0, :] / len(forest.estimators_)
-            if not multiclass:
-                values = _column(values[:, 1], j, len(found))
+            values = tree.value[:, 0, 0 if multiclass else 1 :] / len(forest.estimators_)
             leaf = tree.children_left == -1
             ends = tree.children_left, tree.children_right
-            trees.append(_Tree(leaf, tree.feature, tree.threshold, *ends, values))
+            trees.append(_Tree(leaf, tree.feature, tree.threshold, *ends, values, j))
+    width = len(found[0].classes_) if multiclass else len(found)
     # scikit-learn's trees compare inputs of float32 with thresholds of float64
-    return _tree_nodes(trees, narrow=True)
+    return _tree_nodes(trees, width, narrow=True)
 
 
 def boosting_nodes(found: Sequence[Any]) -> Nodes:
@@ -88,23 +91,20 @@ def boosting_nodes(found: Sequence[Any]) -> Nodes:
         for iteration in each._predictors:
             for k, predictor in enumerate(iteration):
                 table = predictor.nodes
-                values = _column(table["value"], j + k, columns)
                 leaf, ends = table["is_leaf"] == 1, (table["left"], table["right"])
-                trees.append(
-                    _Tree(leaf, table["feature_idx"], table["num_threshold"], *ends, values)
-                )
-    return _tree_nodes(trees, narrow=False)
+                parts = table["feature_idx"], table["num_threshold"], *ends, table["value"][:, None]
+                trees.append(_Tree(leaf, *parts, j + k))
+    return _tree_nodes(trees, columns, narrow=False)
 
 
-def _column(values: NDArray[np.float64], place: int, width: int) -> NDArray[np.float64]:
-    """Return one column of values among zeros, (n, width)."""
-    found = np.zeros((len(values), width))
-    found[:, place] = values
-    return found
+def _tree_nodes(trees: Sequence[_Tree], width: int, *, narrow: bool) -> Nodes:
+    """Return what makes one node of all trees; it gives their sum, (n, width).
 
-
-def _tree_nodes(trees: Sequence[_Tree], *, narrow: bool) -> Nodes:
-    """Return what makes one node of all trees, whose sum it gives, after a cast to float32."""
+    Args:
+        trees: the trees.
+        width: columns in all.
+        narrow: round the inputs to float32 first.
+    """
 
     def made(name: str) -> tuple[list[Any], list[Any], dict[str, int]]:
         from onnx import TensorProto, helper, numpy_helper
@@ -116,8 +116,14 @@ def _tree_nodes(trees: Sequence[_Tree], *, narrow: bool) -> Nodes:
         numbers = np.repeat(np.arange(len(trees)), sizes)
         places = np.concatenate([np.arange(size) for size in sizes])
         leaf = np.concatenate([tree.leaf for tree in trees])
-        values = np.concatenate([tree.values for tree in trees])
-        rows, columns = np.nonzero(leaf[:, None] & (values != 0))
+        starts = np.cumsum([0, *sizes])
+        # a tree of one node keeps its zeros: ONNX refuses empty lists
+        cells = [
+            np.nonzero(t.leaf[:, None] & ((t.values != 0) | (len(t.leaf) == 1))) for t in trees
+        ]
+        rows = np.concatenate([r + start for (r, _), start in zip(cells, starts, strict=False)])
+        columns = np.concatenate([c + t.place for (_, c), t in zip(cells, trees, strict=True)])
+        values = np.concatenate([t.values[cell] for cell, t in zip(cells, trees, strict=True)])
         ints = {
             "nodes_treeids": numbers,
             "nodes_nodeids": places,
@@ -130,7 +136,7 @@ def _tree_nodes(trees: Sequence[_Tree], *, narrow: bool) -> Nodes:
         }
         floats = {
             "nodes_values_as_tensor": inner("threshold", 0.0),
-            "target_weights_as_tensor": values[rows, columns],
+            "target_weights_as_tensor": values,
         }
         read, casts = STANDARDISED, []
         if narrow:
@@ -142,7 +148,7 @@ def _tree_nodes(trees: Sequence[_Tree], *, narrow: bool) -> Nodes:
                 for a, b, kind in zip(names, names[1:], kinds, strict=False)
             ]
         node = helper.make_node(
-            "TreeEnsembleRegressor", [read], [name], domain=ML, n_targets=values.shape[1],
+            "TreeEnsembleRegressor", [read], [name], domain=ML, n_targets=width,
             nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
             **{key: found.astype(np.int64).tolist() for key, found in ints.items()},
             **{key: numpy_helper.from_array(v.astype(np.float64)) for key, v in floats.items()},
@@ -222,8 +228,7 @@ def put_learners(made: Any, learners: LearnerNodes) -> None:
     _replace(made.graph.node, [*former[:place], *nodes, *former[place:]])
     _replace(made.graph.input, [each for each in made.graph.input if each.name != LEARNERS])
     _replace(made.graph.output, [each for each in made.graph.output if each.name != STANDARDISED])
-    from_nodes = [helper.make_opsetid(*each) for each in versions.items()]
-    _replace(made.opset_import, from_nodes)
+    _replace(made.opset_import, [helper.make_opsetid(*each) for each in versions.items()])
 
 
 def _replace(listed: Any, by: Sequence[Any]) -> None:

@@ -41,7 +41,8 @@ class StackGraph(nn.Module):
         self.used = {each.name for found in self.guards.values() for each in found}
         self.nodes = LearnerNodes()
         self.alone = {name: _Mixture(each, self.nodes) for name, each in stack.alone.items()}
-        taught = stack.self_trained if self.used & {"self_trained", "self_trained_coupled"} else {}
+        self.teaches = bool(self.used & {"self_trained", "self_trained_coupled"})
+        taught = stack.self_trained if self.teaches else {}
         self.taught = {name: _Mixture(each, self.nodes) for name, each in taught.items()}
         self.messages = MessageGraph(stack.links)
         self.self_messages = MessageGraph(stack.self_links)
@@ -65,7 +66,7 @@ class StackGraph(nn.Module):
         made: dict[str, Mapping[str, Tensor]] = {"alone": alone, **joint}
         if "coupled" in self.used:
             made["coupled"] = self.messages(alone)
-        if self.taught or "self_trained" in self.used:
+        if self.teaches:
             taught = {name: each(X, given, joint) for name, each in self.taught.items()}
             made["self_trained"] = taught
             if "self_trained_coupled" in self.used:

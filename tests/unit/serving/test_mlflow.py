@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from study_example import tables
@@ -80,3 +81,16 @@ def test_signature_example_and_no_pickle(exported: Path) -> None:
     assert list(load_model(str(exported)).predict(example)) == outputs
     kept = {path.suffix for path in exported.rglob("*") if path.is_file()}
     assert not kept & {".pkl", ".pickle", ".pt2", ".onnx"}
+
+
+def test_the_stack_is_a_model_of_mlflow(stack: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    from mlflow.pyfunc import load_model
+
+    made = export_model(stack, "mlflow", full=True, rows=rows(40), out=tmp_path / "full.mlflow")
+    frame = rows(20)
+    (wanted,) = labelweave.load(stack, full=True).tables(frame)
+    (students,) = labelweave.load(stack).tables(frame)
+    found = load_model(str(made.path)).predict(frame)
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    assert not np.allclose(found["kind=bolt"], students["kind=bolt"])

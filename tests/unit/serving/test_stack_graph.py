@@ -167,6 +167,16 @@ def test_a_learner_predicts_the_same_as_a_graph(key: str, kind: str) -> None:
     np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6 if nodes.width else 1e-12)
 
 
+def test_boosting_that_found_no_split_is_a_graph_too() -> None:
+    rng = np.random.default_rng(0)
+    X, new, task = rng.normal(size=(15, 3)), rng.normal(size=(9, 3)), Multilabel("t", ("p", "q"))
+    model = fit_task(LEARNERS["boosting"], task, X, rng.integers(2, size=(15, 2)))
+    nodes = LearnerNodes()
+    predict = learner_graph(model, "t", nodes)
+    found = predict(torch.from_numpy(new), outputs(nodes, new)).numpy()
+    np.testing.assert_allclose(found, model.predict(new), rtol=0, atol=1e-9)
+
+
 def test_a_learner_without_a_converter_is_named() -> None:
     rng = np.random.default_rng(0)
     X, codes = rng.normal(size=(40, 3)), np.arange(40) % 3
