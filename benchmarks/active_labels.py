@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from benchmarks.monitor_faults import digits, leaves
 from labelweave.annotations import Annotations
 from labelweave.data import Collection, Source
-from labelweave.experiments._active_learning import left_uncertain, rows_to_label
+from labelweave.experiments._active_learning import left_uncertain, row_scores, rows_to_label
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import METHODS
@@ -95,12 +95,12 @@ def bought_next(
         labels = split.train.annotations
         free = [(name, row) for name in names for row in np.flatnonzero(~labels.labelled(name))]
         return [free[i] for i in rng.choice(len(free), min(BATCH, len(free)), replace=False)]
-    given = model.probabilities(split.train.inputs)
+    scores = row_scores(split, lambda rows: model.probabilities(split.train.inputs[rows]))
     features = model.features(split.train.inputs)
     wanted = dict.fromkeys(names, 1.0)
     if way == "rows and tasks":
-        wanted = left_uncertain(split, given)
-    table = rows_to_label(split, given, features, collection, wanted, BATCH)
+        wanted = left_uncertain(split, scores)
+    table = rows_to_label(split, scores, features, collection, wanted, BATCH)
     return [(task, int(row) - 1) for task, row in zip(table["task"], table["row"], strict=True)]
 
 

@@ -12,6 +12,11 @@ turns) and the growth of its resident memory at the peak. A slope of 1 is linear
 - posterior labels, posterior relations: predictions coupled, of one relation to many labels, and
   of one task that many others are related to
 - metrics labels, metrics rows: all figures of a multilabel task
+- fit tasks: `fit_coupled` of 600 rows with an eighth of the labels, and five relations a task
+- fit labels: the same of 400 rows, half with one of 32 classes, half with a multilabel task
+
+The fits have one learner, a logistic regression, take minutes, and are measured once and only where
+``--only`` names them.
 """
 
 import argparse
@@ -27,6 +32,8 @@ import numpy as np
 import torch
 
 from benchmarks.coupling_overhead import COUPLINGS, Case, many_relations, objective_loss, step_of
+from labelweave.annotations import Annotations
+from labelweave.coupling import fit_coupled
 from labelweave.coupling._posterior import joint_posterior, make_link
 from labelweave.evaluation import evaluate
 from labelweave.networks import MultiTaskNetwork, backbone
@@ -88,6 +95,38 @@ def figures_of(rows: int, labels: int) -> Work:
     return lambda: evaluate(task, p, on)
 
 
+def fit_of_tasks(tasks: int) -> Work:
+    """Return a coupled fit of so many tasks and five times as many relations."""
+    rng = np.random.default_rng(0)
+    case = many_relations(tasks, 5 * tasks, 1)
+    X = rng.normal(size=(600, 16))
+    labels: dict[str, np.ndarray[Any, Any]] = {}
+    for task in case.tasks:
+        scores = X @ rng.normal(size=(16, task.width))
+        one = isinstance(task, Multiclass)
+        codes = scores.argmax(axis=1) if one else (scores > 0).astype(np.int8)
+        known = rng.random(len(X)) < 1 / 8
+        labels[task.name] = np.where(known if one else known[:, None], codes, -1)
+    return fit(X, Annotations(case.tasks, labels), case.relations)
+
+
+def fit_of_labels(labels: int) -> Work:
+    """Return a coupled fit of 32 classes and so many labels."""
+    rng = np.random.default_rng(0)
+    case = table_case(32, labels)
+    (source, target), (relation,) = case.tasks, case.relations
+    classes = rng.integers(0, 32, 400)
+    on = (rng.random((400, labels)) < relation.table[classes]).astype(np.int8)
+    X = rng.normal(size=(32, 16))[classes] + rng.normal(size=(400, 16))
+    classes[200:], on[:200] = -1, -1
+    annotations = Annotations((source, target), {source.name: classes, target.name: on})
+    return fit(X, annotations, case.relations)
+
+
+def fit(X: Any, annotations: Annotations, relations: list[Relation]) -> Work:
+    return lambda: fit_coupled(X, annotations, relations, learners=["logistic"], seed=0)
+
+
 def supervised(case: Case) -> Work:
     return step_of(case, objective_loss(case, {}))
 
@@ -105,7 +144,10 @@ PARTS: dict[str, tuple[tuple[int, ...], Callable[[int], Work]]] = {
     "posterior relations": ((62, 125, 250, 500), posterior_of_relations),
     "metrics labels": ((1250, 2500, 5000, 10_000), lambda n: figures_of(ROWS, n)),
     "metrics rows": ((10_000, 20_000, 40_000, 80_000), lambda n: figures_of(n, 20)),
+    "fit tasks": ((12, 25, 50, 100), fit_of_tasks),
+    "fit labels": ((50, 100, 200, 400), fit_of_labels),
 }
+FITS = ("fit tasks", "fit labels")  # they take minutes: measured once, without warming up
 
 
 def measured(part: str, size: int, turns: int) -> tuple[float, float]:
@@ -115,10 +157,11 @@ def measured(part: str, size: int, turns: int) -> tuple[float, float]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     work = PARTS[part][1](size)
     seconds = []
-    for turn in range(turns + 1):  # the first only warms up
+    warm = 0 if part in FITS else 1
+    for turn in range(turns + warm):  # the first only warms up
         started = time.process_time()
         work()
-        if turn:
+        if turn >= warm:
             seconds.append(time.process_time() - started)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return float(np.median(seconds)), (after - before) / 1024
@@ -142,11 +185,12 @@ def main() -> None:
     print(
         f"{'part':20} {'sizes':>28} {'slope of time':>14} {'last':>6} {'of memory':>10} {'last':>6}"
     )
-    for part in options.only or PARTS:
+    for part in options.only or [part for part in PARTS if part not in FITS]:
         sizes, rows = PARTS[part][0], []
         for size in sizes:
             with context.Pool(1) as pool:
-                rows.append(pool.apply(measured, (part, size, 3 if options.quick else 9)))
+                turns = 1 if part in FITS else 3 if options.quick else 9
+                rows.append(pool.apply(measured, (part, size, turns)))
         seconds, memory = (list(values) for values in zip(*rows, strict=True))
         slope, last = slopes(sizes, seconds)
         of_memory, last_memory = slopes(sizes, memory)

@@ -31,7 +31,7 @@ from labelweave.annotations import Annotations
 from labelweave.datasets import write_digits, write_leaves
 from labelweave.evaluation import evaluate, main_metric
 from labelweave.experiments import Study
-from labelweave.experiments._active_learning import rows_to_label
+from labelweave.experiments._active_learning import row_scores, rows_to_label
 from labelweave.fitting._fit import fit
 from labelweave.fitting._methods import find_method
 from labelweave.fitting._split import Split
@@ -68,7 +68,8 @@ def choices(
     yield "entropy", free[np.argsort((p * np.log(p)).sum(axis=1), kind="stable")[:n]]
     collection = study.data.collection
     features = model.features(split.train.inputs)
-    table = rows_to_label(split, given, features, collection, {task: 1.0}, n)
+    scores = row_scores(split, lambda rows: {name: p[rows] for name, p in given.items()})
+    table = rows_to_label(split, scores, features, collection, {task: 1.0}, n)
     # rows of the only source's file, from 1
     place = {int(collection.numbers[row]): i for i, row in enumerate(split.train.index)}
     yield "plan", np.array([place[int(row)] for row in table["row"]])

@@ -149,7 +149,7 @@ def keep(
         given = predict(inputs if step >= len(labels) else inputs[start : start + step])
         part = labels[start : start + step]
         parts.append({t.name: _kept(t, given[t.name], part) for t in labels.tasks})
-    return {task.name: _joined([part[task.name] for part in parts]) for task in labels.tasks}
+    return {task.name: join_kept([part[task.name] for part in parts]) for task in labels.tasks}
 
 
 def is_wide(task: Any) -> bool:
@@ -161,7 +161,8 @@ def _kept(task: Any, p: NDArray[np.float32], labels: Annotations) -> Kept:
     return TopClasses.of(p, labels.labels[task.name], KEPT) if is_wide(task) else p
 
 
-def _joined(parts: list[Any]) -> Kept:
+def join_kept(parts: list[Any]) -> Kept:
+    """Return the rows of all parts."""
     if len(parts) == 1:
         return parts[0]  # type: ignore[no-any-return]
     if isinstance(parts[0], TopClasses):

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,12 @@ from labelweave.experiments._sections import PricesSection
 from labelweave.fitting._split import Split
 from labelweave.relations._operations import multiply_in
 from labelweave.results import MeanInterval, PlannedTask
+from labelweave.tasks import Multiclass, Task
 
 POOL = 2000  # rows of the highest scores that are looked at, at least
 TIMES = 10  # and so many times the rows that are wanted
 KNOWN = 5000  # labelled rows that are looked at, evenly
+CELLS = 5_000_000  # rows times columns of all tasks, predicted at a time
 
 Floats = NDArray[np.floating]
 
@@ -115,9 +117,64 @@ def _gains(found: TaskCurve, start: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(ends[:, 1] - ends[:, 0])
 
 
+class RowScores(NamedTuple):
+    """How uncertain one task is on n rows: 0 on those with its label.
+
+    Attributes:
+        entropy: (n,) mean entropy of the probabilities over that of the uniform distribution.
+        disagreement: (n,) how far they are from what they become once the other tasks'
+            predictions are multiplied in through the relations: the Jensen-Shannon divergence over
+            its largest value.
+        unknown: (n,) entropy, in nats, after that; of several labels their sum.
+    """
+
+    entropy: NDArray[np.float64]
+    disagreement: NDArray[np.float64]
+    unknown: NDArray[np.float64]
+
+
+def row_scores(
+    split: Split, predict: Callable[[slice], Probabilities], *, at_once: bool = False
+) -> dict[str, RowScores]:
+    """Return by task how uncertain it is on every training row, some rows predicted at a time.
+
+    Args:
+        split: the data; its relations are those that hold.
+        predict: gives of some training rows (m, W) probabilities by task.
+        at_once: call it once, with all rows.
+    """
+    labels = split.train.annotations
+    found = {task.name: RowScores(*np.zeros((3, len(labels)))) for task in labels.tasks}
+    step = len(labels) if at_once else max(1, CELLS // sum(task.width for task in labels.tasks))
+    for start in range(0, len(labels), max(1, step)):
+        rows = slice(start, start + step)
+        given = predict(rows)
+        combined = multiply_in(given, split.relations)
+        for task in labels.tasks:
+            free = ~labels.labelled(task.name)[rows]
+            own = np.asarray(given[task.name], np.float64)[free]
+            for values, part in zip(
+                found[task.name],
+                _scores(own, np.asarray(combined[task.name], np.float64)[free], task),
+                strict=True,
+            ):
+                values[rows][free] = part
+    return found
+
+
+def _scores(own: NDArray[np.float64], combined: NDArray[np.float64], task: Task) -> RowScores:
+    multiclass = isinstance(task, Multiclass)
+    most = _most(own, multiclass)
+    entropy, other = _entropy(own, multiclass), _entropy(combined, multiclass)
+    mixed = _entropy((own + combined) / 2, multiclass)
+    disagreement = (mixed - (entropy + other) / 2) * most / np.log(2)
+    elements = 1 if multiclass else task.width
+    return RowScores(np.clip(entropy, 0, 1), np.clip(disagreement, 0, 1), other * most * elements)
+
+
 def rows_to_label(
     split: Split,
-    probabilities: Probabilities,
+    scores: Mapping[str, RowScores],
     features: NDArray[np.floating[Any]],
     collection: Collection,
     wanted: Mapping[str, float],
@@ -125,34 +182,25 @@ def rows_to_label(
 ) -> pd.DataFrame:
     """Return the training rows to label first: source, row of its file, task, score and why.
 
-    The score, 0 to 1, is the larger of two: ``entropy``, the mean entropy of the task's
-    probabilities over that of the uniform distribution; and ``disagreement``, how far they are
-    from what they become once the other tasks' predictions are multiplied in through the relations
-    (Jensen-Shannon divergence over its largest value). Of the rows with high scores those are named
-    that are unlike the labelled ones and each other (`spread_out`), in the order to label them.
-    Tasks share the rows in proportion to their expected gain. Nothing else about a row is written.
+    The score, 0 to 1, is the larger of two: ``entropy`` and ``disagreement`` (`RowScores`). Of the
+    rows with high scores those are named that are unlike the labelled ones and each other
+    (`spread_out`), in the order to label them. Tasks share the rows in proportion to their expected
+    gain. Nothing else about a row is written.
 
     Args:
-        split: the data; its relations are those that hold.
-        probabilities: of the training rows, by task.
+        split: the data.
+        scores: of the training rows, by task (`row_scores`).
         features: of the training rows, (n, d): what the network makes of them.
         collection: all rows.
         wanted: by task a weight, not negative; all 0 = equal.
         count: number of rows, of all tasks together.
     """
-    combined = multiply_in(probabilities, split.relations)
     parts = []
     free = {name: int((~split.train.annotations.labelled(name)).sum()) for name in wanted}
     for name, size in _allotted(wanted, free, count).items():
         labelled = split.train.annotations.labelled(name)
         rows = np.flatnonzero(~labelled)
-        own = np.asarray(probabilities[name], dtype=np.float64)[rows]
-        multiclass = split.train.annotations.task(name).kind == "multiclass"
-        entropy = _entropy(own, multiclass)
-        mixed = _entropy((own + combined[name][rows]) / 2, multiclass)
-        other = _entropy(combined[name][rows], multiclass)
-        disagreement = (mixed - (entropy + other) / 2) * _most(own, multiclass) / np.log(2)
-        entropy, disagreement = np.clip(entropy, 0, 1), np.clip(disagreement, 0, 1)
+        entropy, disagreement = scores[name].entropy[rows], scores[name].disagreement[rows]
         score = np.maximum(entropy, disagreement)
         first = spread_out(score, features[rows], features[labelled], size)
         place = split.train.index[rows[first]]
@@ -173,7 +221,7 @@ def rows_to_label(
     return pd.concat(parts, ignore_index=True)[COLUMNS]
 
 
-def left_uncertain(split: Split, probabilities: Probabilities) -> dict[str, float]:
+def left_uncertain(split: Split, scores: Mapping[str, RowScores]) -> dict[str, float]:
     """Return by task a weight for `rows_to_label`: what the relations leave unknown.
 
     It is the mean entropy, in nats, of the rows without the task's label, once the predictions of
@@ -181,21 +229,14 @@ def left_uncertain(split: Split, probabilities: Probabilities) -> dict[str, floa
     classes much.
 
     Args:
-        split: the data; its relations are those that hold.
-        probabilities: of the training rows, by task.
+        split: the data.
+        scores: of the training rows, by task (`row_scores`).
     """
-    combined, labels, found = (
-        multiply_in(probabilities, split.relations),
-        split.train.annotations,
-        {},
-    )
-    for task in labels.tasks:
-        p = np.asarray(combined[task.name], np.float64)[~labels.labelled(task.name)]
-        multiclass = task.kind == "multiclass"
-        elements = 1 if multiclass else task.width
-        each = _entropy(p, multiclass) * _most(p, multiclass) * elements
-        found[task.name] = float(each.mean()) if len(p) else 0.0
-    return found
+    free = {name: ~split.train.annotations.labelled(name) for name in scores}
+    return {
+        name: float(found.unknown[free[name]].mean()) if free[name].any() else 0.0
+        for name, found in scores.items()
+    }
 
 
 def write_rows(table: pd.DataFrame, folder: Path, *, formulas: bool = False) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelweave.errors import LabelweaveError, listing, nearest
-from labelweave.evaluation._top_classes import dense
+from labelweave.evaluation._top_classes import join_kept
 from labelweave.experiments._loading import StudyData
 from labelweave.experiments._runs import Run
 from labelweave.results import GroupEffect, GroupEffects, Results
@@ -91,7 +91,7 @@ def test_rows(data: StudyData, runs: Sequence[Run]) -> tuple[Predictions, NDArra
     """
     index = np.concatenate([run.rows() for run in runs])
     given = [run.predictions() for run in runs]
-    probabilities = {name: np.concatenate([dense(p[name]) for p in given]) for name in given[0]}
+    probabilities: dict[str, Any] = {name: join_kept([p[name] for p in given]) for name in given[0]}
     cuts = [run.record()["thresholds"] for run in runs]
     thresholds = {n: np.mean([c[n] for c in cuts], axis=0) for n in cuts[0]}
     collection = data.collection

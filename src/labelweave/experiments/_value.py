@@ -27,6 +27,7 @@ from labelweave.evaluation._recommendation import decision
 from labelweave.experiments._active_learning import (
     ROWS_FILE,
     left_uncertain,
+    row_scores,
     rows_to_label,
     task_plan,
     worth,
@@ -550,19 +551,28 @@ def _label_plan(
     if not config.label_next or not (run.folder / "model" / "model.json").exists():
         return plan
     model = load_model(run.folder / "model")
-    given = model.under_prior(model.probabilities(split.train.inputs))
+    decided: list[Mapping[str, NDArray[Any]]] = []
+
+    def predict(rows: slice) -> dict[str, NDArray[np.float32]]:
+        given = model.under_prior(model.probabilities(split.train.inputs[rows]))
+        if config.label_tools:
+            decided.append(model.decide(given))
+        return given
+
+    scores = row_scores(split, predict, at_once=model.prior.name == "rows")
     if tasks:
         value = worth(tasks)
         wanted = {task.task: value(task) for task in tasks}
     else:  # no label curves
-        wanted = left_uncertain(split, given)
+        wanted = left_uncertain(split, scores)
     features = model.features(split.train.inputs)
-    rows = rows_to_label(split, given, features, data.collection, wanted, config.label_next)
+    rows = rows_to_label(split, scores, features, data.collection, wanted, config.label_next)
     write_rows(rows, context.folder, formulas=context.formulas)
     if config.label_tools:
         schema = model.encoder.schema
         excluded = [] if schema is None else schema.named("excluded")
-        _write_for_tools(context, split, rows, model.decide(given), excluded)
+        predicted = {name: np.concatenate([part[name] for part in decided]) for name in decided[0]}
+        _write_for_tools(context, split, rows, predicted, excluded)
     return LabelPlan(tasks, ROWS_FILE, len(rows))
 
 

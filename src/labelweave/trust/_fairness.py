@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from labelweave.errors import LabelweaveError, listing
 from labelweave.evaluation._metrics import CalibrationError
 from labelweave.evaluation._questions import Floats, Probabilities
+from labelweave.evaluation._top_classes import likeliest
 from labelweave.results import Check, MeanInterval
 from labelweave.tasks import Multiclass, Task
 from labelweave.trust._predictions import Predictions
@@ -173,11 +174,11 @@ class _Question:
 def _questions(rows: Predictions) -> list[_Question]:
     found = []
     for task in rows.tasks:
-        p, codes = np.asarray(rows.probabilities[task.name]), rows.labels(task.name)
+        p, codes = rows.probabilities[task.name], rows.labels(task.name)
         if isinstance(task, Multiclass):
-            best = p.argmax(axis=1)
+            best, highest = likeliest(p)
             right = (best == codes).astype(np.float64)
-            found.append(_Question(task.name, task.names, best, codes, p.max(axis=1), right))
+            found.append(_Question(task.name, task.names, best, codes, highest, right))
             continue
         on = (p >= np.asarray(rows.thresholds.get(task.name, 0.5))).astype(np.int64)
         for j, label in enumerate(task.names):

@@ -12,6 +12,7 @@ from labelweave.annotations import Annotations
 from labelweave.errors import LabelweaveError, listing, nearest
 from labelweave.evaluation._metrics import checked
 from labelweave.evaluation._questions import Floats, Probabilities
+from labelweave.evaluation._top_classes import TopClasses
 from labelweave.model import EncodedPredictor
 from labelweave.tables._frames import input_frame
 from labelweave.tasks import Task
@@ -40,6 +41,8 @@ class Predictions:
     Args:
         annotations: the labels, -1 = missing, per element.
         probabilities: per task P(class), (n, K), or P(label on), (n, L); tasks may be left out.
+            Runs of a study keep the likeliest of very many classes (`TopClasses`), which the
+            comparison of groups reads as well.
         groups: (n,) what ties rows together, such as a person; None = every row by itself.
         thresholds: per multilabel task the probability from which a label counts as on, (L,).
 
@@ -64,9 +67,10 @@ class Predictions:
             raise LabelweaveError("probabilities: found no task, expected at least one")
         found = {}
         for task in self.tasks:
+            given: Any = self.probabilities[task.name]
             p, _, _ = checked(
                 task,
-                np.asarray(self.probabilities[task.name], np.float64),
+                given if isinstance(given, TopClasses) else np.asarray(given, np.float64),
                 self.annotations.labels[task.name],
                 self.thresholds.get(task.name),
             )

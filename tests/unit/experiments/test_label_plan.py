@@ -11,8 +11,14 @@ from report_example import recommended
 from study_example import write_study
 from test_label_curves import law, replicates
 
-from labelweave.experiments import Study
-from labelweave.experiments._active_learning import left_uncertain, rows_to_label, task_plan
+from labelweave.experiments import Study, _active_learning
+from labelweave.experiments._active_learning import (
+    RowScores,
+    left_uncertain,
+    row_scores,
+    rows_to_label,
+    task_plan,
+)
 from labelweave.experiments._label_curves import (
     Point,
     TaskCurve,
@@ -22,6 +28,7 @@ from labelweave.experiments._label_curves import (
 )
 from labelweave.experiments._sections import PricesSection
 from labelweave.experiments._value import with_value
+from labelweave.fitting import Split
 from labelweave.relations import TaskPair
 from labelweave.relations._graph import order_tasks
 from labelweave.results import Cell, Results, TaskFacts
@@ -54,6 +61,38 @@ def far(n: int) -> np.ndarray:
     return np.eye(n)
 
 
+def scored(split: Split, given: dict[str, np.ndarray]) -> dict[str, RowScores]:
+    return row_scores(split, lambda rows: {name: p[rows] for name, p in given.items()})
+
+
+def test_rows_scored_some_at_a_time_have_the_scores_of_all_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = Study.from_file(write_study(tmp_path)).first_split()
+    n, generator = len(split.train.index), np.random.default_rng(0)
+    given = {"kind": generator.dirichlet([1, 1, 1], n), "form": generator.random((n, 2))}
+    whole = scored(split, given)
+    sizes = []
+
+    def predict(rows: slice) -> dict[str, np.ndarray]:
+        sizes.append(len(given["kind"][rows]))
+        return {name: p[rows] for name, p in given.items()}
+
+    monkeypatch.setattr(_active_learning, "CELLS", 5 * 7)  # 3 classes and 2 labels
+    parts = row_scores(split, predict)
+    assert max(sizes) == 7
+    assert sum(sizes) == n
+    for name, expected in whole.items():
+        for values, same in zip(parts[name], expected, strict=True):
+            np.testing.assert_array_equal(values, same)
+        known = split.train.annotations.labelled(name)
+        assert not expected.entropy[known].any()
+        assert expected.entropy[~known].all()
+    assert left_uncertain(split, parts) == left_uncertain(split, whole)
+    row_scores(split, predict, at_once=True)
+    assert sizes[-1] == n
+
+
 def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) -> None:
     study = Study.from_file(write_study(tmp_path))
     split, collection = study.first_split(), study.data.collection
@@ -63,7 +102,9 @@ def test_the_rows_named_lack_the_label_and_say_where_they_stand(tmp_path: Path) 
     kind[lacking[3]] = 1 / 3  # nothing known
     kind[lacking[5]] = [0.01, 0.01, 0.98]  # a ring, but its form says bolt
     given = {"kind": kind, "form": form}
-    table = rows_to_label(split, given, far(n), collection, {"kind": 1.0, "form": 0.0}, 2)
+    table = rows_to_label(
+        split, scored(split, given), far(n), collection, {"kind": 1.0, "form": 0.0}, 2
+    )
     assert list(table.columns) == ["source", "row", "task", "score", "why"]
     assert set(table["task"]) == {"kind"}
     assert dict(zip(table["why"], table["row"], strict=True)).keys() == {"entropy", "disagreement"}
@@ -80,13 +121,17 @@ def test_tasks_share_the_rows_and_no_row_is_named_twice(tmp_path: Path) -> None:
     n, generator = len(split.train.index), np.random.default_rng(0)
     given = {"kind": generator.dirichlet([1, 1, 1], n), "form": generator.random((n, 2))}
     collection = study.data.collection
-    table = rows_to_label(split, given, far(n), collection, {"kind": 3.0, "form": 1.0}, 20)
+    table = rows_to_label(
+        split, scored(split, given), far(n), collection, {"kind": 3.0, "form": 1.0}, 20
+    )
     assert table["task"].value_counts().to_dict() == {"kind": 15, "form": 5}
     assert not table.duplicated(["source", "row", "task"]).any()
     for _, part in table.groupby("task"):
         assert (part["score"].diff().dropna() <= 0).all()
         assert part["score"].between(0, 1).all()
-    everything = rows_to_label(split, given, far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000)
+    everything = rows_to_label(
+        split, scored(split, given), far(n), collection, {"kind": 1.0, "form": 1.0}, 10_000
+    )
     lacking = sum((~split.train.annotations.labelled(t)).sum() for t in ("kind", "form"))
     assert len(everything) == lacking
 
@@ -95,11 +140,11 @@ def test_a_task_that_another_determines_weighs_little(tmp_path: Path) -> None:
     split = Study.from_file(write_study(tmp_path)).first_split()
     n = len(split.train.index)
     open_rows = {"kind": np.full((n, 3), 1 / 3), "form": np.full((n, 2), 0.5)}
-    both = left_uncertain(split, open_rows)
+    both = left_uncertain(split, scored(split, open_rows))
     assert 0 < both["kind"] <= np.log(3) + 1e-9
     assert 0 < both["form"] <= 2 * np.log(2) + 1e-9
     sure = np.eye(3)[np.zeros(n, np.int64)] * 0.998 + 0.001 * (1 - np.eye(3)[0])
-    known = left_uncertain(split, {"kind": sure, "form": open_rows["form"]})
+    known = left_uncertain(split, scored(split, {"kind": sure, "form": open_rows["form"]}))
     assert known["kind"] < 0.05 * both["kind"]
     assert known["form"] < 0.1 * both["form"], "the table says which form a kind has"
 

@@ -8,6 +8,7 @@ import pytest
 
 from labelweave import Annotations, Binary, LabelweaveError, Multiclass, Multilabel
 from labelweave.evaluation import evaluate
+from labelweave.evaluation._top_classes import TopClasses
 from labelweave.trust import (
     Predictions,
     compare_groups,
@@ -124,6 +125,21 @@ def test_a_mean_gain_that_hurts_a_group_is_negative_transfer_for_it():
     assert few["verdict"].tolist() == ["not enough data"]
     with pytest.raises(LabelweaveError, match=r"^single: found other rows or labels than in joint"):
         compare_groups(joint, single[:10], sex)
+
+
+def test_groups_are_compared_by_the_likeliest_classes_as_by_all():
+    rng = np.random.default_rng(2)
+    n, task = 200, Multiclass("person", tuple(f"p{i}" for i in range(60)))
+    codes = rng.integers(-1, 60, n)
+    labels, sex = Annotations((task,), {"person": codes}), rng.choice(["f", "m"], n)
+    dense = [rng.dirichlet(np.full(60, 0.1), n).astype(np.float32) for _ in range(2)]
+    for p in dense:
+        p[np.arange(n), np.maximum(codes, 0)] += rng.random(n) < 0.5
+        p /= p.sum(axis=1, keepdims=True)
+    whole = [Predictions(labels, {"person": p}) for p in dense]
+    top = [Predictions(labels, {"person": TopClasses.of(p, codes, 5)}) for p in dense]
+    pd.testing.assert_frame_equal(compare_groups(*top, sex), compare_groups(*whole, sex))
+    assert isinstance(top[0][:7].probabilities["person"], TopClasses)
 
 
 @pytest.mark.parametrize("goal", ["selection", "recall"])
