@@ -82,7 +82,8 @@ def _probabilities(
     """
     first, slope = found[0], 1.0
     if type(first) in FORESTS and first.n_outputs_ == 1:
-        return nodes.add(forest_nodes(found, multiclass), classes if multiclass else len(found))
+        width = classes if multiclass else len(found)
+        return nodes.add_trees(forest_nodes(found, multiclass), width)
     if type(first) is LinearDiscriminantAnalysis or _is_logistic(first):
         scores = _linear(found)
     elif type(first) is HistGradientBoostingClassifier and first.is_categorical_ is None:
@@ -199,5 +200,5 @@ def _svm(found: SVC, classes: int) -> Predict:
 
 def _boosting(found: Sequence[Any], nodes: LearnerNodes) -> Predict:
     base = _tensor(np.concatenate([each._baseline_prediction.reshape(-1) for each in found]))
-    scores = nodes.add(boosting_nodes(found), len(base))
+    scores = nodes.add_trees(boosting_nodes(found), len(base))
     return lambda X, given: scores(X, given) + base

@@ -12,6 +12,7 @@ from labelweave.errors import LabelweaveError, missing_package
 
 OPSET, ML_OPSET, IR = 20, 4, 10  # that every onnxruntime since 1.18 reads
 ML = "ai.onnx.ml"
+TINY, FLOAT32_BITS = 1e-30, 23
 CATEGORIES = "categories"  # the input of texts
 STANDARDISED = "standardised inputs"  # (n, d) float64, what learners read
 LEARNERS = "learners"  # (n, columns) float64, what nodes of learners give, side by side
@@ -38,6 +39,11 @@ class LearnerNodes:
         start, self.width = self.width, self.width + width
         return lambda _, given: _some(given)[:, start : start + width]
 
+    def add_trees(self, trees: Nodes, width: int) -> Predict:
+        """Return what gives the sums of trees, in the precision of float64."""
+        halves = self.add(trees, 2 * width)
+        return lambda X, given: halves(X, given)[:, :width] + halves(X, given)[:, width:]
+
 
 def _some(given: Tensor | None) -> Tensor:
     assert given is not None
@@ -61,7 +67,7 @@ class _Tree:
 
 
 def forest_nodes(found: Sequence[Any], multiclass: bool) -> Nodes:
-    """Return the nodes of the probabilities of forests of scikit-learn.
+    """Return the nodes of the probabilities of forests of scikit-learn, in two halves.
 
     Args:
         found: one forest, or one a label.
@@ -81,7 +87,7 @@ def forest_nodes(found: Sequence[Any], multiclass: bool) -> Nodes:
 
 
 def boosting_nodes(found: Sequence[Any]) -> Nodes:
-    """Return the nodes of the scores of gradient boosting, (n, columns), without their base.
+    """Return the nodes of the scores of gradient boosting, in two halves, without their base.
 
     Args:
         found: one `HistGradientBoostingClassifier`, or one of two classes a label.
@@ -98,7 +104,10 @@ def boosting_nodes(found: Sequence[Any]) -> Nodes:
 
 
 def _tree_nodes(trees: Sequence[_Tree], width: int, *, narrow: bool) -> Nodes:
-    """Return what makes one node of all trees; it gives their sum, (n, width).
+    """Return what makes one node of all trees; it gives their sum in two halves, (n, 2 width).
+
+    The node rounds its sums to float32, which is too coarse for the logarithm of 1 - p. The first
+    half is of multiples of a step so large that their sums are not rounded; the second is the rest.
 
     Args:
         trees: the trees.
@@ -124,6 +133,11 @@ def _tree_nodes(trees: Sequence[_Tree], width: int, *, narrow: bool) -> Nodes:
         rows = np.concatenate([r + start for (r, _), start in zip(cells, starts, strict=False)])
         columns = np.concatenate([c + t.place for (_, c), t in zip(cells, trees, strict=True)])
         values = np.concatenate([t.values[cell] for cell, t in zip(cells, trees, strict=True)])
+        bound = sum(float(np.abs(tree.values[tree.leaf]).max()) for tree in trees)
+        step = 2.0 ** (np.ceil(np.log2(max(bound, TINY))) - FLOAT32_BITS)
+        coarse = np.trunc(values / step) * step
+        values = np.concatenate([coarse, values - coarse])
+        rows, columns = np.tile(rows, 2), np.concatenate([columns, columns + width])
         ints = {
             "nodes_treeids": numbers,
             "nodes_nodeids": places,
@@ -148,7 +162,7 @@ def _tree_nodes(trees: Sequence[_Tree], width: int, *, narrow: bool) -> Nodes:
                 for a, b, kind in zip(names, names[1:], kinds, strict=False)
             ]
         node = helper.make_node(
-            "TreeEnsembleRegressor", [read], [name], domain=ML, n_targets=width,
+            "TreeEnsembleRegressor", [read], [name], domain=ML, n_targets=2 * width,
             nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
             **{key: found.astype(np.int64).tolist() for key, found in ints.items()},
             **{key: numpy_helper.from_array(v.astype(np.float64)) for key, v in floats.items()},

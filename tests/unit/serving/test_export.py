@@ -15,6 +15,7 @@ from study_example import tables
 import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.evaluation._calibration_maps import fitted_map
+from labelweave.fitting._stack import load_model
 from labelweave.model import Model
 from labelweave.serving import _export as export_module
 from labelweave.serving import export_model
@@ -194,6 +195,13 @@ def test_what_cannot_be_exported_is_named(network: Path, stack: Path, tmp_path: 
         f"{alone}: found no study next to it, expected real rows to compare on (--rows)"
     )
     assert refused(network, rows=rows(0)) == ("rows: found none, expected real rows to compare on")
+
+
+def test_the_model_of_a_run_is_compared_on_the_rows_of_its_study(finished_study: Path) -> None:
+    (folder,) = finished_study.parent.glob("runs/parts/runs/coupled-*/model")
+    typed, labels = export_module._typed(load_model(folder), folder, None)
+    assert len(typed) == 240
+    assert (labels["kind"] >= 0).sum() == tables()[:2][0]["kind"].notna().sum() + 30
 
 
 def test_the_commands_finish_and_export(finished_study: Path, cli: CommandLine) -> None:

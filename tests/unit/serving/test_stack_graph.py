@@ -163,8 +163,8 @@ def test_a_learner_predicts_the_same_as_a_graph(key: str, kind: str) -> None:
     found = predict(torch.from_numpy(new), outputs(nodes, new)).numpy()
     wanted = model.predict(new)
     assert found.shape == wanted.shape
-    # nodes of trees sum in float32
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=2e-6 if nodes.width else 1e-12)
+    # skl2onnx rounds to float32 in between
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6 if key in OTHERS else 1e-11)
 
 
 def test_boosting_that_found_no_split_is_a_graph_too() -> None:
