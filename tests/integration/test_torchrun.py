@@ -194,6 +194,21 @@ def test_torchrun_for_a_study_of_one_device_is_one_line(monkeypatch: pytest.Monk
         device_of(TrainingConfig())
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has it")
+def test_half_precision_without_a_gpu_is_one_line() -> None:
+    with pytest.raises(LabelweaveError) as caught:
+        device_of(TrainingConfig(precision="16-mixed"))
+    assert str(caught.value) == (
+        "training: precision '16-mixed' needs a GPU; expected one of 32-true, bf16-mixed, "
+        "bf16-true, 64-true on a CPU"
+    )
+
+
+def test_another_precision_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    device_of(TrainingConfig(precision="bf16-mixed", accelerator="cpu"))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_batch_has_a_row_for_every_process() -> None:
     with pytest.raises(ValueError, match=r"'batch_size': found 3, expected at least one row for "):
         TrainingConfig(batch_size=3, devices=4)

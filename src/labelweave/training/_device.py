@@ -1,5 +1,6 @@
 """Where a training runs: the CPU of one process, with no wrappers, or what Fabric sets up."""
 
+import logging
 import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, Union
@@ -77,8 +78,15 @@ def device_of(config: TrainingConfig) -> Device:
         )
     if config.processes == 1 and config.precision == "32-true" and _is_cpu(config.accelerator):
         return ThisProcess()
+    if config.precision == "16-mixed" and _is_cpu(config.accelerator):
+        raise LabelweaveError(  # Fabric would take another one and warn
+            "training: precision '16-mixed' needs a GPU; expected one of 32-true, bf16-mixed, "
+            "bf16-true, 64-true on a CPU"
+        )
     from lightning_fabric import Fabric
 
+    for name in ("lightning_fabric", "lightning_utilities"):  # their news of every start
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         fabric = Fabric(
             accelerator=config.accelerator,
