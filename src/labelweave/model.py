@@ -113,12 +113,14 @@ class TrainingRecord:
             (`labelweave.training`) and ``fits`` (`labelweave.fitting.task_fits`).
         parameters: number of trained weights.
         networks: number of trained networks.
+        warm: all of them started from the weights of a former model.
     """
 
     curve: dict[str, Any] | None = None
     diagnostics: dict[str, Any] | None = None
     parameters: int = 0
     networks: int = 0
+    warm: bool = False
 
 
 class Predictor(Protocol):

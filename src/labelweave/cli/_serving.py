@@ -221,6 +221,13 @@ def update(
         typer.Option(min=1, help="Earlier rows that stay, of every class; default: all."),
     ] = None,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds of the comparison.")] = 3,
+    warm: Annotated[
+        bool,
+        typer.Option(
+            "--warm",
+            help="Start networks from those without the new labels, with half the steps.",
+        ),
+    ] = False,
 ) -> None:
     """Fit a final model again with new labels; hand it over where no task gets worse.
 
@@ -234,15 +241,21 @@ def update(
     - `labelweave update runs/leaves/model --source june.xlsx --like site_b`
     - `labelweave update runs/leaves/model --source done.json --format label_studio`
     """
+    from labelweave.errors import listing
     from labelweave.serving import update as fit_again
 
     found = fit_again(
-        model, source, study=study, like=like, format=format_, keep=keep, folds=folds, progress=True
-    )
+        model, source, study=study, like=like, format=format_, keep=keep, folds=folds, warm=warm,
+        progress=True,
+    )  # fmt: skip
     say(f"Earlier rows of the fit: {found.kept:,}")
+    if found.left_out:
+        say(f"Left out, no inputs of the model: {listing(found.left_out)}")
     for each in found.tasks:
         say(f"{'falls' if each.falls else 'holds'}: {each}")
     if found.handed_over:
+        if warm and not found.warm:
+            say("Fitted anew: columns, classes or architecture of the version in use differ")
         say(f"Handed over: version {found.version} of {model} (back: labelweave rollback {model})")
         return
     say(f"Refused, version {found.version} stays in use: {found.reason}", err=True)

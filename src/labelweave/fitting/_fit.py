@@ -33,6 +33,7 @@ def fit(
     config: FitConfig,
     *,
     teachers: Scores | None = None,
+    start: Model | None = None,
     folder: Path | None = None,
     progress: bool = False,
     watch: Watch | None = None,
@@ -45,6 +46,9 @@ def fit(
         config: the settings.
         teachers: of a method that is taught, by task the (n, width) scores of its teacher on the
             training rows; None = its teacher is trained first (`Method.teacher`).
+        start: of networks, a model whose weights they start from where columns, classes and
+            architecture agree, for half of the steps; the record says whether they did (`warm`).
+            None = new weights. The former rows of the model stay in the weights.
         folder: for checkpoints; an interrupted call on the same folder goes on from there.
         progress: show a bar over the steps.
         watch: called at every evaluation on the validation rows, see `Trainer`.
@@ -67,7 +71,7 @@ def fit(
         teacher = fit(find_method(method.teacher), split, config, progress=progress)
         teachers = taught_scores(method, teacher, split, config)
     if method.kind == "student":
-        return _fit_student(split, config, teachers or {}, prior, folder, progress, watch)
+        return _fit_student(split, config, teachers or {}, prior, start, folder, progress, watch)
     relations = split.relations
     if method.relations == "shuffled":
         relations = tuple(r.permuted(split.seed + i) for i, r in enumerate(relations))
@@ -80,7 +84,7 @@ def fit(
     fits = [
         Fit(
             split, labels, tasks, used, noise, options, config, spec, teachers,
-            own_trunks=choose_trunks(split, labels, tasks, config),
+            own_trunks=choose_trunks(split, labels, tasks, config), start=start,
         )
         for tasks in groups
     ]  # fmt: skip
@@ -97,6 +101,7 @@ def _fit_student(
     config: FitConfig,
     teachers: Scores,
     prior: AssumedPrior,
+    start: Model | None,
     folder: Path | None,
     progress: bool,
     watch: Watch | None,
@@ -109,7 +114,7 @@ def _fit_student(
     labels, options = split.train.annotations, {"distillation": {"temperature": 1.0, "weight": 1.0}}
     student = Fit(
         split, labels, list(labels.tasks), (), (), options, config, spec, teachers, soft=True,
-        own_trunks=choose_trunks(split, labels, labels.tasks, config),
+        own_trunks=choose_trunks(split, labels, labels.tasks, config), start=start,
     )  # fmt: skip
     networks = train_fits([student], folder, progress, watch)
     model = _model([student], networks, split, spec, prior)
@@ -136,7 +141,8 @@ def _model(
     model.priors = {"training": training, "population": population, "drawn": drawn}
     model.thresholds = _thresholds(model, split)
     parameters = sum(p.numel() for network in networks for p in network.parameters())
-    model.record = TrainingRecord(parameters=parameters, networks=len(networks))
+    warm = all(each.warm for each in fits)
+    model.record = TrainingRecord(parameters=parameters, networks=len(networks), warm=warm)
     return model
 
 

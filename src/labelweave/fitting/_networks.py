@@ -19,9 +19,10 @@ from labelweave.evaluation._metrics import Given
 from labelweave.evaluation._top_classes import Kept, TopClasses, keep
 from labelweave.fitting._config import FitConfig
 from labelweave.fitting._split import Rows, Split
+from labelweave.fitting._start import SHARE, former_weights
 from labelweave.losses import Objective
 from labelweave.losses._task_losses import freed
-from labelweave.model import NetworkSpec, joint_probabilities
+from labelweave.model import Model, NetworkSpec, joint_probabilities
 from labelweave.networks import MultiTaskNetwork
 from labelweave.networks._multi_task import SideBySide
 from labelweave.relations import AnyRelation, Noise
@@ -127,8 +128,11 @@ class Fit:
         teachers: task name to (n, width) scores of its teacher on the training rows.
         soft: learn from the teachers alone, on all rows.
         own_trunks: names of tasks that share no trunk with another.
+        start: a model whose weights the training starts from where they fit (`former_weights`), for
+            half of the steps; None = new weights.
 
     Attributes:
+        warm: the weights of `start` fit.
         training: per task the shares of its classes among the labelled rows that training meets.
         score_priors: per task the class prior that the scores assume.
         own: per task those of every source, (D, width).
@@ -149,9 +153,14 @@ class Fit:
         *,
         soft: bool = False,
         own_trunks: Sequence[str] = (),
+        start: Model | None = None,
     ) -> None:
         self.soft, self.own_trunks = soft, own_trunks
         self.split, self.tasks, self.config, self.spec = split, tasks, config, spec
+        self._weights = None
+        if start is not None:
+            self._weights = former_weights(start, split.encoder, self.network())
+        self.warm = self._weights is not None
         self.labels, self.losses, self.shift = labels, config.losses(), None
         names = [task.name for task in tasks]
         self.teachers = {n: scores for n, scores in (teachers or {}).items() if n in names}
@@ -211,11 +220,15 @@ class Fit:
         """Return the network with its first weights."""
         with torch.random.fork_rng():
             torch.manual_seed(self.split.seed)
-            return self.spec.build(self.split.encoder.shape_, self.tasks, self.own_trunks)
+            made = self.spec.build(self.split.encoder.shape_, self.tasks, self.own_trunks)
+        if self._weights is not None:
+            made.load_state_dict(self._weights)
+        return made
 
     def steps(self) -> int:
         """Return the number of optimiser steps."""
-        return self.config.training.total_steps(sum(len(rows) for rows in self.sources))
+        steps = self.config.training.total_steps(sum(len(rows) for rows in self.sources))
+        return max(1, round(SHARE * steps)) if self.warm else steps
 
     def trainer(
         self, title: str, folder: Path | None, progress: bool, watch: Watch | None = None

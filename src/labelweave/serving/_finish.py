@@ -372,11 +372,21 @@ def all_rows(study: "Study") -> Split:
     return changed(split, train=train, validation=validation, source_names=collection.names)
 
 
-def fit_all(study: "Study", spec: Method, split: Split, progress: bool) -> Fitted:
-    """Fit a method on the training rows of a split, with relations estimated on them."""
+def fit_all(
+    study: "Study",
+    spec: Method,
+    split: Split,
+    progress: bool,
+    start: EncodedPredictor | None = None,
+) -> Fitted:
+    """Fit a method on the training rows of a split, with relations estimated on them.
+
+    The network starts from the weights of `start` where they fit; all before it starts anew.
+    """
     from labelweave.fitting._checking import check_split
 
     config, evidence = study.config, {}
+    former = start if isinstance(start, Model) else None
     check_split(split, config)
     with _one_thread():
         # a student uses what its teacher does
@@ -388,7 +398,7 @@ def fit_all(study: "Study", spec: Method, split: Split, progress: bool) -> Fitte
             related = relate_split(split, base, config, [origin], query)[origin]
             split, evidence = with_findings(split, related, teacher), plain(related.summary())
         if spec.kind not in STACKS:
-            model = fit(spec, split, config, progress=progress)
+            model = fit(spec, split, config, start=former, progress=progress)
             assert isinstance(model, Model)
             return Fitted(model, None, split, evidence)
         stack = fit(teacher, split, config, progress=progress)
@@ -396,7 +406,9 @@ def fit_all(study: "Study", spec: Method, split: Split, progress: bool) -> Fitte
         with fit_status(progress) as show:
             show("the student")
             taught = student_targets(stack, split)
-        model = fit(METHODS[STUDENT], split, config, teachers=taught, progress=progress)
+        model = fit(
+            METHODS[STUDENT], split, config, teachers=taught, start=former, progress=progress
+        )
         assert isinstance(model, Model)
     return Fitted(model, stack, split, evidence)
 

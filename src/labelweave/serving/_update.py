@@ -1,7 +1,7 @@
 """A final model fitted again with new labels, and back: versions, handed over where none falls."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,8 +27,9 @@ from labelweave.fitting._versions import (
     version_numbers,
 )
 from labelweave.importers._annotation_tools import FORMATS, read_annotations
+from labelweave.model import EncodedPredictor, Model
 from labelweave.results import read_results
-from labelweave.serving._final import FULL, load
+from labelweave.serving._final import FULL, FinalModel, load
 from labelweave.serving._finish import (
     all_rows,
     fit_all,
@@ -94,6 +95,8 @@ class Update:
         tasks: the comparison, every task on earlier and on new rows.
         reason: why it was refused; "" = handed over.
         kept: earlier rows of the fit.
+        warm: the new version started from the weights of the former one.
+        left_out: columns of the table that are no inputs of the model.
     """
 
     handed_over: bool
@@ -101,6 +104,8 @@ class Update:
     tasks: tuple[UpdatedTask, ...]
     reason: str = ""
     kept: int = 0
+    warm: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 def update(
@@ -112,6 +117,7 @@ def update(
     format: str | None = None,
     keep: int | None = None,
     folds: int = FOLDS,
+    warm: bool = False,
     progress: bool = False,
 ) -> Update:
     """Fit a final model again with the labels of a new table, and hand it over where none falls.
@@ -120,10 +126,16 @@ def update(
     without the new rows, and predicts it. The two are compared in pairs, task by task, on earlier
     rows and on new ones. Where a difference lies wholly below 0, the update is refused and the
     version in use stays. Else the fit on all rows, of all sources, becomes the next version. A new
-    row with the inputs of an earlier one is held out together with it.
+    row with the inputs of an earlier one is held out together with it. A column of the table that
+    is no input of the model stays out.
 
     With `keep`, fits with the new rows have only exemplars of the earlier ones, so they cost less.
     They are compared with fits on all earlier rows, so an update that forgets is refused.
+
+    With `warm`, networks that learn the new rows start from those that have not seen them, for half
+    of the steps: in every fold from the fit without the new rows, which has not seen the fold
+    either, and at the end from the version in use. So the comparison is of what is handed over.
+    Where columns, classes or architecture of the version in use differ, the last fit starts anew.
 
     Args:
         folder: the model's folder.
@@ -135,6 +147,7 @@ def update(
         keep: earlier rows that stay, of every class of every task, at random; a row may stand for
             several tasks. None = all.
         folds: 2 or more.
+        warm: start from former weights; what a stack learns before its network starts anew.
         progress: show what is fitted.
 
     Raises:
@@ -150,7 +163,10 @@ def update(
     if keep is not None and keep < 1:
         raise LabelweaveError(f"keep: found {keep}, expected 1 or more")
     given = study_at(study if study is not None else place.resolve().parent)
-    added = [*facts.added, _section(given, table, like, format)]
+    section = _section(given, table, like, format)
+    unknown = _unknown_inputs(former, with_sources(given, [section]))
+    section["exclude"] = [*section.get("exclude", []), *unknown]
+    added = [*facts.added, section]
     wider = without_rows(with_sources(given, added), facts.forgotten)
     _check_classes(former.tasks, wider.data.tasks, table)
     results = read_results(given.output)
@@ -164,23 +180,27 @@ def update(
             names = [task.name for task in labels.tasks]
             raise LabelweaveError(f"{table}: found no label, expected labels of {listing(names)}")
         kept = np.ones(len(is_new), np.bool_) if keep is None else exemplars(split, is_new, keep)
-        tasks, held = compared(wider, spec, split, is_new, kept, folds, progress)
+        tasks, held = compared(wider, spec, split, is_new, kept, folds, progress, warm)
         falling = [each for each in tasks if each.falls]
-        current = current_version(place)
+        current, number = current_version(place), next_version(place)
+        found = Update(
+            True, number, tasks, kept=int((kept & ~is_new).sum()), left_out=tuple(unknown)
+        )
         if falling:
             reason = "; ".join(str(each) for each in falling)
-            found = Update(False, current.number, tasks, reason, int((kept & ~is_new).sum()))
+            found = replace(found, handed_over=False, version=current.number, reason=reason)
             write_text(place / REPORT, json.dumps(asdict(found), indent=1))
             return found
-        made = fit_all(wider, spec, _without(split, ~kept), progress)
-        number = next_version(place)
+        start = former.model if warm else None
+        made = fit_all(wider, spec, _without(split, ~kept), progress, start)
         following = version(place, number)
         full = (current.folder / FULL).is_dir()
         write_model(
             following.folder, wider, results, facts.method, made, held, full,
             added, facts.rules, measured=split, forgotten=facts.forgotten, folds=folds,
         )  # fmt: skip
-        found = Update(True, number, tasks, "", int((kept & ~is_new).sum()))
+        started = isinstance(made.model, Model) and made.model.record.warm
+        found = replace(found, warm=started)
         write_text(following.folder / REPORT, json.dumps(asdict(found), indent=1))
         point_to(place, number)
     return found
@@ -241,14 +261,34 @@ def _section(study: "Study", table: Path, like: str | None, format: str | None) 
             raise LabelweaveError(
                 f"format: found '{format}', expected {listing(FORMATS)}{nearest(format, FORMATS)}"
             )
-        answered = {task["name"] for each in read_annotations(table, format) for task in each.tasks}
-        several = [
-            task.name
-            for task in study.data.tasks
-            if not isinstance(task, Multiclass | Binary) and task.name in answered
-        ]
-        given |= {"format": format, "unticked": "no", "multiple": several}
+        given |= _answers(table, format, study.data.tasks, given.get("rename", {}))
     return given | {"path": str(table.resolve()), "name": f"update {table.stem}"}
+
+
+def _answers(
+    table: Path, format: str, tasks: Sequence[Task], rename: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return how the answers of an annotation tool are read as labels of the tasks."""
+    answered = {task["name"] for each in read_annotations(table, format) for task in each.tasks}
+    several = [
+        task
+        for task in tasks
+        if not isinstance(task, Multiclass | Binary) and task.name in answered
+    ]
+    options: dict[str, Any] = {"unticked": "no", "multiple": [task.name for task in several]}
+    read = read_annotations(table, format, **options)
+    # an option is read as QUESTION.OPTION, the study may name its label OPTION
+    labels = {f"{task.name}.{name}": str(name) for task in several for name in task.names}
+    own = {a: b for a, b in labels.items() if any(a in each.frame.columns for each in read)}
+    return options | {"format": format, "rename": {**own, **rename}}
+
+
+def _unknown_inputs(former: FinalModel, wider: "Study") -> list[str]:
+    """Return columns that would become inputs, though all earlier rows lack them."""
+    known, found = former.model.encoder.schema, wider.data.collection.schema
+    if known is None or found is None:
+        return []
+    return [name for name in found.named("input") if name not in known.named("input")]
 
 
 def lies_below(metric: str, low: float | None, high: float | None) -> bool:
@@ -278,6 +318,7 @@ def compared(
     chosen: NDArray[np.bool_],
     folds: int,
     progress: bool,
+    warm: bool = False,
 ) -> tuple[tuple[UpdatedTask, ...], dict[str, NDArray[np.float64]]]:
     """Return fits with and without some rows, compared on rows that neither has seen.
 
@@ -289,6 +330,7 @@ def compared(
         chosen: (n,) which of them the fits of the side after see.
         folds: number of folds.
         progress: show what is fitted.
+        warm: the side after starts from the network of the side before, of the same fold.
 
     Returns:
         By task and part the figures, and what fits with all rows gave out-of-fold (`out_of_fold`).
@@ -303,9 +345,11 @@ def compared(
         kept = np.setdiff1d(np.arange(len(is_new)), out)
         after_fold = replace(fold, relations=split.relations)
         sides = ("before", is_new[kept]), ("after", ~chosen[kept])
+        start: EncodedPredictor | None = None
         for side, gone in sides:
             train = _without(after_fold, gone)
-            model = fit_all(study, spec, train, progress).model
+            model = fit_all(study, spec, train, progress, start).model
+            start = model if warm else None
             given = model.uncalibrated(fold.test.inputs)
             for name, p in model.under_prior(given).items():
                 scores[side][name][out] = p

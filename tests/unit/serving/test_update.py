@@ -3,6 +3,8 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,14 @@ from study_example import KINDS, tables
 import labelweave
 from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
+from labelweave.fitting._methods import Method
+from labelweave.fitting._split import Split
 from labelweave.serving import _service as service_module
+from labelweave.serving import _update as update_module
 from labelweave.serving import rollback, update
-from labelweave.serving._finish import all_rows, study_at, with_sources
+from labelweave.serving._finish import Fitted, all_rows, study_at, with_sources
 from labelweave.serving._service import make_app
-from labelweave.serving._update import _section, exemplars, with_copies_together
+from labelweave.serving._update import _section, compared, exemplars, with_copies_together
 
 
 @pytest.fixture
@@ -30,21 +35,30 @@ def model(finished_study: Path, network: Path, tmp_path: Path) -> Path:
     return shutil.copytree(network, study / "runs/parts/model")
 
 
+def inputs_of(model: Path) -> list[str]:
+    schema = labelweave.load(model).model.encoder.schema
+    assert schema is not None
+    return schema.named("input")
+
+
 def new_labels(path: Path, swapped: bool = False) -> Path:
     frame = tables(100, seed=21)[0]
     if swapped:
         frame["kind"] = frame["kind"].map(dict(zip(KINDS, KINDS[1:] + KINDS[:1], strict=True)))
+    frame["remark"] = np.arange(len(frame))  # no input of the model
     frame.to_csv(path, index=False)
     return path
 
 
 @pytest.mark.slow
 def test_good_labels_give_a_new_version_and_rollback_the_old(model: Path, tmp_path: Path) -> None:
-    before = labelweave.load(model)
+    before, inputs = labelweave.load(model), inputs_of(model)
     rows = tables(30, seed=9)[0].drop(columns="kind")
     old = before.predict_proba(rows)["kind"]
     found = update(model, new_labels(tmp_path / "june.csv"))
     assert (found.handed_over, found.version, found.reason) == (True, 2, "")
+    assert found.left_out == ("remark",)
+    assert inputs_of(model) == inputs
     parts = [(each.task, each.rows) for each in found.tasks]
     assert parts == [("kind", "earlier"), ("kind", "new"), ("form", "earlier")]
     by_part = {(each.task, each.rows): each for each in found.tasks}
@@ -113,6 +127,41 @@ def test_a_row_that_is_labelled_again_is_held_out_with_its_first_copy(model: Pat
     assert len(np.unique(groups)) == len(inputs) - 1
 
 
+@pytest.mark.parametrize("warm", [True, False])
+def test_only_networks_that_have_not_seen_a_fold_are_its_start(
+    model: Path, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    """The version in use has seen every earlier row: it is the start of the last fit alone."""
+    study = study_at(model.parent)
+    split = all_rows(study)
+    new = np.arange(len(split.train.index)) >= 150
+    seen: dict[int, set[int]] = {}
+    starts = []
+
+    def watched(_: Study, spec: Method, train: Split, progress: bool, start: Any = None) -> Fitted:
+        fake = SimpleNamespace(
+            uncalibrated=lambda rows: {
+                task.name: np.full((len(rows), task.width), 1 / task.width)
+                for task in split.train.annotations.tasks
+            },
+            under_prior=lambda given: given,
+        )
+        seen[id(fake)] = set(train.train.index)
+        kept.append(fake)
+        starts.append((None if start is None else seen[id(start)], seen[id(fake)]))
+        return cast(Fitted, SimpleNamespace(model=fake))
+
+    kept: list[Any] = []
+    monkeypatch.setattr(update_module, "fit_all", watched)
+    every = np.ones(len(new), np.bool_)
+    compared(study, study.config.methods[0], split, new, every, 3, False, warm)
+    assert len(starts) == 6
+    for (none, earlier), (start, both) in zip(starts[::2], starts[1::2], strict=True):
+        assert none is None
+        assert earlier < both
+        assert start == (earlier if warm else None)
+
+
 @pytest.mark.slow
 def test_the_loop_of_labels_asked_for_written_read_back_and_learnt(
     finished_study: Path, network: Path, tmp_path: Path, cli: CommandLine
@@ -130,12 +179,20 @@ def test_the_loop_of_labels_asked_for_written_read_back_and_learnt(
         for task in shown
     ]
     (tmp_path / "done.json").write_text(json.dumps(done), encoding="utf-8")
-    before = labelweave.load(model).facts
-    answer = cli("update", model, "--source", tmp_path / "done.json", "--format", "label_studio")
+    before, inputs = labelweave.load(model).facts, inputs_of(model)
+    answer = cli(
+        "update", model, "--source", tmp_path / "done.json", "--format", "label_studio", "--warm"
+    )
     assert answer.code == 0, answer.err
+    assert "anew" not in answer.out
+    assert json.loads((model / "versions" / "2" / "update.json").read_text())["warm"]
     after = labelweave.load(model).facts
     assert after.rows == before.rows + len(shown)
-    assert sum(after.labels.values()) > sum(before.labels.values())
+    asked = pd.read_csv(model.parent / "label_next.csv").task.value_counts()
+    assert asked["form"] > 0
+    gained = {name: count - before.labels[name] for name, count in after.labels.items()}
+    assert gained == {"kind": asked["kind"], "form": 2 * asked["form"]}
+    assert inputs_of(model) == inputs
     said = cli.refused(
         "update", model, "--source", tmp_path / "done.json", "--format", "labelstudio"
     )
