@@ -288,7 +288,7 @@ def _unknown_inputs(former: FinalModel, wider: "Study") -> list[str]:
     known, found = former.model.encoder.schema, wider.data.collection.schema
     if known is None or found is None:
         return []
-    return [name for name in found.named("input") if name not in known.named("input")]
+    return [name for name in found.named("input") if name not in known.columns]
 
 
 def lies_below(metric: str, low: float | None, high: float | None) -> bool:
