@@ -164,7 +164,7 @@ def update(
         raise LabelweaveError(f"keep: found {keep}, expected 1 or more")
     given = study_at(study if study is not None else place.resolve().parent)
     section = _section(given, table, like, format)
-    unknown = _unknown_inputs(former, with_sources(given, [section]))
+    unknown = _unknown_inputs(former, given, section)
     section["exclude"] = [*section.get("exclude", []), *unknown]
     added = [*facts.added, section]
     wider = without_rows(with_sources(given, added), facts.forgotten)
@@ -283,12 +283,15 @@ def _answers(
     return options | {"format": format, "rename": {**own, **rename}}
 
 
-def _unknown_inputs(former: FinalModel, wider: "Study") -> list[str]:
-    """Return columns that would become inputs, though all earlier rows lack them."""
-    known, found = former.model.encoder.schema, wider.data.collection.schema
-    if known is None or found is None:
+def _unknown_inputs(former: FinalModel, study: "Study", section: dict[str, Any]) -> list[str]:
+    """Return columns that a new source would make inputs, though all earlier rows lack them."""
+    known = former.model.encoder.schema
+    schema = with_sources(study, [section]).data.collection.schema
+    if known is None or schema is None:
         return []
-    return [name for name in found.named("input") if name not in known.columns]
+    earlier = {name for each in study.data.collection.sources for name in each.inputs.columns}
+    earlier |= set(known.named("input"))
+    return [name for name in schema.named("input") if name not in earlier]
 
 
 def lies_below(metric: str, low: float | None, high: float | None) -> bool:
