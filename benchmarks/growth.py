@@ -12,7 +12,7 @@ turns) and the growth of its resident memory at the peak. A slope of 1 is linear
 - posterior labels, posterior relations: predictions coupled, of one relation to many labels, and
   of one task that many others are related to
 - metrics labels, metrics rows: all figures of a multilabel task
-- fit tasks: `fit_coupled` of 600 rows with an eighth of the labels, and five relations a task
+- fit tasks: `fit_coupled` of 300 rows with a twelfth of the labels, and five relations a task
 - fit labels: the same of 400 rows, half with one of 32 classes, half with a multilabel task
 
 The fits have one learner, a logistic regression, take minutes, and are measured once and only where
@@ -99,13 +99,13 @@ def fit_of_tasks(tasks: int) -> Work:
     """Return a coupled fit of so many tasks and five times as many relations."""
     rng = np.random.default_rng(0)
     case = many_relations(tasks, 5 * tasks, 1)
-    X = rng.normal(size=(600, 16))
+    X = rng.normal(size=(300, 16))
     labels: dict[str, np.ndarray[Any, Any]] = {}
     for task in case.tasks:
         scores = X @ rng.normal(size=(16, task.width))
         one = isinstance(task, Multiclass)
         codes = scores.argmax(axis=1) if one else (scores > 0).astype(np.int8)
-        known = rng.random(len(X)) < 1 / 8
+        known = rng.random(len(X)) < 1 / 12
         labels[task.name] = np.where(known if one else known[:, None], codes, -1)
     return fit(X, Annotations(case.tasks, labels), case.relations)
 

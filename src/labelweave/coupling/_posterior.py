@@ -196,6 +196,8 @@ def joint_posterior(
     probabilities: Probabilities,
     links: Sequence[Link],
     evidence: Annotations | None = None,
+    *,
+    only: str | None = None,
 ) -> dict[str, Floats]:
     """Return every task's marginals under the joint distribution of all tasks.
 
@@ -203,6 +205,8 @@ def joint_posterior(
         probabilities: per task (n, K) class or (n, L) label-on probabilities of each task alone.
         links: the relations; a forest over the tasks.
         evidence: labels that are known for certain, of the same n rows.
+        only: the task whose marginals are asked for: those of others are not computed, nor the
+            messages that go away from it; None = all.
 
     Returns:
         The marginals, in the same shapes; tasks without a relation are unchanged. A known label
@@ -212,7 +216,7 @@ def joint_posterior(
         LabelweaveError: the links go round a cycle, or a task is too wide (see `too_wide`).
     """
     used = [link for link in links if set(link.ends()) <= probabilities.keys()]
-    return _Forest(probabilities, used, evidence).marginals()
+    return _Forest(probabilities, used, evidence).marginals(only)
 
 
 class _Forest:
@@ -264,12 +268,14 @@ class _Forest:
                 )
             root[source] = target
 
-    def marginals(self) -> dict[str, Floats]:
-        result = dict(self.given)
-        for sender, receiver in self._order():
+    def marginals(self, only: str | None) -> dict[str, Floats]:
+        result = dict(self.given) if only is None else {only: self.given[only]}
+        for sender, receiver in self._order(only):
             if not self._falls_apart(receiver):
                 self._message(sender, receiver)
         for name, task in self.tasks.items():
+            if only not in (None, name):
+                continue
             if self._falls_apart(name):
                 result[name] = self._labels(name)
             else:
@@ -290,11 +296,14 @@ class _Forest:
                 total = total + self._message(other, name)
         return total
 
-    def _order(self) -> list[tuple[str, str]]:
-        """Return (sender, receiver) so that each message comes after those it is made of."""
+    def _order(self, only: str | None) -> list[tuple[str, str]]:
+        """Return (sender, receiver) so that each message comes after those it is made of.
+
+        With `only`, these are the messages towards one task.
+        """
         up: list[tuple[str, str]] = []
         seen: set[str] = set()
-        for root in self.tasks:
+        for root in self.tasks if only is None else {only} & self.tasks.keys():
             waiting = [root] if root not in seen else []
             seen.add(root)
             while waiting:
@@ -303,7 +312,7 @@ class _Forest:
                 seen.update(new)
                 up += [(other, name) for other in new]
                 waiting += new
-        return up[::-1] + [(b, a) for a, b in up]
+        return up[::-1] + ([(b, a) for a, b in up] if only is None else [])
 
     def _message(self, sender: str, receiver: str) -> Floats:
         if (sender, receiver) not in self.sent:

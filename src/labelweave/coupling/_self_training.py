@@ -40,7 +40,7 @@ def pseudo_labels(
         evidence: the labels of the r rows.
         name: the task that is taught.
     """
-    return joint_posterior(probabilities, links, evidence)[name]
+    return joint_posterior(probabilities, links, evidence, only=name)[name]
 
 
 def weighted_samples(task: Task, r: Floats) -> tuple[Rows, Codes, Floats]:

@@ -171,7 +171,7 @@ def _said(
         flat = 1 / task.width if isinstance(task, Multiclass) else 0.5
         both = {name: np.asarray(given[name], np.float64) for name in link.ends()}
         both[task.name] = np.full(both[task.name].shape, flat)
-        found[task.name] = joint_posterior(both, [link])[task.name]
+        found[task.name] = joint_posterior(both, [link], only=task.name)[task.name]
     return found
 
 

@@ -140,6 +140,9 @@ def test_the_marginals_are_those_of_the_enumerated_joint(which: int, seed: int, 
     found, wanted = joint_posterior(p, links), enumerated(tasks, p, links)
     for task in tasks:
         np.testing.assert_allclose(found[task.name], wanted[task.name], rtol=1e-6, atol=1e-9)
+        alone = joint_posterior(p, links, only=task.name)
+        assert list(alone) == [task.name]
+        np.testing.assert_allclose(alone[task.name], found[task.name], rtol=1e-12)
 
 
 def test_a_known_label_is_certain_and_informs_the_others() -> None:
@@ -266,6 +269,8 @@ def test_a_hub_of_many_relations_is_what_its_messages_one_by_one_give(
     monkeypatch.setattr(_posterior, "HUB", 100)
     for name, expected in joint_posterior(p, links).items():
         np.testing.assert_allclose(found[name], expected, atol=1e-12)
+        only = joint_posterior(p, links, only=name)[name]
+        np.testing.assert_allclose(only, expected, atol=1e-12)
 
 
 def test_a_chain_of_a_thousand_relations_is_no_recursion() -> None:
@@ -276,4 +281,7 @@ def test_a_chain_of_a_thousand_relations_is_no_recursion() -> None:
     links = [make_link(Relation(a, b, table), shares) for a, b in pairwise(chain)]
     p = {task.name: predictions(task, 2, rng) for task in chain}
     last = joint_posterior(p, links[-1:])["t999"]
-    assert (joint_posterior(p, links)["t999"] != last).all()  # others inform it as well
+    found = joint_posterior(p, links)
+    assert (found["t999"] != last).all()  # others inform it as well
+    for name in ("t0", "t500", "t999"):
+        np.testing.assert_array_equal(joint_posterior(p, links, only=name)[name], found[name])
