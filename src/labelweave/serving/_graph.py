@@ -18,7 +18,14 @@ from labelweave.evaluation._questions import question_names
 from labelweave.fitting._stack import StackModel
 from labelweave.model import EncodedPredictor, Model
 from labelweave.networks._multi_task import probabilities
-from labelweave.serving._onnx_nodes import CATEGORIES, LEARNERS, STANDARDISED
+from labelweave.serving._onnx_nodes import (
+    CATEGORIES,
+    LEARNERS,
+    STANDARDISED,
+    at_least,
+    between,
+    number,
+)
 from labelweave.serving._stack_graph import StackGraph
 from labelweave.tasks import Multiclass, Task, factorize, key
 
@@ -123,7 +130,7 @@ class PredictionGraph(nn.Module):
         values = (torch.where(missing, self.median, numbers) - self.mean) / self.scale
         parts = []
         if len(self.varies):
-            clipped = values.clamp(-self.clip, self.clip).float()
+            clipped = between(values, -self.clip, self.clip).float()
             parts.append(clipped.index_select(1, self.varies))
         if len(self.gaps):
             parts.append(missing.float().index_select(1, self.gaps))
@@ -155,7 +162,7 @@ class PredictionGraph(nn.Module):
         if task.name not in self.shifts:
             return p
         old, new = self.shifts[task.name]
-        wide = p.double().clamp(TINY, 1 - TINY)
+        wide = between(p.double(), TINY, 1 - TINY)
         on = wide * torch.from_numpy(new / np.maximum(old, TINY))
         if isinstance(task, Multiclass):
             return (on / on.sum(dim=1, keepdim=True)).float()
@@ -193,11 +200,11 @@ def _mapped(given: CalibrationMap, p: Tensor) -> Tensor:
     if given.kind == "none":
         return p
     if given.kind != "isotonic":
-        logs = p.clamp(min=EPSILON).log()
+        logs = at_least(p, EPSILON).log()
         scale, shift = (torch.from_numpy(each.copy()) for each in (given.scale, given.shift))
         return (logs * scale + shift).softmax(dim=1)
     raised = torch.cat([_curve(c, p[:, k : k + 1]) for k, c in enumerate(given.curves)], dim=1)
-    return raised / raised.sum(dim=1, keepdim=True).clamp(min=TINY)
+    return raised / at_least(raised.sum(dim=1, keepdim=True), TINY)
 
 
 def _curve(points: NDArray[np.float64], p: Tensor) -> Tensor:
@@ -205,8 +212,8 @@ def _curve(points: NDArray[np.float64], p: Tensor) -> Tensor:
     x, y = points
     width = np.diff(x)
     start, wide, slope = (torch.from_numpy(v.copy()) for v in (x[:-1], width, np.diff(y) / width))
-    inside = torch.minimum((p - start).clamp(min=0), wide)
-    return float(y[0]) + (inside * slope).sum(dim=1, keepdim=True)
+    inside = torch.minimum(at_least(p - start, 0.0), wide)
+    return number(float(y[0])) + (inside * slope).sum(dim=1, keepdim=True)
 
 
 def _shifts(

@@ -23,9 +23,11 @@ from labelweave.learners._forests import FORESTS
 from labelweave.serving._onnx_nodes import (
     LearnerNodes,
     Predict,
+    at_least,
     boosting_nodes,
     converted_nodes,
     forest_nodes,
+    number,
 )
 
 
@@ -148,11 +150,12 @@ def _linear(found: Sequence[Any]) -> Predict:
 
 def _gaussian(points: Any, gamma: float) -> Callable[[Tensor], Tensor]:
     """Return exp(-gamma |x - z|^2) of the rows and all points."""
+    factor = number(-gamma)
     rows, squares = _tensor(points.T), _tensor((points**2).sum(axis=1))
 
     def kernel(X: Tensor) -> Tensor:
         distance = (X * X).sum(dim=1, keepdim=True) + squares - 2 * (X @ rows)
-        return (-gamma * distance.clamp(min=0.0)).exp()
+        return (factor * at_least(distance, 0.0)).exp()
 
     return kernel
 

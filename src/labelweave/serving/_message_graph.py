@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labelweave.coupling._posterior import TINY, Link, as_states, combinations
+from labelweave.serving._onnx_nodes import at_least, between
 from labelweave.tasks import Multiclass
 
 Messages = Mapping[str, Tensor]
@@ -85,9 +86,9 @@ class MessageGraph(nn.Module):
 
     def _log_states(self, name: str, p: Tensor) -> Tensor:
         if name not in self.joint:
-            return p.clamp(min=TINY).log()
+            return at_least(p, TINY).log()
         states = torch.from_numpy(combinations(self.tasks[name].width).T.copy())
-        log_on, log_off = p.clamp(min=TINY).log(), (1 - p).clamp(min=TINY).log()
+        log_on, log_off = at_least(p, TINY).log(), at_least(1 - p, TINY).log()
         return log_on @ states + log_off @ (1 - states)
 
     def _from_states(self, link: Link, belief: Tensor, receiver: str) -> Tensor:
@@ -99,14 +100,14 @@ class MessageGraph(nn.Module):
         strength = link.to_source if to_source else link.to_target
         table = torch.from_numpy(np.exp(strength * log_table))
         p = belief.softmax(dim=1) @ (table.T if to_source else table)
-        return p.clamp(min=TINY).log()
+        return at_least(p, TINY).log()
 
 
 def _factor(link: Link, p: Tensor, label: int) -> Tensor:
     """Return what a label sends to the source, (n, S), not as its logarithm."""
     on, off = _ratios(link, link.source.name, link.to_source, label)
     column = p[:, label : label + 1]
-    return (column * on + (1 - column) * off).clamp(min=TINY)
+    return at_least(column * on + (1 - column) * off, TINY)
 
 
 def _from_labels(link: Link, p: Tensor) -> Tensor:
@@ -122,9 +123,9 @@ def _to_labels(link: Link, p: Tensor, belief: Tensor) -> Tensor:
     for label in range(link.target.width):
         others = (belief - _factor(link, p, label).log()).softmax(dim=1)
         on, off = _ratios(link, link.target.name, link.to_target, label)
-        own = p[:, label].clamp(TINY, 1 - TINY)
+        own = between(p[:, label], TINY, 1 - TINY)
         odds = own.log() - (-own).log1p()
-        odds = odds + (others @ on).clamp(min=TINY).log() - (others @ off).clamp(min=TINY).log()
+        odds = odds + at_least(others @ on, TINY).log() - at_least(others @ off, TINY).log()
         columns.append(odds.sigmoid())
     return torch.stack(columns, dim=1)
 

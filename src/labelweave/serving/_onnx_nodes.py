@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -18,6 +19,21 @@ STANDARDISED = "standardised inputs"  # (n, d) float64, what learners read
 LEARNERS = "learners"  # (n, columns) float64, what nodes of learners give, side by side
 Predict = Callable[[Tensor, Tensor | None], Tensor]  # of inputs, and of what nodes give
 Nodes = Callable[[str], tuple[list[Any], list[Any], dict[str, int]]]
+
+
+def number(value: float) -> Tensor:
+    """Return a number as a tensor of float64; PyTorch's exporter rounds Python's to float32."""
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def at_least(values: Tensor, low: float) -> Tensor:
+    """Return values of float64, raised to a lowest one."""
+    return torch.maximum(values, number(low))
+
+
+def between(values: Tensor, low: float, high: float) -> Tensor:
+    """Return values of float64, raised to a lowest one and lowered to a highest."""
+    return torch.minimum(at_least(values, low), number(high))
 
 
 @dataclass

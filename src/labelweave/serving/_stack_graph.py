@@ -13,7 +13,7 @@ from labelweave.model import Model
 from labelweave.networks._multi_task import probabilities
 from labelweave.serving._learner_graph import learner_graph
 from labelweave.serving._message_graph import MessageGraph
-from labelweave.serving._onnx_nodes import LearnerNodes, Predict
+from labelweave.serving._onnx_nodes import LearnerNodes, Predict, at_least, between
 from labelweave.tasks import Multiclass, Task
 
 
@@ -130,9 +130,9 @@ def mixed(
         torch.tensor(each, dtype=torch.float64)[:, None, None] for each in (temperatures, weights)
     )
     if isinstance(task, Multiclass):
-        found = (p.clamp(min=TINY).log() / t).softmax(dim=2)
+        found = (at_least(p, TINY).log() / t).softmax(dim=2)
     else:
-        clipped = p.clamp(TINY, 1 - TINY)
+        clipped = between(p, TINY, 1 - TINY)
         found = ((clipped.log() - (1 - clipped).log()) / t).sigmoid()
     if 1.0 in temperatures:
         found = torch.where(t == 1, p, found)
