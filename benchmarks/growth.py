@@ -3,7 +3,8 @@
 Run ``python -m benchmarks.growth [--quick] [--only PART ...] [--json OUT]``. Each part runs at
 three or four sizes, every one double the last, each in a process forked for it: processor seconds
 (the median of turns) and the growth of its resident memory at the peak. A slope of 1 is linear;
-the aim is at most 1.1. Fixed costs make the slope of small sizes flat, so the last doubling is shown as well.
+the aim is at most 1.1. Fixed costs make the slope of small sizes flat, so the last doubling is
+shown as well.
 
 - tasks: a supervised step, half of the tasks multiclass, 2 to 12 classes or labels each
 - relations: a coupled step of 100 such tasks
