@@ -19,6 +19,7 @@ from labelweave.errors import LabelweaveError
 from labelweave.experiments import Study
 from labelweave.fitting._methods import Method
 from labelweave.fitting._split import Split
+from labelweave.fitting._versions import current_version
 from labelweave.serving import _service as service_module
 from labelweave.serving import _update as update_module
 from labelweave.serving import rollback, update
@@ -185,7 +186,7 @@ def test_the_loop_of_labels_asked_for_written_read_back_and_learnt(
     )
     assert answer.code == 0, answer.err
     assert "anew" not in answer.out
-    assert json.loads((model / "versions" / "2" / "update.json").read_text())["warm"]
+    assert json.loads((current_version(model).folder / "update.json").read_text())["warm"]
     after = labelweave.load(model).facts
     assert after.rows == before.rows + len(shown)
     asked = pd.read_csv(model.parent / "label_next.csv").task.value_counts()
