@@ -259,6 +259,8 @@ def _column(
             not number and not _scalar(value)
         ):
             errors.append(row_error(place, name, _kind(value), expected))
+        elif number and value is not None and abs(value) > LARGEST_NUMBER:  # as OpenAPI says
+            errors.append(row_error(place, name, _kind(value), "a number of at most 2^63"))
         values.append(value)
         if len(errors) >= MOST_ERRORS:
             break

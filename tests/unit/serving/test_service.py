@@ -74,6 +74,7 @@ def test_contradictions_follow_from_the_table(client: TestClient) -> None:
     [
         ([ROW, ROW | {"length": "long"}], [(2, "length", "'long'", "a number, or null")]),
         ([ROW | {"width": True}], [(1, "width", "'True'", "a number, or null")]),
+        ([ROW | {"width": -1e30}], [(1, "width", "'-1e+30'", "a number of at most 2^63")]),
         ([ROW | {"colour": ["red"]}], [(1, "colour", "a list", "text, a number or null")]),
         ([{**ROW, "lenght": 1}], [(1, "lenght", "lenght", "did you mean 'length'?")]),
         (
