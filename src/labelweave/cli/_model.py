@@ -92,7 +92,7 @@ def predict(
     - `labelweave predict runs/leaves new_leaves.xlsx --keep serial --bom --out predicted.csv`
     - `labelweave predict runs/parts photos --out predicted.csv` : a folder of images
     """
-    from labelweave._files import csv_text, scratch_folder
+    from labelweave._files import csv_text
     from labelweave.class_priors import assumed_prior
     from labelweave.errors import LabelweaveError, in_place
     from labelweave.fitting._opening import model_folder, read_inputs
@@ -133,8 +133,7 @@ def predict(
         "relations": final.links() if final is not None and coherent else (), "sets": rule,
     }  # fmt: skip
     if out is not None and prior != "rows":
-        with scratch_folder(out) as room:
-            long = in_parts(table, found, read, room)
+        with in_parts(table, found, read, out) as long:
             if long is not None:
                 say(f"prior: {assumed}", err=True)
                 for line in long.notes if isinstance(long, Table) else ():

@@ -105,7 +105,7 @@ class MessageGraph(nn.Module):
 
 def _factor(link: Link, p: Tensor, label: int) -> Tensor:
     """Return what a label sends to the source, (n, S), not as its logarithm."""
-    on, off = _ratios(link, link.source.name, link.to_source, label)
+    on, off = (torch.from_numpy(each[label]) for each in link.source_ratios)
     column = p[:, label : label + 1]
     return at_least(column * on + (1 - column) * off, TINY)
 
@@ -122,17 +122,9 @@ def _to_labels(link: Link, p: Tensor, belief: Tensor) -> Tensor:
     columns = []
     for label in range(link.target.width):
         others = (belief - _factor(link, p, label).log()).softmax(dim=1)
-        on, off = _ratios(link, link.target.name, link.to_target, label)
+        on, off = (torch.from_numpy(each[label]) for each in link.target_ratios)
         own = between(p[:, label], TINY, 1 - TINY)
         odds = own.log() - (-own).log1p()
         odds = odds + at_least(others @ on, TINY).log() - at_least(others @ off, TINY).log()
         columns.append(odds.sigmoid())
     return torch.stack(columns, dim=1)
-
-
-def _ratios(link: Link, towards: str, strength: float, label: int) -> tuple[Tensor, Tensor]:
-    """Return T / pi and (1 - T) / (1 - pi) of a label to the power of the strength, (S,)."""
-    on, off = link.log_ratio(towards)
-    assert off is not None
-    a, b = (torch.from_numpy(np.exp(strength * each[:, label])) for each in (on, off))
-    return a, b

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from labelweave._files import csv_text, replacing, write_csv
+from labelweave._files import csv_text, replacing, scratch_folder, write_csv
 from labelweave.class_priors import PriorChoice
 from labelweave.coupling._posterior import Link
 from labelweave.errors import LabelweaveError, in_place, listing, nearest
 from labelweave.fitting._opening import read_inputs, with_files
 from labelweave.model import EncodedPredictor, probability_columns
 from labelweave.tables import ParquetTable, ReadOptions, Table
+from labelweave.tables._addresses import is_address
 from labelweave.tables._reading import is_text_file
 from labelweave.tasks import Binary, Multiclass, Task
 from labelweave.trust._coherence import decided_together
@@ -259,10 +260,11 @@ def _texts(schema: pa.Schema) -> pa.Schema:
     return schema
 
 
+@contextmanager
 def in_parts(
-    place: str, model: EncodedPredictor, read: ReadOptions, folder: Path
-) -> ParquetTable | Table | None:
-    """Return a table to be predicted in parts; None = it is better read whole.
+    place: str, model: EncodedPredictor, read: ReadOptions, out: Path
+) -> Iterator[ParquetTable | Table | None]:
+    """Give a table to be predicted in parts; None = it is better read whole.
 
     That is one of few rows, of another format than Parquet, CSV or TSV, or a Parquet file with a
     row group of more than a gigabyte.
@@ -271,19 +273,25 @@ def in_parts(
         place: the file, or an address of `ParquetTable`.
         model: what predicts.
         read: how a text file is read.
-        folder: where the cells of a long text file are kept while they are predicted.
+        out: the file to write, next to which the cells of a long text file are kept meanwhile.
 
     Raises:
         LabelweaveError: a file that cannot be read.
     """
-    away, path = "://" in place, Path(place)
-    if not away and path.suffix != ".parquet":
-        long = is_text_file(path) and path.is_file() and path.stat().st_size > LONG_TEXT
-        if not long or model.encoder.schema is None:
-            return None
-        given = read_inputs(path, model, read, folder=folder)
-        assert isinstance(given, Table)
-        return given
+    away, path = is_address(place), Path(place)
+    text = model.encoder.schema is not None and is_text_file(path) and path.is_file()
+    if away or path.suffix == ".parquet":
+        yield _long_parquet(place, model, away=away)
+    elif not text or path.stat().st_size <= LONG_TEXT:
+        yield None
+    else:
+        with scratch_folder(out) as folder:
+            given = read_inputs(path, model, read, folder=folder)
+            assert isinstance(given, Table)
+            yield given
+
+
+def _long_parquet(place: str, model: EncodedPredictor, *, away: bool) -> ParquetTable | None:
     schema = model.encoder.schema
     try:
         table = ParquetTable(place, None if schema is None else ReadOptions(missing=schema.missing))
